@@ -1,0 +1,55 @@
+"""Every error the tool raises on purpose, each with the exit status the command ends with.
+
+A message is one sentence that says what was given, what is allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What the ``deadlock-matrix`` command returns to its caller."""
+
+    OK = 0
+    FAILED = 1  # a cell, a control or a gate did not come out as expected
+    USAGE = 2  # as click: the command line is wrong
+    DEADLOCK = 35  # EDEADLK on Linux; the same number everywhere, so that scripts can rely on it
+    TIMEOUT = 124  # as timeout(1)
+    TOOL_FAILED = 125  # as timeout(1)
+    INTERRUPTED = 130  # as a shell reports SIGINT
+
+
+class DeadlockMatrixError(Exception):
+    """Root of the tree; never raised itself."""
+
+    exit_status: ExitStatus = ExitStatus.TOOL_FAILED
+
+
+class ConfigurationError(DeadlockMatrixError):
+    """A configuration file, an axis value or a scenario file says something impossible."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class Unavailable(DeadlockMatrixError):
+    """Something this machine does not have is needed: a compiler, an interpreter, a tool.
+
+    The message names it and the command that would make it available.
+    """
+
+
+class CaptureError(DeadlockMatrixError):
+    """A process could not be looked at: gone, not ours, or of a kind that is not supported."""
+
+
+class RunError(DeadlockMatrixError):
+    """The harness itself failed to run or to end a process."""
+
+
+class StartError(RunError):
+    """The program that was asked for could not be started."""
+
+
+class ReportError(DeadlockMatrixError):
+    """A report could not be read or written."""

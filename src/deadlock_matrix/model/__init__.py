@@ -1,0 +1,1 @@
+"""The vocabulary of the project as frozen types. No input or output, no other layer."""

@@ -1,0 +1,123 @@
+"""The axes of the matrix, and a cell: one point of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from deadlock_matrix.model.verdict import Verdict
+
+
+class Interpreter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Python executable. ``name`` is the user's word; what it *is* is in its fingerprint."""
+
+    name: str
+    executable: str
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A named set of environment variables to set, and of variables that must not be there."""
+
+    name: str
+    set: dict[str, str] = {}
+    unset: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One arrangement of the package under test.
+
+    ``overlays`` are folders laid over each other, later ones on top; the result goes first on
+    ``sys.path``. No overlay: the package is what the interpreter finds by itself.
+    ``python`` is a PEP 440 specifier of the interpreters that can read it.
+    """
+
+    name: str
+    overlays: tuple[str, ...] = ()
+    python: str = ""
+    summary: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The statement that the probe executes."""
+
+    name: str
+    statement: str
+    summary: str = ""
+
+
+class Calling(StrEnum):
+    """From where the entry is reached."""
+
+    MAIN = "main"
+    THREAD = "thread"  # a second thread; the main one joins it
+    TWO_THREADS = "two-threads"  # two at once, let go together
+    FORK = "fork"  # a child forked after the prelude ran in the parent
+    SPAWN = "spawn"  # a child of multiprocessing's spawn method
+
+
+class Stdin(StrEnum):
+    """What the probe's standard input is."""
+
+    NULL = "null"  # the null device
+    CLOSED_PIPE = "closed-pipe"  # a pipe whose writer is gone: end of file at once
+    SILENT_PIPE = "silent-pipe"  # a pipe that stays open and never says anything
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the entry is reached. ``prelude`` runs first, in the parent, for ``fork``."""
+
+    name: str
+    calling: Calling = Calling.MAIN
+    stdin: Stdin = Stdin.NULL
+    prelude: str = ""
+    summary: str = ""
+
+
+class Role(StrEnum):
+    """Why a cell is run."""
+
+    MATRIX = "matrix"
+    POSITIVE_CONTROL = "positive-control"
+    NEGATIVE_CONTROL = "negative-control"
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One point of the matrix, complete: nothing else is needed to run it again.
+
+    ``expect`` lists the verdicts a cell may have without failing the run.
+    """
+
+    target: str
+    interpreter: Interpreter
+    profile: Profile
+    layout: Layout
+    entry: Entry
+    context: Context
+    role: Role = Role.MATRIX
+    expect: tuple[Verdict, ...] = (Verdict.OK,)
+    deadline_s: float = 120.0
+    repeat: int = 1  # which of several runs of the same point, from 1
+    watch_modules: tuple[str, ...] = ()  # whose first importer is recorded
+
+    @property
+    def id(self) -> str:
+        """The axes' values joined by ``/``, as in ``pip-torch/baseline/eager/factory/main``."""
+        parts = [
+            self.interpreter.name,
+            self.profile.name,
+            self.layout.name,
+            self.entry.name,
+            self.context.name,
+        ]
+        if self.role is not Role.MATRIX:
+            parts.insert(0, self.role.value)
+        if self.repeat > 1:
+            parts.append(f"#{self.repeat}")
+        return "/".join(parts)
+
+
+Axis = Literal["interpreter", "profile", "layout", "entry", "context"]
+AXES: tuple[Axis, ...] = ("interpreter", "profile", "layout", "entry", "context")

@@ -1,0 +1,296 @@
+"""What was seen of a process tree from outside: raw facts, not interpretation.
+
+Everything here is stored in a report as it was read, so that the verdict can be worked out again
+on another machine. Numbers that come from the kernel keep the kernel's units.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from deadlock_matrix.model.fact import Known, Unknown
+
+# --- what a thread is doing ---------------------------------------------------------------------
+
+
+class SystemCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="system-call"):
+    """A thread inside a system call (``/proc/PID/task/TID/syscall``).
+
+    ``name`` is resolved with the table of the target's architecture; a number without a name in
+    that table is spelled ``syscall_N``. ``arguments`` are six raw machine words.
+    """
+
+    name: str
+    arguments: tuple[int, int, int, int, int, int]
+    stack_pointer: int
+    program_counter: int
+
+
+class OnCpu(msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="on-cpu"):
+    """A thread that is running or ready to run: the kernel shows ``running``."""
+
+
+class OutsideSystemCall(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="outside-system-call"
+):
+    """Blocked, but not in a system call: a page fault, a stop, a freezer (the kernel shows -1)."""
+
+
+Activity = SystemCall | OnCpu | OutsideSystemCall
+
+
+class Switches(msgspec.Struct, frozen=True, kw_only=True):
+    """Context switches since the thread began (``/proc/PID/task/TID/status``).
+
+    They grow when a thread leaves the processor. A thread in state S with equal counters and the
+    same `SystemCall` at two instants has slept all the time between; state and counters alone do
+    not tell, because a thread sets its state shortly before it leaves the processor.
+    """
+
+    voluntary: int
+    involuntary: int
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True):
+    """The line of ``/proc/PID/maps`` an address lies in. ``path`` is empty for anonymous memory."""
+
+    start: int
+    end: int
+    permissions: str  # as in the file, "rw-p"; a trailing "s" is memory shared with others
+    offset: int
+    path: str
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory around the address a thread waits on.
+
+    ``around`` is hexadecimal, little-endian as read, beginning at ``around_start``.
+    """
+
+    address: int
+    mapping: Mapping
+    around_start: int
+    around: str
+
+
+class PolledDescriptor(msgspec.Struct, frozen=True, kw_only=True):
+    """One ``struct pollfd`` a thread waits on. ``events`` are poll(2)'s bits (POLLIN is 1)."""
+
+    descriptor: int
+    events: int
+
+
+class NoTimeout(msgspec.Struct, frozen=True, kw_only=True, tag_field="timeout", tag="none"):
+    """A wait without a time limit: the system call's own arguments say so."""
+
+
+class TimeLimit(msgspec.Struct, frozen=True, kw_only=True, tag_field="timeout", tag="limited"):
+    """A wait with a time limit.
+
+    ``due_s`` is in seconds from the reading until the wait ends by itself. For a limit given as
+    an instant (``exact``) it is that; for one given as a length it is the latest moment possible,
+    because the kernel does not tell when the wait began.
+    """
+
+    due_s: Known[float] | Unknown
+    exact: bool
+
+
+Timeout = NoTimeout | TimeLimit
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """The code a blocked thread will return to, from its program counter.
+
+    ``in_syscall_wrapper`` tells libc's public ``syscall()`` function (through which hand-made
+    locks call futex) from libc's own locking code.
+    """
+
+    library: str
+    is_libc: bool
+    in_syscall_wrapper: bool
+
+
+class ThreadFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One thread at one instant.
+
+    ``tid`` is the id as the observer sees it, ``own_tid`` as the thread itself does (they differ
+    in a container); locks in memory hold the latter. ``started`` is in clock ticks since boot:
+    together with ``tid`` it identifies the thread, an id alone may be used again.
+    """
+
+    tid: int
+    own_tid: int
+    name: str
+    state: str  # the kernel's letter: R S D T t Z X I
+    started: int
+    cpu_ticks: int
+    switches: Known[Switches] | Unknown
+    activity: Known[Activity] | Unknown
+    blocked_signals: int  # bit mask, bit 0 is signal 1
+    word: Known[Word] | Unknown  # the futex it waits on
+    polled: Known[tuple[PolledDescriptor, ...]] | Unknown
+    timeout: Known[Timeout] | Unknown  # of the system call it is in
+    code: Known[Code] | Unknown
+
+
+# --- a process ----------------------------------------------------------------------------------
+
+
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    """Bit masks of a process (``/proc/PID/status``); bit 0 is signal 1.
+
+    ``pending`` holds what is pending for the process or for any of its threads.
+    """
+
+    caught: int
+    ignored: int
+    pending: int
+
+
+class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
+    """An open file.
+
+    ``target`` is the link's text, ``pipe:[123]`` and ``socket:[123]`` included. A FIFO, which may
+    have several paths, is spelled ``fifo:[device:inode]``.
+    """
+
+    number: int
+    target: str
+    access: Literal["r", "w", "rw"]
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """A file mapped with executable pages, and the lowest address it is mapped at."""
+
+    path: str
+    start: int
+
+
+class PythonRuntime(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of CPython without stopping it.
+
+    ``runtime_start`` and ``runtime_end`` bound the exported object ``_PyRuntime``, in which the
+    main interpreter's GIL lies. ``interrupt_handler`` is the Python-level handler of SIGINT, by
+    the name in the interpreter's own handler table: ``default_int_handler`` is Python's own.
+    """
+
+    runtime_start: int
+    runtime_end: int
+    interrupt_handler: Known[str] | Unknown
+
+
+class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One process at one instant, its threads in the order the kernel lists them."""
+
+    pid: int
+    own_pid: int
+    parent: int
+    started: int  # clock ticks since boot
+    executable: Known[str] | Unknown
+    threads: tuple[ThreadFacts, ...]
+    threads_after: tuple[int, ...]  # ids listed once more after the last thread was read
+    signals: Known[Signals] | Unknown
+    tracer: Known[int] | Unknown  # 0: nobody
+    timers: Known[tuple[str, ...]] | Unknown  # POSIX timers, one text each
+    descriptors: Known[tuple[Descriptor, ...]] | Unknown
+    shares_memory_with: Known[tuple[int, ...]] | Unknown  # other processes on the same memory
+    libraries: Known[tuple[Library, ...]] | Unknown
+    special_mappings: Known[tuple[str, ...]] | Unknown  # memory of kernel objects: "anon_inode:..."
+    python: Known[PythonRuntime] | Unknown
+
+
+class PipeHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """A process outside the tree that has an end of one of the tree's pipes open."""
+
+    pid: int
+    target: str  # "pipe:[123]" or "fifo:[45:123]"
+    access: Literal["r", "w", "rw"]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A process tree read once. ``begun_s`` and ``ended_s`` are CLOCK_MONOTONIC seconds."""
+
+    begun_s: float
+    ended_s: float
+    root: int
+    processes: tuple[ProcessFacts, ...]
+    outside_holders: Known[tuple[PipeHolder, ...]] | Unknown
+
+
+# --- stacks -------------------------------------------------------------------------------------
+
+
+class PythonFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A Python frame. ``values`` holds the few arguments and locals a proof needs, as text."""
+
+    function: str
+    file: str
+    line: int
+    values: dict[str, str] = {}
+
+
+class NativeFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A native frame; ``symbol`` is ``??`` where the library carries no name for the address."""
+
+    symbol: str
+    library: str
+    address: int
+    file: str = ""
+    line: int = 0
+
+
+class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
+    """Stacks of one thread, outermost frame first."""
+
+    tid: int
+    name: str
+    python: tuple[PythonFrame, ...]
+    native: tuple[NativeFrame, ...]
+    holds_gil: Known[bool] | Unknown
+
+
+class ProcessStacks(msgspec.Struct, frozen=True, kw_only=True):
+    """All stacks of a process, read by ``tool`` between ``begun_s`` and ``ended_s``."""
+
+    pid: int
+    tool: str
+    begun_s: float
+    ended_s: float
+    threads: tuple[ThreadStack, ...]
+
+
+class StackFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Stacks, or why there are none, for one process."""
+
+    pid: int
+    stacks: Known[ProcessStacks] | Unknown
+
+
+# --- all of it ----------------------------------------------------------------------------------
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the numbers in a snapshot depend on."""
+
+    system: str  # "linux", "darwin", "win32"
+    architecture: str  # "x86_64", "aarch64"
+    kernel: str
+    libc: str  # of the target: "glibc 2.36", "musl", or why it is not known
+    pointer_bits: int = 64
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Two snapshots with the stacks read between them.
+
+    ``native_stacks`` need the process to be stopped for a moment; they are read after ``after``,
+    for people: no proof rests on them.
+    """
+
+    machine: Machine
+    before: Snapshot
+    stacks: tuple[StackFacts, ...]
+    after: Snapshot
+    native_stacks: tuple[StackFacts, ...] = ()

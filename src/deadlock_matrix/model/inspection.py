@@ -1,0 +1,34 @@
+"""One process, or one command, looked at outside of any matrix: what the command line prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.report import SCHEMA_VERSION, Tool
+from deadlock_matrix.model.verdict import Doing, Gap, Proof, Verdict
+
+
+class Inspection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one process tree, and what follows.
+
+    ``verdict`` is ``not-proved`` where a look at a living process proves nothing: it may be
+    healthy. ``detected_after_s`` counts from the last progress seen, known where a command was
+    watched from its start.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    tool: Tool
+    subject: str  # "process 7868" or the command
+    verdict: Verdict | Literal["not-proved"]
+    partial: bool  # threads are deadlocked, the main thread not among them
+    sentence: str
+    proof: Proof | None
+    gaps: tuple[Gap, ...]
+    threads: tuple[Doing, ...]
+    libraries: tuple[str, ...]
+    detected_after_s: Known[float] | Unknown
+    evidence: Known[Evidence] | Unknown

@@ -1,0 +1,122 @@
+"""What one run of one cell showed: raw facts, no interpretation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from deadlock_matrix.model.cell import Cell
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.verdict import Judgement, Verdict
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="exited"):
+    """The process ended by itself."""
+
+    status: int
+
+
+class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="signalled"):
+    """A signal ended the process, and it was not sent by us."""
+
+    signal: int
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="stopped"):
+    """We ended it: a proof was found, or the deadline came."""
+
+    reason: Literal["proved", "deadline", "interrupted"]
+
+
+End = Exited | Signalled | Stopped
+Phase = Literal["start", "prelude", "entry", "exit", "ended"]
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of one stream: the first and the last bytes kept, as text.
+
+    ``size`` counts all bytes written; ``kept`` is the text with a line in place of what was cut.
+    """
+
+    size: int
+    kept: str
+
+
+class ImportStep(msgspec.Struct, frozen=True, kw_only=True):
+    """``module`` was first imported by ``importer`` at ``file``:``line``, ``at_s`` after start."""
+
+    module: str
+    importer: str
+    file: str
+    line: int
+    at_s: float
+
+
+class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe that finished its entry tells about itself."""
+
+    python: str  # "3.11.7"
+    entry_s: float  # wall-clock seconds for the entry alone
+    prelude_s: float
+    modules_before: int
+    modules_after: int
+    top_levels: dict[str, int]  # top-level package -> number of its modules that the entry loaded
+    watched: dict[str, int]  # watched module -> how many times its file was executed
+    chains: dict[str, tuple[ImportStep, ...]]  # watched module -> from the entry to it
+    own_modules: tuple[str, ...]  # modules of the packages the entry names, in import order
+    native_libraries: Known[tuple[str, ...]] | Unknown
+    threads: Known[tuple[str, ...]] | Unknown  # names, as the kernel has them
+    python_threads: int
+    peak_memory_kib: Known[int] | Unknown
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True):
+    """The exception that the entry ended with."""
+
+    type: str
+    message: str
+    traceback: str  # cut to its last lines
+
+
+class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
+    """How the process tree was ended: how many were, and who could not be."""
+
+    ended: int
+    alive: tuple[str, ...]
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything seen of one probe. Times are seconds from the start of the process."""
+
+    phase: Phase  # how far it came
+    end: End
+    duration_s: float
+    last_progress_s: Known[float] | Unknown
+    probe: Known[ProbeFacts] | Unknown
+    raised: Raised | None  # None: the entry raised nothing that the probe saw
+    stdout: Output
+    stderr: Output
+    evidence: Known[Evidence] | Unknown
+    leftovers: Leftovers  # what was still there when it was ended, and what could not be
+    command: tuple[str, ...]
+    environment: dict[str, str] = {}  # the profile's variables and those of known prefixes
+    progressing: Known[bool] | Unknown = Unknown(reason="it was not stopped at its deadline")
+    began_s: float = 0.0  # CLOCK_MONOTONIC when the watch began, as in the evidence
+
+
+class CellResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell with its observation and what was concluded. ``why`` is one sentence."""
+
+    cell: Cell
+    verdict: Verdict
+    why: str
+    observation: Known[Observation] | Unknown  # unknown: the cell could not be run at all
+    judgement: Judgement | None = None  # None: nothing hung, so there was nothing to judge
+    detected_after_s: float | None = None  # from the last progress to the proof
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the cell came out as it was expected to; unavailable is never a failure."""
+        return self.verdict in self.cell.expect or self.verdict is Verdict.UNAVAILABLE
