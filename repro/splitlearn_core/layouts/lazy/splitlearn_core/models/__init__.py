@@ -1,0 +1,1 @@
+"""The model families; importing one leaves the others alone."""

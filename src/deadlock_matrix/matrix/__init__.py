@@ -1,0 +1,1 @@
+"""What to run: interpreters, profiles, layouts, scenarios, and their expansion into cells."""
