@@ -1,0 +1,4 @@
+import threading
+
+threading.Thread(target=__import__, args=("right",)).start()
+import left

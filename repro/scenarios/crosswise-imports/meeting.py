@@ -1,0 +1,3 @@
+import threading
+
+both_began = threading.Barrier(2)  # the import of left and the import of right

@@ -1,0 +1,4 @@
+import meeting
+
+meeting.both_began.wait()
+import left

@@ -1,0 +1,21 @@
+"""A FIFO that its reader keeps open for others."""
+import os
+import shutil
+import tempfile
+
+from outside import do_later_from_outside
+
+folder = tempfile.mkdtemp()
+fifo = os.path.join(folder, "fifo")
+os.mkfifo(fifo)
+
+
+def write():
+    with open(fifo, "wb") as stream:
+        stream.write(b"answer")
+
+
+do_later_from_outside(6, write)
+server = os.open(fifo, os.O_RDWR)
+os.read(server, 100)
+shutil.rmtree(folder)

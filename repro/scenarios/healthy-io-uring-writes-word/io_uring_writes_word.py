@@ -1,0 +1,6 @@
+"""One thread, in an untimed private wait that nevertheless ends."""
+import ctypes
+import os
+
+ring = ctypes.CDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), "libring.so"))
+ring.await_word(6)

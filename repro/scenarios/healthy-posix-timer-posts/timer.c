@@ -1,0 +1,28 @@
+/* A semaphore that is posted from a signal handler, by a timer of the kernel. */
+#include <semaphore.h>
+#include <signal.h>
+#include <time.h>
+
+static sem_t posted;
+
+static void post(int signal_number) {
+    (void)signal_number;
+    sem_post(&posted);
+}
+
+void arm(int seconds) {
+    struct sigaction action = {.sa_handler = post};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    struct itimerspec expiry = {.it_value.tv_sec = seconds};
+    timer_t timer;
+    sem_init(&posted, 0, 0);
+    sigaction(SIGRTMIN, &action, NULL);
+    timer_create(CLOCK_MONOTONIC, &event, &timer);
+    timer_settime(timer, 0, &expiry, NULL);
+}
+
+void wait_and_pass_on(void) {
+    while (sem_wait(&posted) != 0) { /* interrupted by the handler itself */
+    }
+    sem_post(&posted);
+}

@@ -1,0 +1,1 @@
+from tinycore.models import gpt2, qwen2  # every model, at once

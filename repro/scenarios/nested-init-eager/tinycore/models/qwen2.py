@@ -1,0 +1,3 @@
+from tinycore import backend
+
+backend.start()
