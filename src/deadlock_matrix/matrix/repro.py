@@ -1,0 +1,28 @@
+"""Where the built-in target and the scenarios lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deadlock_matrix.errors import Unavailable
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def repro_root() -> Path:
+    """The folder with ``splitlearn_core`` and ``scenarios``.
+
+    An installed package carries it as ``deadlock_matrix/repro``; in a checkout it stands beside
+    ``src``.
+
+    Raises:
+        Unavailable: It is in neither place.
+    """
+    places = (_PACKAGE / "repro", _PACKAGE.parent.parent / "repro")
+    for place in places:
+        if (place / "splitlearn_core").is_dir() or (place / "scenarios").is_dir():
+            return place
+    raise Unavailable(
+        "the built-in target and the scenarios are in neither "
+        f"{places[0]} nor {places[1]}: install deadlock-matrix again, from its wheel"
+    )

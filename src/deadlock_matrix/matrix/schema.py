@@ -1,0 +1,107 @@
+"""What a configuration file may say, as types: the keys of ``[tool.deadlock-matrix]``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from deadlock_matrix.errors import ConfigurationError
+from deadlock_matrix.matrix.wording import explain
+from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.verdict import Verdict
+
+PYPROJECT = "pyproject.toml"
+TABLE = "deadlock-matrix"
+
+Patterns = str | tuple[str, ...]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    pass
+
+
+class AxesTable(_Table, frozen=True, kw_only=True):
+    """Values by axis: names or glob patterns, ``!`` before one takes it out again."""
+
+    interpreter: Patterns = ()
+    profile: Patterns = ()
+    layout: Patterns = ()
+    entry: Patterns = ()
+    context: Patterns = ()
+
+
+class PartTable(AxesTable, frozen=True, kw_only=True):
+    """A part of a preset, and how densely it is covered."""
+
+    coverage: str = "full"
+
+
+class PresetTable(_Table, frozen=True, kw_only=True):
+    """A selection with a name: the union of its parts."""
+
+    name: str
+    part: tuple[PartTable, ...]
+    summary: str = ""
+
+
+class ExpectTable(AxesTable, frozen=True, kw_only=True):
+    """The verdicts that some cells may have; the reason is mandatory."""
+
+    verdicts: tuple[Verdict, ...]
+    reason: str
+    systems: tuple[str, ...] = ()
+    deadline_s: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class Table(_Table, frozen=True, kw_only=True):
+    """The whole of ``[tool.deadlock-matrix]``."""
+
+    target: str = ""
+    statement: str = ""
+    deadline_s: float | msgspec.UnsetType = msgspec.UNSET
+    watch_modules: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    entry: tuple[Entry, ...] = ()
+    layout: tuple[Layout, ...] = ()
+    profile: tuple[Profile, ...] = ()
+    context: tuple[Context, ...] = ()
+    interpreter: tuple[Interpreter, ...] = ()
+    expect: tuple[ExpectTable, ...] = ()
+    preset: tuple[PresetTable, ...] = ()
+    default: PartTable | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_own_target(self) -> bool:
+        """Whether the file says what to import, and so takes the built-in target's place."""
+        return bool(self.target or self.statement or self.entry or self.layout)
+
+
+def read_table(path: Path) -> Table | None:
+    """Read a configuration file.
+
+    Args:
+        path: A ``pyproject.toml``, or a TOML file whose top level is the table itself.
+
+    Returns:
+        The table; ``None`` if this is a ``pyproject.toml`` without one.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no TOML, or says something impossible.
+    """
+    try:
+        document: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not correct TOML: {error}") from None
+    if path.name == PYPROJECT:
+        tools = document.get("tool")
+        document = tools.get(TABLE) if isinstance(tools, dict) else None
+        if document is None:
+            return None
+    try:
+        return msgspec.convert(document, Table)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{path}: {explain(error, Table, document)}") from None

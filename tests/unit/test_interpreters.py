@@ -1,0 +1,262 @@
+"""Names of interpreters, and what their files tell; no process is started here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deadlock_matrix.errors import ConfigurationError
+from deadlock_matrix.matrix.configuration import Configuration, load_configuration
+from deadlock_matrix.matrix.distribution import UNRECOGNISED, recognise
+from deadlock_matrix.matrix.fingerprint import take_fingerprint
+from deadlock_matrix.matrix.interpreters import identify, resolve
+from deadlock_matrix.matrix.question import Answer, clean_environment
+from deadlock_matrix.matrix.remembered import recall, remember
+from deadlock_matrix.model.cell import Interpreter
+from deadlock_matrix.model.fact import Known, Unknown, unknown
+
+posix = pytest.mark.skipif(os.name != "posix", reason="builds a POSIX environment")
+
+
+def answer(**values: object) -> Answer:
+    plain: dict[str, object] = {
+        "version": "3.12.1",
+        "implementation": "cpython",
+        "described": "3.12.1 (main) [GCC 12.2.0]",
+        "bits": 64,
+        "free_threaded": False,
+        "debug": False,
+        "shared": True,
+        "multiarch": "",
+        "executable": "/somewhere/bin/python",
+        "prefix": "/somewhere",
+        "base_prefix": "/somewhere",
+        "environment": False,
+        "site_packages": (),
+        "user_site": "",
+    }
+    return msgspec.convert(plain | values, Answer)
+
+
+def make_environment(folder: Path) -> Path:
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    return python
+
+
+def install(site: Path, name: str, version: str, *files: str) -> None:
+    info = site / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    for file in files:
+        path = site / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    python = make_environment(tmp_path / "configured")
+    (tmp_path / "pyproject.toml").write_text(
+        f"""
+        [tool.deadlock-matrix]
+        statement = "import mine"
+        [[tool.deadlock-matrix.interpreter]]
+        name = "pip-torch"
+        executable = '{python.parent.parent}'
+        """
+    )
+    return load_configuration(None, tmp_path)
+
+
+@posix
+def test_names(configuration: Configuration, tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "my env ä")
+    found = resolve(["pip-torch", str(python), f"given={tmp_path / 'my env ä'}"], configuration)
+    assert [(each.name, each.executable) for each in found] == [
+        ("pip-torch", str(tmp_path / "configured/bin/python")),
+        ("my-env-ä", str(python)),
+        ("given", str(python)),
+    ]
+
+
+@posix
+def test_no_names(configuration: Configuration, tmp_path: Path) -> None:
+    assert [each.name for each in resolve([], configuration)] == ["pip-torch"]
+    (bare,) = resolve([], msgspec.structs.replace(configuration, interpreters=()))
+    assert bare.executable == sys.executable
+
+
+@posix
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["pip-trch"], "did you mean 'pip-torch'?"),
+        (["gone=/nowhere/python"], "/nowhere/python does not exist"),
+        (["/nowhere/python"], "/nowhere/python does not exist"),
+        (["name="], "no path after the '='"),
+        (["pip-torch", "pip-torch"], "is there twice"),
+        (["a/b=/bin/sh"], "does not exist"),
+    ],
+)
+def test_names_that_mean_nothing(
+    configuration: Configuration, names: list[str], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(names, configuration)
+    assert sentence in str(caught.value)
+
+
+def test_a_folder_without_python(configuration: Configuration, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="there is no python in"):
+        resolve([str(tmp_path / "empty")], configuration)
+
+
+@posix
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    dangling = tmp_path / "python"
+    dangling.symlink_to(tmp_path / "gone")
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    plain.chmod(0o644)
+    for path, words in (
+        (dangling, "is a link to"),
+        (tmp_path / "nothing", "does not exist"),
+        (plain, "is not executable"),
+        (tmp_path, "is a folder"),
+    ):
+        found = identify(Interpreter(name="x", executable=str(path)), None)
+        assert isinstance(found.fingerprint, Unknown)
+        assert words in found.fingerprint.reason
+
+
+@posix
+def test_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYENV_ROOT", raising=False)
+    pyenv = tmp_path / "pyenv"
+    (pyenv / "libexec").mkdir(parents=True)
+    (pyenv / "libexec" / "pyenv").touch()
+    conda = tmp_path / "conda"
+    (conda / "conda-meta").mkdir(parents=True)
+    uv = tmp_path / "uv" / "python" / "cpython-3.12.1-linux-x86_64-gnu"
+    for base, described, name in (
+        (pyenv / "versions" / "3.12.1", "", "pyenv"),
+        (conda, "", "conda"),
+        (conda, "| packaged by conda-forge |", "conda (conda-forge)"),
+        (conda, "| packaged by Anaconda, Inc. |", "conda (Anaconda)"),
+        (uv, "", "uv"),
+        ("/Library/Frameworks/Python.framework/Versions/3.12", "", "python.org"),
+        ("/opt/homebrew/opt/python@3.12/Frameworks", "", "Homebrew"),
+        ("/usr/local", "", "local build"),
+        (tmp_path, "", UNRECOGNISED),
+    ):
+        found = answer(base_prefix=str(base), described=described)
+        assert recognise(found) == name
+        environment = msgspec.structs.replace(found, environment=True, prefix="/env")
+        assert recognise(environment) == f"venv of {name}"
+
+
+@posix
+def test_packages_and_libraries_are_read_from_files(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.12" / "site-packages"
+    install(site, "Num_Py", "2.0")
+    install(
+        site,
+        "numpy",
+        "2.1",
+        "numpy/core.py",
+        "numpy.libs/libscipy_openblas64_-32a4.so",
+        "numpy.libs/libgfortran-1.so.5",
+    )
+    install(site, "mkl", "2026.0", "../../libmkl_rt.so.2")
+    (tmp_path / "lib" / "libiomp5.so").touch()
+    found = take_fingerprint(
+        Interpreter(name="x", executable="/x"),
+        answer(prefix=str(tmp_path), environment=True, site_packages=(str(site),)),
+    )
+    assert found.packages == {"mkl": "2026.0", "num-py": "2.0", "numpy": "2.1"}
+    assert isinstance(found.blas, Known) and isinstance(found.openmp, Known)
+    assert found.blas.value == (
+        "MKL (libmkl_rt) in the environment's lib",
+        "OpenBLAS in numpy.libs",
+    )
+    assert found.openmp.value == ("libiomp5 in the environment's lib",)
+
+
+@posix
+def test_what_torch_may_carry_inside_is_not_known(tmp_path: Path) -> None:
+    install(tmp_path, "torch", "2.13.0", "torch/lib/libgomp.so.1", "torch/lib/libtorch_cpu.so")
+    found = take_fingerprint(
+        Interpreter(name="x", executable="/x"), answer(site_packages=(str(tmp_path),))
+    )
+    assert isinstance(found.blas, Unknown)
+    assert "file names do not show" in found.blas.reason
+    assert isinstance(found.openmp, Known)
+    assert found.openmp.value == ("libgomp in torch/lib",)
+
+
+@posix
+def test_remembered_until_a_file_changes(tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "env")
+    site = tmp_path / "env" / "site-packages"
+    install(site, "one", "1.0")
+    said = answer(executable=str(python), site_packages=(str(site),))
+    fingerprint = Known(
+        value=take_fingerprint(Interpreter(name="x", executable=str(python)), said), source="test"
+    )
+    cache = tmp_path / "cache"
+    assert recall(str(python), cache, 1.0) is None
+    remember(str(python), cache, fingerprint, said)
+    assert recall(str(python), cache, 1.0) == fingerprint
+
+    install(site, "two", "2.0")
+    assert recall(str(python), cache, 1.0) is None
+    remember(str(python), cache, fingerprint, said)
+    python.write_text("#!/bin/sh\n# another\n")
+    assert recall(str(python), cache, 1.0) is None
+
+
+@posix
+def test_a_wrapper_is_not_remembered(tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "env")
+    said = answer(executable="/usr/bin/env")
+    remember(str(python), tmp_path, unknown("never mind"), said)
+    assert recall(str(python), tmp_path, 1.0) is None
+
+
+@posix
+def test_silence_is_remembered_for_as_long_as_it_was_waited_for(tmp_path: Path) -> None:
+    python = str(make_environment(tmp_path / "env"))
+    silence = unknown("does not answer within 2 s")
+    remember(python, tmp_path, silence, None, 2.0)
+    assert recall(python, tmp_path, 2.0) == silence
+    assert recall(python, tmp_path, 1.0) == silence
+    assert recall(python, tmp_path, 3.0) is None
+
+
+@posix
+def test_a_damaged_cache_is_an_empty_one(tmp_path: Path) -> None:
+    python = str(make_environment(tmp_path / "env"))
+    remember(python, tmp_path, unknown("x"), None, 1.0)
+    (file,) = tmp_path.glob("*.json")
+    file.write_text("{")
+    assert recall(python, tmp_path, 1.0) is None
+    remember(python, tmp_path, unknown("x"), None, 1.0)
+    assert recall(python, tmp_path, 1.0) is not None
+
+
+def test_no_python_variable_is_handed_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("KEPT", "1")
+    environment = clean_environment()
+    assert environment["KEPT"] == "1"
+    assert not [name for name in environment if name.startswith("PYTHON")]
