@@ -1,0 +1,1 @@
+"""Facts about running processes, read from outside. One module per source; nothing is judged."""

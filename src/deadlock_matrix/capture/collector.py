@@ -1,0 +1,73 @@
+"""The one door to facts about processes, the same on every system."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from deadlock_matrix.capture.glance import Looker
+from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
+
+
+class Collector(Protocol):
+    """Reads facts about processes from outside. Close it at the end: it may own helpers."""
+
+    def check(self, pid: int) -> None:
+        """Whether a process can be looked at.
+
+        Raises:
+            CaptureError: no; the message says what to do.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Starts helpers that would otherwise start on first use. Returns at once."""
+        ...
+
+    def machine(self, pid: int) -> Machine:
+        """What the numbers in a snapshot of that process depend on.
+
+        Raises:
+            CaptureError: it is of a kind that is not supported.
+        """
+        ...
+
+    def glancer(self, pid: int) -> Looker:
+        """Something that looks at the main thread of a process, cheaply and often.
+
+        Raises:
+            CaptureError: there is no such process.
+        """
+        ...
+
+    def snapshot(self, roots: Sequence[int]) -> Snapshot:
+        """Reads a tree: the first root's, and what descends from the others.
+
+        Raises:
+            CaptureError: the first root has ended.
+        """
+        ...
+
+    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """Python frames with the few locals that matter. Does not stop the processes."""
+        ...
+
+    def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """Python and native frames, for people. Stops each process for a moment."""
+        ...
+
+    def close(self) -> None:
+        """Ends the helpers. May be called twice."""
+        ...
+
+
+def open_collector() -> Collector:
+    """The collector of this system: all facts on Linux, states and stacks elsewhere."""
+    if sys.platform == "linux":
+        from deadlock_matrix.capture.linux import LinuxCollector
+
+        return LinuxCollector()
+    from deadlock_matrix.capture.portable import PortableCollector
+
+    return PortableCollector()

@@ -1,0 +1,130 @@
+"""Open files of a process.
+
+Source: ``/proc/PID/fd`` (links) and ``/proc/PID/fdinfo`` (flags). The two ends of a pipe show the
+same ``pipe:[inode]``. A FIFO shows the path by which it was opened, of which it may have several,
+so its identity is spelled ``fifo:[device:inode]`` here and both ends compare equal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+from typing import Literal
+
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, reason_of
+from deadlock_matrix.capture.proc_text import text_of
+from deadlock_matrix.model.evidence import Descriptor
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+LIMIT = 65536
+
+_AT_STATX_DONT_SYNC = 0x4000
+_STATX_TYPE, _STATX_INO = 0x1, 0x100
+_MODE_AT, _INODE_AT, _DEVICE_AT = 28, 32, 136  # struct statx, include/uapi/linux/stat.h
+_PATH_ONLY = 0o10000000  # O_PATH
+
+Access = Literal["r", "w", "rw"]
+
+
+class _Status:
+    """statx(2), which unlike stat(2) can be told not to ask a file server.
+
+    A hung process often hangs because of a dead file server; stat(2) on one of its descriptors
+    would make the observer hang too.
+    """
+
+    def __init__(self) -> None:
+        self._function = getattr(ctypes.CDLL(None), "statx", None)
+        if self._function is not None:
+            self._function.argtypes = [
+                ctypes.c_int,
+                ctypes.c_char_p,
+                ctypes.c_int,
+                ctypes.c_uint,
+                ctypes.c_char_p,
+            ]
+
+    def fifo(self, path: str, directory: int) -> str | None:
+        """``fifo:[device:inode]`` when the open file is a FIFO, else nothing."""
+        if self._function is None:
+            status = os.stat(path, dir_fd=directory)
+            if not stat.S_ISFIFO(status.st_mode):
+                return None
+            return f"fifo:[{status.st_dev}:{status.st_ino}]"
+        buffer = ctypes.create_string_buffer(256)
+        wanted = _STATX_TYPE | _STATX_INO
+        if self._function(directory, path.encode(), _AT_STATX_DONT_SYNC, wanted, buffer) != 0:
+            return None
+        mode = int.from_bytes(buffer.raw[_MODE_AT : _MODE_AT + 2], "little")
+        if not stat.S_ISFIFO(mode):
+            return None
+        inode = int.from_bytes(buffer.raw[_INODE_AT : _INODE_AT + 8], "little")
+        major = int.from_bytes(buffer.raw[_DEVICE_AT : _DEVICE_AT + 4], "little")
+        minor = int.from_bytes(buffer.raw[_DEVICE_AT + 4 : _DEVICE_AT + 8], "little")
+        return f"fifo:[{os.makedev(major, minor)}:{inode}]"
+
+
+_status = _Status()
+
+
+def target_of(number: int, directory: int) -> str:
+    """The identity of one open file: the link's text, or ``fifo:[device:inode]``.
+
+    Args:
+        number: the descriptor.
+        directory: a descriptor of ``/proc/PID``.
+
+    Raises:
+        OSError: it is not open, or not ours to see.
+    """
+    link = os.readlink(f"fd/{number}", dir_fd=directory)
+    if link.startswith("/"):
+        return _status.fifo(f"fd/{number}", directory) or text_of(os.fsencode(link))
+    return text_of(os.fsencode(link))
+
+
+def access_of(number: int, directory: int) -> Access:
+    """Whether a descriptor reads, writes or both, from the octal ``flags`` of its ``fdinfo``.
+
+    A descriptor opened for its path alone (O_PATH) counts as both, the careful reading: it can
+    be opened anew for either.
+
+    Raises:
+        OSError: it is not open, or not ours to see.
+        ValueError: there are no flags.
+    """
+    raw = read_small(f"fdinfo/{number}", directory)
+    begin = raw.index(b"flags:") + 6
+    flags = int(raw[begin : raw.index(b"\n", begin)], 8)
+    if flags & _PATH_ONLY:
+        return "rw"
+    access = flags & os.O_ACCMODE
+    return "r" if access == os.O_RDONLY else "w" if access == os.O_WRONLY else "rw"
+
+
+def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | Unknown:
+    """All open files of a process. One closed while the list is read is left out.
+
+    Threads made with a descriptor table of their own (``unshare(CLONE_FILES)``) are not seen:
+    the kernel shows the main thread's table here.
+    """
+    found: list[Descriptor] = []
+    try:
+        numbers = sorted(numbers_in(f"/proc/{pid}/fd"))
+    except OSError as error:
+        return unknown(reason_of(error, f"/proc/{pid}/fd"))
+    if len(numbers) > LIMIT:
+        return unknown(f"{len(numbers)} open descriptors: too many to read")
+    for number in numbers:
+        try:
+            target = target_of(number, directory)
+            found.append(
+                Descriptor(number=number, target=target, access=access_of(number, directory))
+            )
+        except OSError as error:
+            if not is_gone(error):
+                return unknown(reason_of(error, f"/proc/{pid}/fd/{number}"))
+        except ValueError:
+            return unknown(f"/proc/{pid}/fdinfo/{number} has no flags")
+    return known(tuple(found), f"/proc/{pid}/fd, /proc/{pid}/fdinfo")

@@ -1,0 +1,100 @@
+"""The collector for Linux."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from deadlock_matrix.capture.elf import import_elftools
+from deadlock_matrix.capture.glance import Glancer
+from deadlock_matrix.capture.machine import machine_of, table_architecture
+from deadlock_matrix.capture.permission import check_access, explain
+from deadlock_matrix.capture.pipes import outside_holders
+from deadlock_matrix.capture.proc_files import is_gone
+from deadlock_matrix.capture.process import read_process
+from deadlock_matrix.capture.stacks import StackReader
+from deadlock_matrix.capture.tree import members, process_table
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Machine, ProcessFacts, Snapshot, StackFacts
+
+
+class LinuxCollector:
+    """Facts from ``/proc``, from the processes' memory, and from stack readers in a helper."""
+
+    def __init__(self) -> None:
+        self._stacks = StackReader()
+
+    def __enter__(self) -> LinuxCollector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the helper. May be called twice; the collector can be used again after."""
+        self._stacks.close()
+
+    def warm_up(self) -> None:
+        """Starts the helper, and imports what the first snapshot would import."""
+        self._stacks.start()
+        threading.Thread(target=import_elftools, daemon=True).start()
+
+    def check(self, pid: int) -> None:
+        """See `permission.check_access`."""
+        check_access(pid)
+
+    def machine(self, pid: int) -> Machine:
+        """See `machine.machine_of`."""
+        return machine_of(pid)
+
+    def glancer(self, pid: int) -> Glancer:
+        """See `glance.Glancer`."""
+        return Glancer(pid)
+
+    def snapshot(self, roots: Sequence[int]) -> Snapshot:
+        """Reads a tree without stopping it. See `procfs.read_thread` for what two of them prove.
+
+        A process made while the tree is read may be missing; when nothing ran between two
+        snapshots, the second has it, and the two then differ.
+
+        Raises:
+            CaptureError: the first root has ended, or is not ours to read.
+        """
+        begun = time.monotonic()
+        table = process_table()
+        everybody = [pid for pid, process in table.items() if not process.is_kernel_thread]
+        processes: list[ProcessFacts] = []
+        for pid in members(roots, table):
+            try:
+                processes.append(read_process(pid, table_architecture(pid), everybody))
+            except OSError as error:
+                if not is_gone(error):
+                    raise explain(pid, error) from None
+            except ValueError as error:
+                message = f"/proc of process {pid} is not as documented: {error}"
+                raise CaptureError(message) from None
+        if not processes or processes[0].pid != roots[0]:
+            raise CaptureError(f"process {roots[0]} has ended.")
+        holders = outside_holders(tuple(processes), table)
+        return Snapshot(
+            begun_s=begun,
+            ended_s=time.monotonic(),
+            root=roots[0],
+            processes=tuple(processes),
+            outside_holders=holders,
+        )
+
+    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """Python frames, locals that matter and the GIL's holder, without stopping anybody."""
+        return tuple(self._stacks.read(pid, native=False) for pid in pids)
+
+    def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """Python and native frames. Each process is stopped while its stacks are read."""
+        return tuple(self._stacks.read(pid, native=True) for pid in pids)

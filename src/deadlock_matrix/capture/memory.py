@@ -1,0 +1,220 @@
+"""The memory of a process: its mappings, and bounded reads of its contents.
+
+Source: ``/proc/PID/maps`` and ``/proc/PID/mem``, which read without stopping the target, so what
+is read is only as stable as the threads that could write there are asleep. Both need the right to
+attach (`permission` says what is missing when that fails).
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from deadlock_matrix.capture.proc_files import read_whole
+from deadlock_matrix.capture.proc_text import text_of
+from deadlock_matrix.model.evidence import Library, Mapping, Word
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+if TYPE_CHECKING:
+    from deadlock_matrix.capture.elf import Loaded
+
+WORD_BEFORE = 64
+WORD_AFTER = 128
+READ_LIMIT = 1 << 24
+
+
+class Unreadable(Exception):
+    """An address that is not mapped, not readable, or a read that came back short."""
+
+
+class Maps:
+    """``/proc/PID/maps``, parsed line by line only where it is asked for.
+
+    The kernel writes it in pieces of a page without stopping the target; mappings made or removed
+    meanwhile may be missing.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self._lines = raw.splitlines()
+        self._starts = [int(line[: line.index(b"-")], 16) for line in self._lines]
+
+    def find(self, address: int) -> Mapping | None:
+        """The mapping that holds an address."""
+        index = bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        mapping = _parse(self._lines[index])
+        return mapping if address < mapping.end else None
+
+    def of_file(self, path: str) -> list[Mapping]:
+        """All mappings of a file, by ascending address, and anonymous ones that continue them.
+
+        The pages of ``.bss`` behind a writable segment are such a continuation: without a path.
+        """
+        name = path.encode("utf-8", "surrogateescape")
+        found: list[Mapping] = []
+        for line in self._lines:
+            if line.endswith(name):
+                mapping = _parse(line)
+                if mapping.path == path:
+                    found.append(mapping)
+            elif found and len(line.split(None, 5)) < 6:
+                mapping = _parse(line)
+                if mapping.start == found[-1].end:
+                    found.append(mapping)
+        return found
+
+    def libraries(self) -> tuple[Library, ...]:
+        """Files with executable pages, each at its lowest address, in order of address."""
+        lowest: dict[bytes, int] = {}
+        executable: set[bytes] = set()
+        for line, start in zip(self._lines, self._starts, strict=True):
+            fields = line.split(None, 5)
+            if len(fields) < 6 or not fields[5].startswith(b"/"):
+                continue
+            lowest.setdefault(fields[5], start)
+            if b"x" in fields[1]:
+                executable.add(fields[5])
+        return tuple(
+            Library(path=path_of(raw), start=start)
+            for raw, start in lowest.items()
+            if raw in executable
+        )
+
+    def special(self) -> tuple[str, ...]:
+        """Names of mapped kernel objects, such as ``anon_inode:[io_uring]``, each once."""
+        names = {
+            fields[5]
+            for line in self._lines
+            if b"anon_inode:" in line and len(fields := line.split(None, 5)) == 6
+        }
+        return tuple(sorted(map(text_of, names)))
+
+    def device_and_inode(self, path: str) -> tuple[int, int] | None:
+        """Device number and inode of a mapped file, to tell it from another of the same name."""
+        name = path.encode("utf-8", "surrogateescape")
+        for line in self._lines:
+            if line.endswith(name):
+                fields = line.split(None, 5)
+                major, minor = fields[3].split(b":")
+                return os.makedev(int(major, 16), int(minor, 16)), int(fields[4])
+        return None
+
+
+def path_of(raw: bytes) -> str:
+    r"""A path in ``maps``, in which the kernel writes a line end as ``\012``."""
+    return text_of(raw.replace(b"\\012", b"\n"))
+
+
+def _parse(line: bytes) -> Mapping:
+    fields = line.split(None, 5)
+    start, end = fields[0].split(b"-")
+    return Mapping(
+        start=int(start, 16),
+        end=int(end, 16),
+        permissions=fields[1].decode("ascii"),
+        offset=int(fields[2], 16),
+        path=path_of(fields[5]) if len(fields) > 5 else "",
+    )
+
+
+class Memory:
+    """One process's memory, for the length of one snapshot. Opens nothing before it is asked."""
+
+    def __init__(self, pid: int, directory: int) -> None:
+        self.pid = pid
+        self._directory = directory  # of /proc/PID; belongs to the caller
+        self._file: int | None = None
+        self._maps: Maps | None = None
+        self.loaded: dict[int, Loaded] = {}  # by start of mapping: what `elf.loaded` has found
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @property
+    def directory(self) -> int:
+        """The descriptor of ``/proc/PID``."""
+        return self._directory
+
+    @property
+    def maps(self) -> Maps:
+        """The mappings, read once.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        if self._maps is None:
+            self._maps = Maps(read_whole("maps", self._directory))
+        return self._maps
+
+    def read(self, address: int, size: int) -> bytes:
+        """Exactly ``size`` bytes.
+
+        Raises:
+            Unreadable: not all of them can be read.
+        """
+        if not 0 <= size <= READ_LIMIT or not 0 <= address < 1 << 63:
+            raise Unreadable(f"{size} bytes at {address:#x}")
+        try:
+            if self._file is None:
+                flags = os.O_RDONLY | os.O_CLOEXEC
+                self._file = os.open("mem", flags, dir_fd=self._directory)
+            data = os.pread(self._file, size, address)
+        except OSError as error:
+            raise Unreadable(
+                f"{size} bytes at {address:#x}: {os.strerror(error.errno or 0)}"
+            ) from None
+        if len(data) != size:
+            raise Unreadable(f"{size} bytes at {address:#x}: only {len(data)}")
+        return data
+
+    def number(self, address: int, size: int = 8, signed: bool = False) -> int:
+        """A little-endian number (both supported architectures are).
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        return int.from_bytes(self.read(address, size), "little", signed=signed)
+
+    def text(self, address: int, limit: int = 128) -> str:
+        """A C string.
+
+        Raises:
+            Unreadable: it cannot be read, or does not end within ``limit`` bytes.
+        """
+        # Up to the end of the page first: what follows may not be mapped.
+        near = min(limit, 4096 - address % 4096)
+        data = self.read(address, near)
+        if b"\0" not in data and near < limit:
+            data += self.read(address + near, limit - near)
+        if b"\0" not in data:
+            raise Unreadable(f"no text at {address:#x}")
+        return text_of(data[: data.index(b"\0")])
+
+    def word(self, address: int) -> Known[Word] | Unknown:
+        """What lies around a futex, within the mapping it lies in."""
+        try:
+            mapping = self.maps.find(address)
+            if mapping is None:
+                return unknown(f"{address:#x} is not in a mapping")
+            start = max(mapping.start, address - WORD_BEFORE)
+            end = min(mapping.end, address + WORD_AFTER)
+            data = self.read(start, end - start)
+        except Unreadable as error:
+            return unknown(f"memory not readable: {error}")
+        except OSError as error:
+            return unknown(f"/proc/{self.pid}/maps: {os.strerror(error.errno or 0)}")
+        word = Word(address=address, mapping=mapping, around_start=start, around=data.hex())
+        return known(word, f"/proc/{self.pid}/mem")

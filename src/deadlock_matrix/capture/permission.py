@@ -1,0 +1,127 @@
+"""May this process be looked at? If not: one sentence that says why and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from deadlock_matrix.capture.machine import header_of
+from deadlock_matrix.capture.proc_files import is_gone, read_small
+from deadlock_matrix.capture.proc_text import KERNEL_THREAD_FLAG, parse_stat
+from deadlock_matrix.errors import CaptureError
+
+_YAMA = "/proc/sys/kernel/yama/ptrace_scope"
+_CAP_SYS_PTRACE = 1 << 19
+
+
+def check_access(pid: int) -> None:
+    """Tries what a capture needs: the system calls and the memory of a 64-bit user process.
+
+    Raises:
+        CaptureError: it cannot be looked at; the message says what to do.
+    """
+    try:
+        stat = parse_stat(read_small(f"/proc/{pid}/stat"))
+        leader = int(_status_field(pid, b"Tgid") or b"0")
+    except FileNotFoundError:
+        if not Path("/proc/self/stat").exists():
+            raise CaptureError(
+                "/proc is not mounted here; mount it to look at processes."
+            ) from None
+        raise CaptureError(f"there is no process {pid}; give the id of a running one.") from None
+    except OSError as error:
+        raise explain(pid, error) from None
+    if leader not in (0, pid):
+        raise CaptureError(f"{pid} is a thread of process {leader}; give {leader} instead.")
+    if stat.flags & KERNEL_THREAD_FLAG:
+        raise CaptureError(f"{pid} is a thread of the kernel; only programs can be looked at.")
+    if stat.state in "ZX" and stat.thread_count <= 1:
+        raise CaptureError(
+            f"process {pid} has ended already and waits to be collected by its parent"
+            f" {stat.parent}; look at that one."
+        )
+    try:
+        read_small(f"/proc/{pid}/syscall")
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0):
+            pass
+    except OSError as error:
+        raise explain(pid, error) from None
+    if header_of(pid)[1] == 32:
+        raise CaptureError(
+            f"process {pid} is a 32-bit program; only 64-bit ones (x86_64, aarch64) are"
+            " supported: run the 64-bit build of it."
+        )
+
+
+def explain(pid: int, error: OSError) -> CaptureError:
+    """The sentence for an error that came up while a process was read."""
+    if is_gone(error):
+        if Path(f"/proc/{pid}").exists() and not Path(f"/proc/{pid}/syscall").exists():
+            return CaptureError(
+                "this kernel does not tell what a thread is doing (no /proc/PID/syscall);"
+                " use one built with CONFIG_HAVE_ARCH_TRACEHOOK, not an emulation such as gVisor."
+            )
+        return CaptureError(f"process {pid} has ended.")
+    if error.errno not in (errno.EPERM, errno.EACCES):
+        return CaptureError(f"process {pid} cannot be read: {os.strerror(error.errno or 0)}.")
+    refused = f"process {pid} may not be looked at"
+    scope = _ptrace_scope()
+    if scope == 3:
+        return CaptureError(
+            f"{refused}: kernel.yama.ptrace_scope is 3, which forbids it to everybody; it can only"
+            " be lowered at the next start of the machine."
+        )
+    if os.geteuid() == 0 and not _has_ptrace_capability():
+        return CaptureError(
+            f"{refused}: this container lacks the capability SYS_PTRACE; start it with"
+            " --cap-add=SYS_PTRACE, or look from the host."
+        )
+    owner = _owner(pid)
+    if owner is not None and owner != os.geteuid():
+        return CaptureError(f"{refused}: it belongs to user {owner}; look as that user or by sudo.")
+    if scope == 2:
+        return CaptureError(
+            f"{refused}: kernel.yama.ptrace_scope is 2, which allows it to administrators only;"
+            " use sudo."
+        )
+    if scope == 1:
+        return CaptureError(
+            f"{refused}: kernel.yama.ptrace_scope is 1, which allows it to a parent only; start"
+            f" the program by `deadlock-matrix watch`, or use sudo, or run"
+            f" `sudo sysctl kernel.yama.ptrace_scope=0`."
+        )
+    return CaptureError(
+        f"{refused}: it has closed itself to others (it changed its user, or is marked not"
+        " dumpable); use sudo."
+    )
+
+
+def _ptrace_scope() -> int:
+    """0 where Yama is not built in."""
+    try:
+        return int(read_small(_YAMA))
+    except (OSError, ValueError):
+        return 0
+
+
+def _status_field(pid: int | str, name: bytes) -> bytes | None:
+    for line in read_small(f"/proc/{pid}/status").splitlines():
+        if line.startswith(name + b":"):
+            return line[len(name) + 1 :].strip()
+    return None
+
+
+def _has_ptrace_capability() -> bool:
+    try:
+        return bool(int(_status_field("self", b"CapEff") or b"0", 16) & _CAP_SYS_PTRACE)
+    except (OSError, ValueError):
+        return False
+
+
+def _owner(pid: int) -> int | None:
+    """The effective user id; the owner of ``/proc/PID`` is root for a process not dumpable."""
+    try:
+        return int((_status_field(pid, b"Uid") or b"").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,78 @@
+"""Reading small files of ``/proc`` with as few system calls as possible."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
+_GONE = frozenset({errno.ENOENT, errno.ESRCH, errno.ENODEV})
+
+CHUNK = 1 << 16
+LIMIT = 1 << 26  # no file of /proc that is read here comes near 64 MiB
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether the process or thread that a file of ``/proc`` belonged to does not exist now."""
+    return error.errno in _GONE
+
+
+def read_small(path: str, directory: int | None = None) -> bytes:
+    """A file that the kernel gives out in one read (``stat``, ``status``, ``syscall``, ...).
+
+    Raises:
+        OSError: as open(2) and read(2); see `is_gone`.
+    """
+    descriptor = os.open(path, _FLAGS, dir_fd=directory)
+    try:
+        return os.read(descriptor, CHUNK)
+    finally:
+        os.close(descriptor)
+
+
+def read_whole(path: str, directory: int | None = None) -> bytes:
+    """A file of any length (``maps``), up to 64 MiB.
+
+    Raises:
+        OSError: as open(2) and read(2); see `is_gone`.
+    """
+    descriptor = os.open(path, _FLAGS, dir_fd=directory)
+    try:
+        parts: list[bytes] = []
+        size = 0
+        while size < LIMIT:
+            part = os.read(descriptor, CHUNK)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def open_directory(path: str, directory: int | None = None) -> int:
+    """A descriptor for a folder of ``/proc``.
+
+    It stays bound to that very process or thread: when that ends and its id is used again, reads
+    through the descriptor fail instead of reading the newcomer.
+
+    Raises:
+        OSError: as open(2); see `is_gone`.
+    """
+    return os.open(path, _FLAGS | os.O_DIRECTORY, dir_fd=directory)
+
+
+def numbers_in(path: str | int) -> list[int]:
+    """The numeric names in a folder such as ``/proc`` or ``/proc/PID/task``, in its order.
+
+    Raises:
+        OSError: as opendir(3); see `is_gone`.
+    """
+    names = os.listdir(path)  # noqa: PTH208 - takes a descriptor, and this is a hot path
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def reason_of(error: OSError, what: str) -> str:
+    """One line for an `Unknown`: which file, and what the kernel answered."""
+    return f"{what}: {os.strerror(error.errno or 0)}"

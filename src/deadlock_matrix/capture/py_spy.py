@@ -1,0 +1,78 @@
+"""Python stacks by py-spy, where pystack cannot read them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from deadlock_matrix.capture.stacks_worker import KEPT, VALUE_LIMIT, is_kept
+from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
+from deadlock_matrix.model.fact import unknown
+
+_GIL = "py-spy says the same for a thread without the GIL and for one it cannot tell of"
+
+
+class PySpyFailed(Exception):
+    """It is not installed, failed, or did not end in time: why."""
+
+
+def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
+    """All Python threads, without stopping the process.
+
+    What it says of the GIL is not used: its ``owns_gil`` is false also where it does not know.
+
+    Raises:
+        PySpyFailed: there is nothing to be had.
+    """
+    command = [_executable(), "dump", "--pid", str(pid), "--json", "--locals", "--nonblocking"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PySpyFailed(f"py-spy did not end within {limit_s:g} s") from None
+    except OSError as error:
+        raise PySpyFailed(f"py-spy cannot be started: {error}") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[0] if lines else f"exit status {done.returncode}"
+        raise PySpyFailed(f"py-spy: {reason}"[:500])
+    try:
+        return tuple(_thread(thread) for thread in json.loads(done.stdout))
+    except (ValueError, KeyError, TypeError) as error:
+        raise PySpyFailed(f"py-spy's answer is not understood: {error!r}") from None
+
+
+def _executable() -> str:
+    beside = Path(sys.executable).with_name("py-spy")
+    found = str(beside) if beside.exists() else shutil.which("py-spy")
+    if found is None:
+        raise PySpyFailed("py-spy is not installed")
+    return found
+
+
+def _thread(thread: dict[str, Any]) -> ThreadStack:
+    if thread["os_thread_id"] is None:
+        raise PySpyFailed("py-spy could not tell the ids of the threads (a container?)")
+    return ThreadStack(
+        tid=thread["os_thread_id"],
+        name=thread["thread_name"] or "",
+        python=tuple(_frame(frame) for frame in reversed(thread["frames"])),
+        native=(),
+        holds_gil=unknown(_GIL),
+    )
+
+
+def _frame(frame: dict[str, Any]) -> PythonFrame:
+    values: dict[str, str] = {}
+    if is_kept(frame["filename"]):
+        for local in frame["locals"] or ():
+            if local["name"] in KEPT:
+                values[local["name"]] = str(local["repr"])[:VALUE_LIMIT]
+    return PythonFrame(
+        function=frame["name"], file=frame["filename"], line=frame["line"], values=values
+    )

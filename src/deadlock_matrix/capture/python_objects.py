@@ -1,0 +1,68 @@
+"""A few fields of CPython objects, read from another process's memory.
+
+Source: ``Include/object.h``, ``Include/cpython/object.h`` and ``Include/methodobject.h``, the same
+from 3.6 to 3.14. A free-threaded build has a longer object header; which one it is is found out
+by reading the name of the type of ``None``. Builds with another header (``Py_TRACE_REFS``) fail
+that test and are reported as unreadable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deadlock_matrix.capture.memory import Memory, Unreadable
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectLayout:
+    """Offsets in bytes: of the type in an object, of the header's end, of a type's name."""
+
+    type_at: int
+    header: int
+    free_threaded: bool
+
+    @property
+    def type_name_at(self) -> int:
+        """``tp_name`` follows ``ob_size`` in a type object."""
+        return self.header + 8
+
+
+_LAYOUTS = (
+    ObjectLayout(type_at=8, header=16, free_threaded=False),
+    ObjectLayout(type_at=24, header=32, free_threaded=True),
+)
+
+
+def layout_of(memory: Memory, none: int) -> ObjectLayout:
+    """The layout under which ``None`` has a type called ``NoneType``.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    for layout in _LAYOUTS:
+        try:
+            if type_name(memory, layout, none) == "NoneType":
+                return layout
+        except Unreadable:
+            continue
+    raise Unreadable("None does not look like a Python object of a known layout")
+
+
+def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
+    """The name of an object's type, as ``int`` or ``package.module.Class``.
+
+    Raises:
+        Unreadable: it is not an object.
+    """
+    kind = memory.number(address + layout.type_at)
+    return memory.text(memory.number(kind + layout.type_name_at))
+
+
+def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tuple[str, int]:
+    """Name of a function written in C, and where its ``PyMethodDef`` lies.
+
+    Raises:
+        Unreadable: it cannot be read.
+    """
+    definition = memory.number(address + layout.header)
+    return memory.text(memory.number(definition)), definition

@@ -1,0 +1,188 @@
+"""Stacks of a process: pystack in a helper process, else py-spy, else the reasons of both."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small
+from deadlock_matrix.capture.proc_text import parse_stat, parse_status
+from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
+from deadlock_matrix.capture.python_runtime import is_free_threaded
+from deadlock_matrix.capture.worker import Worker, WorkerFailed
+from deadlock_matrix.model.evidence import (
+    NativeFrame,
+    ProcessStacks,
+    PythonFrame,
+    StackFacts,
+    ThreadStack,
+)
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+PYTHON_LIMIT_S = 5.0
+NATIVE_LIMIT_S = 20.0
+
+
+class StackReader:
+    """Reads stacks; owns the helper process. Close it at the end."""
+
+    def __init__(
+        self, python_limit_s: float = PYTHON_LIMIT_S, native_limit_s: float = NATIVE_LIMIT_S
+    ) -> None:
+        self._worker = Worker()
+        self._limits = {False: python_limit_s, True: native_limit_s}
+
+    def start(self) -> None:
+        """Starts the helper ahead of its first use. Failing is left to that use."""
+        with suppress(WorkerFailed):
+            self._worker.start()
+
+    def close(self) -> None:
+        """Ends the helper. May be called twice."""
+        self._worker.close()
+
+    def read(self, pid: int, native: bool) -> StackFacts:
+        """All stacks of one process.
+
+        Args:
+            pid: the process.
+            native: with native frames, for which each thread is stopped for a moment. Without,
+                nothing is stopped, and the stacks hold only as far as the threads slept, which
+                two snapshots around the call can tell.
+        """
+        stopped = native and _is_stopped(pid)
+        begun = time.monotonic()
+        tool = "pystack"
+        try:
+            reply = self._worker.ask({"pid": pid, "native": native}, self._limits[native])
+        except WorkerFailed as error:
+            if native and not stopped:
+                _let_go(pid)
+            reply = {"error": str(error)}
+        except BaseException:  # Ctrl-C: the helper has been killed
+            if native and not stopped:
+                _let_go(pid)
+            raise
+        if "threads" in reply:
+            threads = _threads(pid, reply["threads"])
+        else:
+            tool = "py-spy"
+            begun = time.monotonic()
+            try:
+                threads = read_stacks(pid, self._limits[False])
+            except PySpyFailed as other:
+                return StackFacts(pid=pid, stacks=unknown(f"pystack: {reply['error']}; {other}"))
+        stacks = ProcessStacks(
+            pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
+        )
+        return StackFacts(pid=pid, stacks=known(stacks, tool))
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return parse_stat(read_small(f"/proc/{pid}/stat")).state in "Tt"
+    except (OSError, ValueError):
+        return False
+
+
+def _let_go(pid: int) -> None:
+    """Continues a process that a helper left stopped.
+
+    pystack stops a thread by PTRACE_ATTACH, which sends SIGSTOP. A helper killed before that stop
+    was reported leaves the signal behind, and the process stopped for good.
+    """
+    for _ in range(20):
+        if _is_stopped(pid):
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except OSError:
+                return
+        time.sleep(0.01)
+
+
+# --- from the helper's answer to facts ----------------------------------------------------------
+
+
+def _threads(pid: int, replies: list[dict[str, Any]]) -> tuple[ThreadStack, ...]:
+    ids = _ids(pid)
+    gil = _gil_answers(pid, replies)
+    return tuple(
+        ThreadStack(
+            tid=ids.get(reply["tid"], reply["tid"]),
+            name=reply["name"],
+            python=tuple(PythonFrame(**frame) for frame in reply["python"]),
+            native=tuple(NativeFrame(**frame) for frame in reply["native"]),
+            holds_gil=gil[index],
+        )
+        for index, reply in enumerate(replies)
+        if reply["tid"] > 0  # 0: a thread that has ended and was not joined
+    )
+
+
+def _ids(pid: int) -> Mapping[int, int]:
+    """From the ids that a process in a container has for its threads to the observer's."""
+    ids: dict[int, int] = {}
+    try:
+        if parse_status(read_small(f"/proc/{pid}/status")).own_process_id == pid:
+            return ids
+        for tid in numbers_in(f"/proc/{pid}/task"):
+            ids[parse_status(read_small(f"/proc/{pid}/task/{tid}/status")).own_id] = tid
+    except (OSError, ValueError):
+        pass
+    return ids
+
+
+def _gil_answers(pid: int, replies: list[dict[str, Any]]) -> list[Known[bool] | Unknown]:
+    """What pystack says of the GIL, where that can be relied on.
+
+    pystack compares the thread with ``_PyRuntime.gilstate.tstate_current`` (3.8 to 3.11) or with
+    ``last_holder`` of its interpreter's locked GIL (from 3.12). Not relied on: before 3.8, where
+    it searches memory for the pointer; free-threaded builds; several interpreters, of which each
+    may have a GIL of its own; more than one holder, which means the reading was torn.
+    "False" for all threads does not mean that the GIL is free: up to 3.11 a thread that has taken
+    it and not yet made itself current shows false, and so does C code that swapped its thread
+    state away.
+    """
+    reason = _gil_reason(pid, replies)
+    if reason:
+        return [unknown(reason)] * len(replies)
+    source = f"pystack: the runtime's current thread of process {pid}"
+    answers: list[Known[bool] | Unknown] = []
+    for reply in replies:
+        if reply["gil"] in (0, 1):
+            answers.append(known(reply["gil"] == 1, source))
+        else:
+            answers.append(unknown("pystack could not tell"))
+    return answers
+
+
+def _gil_reason(pid: int, replies: list[dict[str, Any]]) -> str:
+    with_python = [reply for reply in replies if reply["version"] is not None]
+    if not with_python:
+        return "pystack saw no Python thread"
+    version = tuple(with_python[0]["version"])
+    if version < (3, 8):
+        return f"pystack guesses who holds the GIL of Python {version[0]}.{version[1]}"
+    if len({reply["interpreter"] for reply in with_python}) > 1:
+        return "there are several interpreters in the process"
+    if sum(reply["gil"] == 1 for reply in replies) > 1:
+        return "two threads seem to hold it: they ran while they were read"
+    if version < (3, 13):
+        return ""
+    try:
+        directory = open_directory(f"/proc/{pid}")
+    except OSError as error:
+        return f"whether it is a free-threaded build: {os.strerror(error.errno or 0)}"
+    try:
+        with Memory(pid, directory) as memory:
+            free = is_free_threaded(memory)
+    finally:
+        os.close(directory)
+    if isinstance(free, Unknown):
+        return f"whether it is a free-threaded build: {free.reason}"
+    return "it is a free-threaded build" if free.value else ""

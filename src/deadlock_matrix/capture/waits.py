@@ -1,0 +1,263 @@
+"""What a blocked system call waits for and until when, from its arguments and the memory they name.
+
+Source: the calls' manual pages and the kernel's ``kernel/futex/syscalls.c`` and ``fs/select.c``.
+Numbers are little-endian, ``struct timespec`` is two 64-bit words: 64-bit targets only.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+
+from deadlock_matrix.capture.descriptors import target_of
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.proc_files import read_whole
+from deadlock_matrix.model.evidence import (
+    NoTimeout,
+    PolledDescriptor,
+    SystemCall,
+    TimeLimit,
+    Timeout,
+    Word,
+)
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+FUTEX_CLOCK_REALTIME = 256
+FUTEX_COMMAND_MASK = ~(128 | FUTEX_CLOCK_REALTIME)
+FUTEX_WAIT, FUTEX_LOCK_PI, FUTEX_WAIT_BITSET = 0, 6, 9
+FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2 = 11, 13
+
+POLLIN, POLLPRI, POLLOUT = 1, 2, 4
+POLLED_LIMIT = 4096
+
+NOT_A_FUTEX = "the thread is not in a futex wait"
+NOT_A_POLL = "the thread is not in poll, select or epoll_wait"
+NOT_IN_A_CALL = "the thread is not blocked in a system call"
+RESTARTED = (
+    "restart_syscall goes on with an interrupted wait; its arguments are not those of that wait"
+)
+
+# Calls that the kernel ends by themselves never, whatever their arguments.
+_UNLIMITED = frozenset(
+    (
+        *("wait4", "waitid", "pause", "rt_sigsuspend", "flock", "semop", "msgrcv", "msgsnd"),
+        *("fork", "vfork", "clone", "clone3"),  # what waits for the child of a vfork
+    )
+)
+_TRANSFERS = (
+    *("read", "readv", "pread64", "preadv", "preadv2"),
+    *("write", "writev", "pwrite64", "pwritev", "pwritev2"),
+)
+# Calls on a descriptor: a socket can carry a limit of its own (SO_RCVTIMEO), a terminal too
+# (VTIME), a device whatever its driver likes; a pipe has none.
+_ON_A_DESCRIPTOR = frozenset(
+    (*_TRANSFERS, "accept", "accept4", "connect", "recvfrom", "recvmsg", "sendto", "sendmsg")
+)
+# Where the pointer to a relative ``struct timespec`` stands among the arguments.
+_RELATIVE_TIMESPEC = {
+    "ppoll": 2,
+    "pselect6": 4,
+    "epoll_pwait2": 3,
+    "rt_sigtimedwait": 2,
+    "semtimedop": 3,
+}
+_MILLISECONDS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
+
+
+def word_of(call: SystemCall, memory: Memory) -> Known[Word] | Unknown:
+    """The memory around the futex that a thread waits on."""
+    if call.name in ("futex", "futex_wait"):
+        return memory.word(call.arguments[0])
+    if call.name == "futex_waitv":
+        if call.arguments[1] != 1:
+            return unknown(f"futex_waitv waits on {call.arguments[1]} words at once")
+        try:
+            return memory.word(memory.number(call.arguments[0] + 8))
+        except Unreadable as error:
+            return unknown(f"memory not readable: {error}")
+    return unknown(RESTARTED if call.name == "restart_syscall" else NOT_A_FUTEX)
+
+
+# --- until when ---------------------------------------------------------------------------------
+
+
+def _int32(word: int) -> int:
+    value = word & 0xFFFF_FFFF
+    return value - (1 << 32) if value & 0x8000_0000 else value
+
+
+def _seconds(memory: Memory, address: int, parts_per_second: int) -> float:
+    seconds, parts = struct.unpack("<qq", memory.read(address, 16))
+    return float(seconds + parts / parts_per_second)
+
+
+def _relative(
+    memory: Memory, address: int, parts_per_second: int = 1_000_000_000
+) -> Known[Timeout]:
+    """A limit given as a length: the wait began at a moment unknown, so it is an upper bound."""
+    if address == 0:
+        return known(NoTimeout(), "system call argument: no time limit")
+    try:
+        due: Known[float] | Unknown = known(
+            max(0.0, _seconds(memory, address, parts_per_second)),
+            f"/proc/{memory.pid}/mem: a length, counted from a moment unknown",
+        )
+    except Unreadable as error:
+        due = unknown(f"memory not readable: {error}")
+    return known(TimeLimit(due_s=due, exact=False), "system call argument: a time limit")
+
+
+def _absolute(memory: Memory, address: int, clock: int) -> Known[Timeout]:
+    """A limit given as an instant. A target in another time namespace has another monotonic clock:
+
+    ``due_s`` is then off by the difference; that there is a limit is still right.
+    """
+    if address == 0:
+        return known(NoTimeout(), "system call argument: no time limit")
+    try:
+        left = _seconds(memory, address, 1_000_000_000) - time.clock_gettime(clock)
+        due: Known[float] | Unknown = known(
+            max(0.0, left), f"/proc/{memory.pid}/mem: an instant on clock {clock}"
+        )
+    except Unreadable as error:
+        due = unknown(f"memory not readable: {error}")
+    except OSError:
+        due = unknown(f"the observer cannot read clock {clock}")
+    return known(TimeLimit(due_s=due, exact=True), "system call argument: a time limit")
+
+
+def _futex_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
+    operation, address = call.arguments[1], call.arguments[3]
+    command = operation & FUTEX_COMMAND_MASK & 0xFFFF_FFFF
+    realtime = bool(operation & FUTEX_CLOCK_REALTIME)
+    clock = time.CLOCK_REALTIME if realtime else time.CLOCK_MONOTONIC
+    if command == FUTEX_WAIT:
+        return _relative(memory, address)
+    if command == FUTEX_LOCK_PI:
+        return _absolute(memory, address, time.CLOCK_REALTIME)
+    if command in (FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2):
+        return _absolute(memory, address, clock)
+    return unknown(f"futex operation {operation:#x} is not a wait")
+
+
+def _descriptor_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
+    number = _int32(call.arguments[0])
+    try:
+        target = target_of(number, memory.directory)
+    except OSError as error:
+        return unknown(f"/proc/{memory.pid}/fd/{number}: {os.strerror(error.errno or 0)}")
+    if target.startswith(("pipe:[", "fifo:[")):
+        return known(NoTimeout(), f"/proc/{memory.pid}/fd/{number}: a pipe has no time limit")
+    if target.startswith("socket:["):
+        return unknown("a socket's own time limit (SO_RCVTIMEO) cannot be read from outside")
+    return unknown(f"whether {target!r} has a time limit of its own cannot be read from outside")
+
+
+def timeout_of(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
+    """Until when the system call waits at the latest."""
+    name, arguments = call.name, call.arguments
+    if name == "futex":
+        return _futex_timeout(call, memory)
+    if name in ("futex_wait", "futex_waitv"):  # clock is the argument behind the pointer
+        where = 4 if name == "futex_wait" else 3
+        return _absolute(memory, arguments[where], _int32(arguments[where + 1]))
+    if name in _UNLIMITED:
+        return known(NoTimeout(), f"{name} has no time limit")
+    if name in _ON_A_DESCRIPTOR:
+        return _descriptor_timeout(call, memory)
+    if name in _MILLISECONDS:
+        limit = _int32(arguments[_MILLISECONDS[name]])
+        if limit < 0:
+            return known(NoTimeout(), "system call argument: no time limit")
+        due = known(limit / 1000, "argument: a length, counted from a moment unknown")
+        return known(TimeLimit(due_s=due, exact=False), "system call argument: a time limit")
+    if name in _RELATIVE_TIMESPEC:
+        return _relative(memory, arguments[_RELATIVE_TIMESPEC[name]])
+    if name == "select":
+        return _relative(memory, arguments[4], parts_per_second=1_000_000)
+    if name == "nanosleep":
+        return _relative(memory, arguments[0])
+    if name == "clock_nanosleep":
+        if arguments[1] & 1:  # TIMER_ABSTIME
+            return _absolute(memory, arguments[2], _int32(arguments[0]))
+        return _relative(memory, arguments[2])
+    if name in ("mq_timedreceive", "mq_timedsend"):
+        return _absolute(memory, arguments[4], time.CLOCK_REALTIME)
+    if name == "fcntl" and _int32(arguments[1]) in (7, 38):  # F_SETLKW, F_OFD_SETLKW
+        return known(NoTimeout(), "fcntl's wait for a file lock has no time limit")
+    return unknown(RESTARTED if name == "restart_syscall" else f"not known for {name}")
+
+
+# --- on which descriptors -----------------------------------------------------------------------
+
+
+def _pollfds(memory: Memory, address: int, count: int) -> tuple[PolledDescriptor, ...]:
+    data = memory.read(address, 8 * count)
+    return tuple(
+        PolledDescriptor(descriptor=descriptor, events=events)
+        for descriptor, events, _ in struct.iter_unpack("<ihh", data)
+        if descriptor >= 0  # the kernel skips negative ones
+    )
+
+
+def _fd_sets(memory: Memory, call: SystemCall) -> tuple[PolledDescriptor, ...]:
+    count = _int32(call.arguments[0])
+    size = (count + 63) // 64 * 8  # whole machine words, as the kernel copies them
+    wanted: dict[int, int] = {}
+    for address, event in zip(call.arguments[1:4], (POLLIN, POLLOUT, POLLPRI), strict=True):
+        if address == 0:
+            continue
+        bits = int.from_bytes(memory.read(address, size), "little")
+        for number in range(count):
+            if bits >> number & 1:
+                wanted[number] = wanted.get(number, 0) | event
+    return tuple(PolledDescriptor(descriptor=n, events=e) for n, e in sorted(wanted.items()))
+
+
+def _epoll(memory: Memory, number: int) -> tuple[PolledDescriptor, ...]:
+    """The lines ``tfd: 5 events: 19 data: .. pos:0 ino:3e sdev:d`` of an epoll's ``fdinfo``.
+
+    A line names the number at which a file was registered; when that number has been closed and
+    used again while a copy keeps the file open, it is another file now: the inode tells.
+    """
+    found: list[PolledDescriptor] = []
+    for line in read_whole(f"fdinfo/{number}", memory.directory).splitlines():
+        if not line.startswith(b"tfd:"):
+            continue
+        fields = line.replace(b":", b": ").split()
+        values = dict(zip(fields[::2], fields[1::2], strict=False))
+        target = int(values[b"tfd:"])
+        link = os.readlink(f"fd/{target}", dir_fd=memory.directory)
+        inode = int(values[b"ino:"], 16) if b"ino:" in values else None
+        if link.startswith(("pipe:[", "socket:[")) and f"[{inode}]" not in link:
+            raise Unreadable(f"descriptor {target} of the epoll is another file now")
+        events = int(values[b"events:"], 16) & 0xFFFF
+        found.append(PolledDescriptor(descriptor=target, events=events))
+    return tuple(found)
+
+
+def polled_of(call: SystemCall, memory: Memory) -> Known[tuple[PolledDescriptor, ...]] | Unknown:
+    """The descriptors that a thread in poll, select or epoll_wait waits on.
+
+    A file polled through an epoll inside an epoll is not followed. Reliable while the target's
+    threads sleep: the arrays lie in its own memory.
+    """
+    source = f"/proc/{memory.pid}/mem"
+    try:
+        if call.name in ("poll", "ppoll"):
+            if call.arguments[1] > POLLED_LIMIT:
+                return unknown(f"{call.name} on {call.arguments[1]} descriptors: too many to read")
+            return known(_pollfds(memory, call.arguments[0], call.arguments[1]), source)
+        if call.name in ("select", "pselect6"):
+            if not 0 <= _int32(call.arguments[0]) <= POLLED_LIMIT:
+                return unknown(f"{call.name} up to descriptor {call.arguments[0]}: too many")
+            return known(_fd_sets(memory, call), source)
+        if call.name in ("epoll_wait", "epoll_pwait", "epoll_pwait2"):
+            number = _int32(call.arguments[0])
+            return known(_epoll(memory, number), f"/proc/{memory.pid}/fdinfo/{number}")
+    except Unreadable as error:
+        return unknown(f"memory not readable: {error}")
+    except (OSError, ValueError, KeyError) as error:
+        return unknown(f"descriptors of {call.name}: {error}")
+    return unknown(RESTARTED if call.name == "restart_syscall" else NOT_A_POLL)

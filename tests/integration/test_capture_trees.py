@@ -1,0 +1,346 @@
+"""Trees of processes, pipes between them, permissions, glances, and files that have changed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deadlock_matrix.capture.collector import open_collector
+from deadlock_matrix.capture.glance import Glancer, glance
+from deadlock_matrix.capture.linux import LinuxCollector
+from deadlock_matrix.capture.permission import check_access
+from deadlock_matrix.capture.portable import PortableCollector
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Evidence, PipeHolder, Snapshot, SystemCall
+from deadlock_matrix.model.fact import Known, Unknown
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="needs procfs"),
+    pytest.mark.timeout(60),
+]
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(code: str, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+        say = "import os\ndef ready(): os.write(1, b'ready\\n')\n"
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+            [sys.executable, "-c", say + code, *arguments],
+            **{"stdin": subprocess.DEVNULL, **options},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield run
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def collector() -> Iterator[LinuxCollector]:
+    with LinuxCollector() as opened:
+        yield opened
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def calls(snapshot: Snapshot) -> list[str]:
+    found: list[str] = []
+    for process in snapshot.processes:
+        for thread in process.threads:
+            call = thread.activity.value if isinstance(thread.activity, Known) else None
+            found.append(call.name if isinstance(call, SystemCall) else "")
+    return found
+
+
+def settled(collector: LinuxCollector, roots: list[int], *expected: str) -> Snapshot:
+    last: list[Snapshot] = []
+
+    def there() -> bool:
+        last[:] = [collector.snapshot(roots)]
+        return calls(last[0]) == list(expected)
+
+    until(there)
+    return last[0]
+
+
+def test_a_tree_with_an_orphan(start: Start, collector: LinuxCollector) -> None:
+    code = """
+import signal
+if os.fork() == 0:
+    if os.fork() == 0:
+        signal.pause()
+    orphan = os.fork()
+    if orphan == 0:
+        signal.pause()
+    signal.pause()
+ready()
+signal.pause()
+"""
+    process = start(code)
+    until(lambda: len(collector.snapshot([process.pid]).processes) == 4)
+    pids = [facts.pid for facts in collector.snapshot([process.pid]).processes]
+    assert pids[0] == process.pid
+    os.kill(pids[1], signal.SIGKILL)
+    until(lambda: len(collector.snapshot([process.pid]).processes) == 2)  # one of them a zombie
+    both = collector.snapshot([process.pid, pids[2], pids[3]]).processes
+    assert {facts.pid for facts in both} == set(pids)
+    (zombie,) = [facts for facts in both if facts.pid == pids[1]]
+    assert zombie.threads[0].state == "Z"
+    assert isinstance(zombie.shares_memory_with, Known) and not zombie.shares_memory_with.value
+
+
+def test_a_process_that_has_ended(collector: LinuxCollector) -> None:
+    with subprocess.Popen(["true"]) as process:
+        pass
+    with pytest.raises(CaptureError, match="has ended"):
+        collector.snapshot([process.pid])
+
+
+def test_a_pipe_from_a_process_to_itself_has_no_outside_holder(
+    start: Start, collector: LinuxCollector
+) -> None:
+    process = start("r, w = os.pipe(); ready(); os.read(r, 1)")
+    snapshot = settled(collector, [process.pid], "read")
+    assert isinstance(snapshot.outside_holders, Known), snapshot.outside_holders
+    assert snapshot.outside_holders.value == ()
+
+
+def test_the_observer_s_own_end_of_a_pipe_is_found(start: Start, collector: LinuxCollector) -> None:
+    inside, ours = os.pipe()
+    try:
+        process = start(f"ready(); os.read({inside}, 1)", pass_fds=[inside])
+        snapshot = settled(collector, [process.pid], "read")
+        assert isinstance(snapshot.outside_holders, Known), snapshot.outside_holders
+        target = os.readlink(f"/proc/self/fd/{ours}")  # noqa: PTH115
+        assert set(snapshot.outside_holders.value) == {
+            PipeHolder(pid=os.getpid(), target=target, access="r"),
+            PipeHolder(pid=os.getpid(), target=target, access="w"),
+        }
+    finally:
+        os.close(inside)
+        os.close(ours)
+
+
+def test_a_fifo_is_one_thing_by_two_names(
+    start: Start, collector: LinuxCollector, tmp_path: Path
+) -> None:
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
+    os.mkfifo(fifo)
+    os.link(fifo, link)
+    reader = start(
+        "import sys, select\nr = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)\nready()\n"
+        "select.select([r], [], [])",
+        str(fifo),
+    )
+    writer = start(
+        "import sys, time\nw = os.open(sys.argv[1], os.O_WRONLY)\nready()\ntime.sleep(1000)",
+        str(link),
+    )
+    until(lambda: calls(collector.snapshot([reader.pid])) in (["select"], ["pselect6"]))
+    snapshot = collector.snapshot([reader.pid])
+    assert isinstance(snapshot.outside_holders, Known), snapshot.outside_holders
+    holders = [h for h in snapshot.outside_holders.value if h.pid == writer.pid]
+    assert [h.access for h in holders] == ["w"]
+    assert holders[0].target.startswith("fifo:[")
+
+
+def test_pipes_between_members_are_inside(start: Start, collector: LinuxCollector) -> None:
+    code = """
+r, w = os.pipe()
+if os.fork() == 0:
+    ready()
+    os.read(r, 1)
+os.wait()
+"""
+    process = start(code)
+    snapshot = settled(collector, [process.pid], "wait4", "read")
+    assert isinstance(snapshot.outside_holders, Known), snapshot.outside_holders
+    assert snapshot.outside_holders.value == ()
+
+
+def test_evidence_survives_json(start: Start, collector: LinuxCollector) -> None:
+    process = start("import threading; ready(); threading.Event().wait()")
+    before = settled(collector, [process.pid], "futex")
+    evidence = Evidence(
+        machine=collector.machine(process.pid),
+        before=before,
+        stacks=collector.python_stacks([process.pid]),
+        after=collector.snapshot([process.pid]),
+        native_stacks=collector.native_stacks([process.pid]),
+    )
+    assert msgspec.json.decode(msgspec.json.encode(evidence), type=Evidence) == evidence
+    first, second = evidence.before.processes[0].threads[0], evidence.after.processes[0].threads[0]
+    assert (first.switches, first.activity) == (second.switches, second.activity)
+
+
+def test_machine(collector: LinuxCollector) -> None:
+    machine = collector.machine(os.getpid())
+    assert (machine.system, machine.pointer_bits) == ("linux", 64)
+    assert machine.architecture == platform.machine()
+    name, version = platform.libc_ver()
+    if name == "glibc":
+        assert machine.libc == f"glibc {version}"
+
+
+def test_a_program_whose_file_was_deleted(collector: LinuxCollector, tmp_path: Path) -> None:
+    copy = tmp_path / "sleep"
+    shutil.copy("/bin/sleep", copy)
+    copy.chmod(0o755)
+    with subprocess.Popen([str(copy), "1000"]) as process:
+        until(lambda: calls(collector.snapshot([process.pid])) == ["clock_nanosleep"])
+        copy.unlink()
+        shutil.copy("/bin/true", copy)  # another file by the same name
+        facts = collector.snapshot([process.pid]).processes[0]
+        assert isinstance(facts.executable, Known)
+        assert facts.executable.value.endswith(" (deleted)")
+        assert isinstance(facts.threads[0].code, Known)
+        process.kill()
+
+
+# --- glances ------------------------------------------------------------------------------------
+
+
+def test_glances_differ_when_the_process_has_moved(start: Start) -> None:
+    process = start(
+        "import signal\nsignal.signal(10, lambda *a: ready())\nready()\nwhile True: signal.pause()"
+    )
+    with Glancer(process.pid) as glancer:
+        until(lambda: glancer.look() == glancer.look() and glancer.look().state == "S")
+        first = glancer.look()
+        assert (first.state, first.threads) == ("S", 1)
+        assert first.syscall and first.syscall != "running"
+        assert glance(process.pid) == first
+        process.send_signal(10)
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert glancer.look() != first
+        process.kill()
+        process.wait()
+        with pytest.raises(CaptureError, match="has ended"):
+            glancer.look()
+    with pytest.raises(CaptureError):
+        glance(process.pid)
+
+
+# --- permission ---------------------------------------------------------------------------------
+
+
+def test_access_to_a_child_and_to_nobody(start: Start) -> None:
+    process = start(
+        "import threading, signal\nthreading.Thread(target=signal.pause).start()\n"
+        "ready()\nsignal.pause()"
+    )
+    check_access(process.pid)
+    thread = max(int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir())
+    with pytest.raises(CaptureError, match=f"thread of process {process.pid}"):
+        check_access(thread)
+    with pytest.raises(CaptureError, match="there is no process"):
+        check_access(2**22 + 1)
+
+
+def test_access_to_a_zombie() -> None:
+    with subprocess.Popen(["true"]) as process:
+        until(lambda: ") Z " in Path(f"/proc/{process.pid}/stat").read_text())
+        with pytest.raises(CaptureError, match="has ended already"):
+            check_access(process.pid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_access_as_another_user(start: Start) -> None:
+    process = start("import signal; ready(); signal.pause()")
+    code = """
+import os, sys
+os.setuid(65534)
+from deadlock_matrix.capture.permission import check_access
+from deadlock_matrix.capture.linux import LinuxCollector
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.fact import Unknown
+try:
+    check_access(int(sys.argv[1]))
+except CaptureError as error:
+    print(error)
+facts = LinuxCollector().snapshot([int(sys.argv[1])]).processes[0]
+assert isinstance(facts.threads[0].activity, Unknown)
+assert isinstance(facts.descriptors, Unknown)
+assert isinstance(facts.shares_memory_with, Unknown)
+assert isinstance(facts.libraries, Unknown)
+"""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(process.pid)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "Permission denied" in done.stderr or "ModuleNotFoundError" in done.stderr:
+        pytest.skip("another user cannot read this installation")
+    assert done.returncode == 0, done.stderr
+    assert "belongs to user 0" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a kernel thread's files are root's")
+def test_access_to_a_kernel_thread() -> None:
+    comm = Path("/proc/2/comm")
+    if not comm.exists() or comm.read_text() != "kthreadd\n":
+        pytest.skip("no kernel threads to be seen here")
+    with pytest.raises(CaptureError, match="thread of the kernel"):
+        check_access(2)
+
+
+# --- elsewhere ----------------------------------------------------------------------------------
+
+
+def test_the_portable_collector_knows_nothing_that_a_proof_needs(start: Start) -> None:
+    process = start("import threading; ready(); threading.Event().wait()")
+    portable = PortableCollector()
+    portable.check(process.pid)
+    snapshot = portable.snapshot([process.pid])
+    (facts,) = snapshot.processes
+    (thread,) = facts.threads
+    for fact in (thread.activity, thread.switches, thread.word, thread.timeout, facts.descriptors):
+        assert isinstance(fact, Unknown) and "not readable" in fact.reason
+    assert msgspec.json.decode(msgspec.json.encode(snapshot), type=Snapshot) == snapshot
+    (stacks,) = portable.python_stacks([process.pid])
+    assert isinstance(stacks.stacks, Known)
+    frames = stacks.stacks.value.threads[0].python
+    assert frames[0].function == "<module>"
+    assert any(frame.values.get("timeout") == "None" for frame in frames)
+
+
+def test_this_system_has_the_full_collector() -> None:
+    collector = open_collector()
+    assert isinstance(collector, LinuxCollector)
+    collector.warm_up()
+    collector.close()
