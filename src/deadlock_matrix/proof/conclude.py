@@ -1,0 +1,86 @@
+"""From what was observed and judged to a verdict and one sentence that says why."""
+
+from __future__ import annotations
+
+import signal
+
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.observation import Exited, Observation, Signalled
+from deadlock_matrix.model.verdict import Gap, Judgement, Verdict
+from deadlock_matrix.proof.causes import recognise
+from deadlock_matrix.proof.judge import describe_gap
+
+MOST_REASONS = 3
+
+_PHASES = {
+    "start": "before its script began",
+    "prelude": "in the prelude",
+    "entry": "in the entry",
+    "exit": "at exit, after the entry had finished",
+    "ended": "after everything was done",
+}
+
+
+def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Verdict, str]:
+    """Name the verdict of one observation; it can be done again at any time from a report."""
+    end = observation.end
+    where = _PHASES[observation.phase]
+    if isinstance(end, Signalled):
+        return Verdict.CRASH, f"ended by {_signal_name(end.signal)} {where}"
+    if isinstance(end, Exited):
+        return _ended_by_itself(observation, end, where)
+    if judgement is not None and judgement.outcome == "deadlock" and judgement.proof is not None:
+        return Verdict.DEADLOCK, judgement.proof.sentence
+    progressing = observation.progressing
+    if isinstance(progressing, Known) and progressing.value:
+        return Verdict.SLOW, f"still moving {where} after {observation.duration_s:.1f} s"
+    cause = recognise(observation.stderr.kept)
+    why = f"no progress {where}, and no proof: {reasons(judgement)}"
+    return Verdict.HANG, f"{why}; {cause}" if cause else why
+
+
+def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple[Verdict, str]:
+    raised = observation.raised
+    if raised is not None:
+        return Verdict.ERROR, f"the entry raised {raised.type}: {_first_line(raised.message)}"
+    if end.status != 0:
+        said = _last_line(observation.stderr.kept)
+        return (
+            Verdict.ERROR,
+            f"ended with status {end.status} {where}" + (f": {said}" if said else ""),
+        )
+    if not isinstance(observation.probe, Known):
+        return Verdict.ERROR, f"ended with status 0 {where}: {observation.probe.reason}"
+    return Verdict.OK, f"the entry took {observation.probe.value.entry_s:.2f} s"
+
+
+def reasons(judgement: Judgement | None) -> str:
+    """What stands in the way of a proof, in a sentence."""
+    if judgement is None:
+        return "no evidence could be read"
+    if judgement.outcome == "partial" and judgement.proof is not None:
+        found = "the main thread is not part of the deadlock that was found"
+        return f"{found}: {_join(judgement.gaps)}"
+    return _join(judgement.gaps) or "nothing stands in the way, but the roots are not stuck"
+
+
+def _join(gaps: tuple[Gap, ...]) -> str:
+    told = [describe_gap(gap, "") for gap in gaps[:MOST_REASONS]]
+    if len(gaps) > MOST_REASONS:
+        told.append(f"and {len(gaps) - MOST_REASONS} more")
+    return "; ".join(told)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:300]
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2][:300]

@@ -1,0 +1,109 @@
+"""Waits on futexes: native locks, joins, and everything the interpreter builds on them."""
+
+from __future__ import annotations
+
+from deadlock_matrix.model.evidence import SystemCall
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import Condition, Node
+from deadlock_matrix.proof import interpreter
+from deadlock_matrix.proof.locks import FUTEX_PRIVATE, Owned, read_lock
+from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
+from deadlock_matrix.proof.world import Key, World
+
+FUTEX_COMMANDS = 0x7F
+FUTEX_WAITS = {0, 9}  # WAIT, WAIT_BITSET
+SIGCANCEL = 32  # glibc's; caught only once a thread has been cancelled (glibc 2.34 and later)
+
+
+def futex_wait(
+    world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
+) -> Wait | Open:
+    """What a thread asleep in a futex call waits for: an owner where one can be told."""
+    thread = world.threads[key]
+    no = Refusal(world.name(key))
+    assert isinstance(thread.activity, Known)
+    command = call.arguments[1] & FUTEX_COMMANDS
+    if command not in FUTEX_WAITS:
+        return no.because(f"is in a futex operation ({command}) other than a plain wait")
+    if not isinstance(thread.word, Known):
+        return no.unknown(f"the memory it waits on: {thread.word.reason}")
+    word = thread.word.value
+    private = bool(call.arguments[1] & FUTEX_PRIVATE)
+    if not private and not word.mapping.permissions.endswith("p"):
+        return no.because("waits on memory that other processes share")
+    reach = Condition(
+        name="private-futex",
+        subject=thread_id(key),
+        detail="the futex is private to the process"
+        if private
+        else f"the futex lies in a private mapping ({word.mapping.permissions})",
+        source=thread.activity.source if private else thread.word.source,
+    )
+    where = f" of {_base_name(word.mapping.path)}" if word.mapping.path.startswith("/") else ""
+    lock = read_lock(world, key, call, word)
+    if isinstance(lock, Owned) and not (
+        lock.what == "end of the thread" and _may_be_cancelled(world, key[0])
+    ):
+        node = Node(
+            id=f"lock-{key[0]}-{lock.address:#x}",
+            kind="lock",
+            label=f"end of {world.name(lock.owner)}"
+            if lock.what == "end of the thread"
+            else f"{lock.what} {lock.address:#x}{where}",
+        )
+        return Wait(
+            node=node,
+            scope="thread",
+            wakers=frozenset([lock.owner]),
+            interruptible=False,
+            source=thread.activity.source,
+            held_source=f"{lock.source} ({thread.word.source})",
+            phrase=f"joins {world.name(lock.owner)}"
+            if lock.what == "end of the thread"
+            else f"waits for {_loader(node.label)}",
+            names_owner=lock.what == "end of the thread",
+            conditions=(*asleep, reach),
+        )
+    python = interpreter.python_wait(world, key)
+    if python is not None:
+        return Wait(
+            node=python.node,
+            scope="thread",
+            wakers=frozenset([python.owner]),
+            interruptible=True,
+            source=python.source,
+            held_source=python.held_source,
+            phrase=python.phrase,
+            names_owner=python.names_owner,
+            conditions=(*asleep, reach),
+        )
+    note = "" if isinstance(lock, Owned) else lock.note
+    what = "futex" if isinstance(lock, Owned) else lock.what
+    return Wait(
+        node=Node(
+            id=f"futex-{key[0]}-{word.address:#x}",
+            kind="futex",
+            label=f"{what} {word.address:#x}{where}",
+        ),
+        scope="process",
+        wakers=world.live(key[0]),
+        interruptible=True,
+        source=thread.activity.source,
+        held_source="any thread of the process could wake it" + (f": {note}" if note else ""),
+        phrase=interpreter.describe(world, key) or f"waits for {what} {word.address:#x}{where}",
+        conditions=(*asleep, reach),
+    )
+
+
+def _may_be_cancelled(world: World, pid: int) -> bool:
+    # pthread_join is a cancellation point: a thread that is cancelled in it lets go of its locks.
+    signals = world.after[pid].signals
+    return not isinstance(signals, Known) or bool(signals.value.caught >> (SIGCANCEL - 1) & 1)
+
+
+def _base_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _loader(label: str) -> str:
+    return f"{label}, the loader's own lock" if " of ld-" in label else label

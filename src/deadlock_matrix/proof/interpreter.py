@@ -1,0 +1,237 @@
+"""Waits that only the interpreter's own state explains: the GIL, joins, import locks.
+
+The stacks are read between the two snapshots without stopping the process. They are the truth for
+a thread that slept all that time, and for nobody else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deadlock_matrix.model.evidence import (
+    ProcessStacks,
+    PythonFrame,
+    SystemCall,
+    ThreadStack,
+    TimeLimit,
+)
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import Condition, Gap, Node
+from deadlock_matrix.proof.world import Key, World
+
+IMPORTLIB = "<frozen importlib._bootstrap>"
+_ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GilWait:
+    """A thread that asks for the GIL again and again, and the thread that has it."""
+
+    node: Node
+    holder: Key
+    held_source: str
+    condition: Condition
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonWait:
+    """A wait with an owner that only Python's objects show."""
+
+    node: Node
+    owner: Key
+    source: str
+    held_source: str
+    phrase: str
+    names_owner: bool  # the phrase says already who it is
+
+
+def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
+    """Recognise a wait for the GIL; None if it is another wait, a Gap if its holder is not known.
+
+    CPython waits for the GIL on a condition variable inside the exported object ``_PyRuntime``,
+    5 ms at a time (``take_gil`` in ``ceval_gil.c``), so such a wait has a time limit that ends
+    nothing. No other timed wait of the interpreter is on a word inside that object.
+    """
+    thread = world.threads[key]
+    earlier = world.threads_before[key]
+    python = world.after[key[0]].python
+    if not isinstance(python, Known) or not isinstance(thread.timeout, Known):
+        return None
+    bounds = python.value
+    if not isinstance(thread.timeout.value, TimeLimit):
+        return None
+    address = call.arguments[0]
+    if not bounds.runtime_start <= address < bounds.runtime_end:
+        return None
+    name = world.name(key)
+    was = earlier.activity.value if isinstance(earlier.activity, Known) else None
+    if not isinstance(was, SystemCall) or was.name != "futex" or was.arguments[0] != address:
+        return Gap(kind="does-not-hold", subject=name, detail="has only begun to wait for the GIL")
+    holder = _gil_holder(world, key[0])
+    if isinstance(holder, Gap):
+        return holder
+    if holder[0] == key:
+        return Gap(kind="unknown", subject=name, detail="holds the GIL and waits for it at once")
+    return GilWait(
+        node=Node(id=f"gil-{key[0]}", kind="gil", label="the GIL"),
+        holder=holder[0],
+        held_source=holder[1],
+        condition=Condition(
+            name="waits-for-gil",
+            subject=f"thread-{key[0]}-{key[1]}",
+            detail=f"its 5 ms waits are on {address:#x}, inside _PyRuntime, in both snapshots",
+            source=python.source,
+        ),
+    )
+
+
+def _gil_holder(world: World, pid: int) -> tuple[Key, str] | Gap:
+    subject = f"process {pid}"
+    fact = world.stacks.get(pid)
+    if not isinstance(fact, Known):
+        reason = fact.reason if fact is not None else "no stacks were read"
+        return Gap(kind="unknown", subject=subject, detail=f"who holds the GIL: {reason}")
+    stacks = fact.value
+    if not _between_snapshots(world, stacks):
+        return Gap(
+            kind="unknown",
+            subject=subject,
+            detail="who held the GIL between the snapshots: the stacks are from another moment",
+        )
+    holders = [
+        (pid, thread.tid)
+        for thread in stacks.threads
+        if isinstance(thread.holds_gil, Known) and thread.holds_gil.value
+    ]
+    if len(holders) != 1 or holders[0] not in world.threads:
+        return Gap(
+            kind="unknown",
+            subject=subject,
+            detail=f"who holds the GIL: {stacks.tool} names {len(holders)} threads",
+        )
+    return holders[0], f"{stacks.tool}: has the GIL"
+
+
+def _between_snapshots(world: World, stacks: ProcessStacks) -> bool:
+    before, after = world.evidence.before, world.evidence.after
+    return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
+
+
+def python_wait(world: World, key: Key) -> PythonWait | None:
+    """Recognise ``Thread.join`` and the import lock of a module, if their owner can be told."""
+    stack = world.stack_by_thread.get(key)
+    if stack is None or not stack.python:
+        return None
+    fact = world.stacks[key[0]]
+    if not isinstance(fact, Known) or not _between_snapshots(world, fact.value):
+        return None
+    return _thread_join(world, key, stack) or _module_lock(world, key, stack)
+
+
+def _thread_join(world: World, key: Key, stack: ThreadStack) -> PythonWait | None:
+    """``Thread.join``: only the end of that thread releases it.
+
+    3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself; the thread joined
+    shows the same ``self`` in its ``_bootstrap_inner``.
+    """
+    frame = stack.python[-1]
+    if not frame.file.endswith("threading.py"):
+        return None
+    if frame.function not in ("join", "_wait_for_tstate_lock"):
+        return None
+    target = _address(frame)
+    if not target:
+        return None
+    for other, other_stack in _others(world, key):
+        for below in other_stack.python:
+            if below.function == "_bootstrap_inner" and _address(below) == target:
+                tool = _tool(world, key)
+                return PythonWait(
+                    node=Node(
+                        id=f"join-{other[0]}-{other[1]}",
+                        kind="lock",
+                        label=f"end of {world.name(other)}",
+                    ),
+                    owner=other,
+                    source=f"{tool}: {frame.function}, self at {target}",
+                    held_source=f"{tool}: _bootstrap_inner, self at {target}",
+                    phrase=f"joins {world.name(other)}",
+                    names_owner=True,
+                )
+    return None
+
+
+def _module_lock(world: World, key: Key, stack: ThreadStack) -> PythonWait | None:
+    """An import lock: held by the thread that is inside that module's import."""
+    module = waited_module(stack)
+    if not module:
+        return None
+    holders = [other for other, frames in _others(world, key) if module in modules_held(frames)]
+    if len(holders) != 1:
+        return None
+    tool = _tool(world, key)
+    return PythonWait(
+        node=Node(
+            id=f"module-{key[0]}-{module}", kind="lock", label=f"import lock of module {module!r}"
+        ),
+        owner=holders[0],
+        source=f"{tool}: _ModuleLock.acquire for {module!r}",
+        held_source=f"{tool}: _find_and_load_unlocked for {module!r}",
+        phrase=f"waits for the import lock of module {module!r}",
+        names_owner=False,
+    )
+
+
+def waited_module(stack: ThreadStack) -> str:
+    """The module whose import lock the innermost frames wait for, or nothing."""
+    frames = stack.python
+    if not frames or (frames[-1].file, frames[-1].function) != (IMPORTLIB, "acquire"):
+        return ""
+    for frame in reversed(frames[:-1]):
+        if frame.file != IMPORTLIB:
+            return ""
+        if frame.function in ("_find_and_load", "_lock_unlock_module"):
+            return frame.values.get("name", "").strip("'\"")
+    return ""
+
+
+def modules_held(stack: ThreadStack) -> tuple[str, ...]:
+    """Modules whose import is under way in this thread, outermost first: it holds their locks."""
+    return tuple(
+        outer.values.get("name", "").strip("'\"")
+        for outer, inner in zip(stack.python, stack.python[1:], strict=False)
+        if outer.file == inner.file == IMPORTLIB
+        and outer.function == "_find_and_load"
+        and inner.function == "_find_and_load_unlocked"
+    )
+
+
+def describe(world: World, key: Key) -> str:
+    """What the innermost Python line waits in, for a sentence: ``waits in acquire (m.py:3)``."""
+    stack = world.stack_by_thread.get(key)
+    if stack is None or not stack.python:
+        return ""
+    module = waited_module(stack)
+    if module:
+        return f"waits for the import lock of module {module!r}"
+    frame = stack.python[-1]
+    return f"waits in {frame.function} ({frame.file.rpartition('/')[2]}:{frame.line})"
+
+
+def _others(world: World, key: Key) -> Iterator[tuple[Key, ThreadStack]]:
+    for other, stack in world.stack_by_thread.items():
+        if other[0] == key[0] and other != key and other in world.threads:
+            yield other, stack
+
+
+def _tool(world: World, key: Key) -> str:
+    fact = world.stacks[key[0]]
+    assert isinstance(fact, Known)
+    return fact.value.tool
+
+
+def _address(frame: PythonFrame) -> str:
+    match = _ADDRESS.search(frame.values.get("self", ""))
+    return match.group(1) if match else ""

@@ -1,0 +1,76 @@
+"""Waits that another process ends: for a child, on a pipe.
+
+A process can also be killed, by any other of the tree. So such a wait counts as endless only if
+nobody in the whole tree can move.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from deadlock_matrix.model.evidence import SystemCall
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import Condition, Gap, Node
+from deadlock_matrix.proof import pipes
+from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
+from deadlock_matrix.proof.world import Key, World
+
+P_ALL, P_PID = 0, 1
+
+
+def child_wait(
+    world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
+) -> Wait | Open:
+    """What a thread asleep in ``wait4`` or ``waitid`` waits for."""
+    no = Refusal(world.name(key))
+    thread = world.threads[key]
+    assert isinstance(thread.activity, Known)
+    children = {p.own_pid: p.pid for p in world.after.values() if p.parent == key[0]}
+    wanted = _signed(call.arguments[1] if call.name == "waitid" else call.arguments[0])
+    if call.name == "waitid" and call.arguments[0] != P_PID:
+        wanted = -1 if call.arguments[0] == P_ALL else 0  # P_PGID and P_PIDFD are not followed
+    if wanted == -1:
+        if not children:
+            return no.unknown("which child it waits for: none is in this view of the tree")
+        label = "any of its children"
+    elif wanted in children:
+        label = f"the end of process {children[wanted]}"
+    else:
+        return no.unknown(f"the process it waits for ({wanted}) is not in this view of the tree")
+    return Wait(
+        node=Node(id=f"child-{key[0]}-{wanted}", kind="child", label=label),
+        scope="tree",
+        wakers=world.everyone(),
+        interruptible=True,
+        source=thread.activity.source,
+        held_source="a process ends by one of its own threads, or is killed by another process",
+        phrase=f"waits for {label}",
+        conditions=asleep,
+    )
+
+
+def pipe_wait(
+    world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
+) -> Wait | Open:
+    """What a thread asleep on pipes waits for, if only pipes could wake it."""
+    ends = pipes.waited_for(world, key, call)
+    if isinstance(ends, Gap):
+        return Open(gap=ends)
+    return Wait(
+        node=ends.node,
+        scope="tree",
+        wakers=world.everyone(),
+        interruptible=True,
+        source=ends.source,
+        held_source=ends.held_source,
+        phrase=ends.phrase,
+        conditions=(
+            *asleep,
+            *(msgspec.structs.replace(c, subject=thread_id(key)) for c in ends.conditions),
+        ),
+    )
+
+
+def _signed(value: int) -> int:
+    value &= 0xFFFF_FFFF
+    return value - (1 << 32) if value >> 31 else value

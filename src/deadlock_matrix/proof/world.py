@@ -1,0 +1,106 @@
+"""The evidence, indexed: threads by process and id, the two snapshots side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from deadlock_matrix.model.evidence import (
+    Evidence,
+    Machine,
+    PipeHolder,
+    ProcessFacts,
+    ProcessStacks,
+    ThreadFacts,
+    ThreadStack,
+)
+from deadlock_matrix.model.fact import Known, Unknown
+
+Key = tuple[int, int]
+"""Process id and thread id, as the observer sees them."""
+
+GONE = frozenset("ZX")
+"""States of a thread that has ended; an ended leader stays listed while others live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One tree of processes at the instant between two snapshots."""
+
+    evidence: Evidence
+    before: dict[int, ProcessFacts]
+    after: dict[int, ProcessFacts]
+    stacks: dict[int, Known[ProcessStacks] | Unknown]
+    threads_before: dict[Key, ThreadFacts]
+    threads: dict[Key, ThreadFacts]
+    root: int
+    stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> Machine:
+        """What the numbers depend on."""
+        return self.evidence.machine
+
+    @property
+    def outside_holders(self) -> Known[tuple[PipeHolder, ...]] | Unknown:
+        """Who outside has a pipe of the tree open."""
+        return self.evidence.after.outside_holders
+
+    def live(self, pid: int) -> frozenset[Key]:
+        """The threads of a process that have not ended."""
+        return frozenset(
+            (pid, thread.tid) for thread in self.after[pid].threads if thread.state not in GONE
+        )
+
+    def everyone(self) -> frozenset[Key]:
+        """The threads of all processes that have not ended."""
+        return frozenset(key for pid in self.after for key in self.live(pid))
+
+    def roots(self) -> frozenset[Key]:
+        """Who must get on for the program to get on: the main thread, or what is left without."""
+        live = self.live(self.root)
+        main = (self.root, self.root)
+        return frozenset([main]) if main in live else live
+
+    def by_own_tid(self, pid: int, own_tid: int) -> Key | None:
+        """The live thread of a process with this id in its own eyes."""
+        for thread in self.after[pid].threads:
+            if thread.own_tid == own_tid and thread.state not in GONE:
+                return (pid, thread.tid)
+        return None
+
+    def name(self, key: Key) -> str:
+        """``thread 12 'worker'``; with the Python name where the stacks have one."""
+        stack = self.stack_by_thread.get(key)
+        thread = self.threads[key]
+        name = stack.name if stack is not None and stack.name else thread.name
+        text = f"thread {key[1]} '{name}'"
+        return text if len(self.after) == 1 else f"{text} of process {key[0]}"
+
+
+def index(evidence: Evidence) -> World:
+    """Index ``evidence``; costs one pass over its threads."""
+    before = {process.pid: process for process in evidence.before.processes}
+    after = {process.pid: process for process in evidence.after.processes}
+    stacks = {facts.pid: facts.stacks for facts in evidence.stacks}
+    return World(
+        evidence=evidence,
+        before=before,
+        after=after,
+        stacks=stacks,
+        threads_before=dict(_threads(before)),
+        threads=dict(_threads(after)),
+        root=evidence.after.root,
+        stack_by_thread={
+            (pid, thread.tid): thread
+            for pid, fact in stacks.items()
+            if isinstance(fact, Known)
+            for thread in fact.value.threads
+        },
+    )
+
+
+def _threads(processes: dict[int, ProcessFacts]) -> Iterator[tuple[Key, ThreadFacts]]:
+    for pid, process in processes.items():
+        for thread in process.threads:
+            yield (pid, thread.tid), thread
