@@ -1,0 +1,1 @@
+"""Start probes, watch them, and leave none of them behind."""

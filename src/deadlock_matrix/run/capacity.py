@@ -1,0 +1,41 @@
+"""How many cells can run side by side on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+
+def jobs(memory_per_cell_mib: int) -> int:
+    """As many as there are processors for us, and memory for; at least one.
+
+    Args:
+        memory_per_cell_mib: What one cell needs at its peak, in MiB.
+    """
+    return max(1, min(cores(), available_memory_mib() // max(memory_per_cell_mib, 1)))
+
+
+def cores() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_memory_mib() -> int:
+    """Memory that can be had without swapping, the container's limit included, in MiB."""
+    available = psutil.virtual_memory().available
+    limit = _control_group_limit()
+    return int(min(available, limit) if limit else available) >> 20
+
+
+def _control_group_limit() -> int:
+    """The limit of this process's own control group (version 2), or 0 where there is none."""
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip()
+        text = Path(f"/sys/fs/cgroup{group}/memory.max").read_text().strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,191 @@
+"""Run one cell: a fresh process, watched, ended with everything it started, and written down.
+
+This is the one way in which a probe is run, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from deadlock_matrix.errors import ConfigurationError, StartError, Unavailable
+from deadlock_matrix.matrix.expansion import unavailable_reason
+from deadlock_matrix.matrix.layouts import assemble
+from deadlock_matrix.model.cell import Cell
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.observation import (
+    CellResult,
+    Observation,
+    Phase,
+    ProbeFacts,
+    Raised,
+    Stopped,
+)
+from deadlock_matrix.model.report import Fingerprint
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.proof.conclude import conclude
+from deadlock_matrix.run.environment import make_environment, recorded
+from deadlock_matrix.run.process import Order
+from deadlock_matrix.run.streams import Drain, Input
+from deadlock_matrix.run.watchdog import Watchdog, Watched
+from deadlock_matrix.run.workspace import Workspace
+
+PROBE = Path(__file__).resolve().parent.parent / "probe" / "probe.py"
+
+
+class _Result(ProbeFacts, frozen=True, kw_only=True):
+    """What the probe's script writes: its facts, and the exception if there was one."""
+
+    raised: Raised | None = None
+
+
+def run_cell(
+    cell: Cell, workspace: Workspace, fingerprint: Known[Fingerprint] | Unknown | None = None
+) -> CellResult:
+    """Run one cell to its end or its deadline; nothing of it is left behind.
+
+    Args:
+        cell: What to run.
+        workspace: Where, and with which helpers.
+        fingerprint: Of the cell's interpreter, if it has been identified: it tells that a layout
+            cannot be read by that interpreter before anything is started.
+
+    Raises:
+        RunError: The harness itself failed, not the cell.
+    """
+    if fingerprint is not None:
+        reason = unavailable_reason(cell, fingerprint)
+        if reason:
+            return unavailable(cell, reason)
+    try:
+        sys_path = _sys_path(cell, workspace)
+    except (ConfigurationError, Unavailable) as error:
+        return unavailable(cell, str(error))
+    if not os.access(cell.interpreter.executable, os.X_OK):
+        return unavailable(cell, f"{cell.interpreter.executable} is no executable file")
+    workspace.scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="probe-", dir=workspace.scratch))
+    try:
+        observation, watched = _observe(cell, workspace, folder, sys_path)
+    except StartError as error:
+        return unavailable(cell, str(error))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    verdict, why = conclude(observation, watched.judgement)
+    return CellResult(
+        cell=cell,
+        verdict=verdict,
+        why=why,
+        observation=known(observation, "one run"),
+        judgement=watched.judgement,
+        detected_after_s=watched.detected_after_s,
+    )
+
+
+def unavailable(cell: Cell, reason: str) -> CellResult:
+    """The result of a cell that cannot be run here."""
+    return CellResult(
+        cell=cell, verdict=Verdict.UNAVAILABLE, why=reason, observation=unknown(reason)
+    )
+
+
+def _sys_path(cell: Cell, workspace: Workspace) -> str:
+    if not cell.layout.overlays:
+        return ""
+    overlays = [Path(overlay) for overlay in cell.layout.overlays]
+    return str(assemble(overlays, workspace.cache / "layouts"))
+
+
+def _observe(
+    cell: Cell, workspace: Workspace, folder: Path, sys_path: str
+) -> tuple[Observation, Watched]:
+    progress, result = folder / "progress", folder / "result.json"
+    home = folder / "cwd"
+    home.mkdir()
+    command = (
+        cell.interpreter.executable,
+        str(PROBE),
+        str(progress),
+        str(result),
+        cell.context.calling.value,
+        sys_path,
+        cell.context.prelude,
+        cell.entry.statement,
+        ",".join(cell.watch_modules),
+    )
+    environment = make_environment(cell.profile, os.environ, Path(sys.executable).parent)
+    # Both start helpers on first use: that must not be taken off the probe's time.
+    supervisor, collector = workspace.supervisor, workspace.collector
+    stdout, stderr = Drain(), Drain()
+    with Input(cell.context.stdin) as stdin:
+        try:
+            pid = supervisor.start(
+                Order(
+                    command=command,
+                    environment=environment,
+                    folder=home,
+                    streams=(stdin.read_end, stdout.write_end, stderr.write_end),
+                )
+            )
+            stdout.close_write_end()
+            stderr.close_write_end()
+            watched = Watchdog(supervisor, collector, pid, cell.deadline_s, workspace.rates).watch()
+            leftovers = supervisor.end()
+        except BaseException:
+            # Also on Ctrl-C: the probe must not outlive us, and its streams end with it.
+            workspace.discard_supervisor()
+            raise
+        finally:
+            output, errors = stdout.finish(), stderr.finish()
+    facts, raised = _read_result(result)
+    observation = Observation(
+        phase=_phase(progress, watched),
+        end=watched.end,
+        duration_s=watched.duration_s,
+        last_progress_s=known(watched.last_progress_s, "the main thread, seen from outside"),
+        probe=facts,
+        raised=raised,
+        stdout=output,
+        stderr=errors,
+        evidence=watched.evidence,
+        leftovers=leftovers,
+        command=command,
+        environment=recorded(environment, cell.profile),
+        progressing=watched.progressing,
+        began_s=watched.began_s,
+    )
+    return observation, watched
+
+
+def _read_result(path: Path) -> tuple[Known[ProbeFacts] | Unknown, Raised | None]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return unknown("the process ended, or was ended, before the entry had finished"), None
+    try:
+        result = msgspec.json.decode(content, type=_Result)
+    except msgspec.DecodeError as error:
+        return unknown(f"what the probe wrote cannot be read: {error}"), None
+    fields = {name: getattr(result, name) for name in ProbeFacts.__struct_fields__}
+    return known(ProbeFacts(**fields), "the probe itself, after the entry"), result.raised
+
+
+def _phase(progress: Path, watched: Watched) -> Phase:
+    """How far the probe's script came, by the last line it wrote."""
+    try:
+        lines = progress.read_text(encoding="ascii", errors="replace").split()
+    except FileNotFoundError:
+        return "start"
+    match lines[-2:-1]:
+        case ["exit"]:
+            return "exit" if isinstance(watched.end, Stopped) else "ended"
+        case ["prelude"]:
+            return "prelude"
+        case ["entry"]:
+            return "entry"
+    return "start"

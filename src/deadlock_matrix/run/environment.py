@@ -1,0 +1,52 @@
+"""The environment of a probe: the user's own, without the harness, and exactly the profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from deadlock_matrix.model.cell import Profile
+
+HARNESS_PREFIXES = (
+    "PYTHON", "PYTEST_", "NOX_", "COV_", "COVERAGE_", "VIRTUAL_ENV", "DEADLOCK_MATRIX_",
+)  # fmt: skip
+"""Variables that the harness's own tools set; a probe must not see them."""
+
+RECORDED_PREFIXES = (
+    "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_", "VECLIB_", "TBB_",
+    "TOKENIZERS_", "TORCH_", "USE_", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LD_PRELOAD",
+    "DYLD_", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "MALLOC_", "GLIBC_TUNABLES", "PYTHON",
+)  # fmt: skip
+"""What a report may hold of an environment, besides the variables of the profile."""
+
+
+def make_environment(
+    profile: Profile, base: Mapping[str, str], harness_folder: Path | None = None
+) -> dict[str, str]:
+    """The environment of a cell.
+
+    ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is taken out of
+    ``PATH``: the user's script would not find its programs there.
+    """
+    environment = {
+        name: value for name, value in base.items() if not name.startswith(HARNESS_PREFIXES)
+    }
+    environment.pop("_", None)
+    if harness_folder is not None and "PATH" in environment:
+        parts = environment["PATH"].split(os.pathsep)
+        kept = [part for part in parts if Path(part) != harness_folder]
+        environment["PATH"] = os.pathsep.join(kept)
+    for name in profile.unset:
+        environment.pop(name, None)
+    environment.update(profile.set)
+    return environment
+
+
+def recorded(environment: Mapping[str, str], profile: Profile) -> dict[str, str]:
+    """The part of an environment that a report may hold, sorted by name."""
+    return {
+        name: environment[name]
+        for name in sorted(environment)
+        if name in profile.set or name.startswith(RECORDED_PREFIXES)
+    }

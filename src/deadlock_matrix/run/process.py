@@ -1,0 +1,72 @@
+"""What it takes to run a process tree under guard; one interface, an implementation per system."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A process to be started. ``command[0]`` is a path; ``environment`` is the whole of it.
+
+    ``streams`` are descriptors for standard input, output and error; they stay open here.
+    ``new_session`` takes it away from our terminal, so that a Ctrl-C there does not reach it.
+    """
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+    streams: tuple[int, int, int]
+    new_session: bool = True
+
+
+class Supervisor(Protocol):
+    """Runs one process tree at a time and can end all of it."""
+
+    def start(self, order: Order) -> int:
+        """Start the process; returns its id.
+
+        Raises:
+            StartError: it could not be started; the message tells why.
+        """
+
+    def wait(self, timeout_s: float) -> Exited | Signalled | None:
+        """Wait at most ``timeout_s`` for the main process; None while it runs."""
+
+    def tree_roots(self) -> tuple[int, ...]:
+        """The main process, and others that were left to us when their parents ended."""
+
+    def end(self) -> Leftovers:
+        """End whatever is left of the tree, the main process included, in bounded time."""
+
+    def release(self) -> None:
+        """Let the tree live on without us."""
+
+    def close(self) -> None:
+        """End the tree and stop supervising; may be called twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def open_supervisor() -> Supervisor:
+    """The implementation for this system."""
+    if sys.platform == "linux":
+        from deadlock_matrix.run.subreaper import SubreaperSupervisor
+
+        return SubreaperSupervisor()
+    from deadlock_matrix.run.portable import PortableSupervisor
+
+    return PortableSupervisor()

@@ -1,0 +1,213 @@
+"""A small process between us and the probes: starts them, and leaves none of them behind.
+
+It is a *child subreaper* (prctl(2)): a descendant whose parent ends becomes its child, whether it
+left the process group, the session, or ignores every signal it can. So the tree below this process
+is complete at any moment, and can be ended: first everything is stopped, since a stopped process
+cannot fork, until a look at the tree finds nobody new; then everything is killed and reaped.
+
+It ends the tree also when the process that started it goes away, however it does (the socket then
+reports end of file). Run by path with ``-I -S``; only the standard library, no other module of the
+package. One tree at a time.
+
+Messages are JSON, one a packet. In: ``spawn`` (with three descriptors for the standard streams),
+``end``, ``release`` (go away and leave the tree alone). Out: ``ready``, ``started``, ``failed``,
+``exited``, ``ended``, ``released``.
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+END_WITHIN_S = 10.0
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def parents():
+    """Every process's parent and state, from /proc/PID/stat."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    text = file.read()
+            except OSError:
+                continue  # gone meanwhile
+            # The name is in parentheses and may hold anything, a parenthesis too.
+            state, parent = text[text.rindex(b")") + 2 :].split(None, 2)[:2]
+            table[int(name)] = (int(parent), state.decode())
+    return table
+
+
+def descendants():
+    """Ids and states of all processes below this one; zombies are included."""
+    table = parents()
+    children = {}
+    for pid, (parent, _) in table.items():
+        children.setdefault(parent, []).append(pid)
+    found = {}
+    waiting = [os.getpid()]
+    while waiting:
+        for pid in children.get(waiting.pop(), ()):
+            found[pid] = table[pid][1]
+            waiting.append(pid)
+    return found
+
+
+class Supervisor:
+    def __init__(self, channel):
+        self.channel = channel
+        self.main = 0  # the process asked for, until it is reaped
+        self.reaped = 0
+
+    def send(self, **message):
+        self.channel.send(json.dumps(message).encode())
+
+    def spawn(self, request, streams):
+        """Fork and execute; the new process has nothing of ours but what the request says."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if request["new_session"]:
+                    os.setsid()
+                    # Should even this helper be killed. Not for a command in the user's own
+                    # terminal: it may be asked to outlive us.
+                    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                for stream, descriptor in enumerate(streams):
+                    os.dup2(descriptor, stream)
+                for number in (
+                    signal.SIGINT,
+                    signal.SIGTERM,
+                    signal.SIGHUP,
+                    signal.SIGCHLD,
+                    signal.SIGPIPE,
+                    signal.SIGXFSZ,
+                ):
+                    signal.signal(number, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                os.chdir(request["cwd"])
+                os.execve(request["argv"][0], request["argv"], request["env"])
+            except BaseException as error:
+                os.write(write_end, f"{type(error).__name__}: {error}".encode())
+            finally:
+                os._exit(127)
+        os.close(write_end)
+        began = time.monotonic()
+        with open(read_end, "rb") as pipe:
+            problem = pipe.read().decode()  # end of file at once when execve closes the pipe
+        if problem:
+            os.waitpid(pid, 0)
+            self.send(event="failed", problem=problem)
+        else:
+            self.main = pid
+            self.send(event="started", pid=pid, at_s=began)
+
+    def reap(self):
+        """Collect whoever has ended; tells when it is the process asked for."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.reaped += 1
+            if pid == self.main:
+                self.main = 0
+                self.send(
+                    event="exited",
+                    status=os.waitstatus_to_exitcode(status),
+                    at_s=time.monotonic(),
+                    cpu_s=usage.ru_utime + usage.ru_stime,
+                )
+
+    def end(self):
+        """End the whole tree; returns how many were ended and a text for each that could not be."""
+        self.main = 0  # its exit status is no news from here on
+        self.reap()
+        deadline = time.monotonic() + END_WITHIN_S
+        seen = set()
+        while time.monotonic() < deadline:
+            tree = descendants()
+            alive = {pid for pid, state in tree.items() if state not in "ZX"}
+            if not alive - seen:
+                for pid in alive:
+                    send_signal(pid, signal.SIGKILL)
+                self.reap()
+                tree = descendants()
+                if not tree:
+                    return len(seen), []
+                time.sleep(0.002)
+            for pid in alive - seen:
+                send_signal(pid, signal.SIGSTOP)
+            seen |= alive
+        left = [
+            f"process {pid}, state {state}"
+            for pid, state in sorted(descendants().items())
+            if state not in "ZX"
+        ]
+        return len(seen) - len(left), left
+
+    def serve(self, wakeup):
+        self.send(event="ready")
+        while True:
+            for descriptor in select.select([self.channel, wakeup], [], [])[0]:
+                if descriptor is wakeup:
+                    os.read(wakeup.fileno(), 4096)
+                    self.reap()
+                    continue
+                packet, streams, _, _ = socket.recv_fds(self.channel, 1 << 20, 3)
+                if not packet:
+                    return
+                request = json.loads(packet)
+                if request["do"] == "spawn":
+                    self.spawn(request, streams)
+                elif request["do"] == "release":
+                    self.send(event="released")
+                    os._exit(0)
+                else:
+                    ended, alive = self.end()
+                    self.send(event="ended", ended=ended, alive=alive)
+                for stream in streams:
+                    os.close(stream)
+
+
+def send_signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # gone, or another user's: the next look at the tree tells
+
+
+def main():
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0:
+        sys.exit("prctl(PR_SET_CHILD_SUBREAPER) failed: " + os.strerror(ctypes.get_errno()))
+    # A Ctrl-C in the terminal is for the one who started us; we end when the socket does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno())
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    supervisor = Supervisor(channel)
+    try:
+        supervisor.serve(ours)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # whoever started us is gone
+    finally:
+        supervisor.end()
+
+
+if __name__ == "__main__":
+    main()

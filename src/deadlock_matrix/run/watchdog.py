@@ -1,0 +1,263 @@
+"""Watches a process tree from outside until it ends, is proved deadlocked, or its time is up.
+
+While things move it only glances at the main thread, a few dozen times a second. When the main
+thread sleeps in the same place for some glances, it takes two full snapshots with the stacks in
+between, and judges them. A process that is not stuck is asked less and less often.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.capture.glance import Glance
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.observation import End, Stopped
+from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.run.examination import add_native_stacks, examine, look_again
+from deadlock_matrix.run.process import Supervisor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """How often to look, in seconds. None of them decides a verdict, only when there is one."""
+
+    glance_s: float = 0.025
+    settle_s: float = 0.045  # asleep in one place for so long: worth a snapshot
+    confirm_s: float = 0.03  # a proof must still hold so much later
+    first_pause_s: float = 0.06  # after a look that proved nothing; doubled each time
+    longest_pause_s: float = 2.0
+
+    def times(self, factor: float) -> Rates:
+        """The same, ``factor`` times as often."""
+        return Rates(
+            glance_s=self.glance_s / factor,
+            settle_s=self.settle_s / factor,
+            confirm_s=self.confirm_s / factor,
+            first_pause_s=self.first_pause_s / factor,
+            longest_pause_s=self.longest_pause_s / factor,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """How the watch ended. Times are seconds since it began, unless they say otherwise."""
+
+    end: End
+    began_s: float  # CLOCK_MONOTONIC
+    duration_s: float
+    last_progress_s: float
+    judgement: Judgement | None  # None: the process ended by itself
+    evidence: Known[Evidence] | Unknown
+    detected_after_s: float | None  # from the last progress to the proof
+    progressing: Known[bool] | Unknown  # at the deadline
+
+
+NOT_STOPPED = unknown("it was not stopped at its deadline")
+Place = tuple[str, str]
+"""Where a thread sleeps: the number of the system call and its first argument."""
+
+
+class Watchdog:
+    """Watches one process; use it once."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        collector: Collector,
+        pid: int,
+        deadline_s: float | None,
+        rates: Rates | None = None,
+        *,
+        native: bool = True,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Get ready; the time begins now.
+
+        Args:
+            supervisor: Has started the process.
+            collector: Reads the facts.
+            pid: The main process.
+            deadline_s: Seconds from now; None is for ever.
+            rates: How often to look.
+            native: Whether to read native stacks too, of a process that hangs.
+            stop: Asked again and again; when it says so, the watch ends as interrupted.
+        """
+        self._native = native
+        self._stop = stop
+        self._supervisor = supervisor
+        self._collector = collector
+        self._pid = pid
+        self._rates = rates or Rates()
+        self._began = time.monotonic()
+        self._deadline = None if deadline_s is None else self._began + deadline_s
+        self._progress = self._began
+        self._place: Place | None = None
+        self._still_since = self._began
+        self._pause = self._rates.first_pause_s
+        self._next_look = self._began
+        self._samples = _Samples(collector, self._began, deadline_s)
+
+    def watch(self) -> Watched:
+        """Watch until the end; the tree is left as it is, for the caller to end."""
+        try:
+            glancer = self._collector.glancer(self._pid)
+        except CaptureError:
+            glancer = None  # it has ended already
+        try:
+            while True:
+                now = time.monotonic()
+                if self._deadline is not None and now >= self._deadline:
+                    return self._at_deadline()
+                timeout = self._rates.glance_s
+                if self._deadline is not None:
+                    timeout = min(timeout, self._deadline - now)
+                end = self._supervisor.wait(timeout)
+                if end is not None:
+                    return self._ended(end)
+                if self._stop():
+                    return self._ended(Stopped(reason="interrupted"))
+                if glancer is None:
+                    continue
+                try:
+                    self._note(glancer.look(), time.monotonic())
+                    proved = self._look_closely() if self._is_time_to_look() else None
+                except CaptureError:
+                    continue  # it is ending: the supervisor will tell
+                if proved is not None:
+                    return proved
+                self._samples.take(self._supervisor.tree_roots)
+        finally:
+            if glancer is not None:
+                glancer.close()
+
+    def _note(self, glance: Glance, now: float) -> None:
+        """Asleep in the same place as before is no progress; everything else is."""
+        call = glance.syscall.split(None, 2)
+        asleep = glance.state == "S" and len(call) >= 2
+        place = (call[0], call[1]) if asleep else None
+        if place is None or place != self._place:
+            self._place = place
+            self._progress = now
+            self._still_since = now
+            self._pause = self._rates.first_pause_s
+            self._next_look = now + self._rates.settle_s
+
+    def _is_time_to_look(self) -> bool:
+        return self._place is not None and time.monotonic() >= self._next_look
+
+    def _look_closely(self) -> Watched | None:
+        roots = self._supervisor.tree_roots()
+        evidence, judgement = examine(self._collector, roots)
+        if judgement.outcome == "deadlock" and self._still_holds(evidence, roots):
+            found = time.monotonic()
+            return self._result(
+                Stopped(reason="proved"),
+                judgement,
+                known(self._complete(evidence), "two snapshots that agree"),
+                detected_after_s=found - self._progress,
+            )
+        self._next_look = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, self._rates.longest_pause_s)
+        return None
+
+    def _still_holds(self, evidence: Evidence, roots: tuple[int, ...]) -> bool:
+        # The proof needs no second look. But should it ever be wrong, better to find out here.
+        if self._supervisor.wait(self._rates.confirm_s) is not None:
+            return False
+        _, judgement = look_again(self._collector, evidence, roots)
+        return judgement.outcome == "deadlock"
+
+    def _complete(self, evidence: Evidence) -> Evidence:
+        return add_native_stacks(self._collector, evidence) if self._native else evidence
+
+    def _at_deadline(self) -> Watched:
+        try:
+            roots = self._supervisor.tree_roots()
+            evidence, judgement = examine(self._collector, roots, always_stacks=True)
+            moving = self._samples.moved_since(evidence)
+            evidence = self._complete(evidence)
+        except CaptureError as error:
+            end = self._supervisor.wait(0.1)
+            if end is not None:
+                return self._ended(end)
+            reason = unknown(str(error))
+            return self._result(Stopped(reason="deadline"), None, reason, progressing=reason)
+        return self._result(
+            Stopped(reason="deadline"),
+            judgement,
+            known(evidence, "read at the deadline, before the process was ended"),
+            progressing=moving,
+        )
+
+    def _ended(self, end: End) -> Watched:
+        return self._result(end, None, unknown("it was not found hanging"))
+
+    def _result(
+        self,
+        end: End,
+        judgement: Judgement | None,
+        evidence: Known[Evidence] | Unknown,
+        *,
+        detected_after_s: float | None = None,
+        progressing: Known[bool] | Unknown = NOT_STOPPED,
+    ) -> Watched:
+        return Watched(
+            end=end,
+            began_s=self._began,
+            duration_s=time.monotonic() - self._began,
+            last_progress_s=self._progress - self._began,
+            judgement=judgement,
+            evidence=evidence,
+            detected_after_s=detected_after_s,
+            progressing=progressing,
+        )
+
+
+class _Samples:
+    """A few stacks during the second half of the time, to tell slow from hung at the deadline."""
+
+    PARTS = 8
+
+    def __init__(self, collector: Collector, began: float, deadline_s: float | None) -> None:
+        self._collector = collector
+        self._every = None if deadline_s is None else deadline_s / self.PARTS
+        self._next = began + (deadline_s or 0.0) / 2
+        self._signatures: list[object] = []
+
+    def take(self, roots: Callable[[], tuple[int, ...]]) -> None:
+        """Take a sample if it is time for one."""
+        now = time.monotonic()
+        if self._every is None or now < self._next:
+            return
+        self._next = now + self._every
+        pids = [process.pid for process in self._collector.snapshot(roots()).processes]
+        stacks = self._collector.python_stacks(pids)
+        self._signatures.append(_signature(stacks))
+
+    def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
+        """Whether the main threads' Python lines changed over the last samples."""
+        now = _signature(evidence.stacks)
+        recent = self._signatures[-2:]
+        if now is None or not recent or None in recent:
+            return unknown("too few stacks were read to tell whether it moved")
+        source = f"the main threads' Python stacks, {len(recent) + 1} times before the deadline"
+        return known(any(signature != now for signature in recent), source)
+
+
+def _signature(stacks: tuple[StackFacts, ...]) -> object:
+    """Where each process's main thread is, in Python lines; None where nobody could tell."""
+    signature = []
+    for facts in stacks:
+        if not isinstance(facts.stacks, Known):
+            continue
+        read: ProcessStacks = facts.stacks.value
+        for thread in read.threads:
+            if thread.tid == facts.pid:
+                lines = tuple((frame.file, frame.line) for frame in thread.python)
+                signature.append((facts.pid, lines))
+    return tuple(signature) or None

@@ -1,0 +1,65 @@
+"""What the cells of a run share: folders, the helper that guards probes, the one that looks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deadlock_matrix.capture.collector import Collector, open_collector
+from deadlock_matrix.run.process import Supervisor, open_supervisor
+from deadlock_matrix.run.watchdog import Rates
+
+
+class Workspace:
+    """For cells that are run one after the other; another worker takes another workspace.
+
+    ``cache`` outlives the run (assembled layouts, built libraries, fingerprints); ``scratch`` is
+    for what the probes write.
+    """
+
+    def __init__(self, cache: Path, scratch: Path, rates: Rates | None = None) -> None:
+        """Nothing is started before it is needed."""
+        self.cache = cache
+        self.scratch = scratch
+        self.rates = rates or Rates()
+        self._supervisor: Supervisor | None = None
+
+    @cached_property
+    def collector(self) -> Collector:
+        """The reader of facts, kept for all cells."""
+        collector = open_collector()
+        collector.warm_up()
+        return collector
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The guard of the probes; a new one if the last was lost."""
+        if self._supervisor is None:
+            self._supervisor = open_supervisor()
+        return self._supervisor
+
+    def discard_supervisor(self) -> None:
+        """After an error: end what it had, and start afresh for the next cell."""
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
+
+    def close(self) -> None:
+        """End the helpers, and with them every probe."""
+        self.discard_supervisor()
+        if "collector" in self.__dict__:
+            self.collector.close()
+            del self.__dict__["collector"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
