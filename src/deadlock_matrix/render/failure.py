@@ -1,0 +1,83 @@
+"""The text a failing test shows: what came out, why, and where it stood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deadlock_matrix.model.fact import Unknown
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.verdict import Gap, Judgement
+from deadlock_matrix.render.plain import last_lines, listed, one_line, seconds
+from deadlock_matrix.render.stacks import innermost_import, short_stacks
+
+_ERROR_LINES = 6
+_GAPS = 4
+
+
+def failure(result: CellResult) -> str:
+    """Text for a cell that is not as expected; short, without the cell's whole evidence."""
+    return "\n".join(_lines(result))
+
+
+def reasons(result: CellResult) -> Iterator[str]:
+    """Why a cell hung: the proof's sentence or what is missing for one, and where it hung.
+
+    What the result's own sentence says already is left out.
+    """
+    if result.judgement is not None:
+        yield from _judgement(result.judgement, result.why)
+    if (innermost := innermost_import(result)) is not None:
+        yield f"importing: {innermost}"
+
+
+def _lines(result: CellResult) -> Iterator[str]:
+    cell = result.cell
+    expected = listed([verdict.value for verdict in cell.expect], "or")
+    yield f"{result.verdict.value} (expected {expected}): {cell.id}"
+    yield f"why: {one_line(result.why)}"
+    yield f"entry: {one_line(cell.entry.statement)}"
+    yield from reasons(result)
+    if isinstance(result.observation, Unknown):
+        yield f"not observed: {one_line(result.observation.reason)}"
+        return
+    observation = result.observation.value
+    yield f"after: {seconds(observation.duration_s)}, in phase {observation.phase}"
+    if result.detected_after_s is not None:
+        yield f"proved: {seconds(result.detected_after_s)} after the last progress"
+    if observation.raised is not None:
+        raised = observation.raised
+        yield f"raised: {raised.type}: {one_line(raised.message)}"
+        yield from (f"  {line}" for line in last_lines(raised.traceback, _ERROR_LINES))
+    elif lines := last_lines(observation.stderr.kept, _ERROR_LINES):
+        yield "stderr, last lines:"
+        yield from (f"  {line}" for line in lines)
+    yield from short_stacks(result)
+    if isinstance(observation.evidence, Unknown) and result.judgement is not None:
+        yield f"no evidence: {one_line(observation.evidence.reason)}"
+    if observation.leftovers.alive:
+        alive = ", ".join(map(one_line, observation.leftovers.alive))
+        yield f"could not be ended: {alive}"
+
+
+def _judgement(judgement: Judgement, why: str) -> Iterator[str]:
+    proof = judgement.proof
+    if proof is not None and proof.sentence not in why:
+        word = "proof" if judgement.outcome == "deadlock" else "proof for a part of it"
+        yield f"{word}: {one_line(proof.sentence)}"
+    if judgement.outcome == "deadlock":
+        return
+    gaps = [gap for gap in judgement.gaps if gap.detail not in why]
+    if gaps:
+        yield f"no proof: {'; '.join(map(_gap, gaps[:_GAPS]))}"
+    if len(gaps) > _GAPS:
+        yield f"  and {len(gaps) - _GAPS} more"
+
+
+def _gap(gap: Gap) -> str:
+    text = f"{gap.subject}: {gap.detail}"
+    return one_line(f"{text} is not known" if gap.kind == "unknown" else text)
+
+
+def skipped(result: CellResult) -> str:
+    """The reason for a cell that could not be run."""
+    return f"unavailable: {one_line(result.why)}"

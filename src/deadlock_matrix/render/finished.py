@@ -1,0 +1,124 @@
+"""What the entries that finished tell: how long they took, and what they loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+from deadlock_matrix.model.cell import Calling
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.grid import interpreter_of
+
+_REFERENCE = "eager"
+
+
+def probe_facts(result: CellResult) -> ProbeFacts | None:
+    """What the probe told of itself; ``None`` if it did not come that far."""
+    if isinstance(result.observation, Known):
+        probe = result.observation.value.probe
+        if isinstance(probe, Known):
+            return probe.value
+    return None
+
+
+def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFacts]]:
+    """Results whose times and modules can be compared with each other, and their facts.
+
+    Those that are ``ok`` and called the entry from the main thread of a fresh process: elsewhere a
+    prelude may have loaded already what the entry would.
+    """
+    return [
+        (result, facts)
+        for result in results
+        if result.verdict is Verdict.OK
+        and result.cell.context.calling is Calling.MAIN
+        and not result.cell.context.prelude
+        and (facts := probe_facts(result)) is not None
+    ]
+
+
+def median_s(results: Iterable[CellResult]) -> float | None:
+    """Median seconds of the entry alone, over comparable results; ``None`` if there is none."""
+    times = [facts.entry_s for _, facts in comparable(results)]
+    return median(times) if times else None
+
+
+def speedup(medians: Mapping[str, float], layout: str = "lazy") -> float | None:
+    """How many times faster ``layout`` is than the eager one; ``None`` unless both are there."""
+    reference, other = medians.get(_REFERENCE), medians.get(layout)
+    if reference is None or not other:
+        return None
+    return reference / other
+
+
+def factor_text(factor: float) -> str:
+    """``350 x faster``, ``1.4 x slower``, ``as fast``: two digits, no clock is better than that."""
+    if 0.95 < factor < 1.05:
+        return "as fast"
+    word, factor = ("faster", factor) if factor > 1 else ("slower", 1 / factor)
+    return f"{float(f'{factor:.2g}'):.0f} x {word}" if factor >= 9.95 else f"{factor:.1f} x {word}"
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """Which watched modules some cells loaded, in import order, and which they did not.
+
+    ``chains`` leads from the entry to each loaded module. ``interpreters`` are those it was seen
+    on; ``everywhere`` tells whether that is all there are for this entry and layout.
+    """
+
+    modules: tuple[str, ...]
+    spared: tuple[str, ...]
+    chains: dict[str, tuple[ImportStep, ...]]
+    interpreters: tuple[str, ...]
+    everywhere: bool
+
+
+def loaded(results: Sequence[CellResult]) -> tuple[Loaded, ...]:
+    """What results of one entry and layout loaded: one item where all agree, else one a group."""
+    groups: dict[frozenset[str], list[tuple[CellResult, ProbeFacts]]] = {}
+    usable = comparable(results)
+    for result, facts in usable:
+        groups.setdefault(frozenset(_loaded_names(facts)), []).append((result, facts))
+    names = {interpreter_of(result) for result, _ in usable}
+    return tuple(_describe(group, names) for group in groups.values())
+
+
+def chain_text(chain: Sequence[ImportStep]) -> str:
+    """``a -> a.b -> torch``: the modules whose import led to the last one."""
+    return " -> ".join(step.module for step in chain)
+
+
+def longest_chains(item: Loaded, modules: Sequence[str]) -> list[str]:
+    """The chains to some modules as text, without those that another one begins with."""
+    texts = [chain_text(item.chains[module]) for module in modules if module in item.chains]
+    return [
+        text
+        for text in texts
+        if " -> " in text and not any(other.startswith(f"{text} -> ") for other in texts)
+    ]
+
+
+def _loaded_names(facts: ProbeFacts) -> list[str]:
+    def arrival(name: str) -> float:
+        chain = facts.chains.get(name)
+        return chain[-1].at_s if chain else float("inf")
+
+    return sorted((name for name, times in facts.watched.items() if times), key=arrival)
+
+
+def _describe(group: Sequence[tuple[CellResult, ProbeFacts]], names: set[str]) -> Loaded:
+    first, facts = group[0]
+    modules = _loaded_names(facts)
+    watched = dict.fromkeys((*first.cell.watch_modules, *sorted(facts.watched)))
+    interpreters = {interpreter_of(result) for result, _ in group}
+    return Loaded(
+        modules=tuple(modules),
+        spared=tuple(name for name in watched if name not in modules),
+        chains={name: facts.chains[name] for name in modules if name in facts.chains},
+        interpreters=tuple(sorted(interpreters)),
+        everywhere=interpreters == names,
+    )

@@ -1,0 +1,119 @@
+"""Stacks of a hung process, cut to what a reader needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deadlock_matrix.model.evidence import ProcessStacks, PythonFrame, ThreadStack
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.render.plain import count, one_line
+
+_IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
+_PROBE = "deadlock_matrix/probe/probe.py"
+_FRAMES = 8
+
+
+def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
+    """The stacks of each process of a cell: its Python frames, or else its native ones."""
+    if not isinstance(result.observation, Known):
+        return ()
+    evidence = result.observation.value.evidence
+    if not isinstance(evidence, Known):
+        return ()
+    read: dict[int, ProcessStacks] = {}
+    for facts in (*evidence.value.stacks, *evidence.value.native_stacks):
+        if isinstance(facts.stacks, Known):
+            read.setdefault(facts.pid, facts.stacks.value)
+    return tuple(read.values())
+
+
+def innermost_import(result: CellResult) -> str | None:
+    """The import that a hung cell is in, of the thread that is deepest in imports.
+
+    ``torch._C, imported by torch/__init__.py:42``; ``None`` where no stack shows an import.
+    """
+    best: tuple[int, str] | None = None
+    for stacks in processes(result):
+        for thread in stacks.threads:
+            depth, text = _deepest_import(thread.python)
+            if depth and (best is None or depth > best[0]):
+                best = (depth, text)
+    return best[1] if best else None
+
+
+def short_stacks(result: CellResult, frames: int = _FRAMES) -> Iterator[str]:
+    """Lines that show each thread's last Python frames, innermost last; equal stacks once."""
+    for stacks in processes(result):
+        yield f"process {stacks.pid} ({stacks.tool})"
+        groups: dict[tuple[str, ...], list[ThreadStack]] = {}
+        for thread in stacks.threads:
+            groups.setdefault(tuple(_thread_lines(thread, frames)), []).append(thread)
+        for lines, threads in groups.items():
+            yield f"  {_title(threads)}"
+            yield from (f"    {line}" for line in lines)
+
+
+def _deepest_import(frames: Sequence[PythonFrame]) -> tuple[int, str]:
+    depth, wanted, importer = 0, "", ""
+    for frame in frames:
+        if _is_importlib(frame):
+            name = frame.values.get("name", "").strip("'\"")
+            if frame.function == "_find_and_load":
+                depth += 1
+                wanted = name
+        elif frame.function == "<module>":
+            importer = f"{frame.file}:{frame.line}"
+    if not depth:
+        return 0, ""
+    if wanted:
+        return depth, one_line(f"{wanted}, imported by {importer}" if importer else wanted)
+    return depth, one_line(f"an import in {importer}" if importer else "an import")
+
+
+def _thread_lines(thread: ThreadStack, limit: int) -> Iterator[str]:
+    frames = [
+        frame
+        for frame in thread.python
+        if not _is_importlib(frame) and not _path(frame).endswith(_PROBE)
+    ]
+    if len(frames) > limit:
+        yield f"... {count(len(frames) - limit, 'frame')} left out"
+    for frame in frames[-limit:]:
+        yield one_line(f"{frame.file}:{frame.line} in {frame.function}")
+    if thread.native:
+        inner = thread.native[-1]
+        yield one_line(f"native: {inner.symbol} ({inner.library})")
+    elif not frames:
+        yield "no Python frame"
+
+
+def _title(threads: Sequence[ThreadStack]) -> str:
+    first = threads[0]
+    if len(threads) > 1:
+        return f"{count(len(threads), 'thread')} alike, first {first.tid}"
+    gil = ", holds the GIL" if isinstance(first.holds_gil, Known) and first.holds_gil.value else ""
+    name = f" {one_line(first.name)}" if first.name else ""
+    return f"thread {first.tid}{name}{gil}"
+
+
+def _is_importlib(frame: PythonFrame) -> bool:
+    return any(part in _path(frame) for part in _IMPORTLIB)
+
+
+def _path(frame: PythonFrame) -> str:
+    return frame.file.replace("\\", "/")
+
+
+def import_chain(frames: Sequence[PythonFrame]) -> tuple[str, ...]:
+    """The modules whose import is under way, outermost first: ``torch (m.py:3)``."""
+    chain: list[str] = []
+    importer = ""
+    for frame in frames:
+        if not _is_importlib(frame):
+            importer = f"{_path(frame).rpartition('/')[2]}:{frame.line}"
+        elif frame.function == "_find_and_load":
+            name = frame.values.get("name", "").strip("'\"")
+            if name:
+                chain.append(one_line(f"{name} ({importer})" if importer else name))
+    return tuple(chain)

@@ -1,0 +1,105 @@
+"""The tables of the terminal view: verdicts, and the time an entry takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import Box
+from rich.table import Table
+from rich.text import Text
+
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.finished import factor_text, median_s, speedup
+from deadlock_matrix.render.grid import entry_of, fold, grouped, layout_of, profile_of
+from deadlock_matrix.render.plain import one_line, seconds
+
+STYLES: dict[Verdict, str] = {
+    Verdict.OK: "green",
+    Verdict.ERROR: "red",
+    Verdict.CRASH: "red",
+    Verdict.DEADLOCK: "bold red",
+    Verdict.HANG: "bold red",
+    Verdict.SLOW: "yellow",
+    Verdict.UNAVAILABLE: "bright_black",
+    Verdict.INVALID: "magenta",
+}
+
+_COMPARED = "lazy is"
+_FIRST_WIDTH = 14
+_GAP = 3  # between two columns
+
+# Plain ASCII: a report is read in logs of any encoding.
+_RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:
+    """Profiles of one interpreter by layouts; entries, contexts and repeats share a field."""
+    layouts = list(grouped(results, layout_of))
+    rows = {profile: _by_layout(row) for profile, row in grouped(results, profile_of).items()}
+    return _tables("profile", layouts, rows, width)
+
+
+def timing_tables(results: Sequence[CellResult], width: int) -> list[Table]:
+    """Median seconds of each entry by layouts; none if no entry has finished."""
+    rows: dict[str, dict[str, float]] = {}
+    for entry, row in grouped(results, entry_of).items():
+        medians = {layout: median_s(part) for layout, part in grouped(row, layout_of).items()}
+        if times := {layout: time for layout, time in medians.items() if time is not None}:
+            rows[entry] = times
+    columns = [
+        name for name in grouped(results, layout_of) if any(name in row for row in rows.values())
+    ]
+    fields = {
+        entry: {name: Text(seconds(time)) for name, time in times.items()}
+        for entry, times in rows.items()
+    }
+    for entry, times in rows.items():
+        if (factor := speedup(times)) is not None:
+            fields[entry][_COMPARED] = Text(factor_text(factor))
+    if any(_COMPARED in row for row in fields.values()):
+        columns.insert(columns.index("lazy") + 1, _COMPARED)
+    return _tables("median time of", columns, fields, width)
+
+
+def _by_layout(results: Sequence[CellResult]) -> dict[str, Text]:
+    return {layout: _verdicts(part) for layout, part in grouped(results, layout_of).items()}
+
+
+def _verdicts(results: Sequence[CellResult]) -> Text:
+    field = fold(results)
+    label = field.label.replace(Verdict.UNAVAILABLE.value, "n/a")
+    return Text(label, style=STYLES[field.worst])
+
+
+def _tables(
+    first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Text]], width: int
+) -> list[Table]:
+    """One table, or as many as it takes to be no wider than ``width``, columns side by side."""
+    widths = {
+        column: max(len(column), *(len(row.get(column, "-")) for row in rows.values()))
+        for column in columns
+        if rows
+    }
+    start = max([_FIRST_WIDTH, *map(len, rows)])
+    blocks: list[list[str]] = []
+    left = 0
+    for column, needed in widths.items():
+        if left < needed + _GAP or not blocks:
+            blocks.append([])
+            left = max(width - start, 0)
+        blocks[-1].append(column)
+        left -= needed + _GAP
+    return [_table(first, block, rows) for block in blocks]
+
+
+def _table(first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Text]]) -> Table:
+    table = Table(box=_RULED, show_edge=False, pad_edge=False, header_style="")
+    table.add_column(first, min_width=_FIRST_WIDTH, overflow="fold")
+    for column in columns:
+        table.add_column(one_line(column), overflow="fold")
+    for name, row in rows.items():
+        if any(column in row for column in columns):
+            fields = (row.get(column, Text("-")) for column in columns)
+            table.add_row(one_line(name), *fields)
+    return table

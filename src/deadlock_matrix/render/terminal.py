@@ -1,0 +1,170 @@
+"""A report on a terminal of 80 columns, with colour or without."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.report import InterpreterFacts, Report
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.failure import reasons
+from deadlock_matrix.render.grid import by_severity, grouped, interpreter_of
+from deadlock_matrix.render.loading import loading
+from deadlock_matrix.render.plain import count, listed, one_line, seconds
+from deadlock_matrix.render.tables import STYLES, timing_tables, verdict_tables
+
+_SHOWN = 10
+
+
+def text(report: Report, width: int = 80, colour: bool = False) -> str:
+    """The report as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        legacy_windows=False,
+    )
+    console.print(renderable(report, width))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def renderable(report: Report, width: int = 80) -> RenderableType:
+    """The report as something rich can print: whether it is valid first, controls last."""
+    parts: list[RenderableType] = [Text(line) for line in headline(report)]
+    facts = {item.name: item for item in report.interpreters}
+    for name, results in grouped(report.cells, interpreter_of).items():
+        parts += ["", Text(_interpreter(name, facts.get(name)), style="bold")]
+        tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
+        for number, table in enumerate(tables):
+            parts += [*([""] if number else []), _inset(table)]
+    parts += _section("What the entries load", loading(report.cells))
+    parts += _section("Not ok", _problems(report.cells))
+    parts += _section("Controls", _controls(report))
+    parts += _section("About this run", _notes(report))
+    return Group(*parts)
+
+
+def headline(report: Report) -> tuple[str, ...]:
+    """Lines that say whether the run is valid, and how much of it there is."""
+    summary = report.summary
+    if report.valid:
+        bad = summary.unexpected
+        cells = f"{bad} of {count(summary.cells, 'cell')} not as expected"
+        first = f"valid: {cells if bad else 'all cells as expected'}, "
+        first += f"{count(summary.controls, 'control')} right"
+    else:
+        first = f"invalid: {_fault(report)}; the results prove nothing"
+    where = f"{report.host.system} {report.host.machine}, {count(report.host.cores, 'core')}"
+    done = f"{summary.cells} of {count(report.planned, 'cell')} in {seconds(report.duration_s)}"
+    lines = [
+        first,
+        f"run {report.run}: {done}",
+        f"on {where}, by {report.tool.name} {report.tool.version}",
+    ]
+    if not summary.complete:
+        lines.append("interrupted: some cells have no result")
+    return tuple(lines)
+
+
+def _fault(report: Report) -> str:
+    summary = report.summary
+    if summary.controls_failed:
+        failed = len(summary.controls_failed)
+        return f"{failed} of {count(summary.controls, 'control')} failed"
+    if summary.controls_missing:
+        return f"{count(len(summary.controls_missing), 'control')} not run"
+    return "no control was run"
+
+
+def _interpreter(name: str, facts: InterpreterFacts | None) -> str:
+    if facts is None:
+        return name
+    if not isinstance(facts.fingerprint, Known):
+        return f"{name}: not identified, {one_line(facts.fingerprint.reason)}"
+    found = facts.fingerprint.value
+    parts = [f"{found.implementation} {found.version}", found.distribution]
+    if found.free_threaded:
+        parts.append("free-threaded")
+    parts += [
+        f"{key} {found.packages[key]}" for key in ("torch", "transformers") if key in found.packages
+    ]
+    return f"{name}: {one_line(', '.join(part for part in parts if part))}"
+
+
+def _problems(results: Sequence[CellResult]) -> Iterator[RenderableType]:
+    unshown = (Verdict.OK, Verdict.UNAVAILABLE)
+    problems = [
+        result
+        for result in by_severity(results)
+        if not result.as_expected or result.verdict not in unshown
+    ]
+    groups: dict[tuple[Verdict, tuple[str, ...]], list[CellResult]] = {}
+    for result in problems:
+        told = (one_line(result.why), *reasons(result))
+        groups.setdefault((result.verdict, told), []).append(result)
+    for (_, told), group in list(groups.items())[:_SHOWN]:
+        yield from map(_verdict_line, group[:_SHOWN])
+        if len(group) > _SHOWN:
+            yield Text(f"and {len(group) - _SHOWN} more like these")
+        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in told)
+    if len(groups) > _SHOWN:
+        rest = sum(map(len, list(groups.values())[_SHOWN:]))
+        yield Text(f"and {count(rest, 'cell')} more, in the report")
+    missing = [result for result in by_severity(results) if result.verdict is Verdict.UNAVAILABLE]
+    for why, group in grouped(missing, lambda result: one_line(result.why)).items():
+        yield Text(
+            f"unavailable (n/a): {count(len(group), 'cell')}", style=STYLES[Verdict.UNAVAILABLE]
+        )
+        yield Padding(Text(why), (0, 0, 0, 4))
+
+
+def _controls(report: Report) -> Iterator[RenderableType]:
+    failed = set(report.summary.controls_failed)
+    for result in report.controls:
+        wrong = result.cell.id in failed
+        cell = result.cell
+        line = Text("FAILED   " if wrong else "right    ", style="bold red" if wrong else "green")
+        line.append(f"{result.verdict.value}  ", style="default")
+        told = one_line(f"{cell.interpreter.name}: {cell.layout.name} ({cell.role.value})")
+        line.append(told, style="default")
+        yield line
+        if wrong:
+            expected = listed([verdict.value for verdict in result.cell.expect], "or")
+            why = f"must be {expected}: {one_line(result.why)}"
+            yield Padding(Text(why), (0, 0, 0, 9))
+    for name in report.summary.controls_missing:
+        yield Text(f"NOT RUN  {one_line(name)}", style="bold red")
+
+
+def _notes(report: Report) -> Iterator[str]:
+    yield from map(one_line, report.notes[:_SHOWN])
+    if len(report.notes) > _SHOWN:
+        yield f"and {len(report.notes) - _SHOWN} more, in the report"
+
+
+def _verdict_line(result: CellResult) -> Text:
+    line = Text()
+    line.append(result.verdict.value, style=STYLES[result.verdict])
+    line.append(f"  {one_line(result.cell.id)}")
+    if result.as_expected:
+        line.append("  (expected)")
+    return line
+
+
+def _section(title: str, lines: Iterator[RenderableType] | Iterator[str]) -> list[RenderableType]:
+    shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
+    return ["", Text(title, style="bold"), *map(_inset, shown)] if shown else []
+
+
+def _inset(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))

@@ -1,0 +1,122 @@
+"""Finished cells, one a line, on disk before the next one starts.
+
+Each worker process has a file of its own, so that no line is ever interleaved with another, and
+whatever is killed, and however, every cell that was finished can be read afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.report.files import read_bounded
+
+JOURNAL_FOLDER = "journal"
+MAX_JOURNAL_BYTES = 2 << 30
+
+
+class Journal:
+    """Appends results to ``journal/<worker>.jsonl`` in a run's folder. Close it, or use ``with``.
+
+    Raises:
+        ReportError: The file cannot be made or written, or a result is not what its type says,
+            so that nobody could read it.
+    """
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self.path = folder / JOURNAL_FOLDER / f"{worker}.jsonl"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            self._number = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except OSError as error:
+            raise ReportError(f"{self.path} cannot be opened: {error.strerror}") from error
+        self._mend()
+
+    def append(self, result: CellResult) -> None:
+        """Write one line with one system call, and wait until it is on disk."""
+        line = msgspec.json.encode(result)
+        try:
+            msgspec.json.decode(line, type=CellResult)  # constructors check nothing
+        except msgspec.ValidationError as error:
+            raise ReportError(f"the result of {result.cell.id} is ill-formed: {error}") from error
+        self._write(line + b"\n")
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        if self._number >= 0:
+            os.close(self._number)
+            self._number = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._number, line)
+            while written < len(line):  # a full disk, or a signal in the middle of a long line
+                written += os.write(self._number, line[written:])
+            os.fsync(self._number)
+        except OSError as error:
+            raise ReportError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def _mend(self) -> None:
+        """End a line that an earlier process of the same name was killed in the middle of."""
+        size = os.fstat(self._number).st_size
+        if size == 0:
+            return
+        with self.path.open("rb") as file:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                self._write(b"\n")
+
+
+class JournalContents(msgspec.Struct, frozen=True, kw_only=True):
+    """Results in the order they were written, and one sentence for each line that is damaged."""
+
+    results: tuple[CellResult, ...]
+    damaged: tuple[str, ...]
+
+
+def read_journal(path: Path) -> JournalContents:
+    """Read one worker's file. A damaged line is told of and costs no other line.
+
+    Raises:
+        ReportError: The file cannot be read at all.
+    """
+    decoder = msgspec.json.Decoder(CellResult)
+    results: list[CellResult] = []
+    damaged: list[str] = []
+    lines = read_bounded(path, MAX_JOURNAL_BYTES).split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            results.append(decoder.decode(line))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            cut = " (the process was ended while it wrote it)" if number == len(lines) else ""
+            damaged.append(f"{path.name}: line {number} is not a result{cut}: {error}")
+    return JournalContents(results=tuple(results), damaged=tuple(damaged))
+
+
+def read_journals(folder: Path) -> JournalContents:
+    """All journals of the run in ``folder``, by name of the worker."""
+    parts = [read_journal(path) for path in sorted((folder / JOURNAL_FOLDER).glob("*.jsonl"))]
+    return JournalContents(
+        results=tuple(result for part in parts for result in part.results),
+        damaged=tuple(sentence for part in parts for sentence in part.damaged),
+    )

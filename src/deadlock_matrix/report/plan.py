@@ -1,0 +1,105 @@
+"""What a run set out to do, written before its first cell is started.
+
+The plan is what makes a killed run readable: together with the journals it holds everything that
+a report does. All workers of a run read their cells from it, so they agree on what there is to do
+and in which order.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.cell import Cell
+from deadlock_matrix.model.report import SCHEMA_VERSION, Host, InterpreterFacts, Tool
+from deadlock_matrix.report.files import read_bounded, write_atomically
+
+PLAN_FILE = "plan.json"
+MAX_PLAN_BYTES = 256 << 20
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's header. Controls and cells stand in the order they are to be run.
+
+    ``selected`` are the ids of the cells and controls left after a selection by the runner;
+    ``None`` until that is known, which means all of them.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    tool: Tool
+    host: Host
+    run: str
+    started: str  # RFC 3339, UTC
+    arguments: tuple[str, ...]
+    interpreters: tuple[InterpreterFacts, ...]
+    controls: tuple[Cell, ...]
+    cells: tuple[Cell, ...]
+    selected: tuple[str, ...] | None = None
+
+    def planned_cells(self) -> tuple[str, ...]:
+        """Ids of the matrix cells that were to be run."""
+        return self._chosen(self.cells)
+
+    def planned_controls(self) -> tuple[str, ...]:
+        """Ids of the controls that were to be run."""
+        return self._chosen(self.controls)
+
+    def _chosen(self, cells: tuple[Cell, ...]) -> tuple[str, ...]:
+        ids = tuple(cell.id for cell in cells)
+        if self.selected is None:
+            return ids
+        selected = frozenset(self.selected)
+        return tuple(id_ for id_ in ids if id_ in selected)
+
+
+def run_id(now: datetime | None = None) -> str:
+    """A name for a run that sorts by time and is used by no other: ``20260131-154500-9f3c``."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def timestamp(now: datetime | None = None) -> str:
+    """RFC 3339 in UTC, to the second."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def begin(folder: Path, plan: Plan) -> None:
+    """Open a run's folder with its plan.
+
+    Raises:
+        ReportError: The folder holds a run already, whose journals would be mixed with this one.
+    """
+    if os.path.lexists(folder / PLAN_FILE):
+        raise ReportError(f"{folder} holds a run already: name another folder, or remove it")
+    write_plan(folder, plan)
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write or replace the plan of the run in ``folder``."""
+    write_atomically(folder / PLAN_FILE, msgspec.json.encode(plan))
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of the run in ``folder``.
+
+    Raises:
+        ReportError: There is none, it is damaged, or another version of the tool wrote it.
+    """
+    path = folder / PLAN_FILE
+    data = read_bounded(path, MAX_PLAN_BYTES)
+    try:
+        plan = msgspec.json.decode(data, type=Plan)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} is not the plan of a run: {error}") from error
+    if plan.schema_version != SCHEMA_VERSION:
+        raise ReportError(
+            f"{path} was written by deadlock-matrix {plan.tool.version} with schema version "
+            f"{plan.schema_version}: let that version put its report together"
+        )
+    return plan

@@ -1,0 +1,18 @@
+"""The report's JSON Schema, generated from the types so that the two cannot differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from deadlock_matrix.model.report import SCHEMA_VERSION, Report
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of ``report.json``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"deadlock-matrix report, schema version {SCHEMA_VERSION}",
+        **msgspec.json.schema(Report),
+    }

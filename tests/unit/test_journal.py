@@ -1,0 +1,105 @@
+"""Finished cells survive whatever happens to the process that wrote them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.observation import Exited
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.report.journal import Journal, read_journal, read_journals
+from tests.unit.test_report_samples import cell, result
+
+RESULTS = [result(cell(entry=name), Verdict.OK) for name in ("a", "b", "c")]
+
+
+def written(folder: Path, worker: str = "gw0") -> Path:
+    with Journal(folder, worker) as journal:
+        for each in RESULTS:
+            journal.append(each)
+    return journal.path
+
+
+def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
+    contents = read_journal(written(tmp_path))
+    assert list(contents.results) == RESULTS
+    assert contents.damaged == ()
+
+
+def test_every_line_is_one_write(tmp_path: Path) -> None:
+    lines = written(tmp_path).read_bytes().splitlines()
+    assert len(lines) == len(RESULTS)
+
+
+def test_a_second_process_of_the_same_name_appends(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert len(read_journal(written(tmp_path)).results) == 2 * len(RESULTS)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 50])
+def test_a_truncated_last_line_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    path = written(tmp_path)
+    os.truncate(path, path.stat().st_size - cut - 1)
+    contents = read_journal(path)
+    assert list(contents.results) == RESULTS[:-1]
+    (sentence,) = contents.damaged
+    assert "gw0.jsonl: line 3" in sentence
+    assert "ended while it wrote it" in sentence
+
+
+def test_at_any_length_no_earlier_line_is_lost(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        assert len(read_journal(path).results) >= whole[:length].count(b"\n")
+
+
+def test_the_next_line_does_not_continue_a_truncated_one(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    os.truncate(path, path.stat().st_size - 20)
+    with Journal(tmp_path, "gw0") as journal:
+        journal.append(RESULTS[0])
+    contents = read_journal(path)
+    assert list(contents.results) == [*RESULTS[:-1], RESULTS[0]]
+    assert len(contents.damaged) == 1
+
+
+def test_a_damaged_line_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([lines[0], b"\xff\x00 not json", lines[2]]) + b"\n")
+    contents = read_journal(path)
+    assert list(contents.results) == [RESULTS[0], RESULTS[2]]
+    assert "line 2" in contents.damaged[0]
+
+
+def test_workers_have_a_file_each(tmp_path: Path) -> None:
+    written(tmp_path, "gw1")
+    written(tmp_path, "gw0")
+    assert len(read_journals(tmp_path).results) == 2 * len(RESULTS)
+
+
+def test_a_run_without_a_finished_cell_has_an_empty_journal(tmp_path: Path) -> None:
+    assert read_journals(tmp_path).results == ()
+
+
+def test_an_ill_formed_result_is_refused_instead_of_lost(tmp_path: Path) -> None:
+    observation = RESULTS[0].observation
+    wrong = msgspec.structs.replace(
+        observation,
+        value=msgspec.structs.replace(observation.value, end=Exited(status="0")),  # type: ignore
+    )
+    broken = msgspec.structs.replace(RESULTS[0], observation=wrong)
+    with Journal(tmp_path, "gw0") as journal, pytest.raises(ReportError, match=r"end\.status"):
+        journal.append(broken)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("in the way")
+    with pytest.raises(ReportError, match="cannot be opened"):
+        Journal(tmp_path, "gw0")
