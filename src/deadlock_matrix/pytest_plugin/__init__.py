@@ -1,0 +1,141 @@
+"""The pytest plugin: options, and nothing else until a run asks for the matrix.
+
+Every pytest run of an environment that has this package loads this module, so it imports only
+pytest, and the option that switches the matrix on is the only one with a claim on the command
+line: the short names of the others are taken in runs that use them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+_AXES = ("interpreter", "profile", "layout", "entry", "context")
+_WHAT = {
+    "interpreter": "a name from the configuration, a command or a path",
+    "profile": "a profile's name or pattern",
+    "layout": "a layout's name or pattern",
+    "entry": "an entry's name or pattern",
+    "context": "a context's name or pattern",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that switches the matrix on, and the one that only makes sense with it."""
+    group = parser.getgroup("deadlock-matrix", "imports under every configuration")
+    group.addoption(
+        "--deadlock-matrix",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        default=None,
+        type=_configuration_file,
+        help="Run tests that ask for 'cell' once for each cell of the matrix. The configuration is "
+        "FILE (write --deadlock-matrix=FILE), or the nearest pyproject.toml that has one. Adds "
+        "the options --interpreter, --profile, --layout, --entry, --context, --exclude, "
+        "--coverage, --preset and --repeat.",
+    )
+    group.addoption(
+        "--deadlock-matrix-report",
+        metavar="DIR",
+        default=None,
+        help="Folder of the run's journals and its report.json (reports/RUN in the root folder)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
+    """Add the options that choose cells, if the matrix is on."""
+    if early_config.known_args_namespace.deadlock_matrix is None:
+        return
+    group = parser.getgroup("deadlock-matrix")
+    try:
+        for axis in _AXES:
+            group.addoption(
+                f"--{axis}",
+                dest=f"deadlock_matrix_{axis}",
+                metavar="NAME",
+                action="append",
+                default=[],
+                help=f"{_WHAT[axis]}; may be given several times",
+            )
+        _add_selection(group)
+    except (ValueError, argparse.ArgumentError) as error:
+        raise pytest.UsageError(
+            f"another plugin has an option that the matrix needs ({error}): "
+            "switch that plugin off with -p no:NAME"
+        ) from None
+
+
+def _add_selection(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--exclude",
+        dest="deadlock_matrix_exclude",
+        metavar="AXIS=NAME[,...]",
+        action="append",
+        default=[],
+        help="Leave out cells for which all of this holds; may be given several times",
+    )
+    group.addoption(
+        "--coverage",
+        dest="deadlock_matrix_coverage",
+        choices=("full", "pairwise"),
+        help="Every combination, or every pair of values of two axes at least once",
+    )
+    group.addoption(
+        "--preset",
+        dest="deadlock_matrix_preset",
+        metavar="NAME",
+        help="A selection with a name, such as 'smoke'",
+    )
+    group.addoption(
+        "--repeat",
+        dest="deadlock_matrix_repeat",
+        metavar="N",
+        type=_positive,
+        default=1,
+        help="Run each cell N times",
+    )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hook through which cells can be run elsewhere."""
+    from deadlock_matrix.pytest_plugin import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
+@pytest.hookimpl(trylast=True)  # the terminal reporter is there by then
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the parts that do something, if the matrix is on."""
+    if config.getoption("deadlock_matrix") is None:
+        return
+    from deadlock_matrix.pytest_plugin import activation
+
+    activation.activate(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many workers ``-n auto`` means: as many cells at once as memory and cores allow."""
+    if config.getoption("deadlock_matrix") is None:
+        return None
+    from deadlock_matrix.pytest_plugin import activation
+
+    return activation.workers()
+
+
+def _configuration_file(text: str) -> str:
+    if text and Path(text).suffix != ".toml":
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a .toml file; if it is a test to run, put it before this option"
+        )
+    return text
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)

@@ -1,0 +1,40 @@
+"""Which parts of the plugin a pytest process needs once the matrix is on."""
+
+from __future__ import annotations
+
+import pytest
+
+from deadlock_matrix.pytest_plugin.controller import Controller
+from deadlock_matrix.pytest_plugin.progress import ProgressLine, wants_progress_line
+from deadlock_matrix.pytest_plugin.runner import Runner
+
+MEMORY_PER_CELL_MIB = 700  # an interpreter with torch and transformers loaded
+
+
+def activate(config: pytest.Config) -> None:
+    """Register what this process needs: it controls a run, works for one, or does both."""
+    manager = config.pluginmanager
+    if is_worker(config):
+        manager.register(Runner(config), "deadlock-matrix-runner")
+        return
+    controller = Controller(config)
+    manager.register(controller, "deadlock-matrix-controller")
+    manager.register(Runner(config, controller), "deadlock-matrix-runner")
+    if wants_progress_line(config):
+        manager.register(ProgressLine(config, controller), "deadlock-matrix-progress")
+    # Cells take seconds to minutes: one handed out in advance would wait behind a hanging one
+    # while another worker has nothing to do.
+    if config.getoption("maxschedchunk", None) is None and hasattr(config.option, "maxschedchunk"):
+        config.option.maxschedchunk = 1
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for a pytest-xdist controller."""
+    return hasattr(config, "workerinput")
+
+
+def workers() -> int:
+    """How many cells to run at once on this machine."""
+    from deadlock_matrix.run.capacity import jobs
+
+    return jobs(MEMORY_PER_CELL_MIB)

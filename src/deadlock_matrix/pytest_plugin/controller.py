@@ -1,0 +1,150 @@
+"""The process that the user started: plans the run, and puts its report together at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import pytest
+
+from deadlock_matrix.errors import DeadlockMatrixError
+from deadlock_matrix.model.report import Report
+from deadlock_matrix.pytest_plugin.planning import cell_id, make_plan, report_folder
+from deadlock_matrix.render.terminal import text
+from deadlock_matrix.report.journal import JOURNAL_FOLDER
+from deadlock_matrix.report.plan import PLAN_FILE, Plan, begin, write_plan
+from deadlock_matrix.report.store import assemble, write_report
+
+FOLDER_KEY = "deadlock_matrix_folder"
+SCRATCH_FOLDER = "scratch"  # inside the run's folder, and gone when the run is over
+
+
+class Node(Protocol):
+    """A pytest-xdist worker, as its controller sees it."""
+
+    workerinput: dict[str, object]
+
+
+class Controller:
+    """Owns the run's folder. Workers get its path and read the plan from it.
+
+    Attributes:
+        plan: What is to be run; ``None`` before the session has started.
+        folder: The run's folder; ``None`` if nothing is run.
+        tests: The selected tests that run a cell, by their ids, with the cell's id.
+        others: How many selected tests run no cell.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.plan: Plan | None = None
+        self.folder: Path | None = None
+        self.tests: dict[str, str] = {}
+        self.others = 0
+        self._began_s = time.monotonic()
+        self._report: Report | None = None
+        self._path: Path | None = None
+        self._error: str | None = None
+
+    def is_control(self, cell: str) -> bool:
+        """Whether the id of a cell is that of a control."""
+        return self.plan is not None and any(cell == each.id for each in self.plan.controls)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Make the plan, and write it down before anything can be interrupted."""
+        self.plan = make_plan(self.config)
+        if self.config.option.collectonly:
+            return
+        folder = report_folder(self.config, self.plan.run)
+        try:
+            begin(folder, self.plan)
+        except DeadlockMatrixError as error:
+            raise pytest.UsageError(str(error)) from error
+        self.folder = folder
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is going to be run."""
+        if self.plan is None:
+            return []
+        sizes = f"{len(self.plan.cells)} cells, {len(self.plan.controls)} controls"
+        where = [] if self.folder is None else [f"deadlock matrix: run folder {self.folder}"]
+        return [f"deadlock matrix: {sizes}", *where]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Node) -> None:
+        """Tell a worker where the plan is."""
+        node.workerinput[FOLDER_KEY] = str(self.folder)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which cells are left after ``-k`` and its like, without workers."""
+        self._select(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note the same with workers; they all collect alike."""
+        if not self.tests:
+            self._select(ids)
+
+    @pytest.hookimpl(trylast=True)  # by then, the workers have ended
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report; a run that proves nothing fails."""
+        if self.folder is None:
+            return
+        shutil.rmtree(self.folder / SCRATCH_FOLDER, ignore_errors=True)
+        if self._nothing_ran(self.folder):
+            _discard(self.folder)
+            return
+        try:
+            self._report = assemble(self.folder, time.monotonic() - self._began_s)
+            self._path = write_report(self._report, self.folder)
+        except DeadlockMatrixError as error:
+            self._error = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
+        if not self._report.valid and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the report and where it is."""
+        if self._report is not None:
+            writer = self.config.get_terminal_writer()
+            terminalreporter.write_sep("=", "deadlock matrix")
+            width = min(writer.fullwidth, 120)
+            terminalreporter.write_line(text(self._report, width, colour=writer.hasmarkup))
+        if self._path is not None:
+            terminalreporter.write_line(f"\nreport: {self._path}")
+        if self._error is not None:
+            terminalreporter.write_line(f"deadlock matrix: no report: {self._error}", red=True)
+
+    def _select(self, nodeids: Iterable[str]) -> None:
+        if self.plan is None:
+            return
+        known = [cell.id for cell in (*self.plan.controls, *self.plan.cells)]
+        for nodeid in nodeids:
+            found = cell_id(nodeid, known)
+            if found is None:
+                self.others += 1
+            else:
+                self.tests[nodeid] = found
+        chosen = frozenset(self.tests.values())
+        selected = tuple(id_ for id_ in known if id_ in chosen)
+        self.plan = msgspec.structs.replace(self.plan, selected=selected)
+        if self.folder is not None:
+            write_plan(self.folder, self.plan)
+
+    def _nothing_ran(self, folder: Path) -> bool:
+        return not self.tests and not (folder / JOURNAL_FOLDER).exists()
+
+
+def _discard(folder: Path) -> None:
+    """Remove the folder of a run of which there is nothing to report."""
+    (folder / PLAN_FILE).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the user's own folder, with other files
+        folder.rmdir()

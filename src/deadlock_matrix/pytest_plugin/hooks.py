@@ -1,0 +1,21 @@
+"""What another plugin or a conftest may take over while the matrix is on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.cell import Cell
+    from deadlock_matrix.model.observation import CellResult
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_deadlock_matrix_run_cell(
+    cell: Cell, config: pytest.Config
+) -> CellResult | None:  # pragma: no cover
+    """Run one cell somewhere else, such as in a container; ``None``: run it here.
+
+    The call may block; it must be bounded and return a result for the cell it was given.
+    """

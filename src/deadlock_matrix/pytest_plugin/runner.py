@@ -1,0 +1,183 @@
+"""The part that runs cells: in each pytest-xdist worker, or in the only process there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from deadlock_matrix.model.cell import Cell, Role
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.pytest_plugin.controller import FOLDER_KEY, SCRATCH_FOLDER, Controller
+from deadlock_matrix.pytest_plugin.planning import cache_folder
+from deadlock_matrix.report.journal import Journal
+from deadlock_matrix.report.plan import Plan, read_plan
+
+if TYPE_CHECKING:
+    from deadlock_matrix.run.workspace import Workspace
+
+GUARD_MARGIN_S = 90.0  # for evidence, and for ending a process tree that resists
+
+RunCell = Callable[[Cell], CellResult]
+
+
+class Outcome(NamedTuple):
+    """What a test's report carries of its cell from a worker to the controller."""
+
+    verdict: str
+    as_expected: bool
+
+
+_OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
+_ATTRIBUTE = "deadlock_matrix_outcome"  # pytest-xdist hands on a report's own attributes
+
+
+class Runner:
+    """Makes a test of each cell, runs them, and keeps the journal of this process."""
+
+    def __init__(self, config: pytest.Config, controller: Controller | None = None) -> None:
+        self.config = config
+        self._controller = controller
+        self._plan: Plan | None = None
+        self._journal: Journal | None = None
+        self._workspace: Workspace | None = None
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test that asks for ``cell`` once for each control, then once for each cell."""
+        if "cell" not in metafunc.fixturenames:
+            return
+        plan = self._read_plan()
+        guarded = self.config.pluginmanager.hasplugin("timeout")
+        metafunc.parametrize(
+            "cell",
+            [
+                pytest.param(cell, id=cell.id, marks=[_guard(cell)] if guarded else [])
+                for cell in (*plan.controls, *plan.cells)
+            ],
+        )
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Keep the controls of each interpreter of which ``-k`` or its like leaves a cell.
+
+        Without them the results of the cells would prove nothing.
+        """
+        before = list(items)
+        yield
+        left = set(items)
+        used = {
+            cell.interpreter for item in items if (cell := cell_of(item)) and not _is_control(cell)
+        }
+        back = [
+            item
+            for item in before
+            if item not in left
+            and (cell := cell_of(item))
+            and _is_control(cell)
+            and cell.interpreter in used
+        ]
+        items[:0] = back
+        self._count_as_selected(back)
+
+    @pytest.fixture
+    def run_cell(self, request: pytest.FixtureRequest) -> RunCell:
+        """Run a cell in a fresh process, and have its result in the report whatever comes next."""
+
+        def run(cell: Cell) -> CellResult:
+            result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
+                cell=cell, config=self.config
+            )
+            self._open_journal().append(result)
+            request.node.stash[_OUTCOME] = Outcome(result.verdict.value, result.as_expected)
+            return result
+
+        return run
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the report say how the cell came out."""
+        report = yield
+        outcome = item.stash.get(_OUTCOME, None)
+        if report.when == "call" and outcome is not None:
+            setattr(report, _ATTRIBUTE, tuple(outcome))
+        return report
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_deadlock_matrix_run_cell(self, cell: Cell) -> CellResult:
+        """Run it here, unless somebody else did."""
+        from deadlock_matrix.run.cell import run_cell
+
+        facts = {each.name: each.fingerprint for each in self._read_plan().interpreters}
+        return run_cell(cell, self._open_workspace(), facts.get(cell.interpreter.name))
+
+    def pytest_unconfigure(self) -> None:
+        """End the helpers, and close the journal."""
+        if self._workspace is not None:
+            self._workspace.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _read_plan(self) -> Plan:
+        if self._plan is None:
+            given = self._controller.plan if self._controller else None
+            self._plan = given or read_plan(self._folder())
+        return self._plan
+
+    def _folder(self) -> Path:
+        if self._controller is None:
+            return Path(self.config.workerinput[FOLDER_KEY])  # type: ignore[attr-defined]
+        if self._controller.folder is None:
+            raise pytest.UsageError("the matrix was not planned, so no cell can be run")
+        return self._controller.folder
+
+    def _worker(self) -> str:
+        given = getattr(self.config, "workerinput", {})
+        return str(given.get("workerid", "main"))
+
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            self._journal = Journal(self._folder(), self._worker())
+        return self._journal
+
+    def _open_workspace(self) -> Workspace:
+        if self._workspace is None:
+            from deadlock_matrix.run.workspace import Workspace
+
+            scratch = self._folder() / SCRATCH_FOLDER / self._worker()
+            self._workspace = Workspace(cache=cache_folder(), scratch=scratch)
+        return self._workspace
+
+    def _count_as_selected(self, items: list[pytest.Item]) -> None:
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and "deselected" in reporter.stats:
+            reporter.stats["deselected"] = [
+                item for item in reporter.stats["deselected"] if item not in items
+            ]
+
+
+def outcome_of(report: pytest.TestReport) -> Outcome | None:
+    """How the cell of a test came out; ``None``: it has none, or no result."""
+    values = getattr(report, _ATTRIBUTE, None)
+    return Outcome(*values) if values else None
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that a test runs; ``None``: it runs none."""
+    callspec = getattr(item, "callspec", None)
+    cell = callspec.params.get("cell") if callspec is not None else None
+    return cell if isinstance(cell, Cell) else None
+
+
+def _is_control(cell: Cell) -> bool:
+    return cell.role is not Role.MATRIX
+
+
+def _guard(cell: Cell) -> pytest.MarkDecorator:
+    """A second guard, should ``run_cell`` itself hang; it has a deadline of its own."""
+    return pytest.mark.timeout(cell.deadline_s + GUARD_MARGIN_S)
