@@ -1,0 +1,56 @@
+"""The command ``deadlock-matrix``: thin doors that parse, call and print."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from deadlock_matrix import __version__
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
+
+COMMANDS = {
+    "cells": "List the cells that a selection contains.",
+    "inspect": "Look at a process that hangs now.",
+    "report": "Show a report.",
+    "run": "Run the matrix.",
+    "watch": "Run a command and prove it when it deadlocks.",
+}
+"""Each in a module of its own, imported when it is asked for: the command must start fast."""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"deadlock_matrix.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="deadlock-matrix")
+def group() -> None:
+    """Find out which configurations hang a Python import, and prove why."""
+
+
+def main() -> None:
+    """Run the command; an error of ours is one sentence and an exit status of its own."""
+    try:
+        group.main(prog_name="deadlock-matrix", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(ExitStatus.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except DeadlockMatrixError as error:
+        click.echo(f"deadlock-matrix: {error}", err=True)
+        sys.exit(error.exit_status)

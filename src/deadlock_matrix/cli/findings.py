@@ -1,0 +1,101 @@
+"""What ``watch`` and ``inspect`` found, put together, shown and written down."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.inspection import Inspection
+from deadlock_matrix.model.verdict import Judgement, Verdict
+from deadlock_matrix.proof.conclude import reasons
+from deadlock_matrix.render.inspection import inspection_text
+from deadlock_matrix.report.files import write_atomically
+from deadlock_matrix.report.host import describe_tool
+from deadlock_matrix.run.watchdog import Watched
+
+
+def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
+    """A command that was ended by a proof or at its deadline."""
+    judgement = watched.judgement
+    detected: Known[float] | Unknown = unknown("nothing was proved")
+    if watched.detected_after_s is not None:
+        detected = known(watched.detected_after_s, "the last progress of the main thread")
+    moving = isinstance(watched.progressing, Known) and watched.progressing.value
+    return _make(
+        shlex.join(arguments),
+        judgement,
+        watched.evidence,
+        detected,
+        otherwise=Verdict.SLOW if moving else Verdict.HANG,
+    )
+
+
+def of_process(pid: int, judgement: Judgement, evidence: Evidence) -> Inspection:
+    """A process that was looked at once."""
+    return _make(
+        f"process {pid}",
+        judgement,
+        known(evidence, "two snapshots"),
+        unknown("it was not watched from its start"),
+        otherwise="not-proved",
+    )
+
+
+def _make(
+    subject: str,
+    judgement: Judgement | None,
+    evidence: Known[Evidence] | Unknown,
+    detected_after_s: Known[float] | Unknown,
+    *,
+    otherwise: str,
+) -> Inspection:
+    proof = judgement.proof if judgement is not None else None
+    proved = judgement is not None and judgement.outcome == "deadlock"
+    sentence = proof.sentence if proof is not None else reasons(judgement)
+    return Inspection(
+        tool=describe_tool(),
+        subject=subject,
+        verdict=Verdict.DEADLOCK if proved else otherwise,  # type: ignore[arg-type]
+        partial=judgement is not None and judgement.outcome == "partial",
+        sentence=sentence,
+        proof=proof,
+        gaps=judgement.gaps if judgement is not None else (),
+        threads=judgement.threads if judgement is not None else (),
+        libraries=_libraries(evidence),
+        detected_after_s=detected_after_s,
+        evidence=evidence,
+    )
+
+
+def _libraries(evidence: Known[Evidence] | Unknown) -> tuple[str, ...]:
+    if not isinstance(evidence, Known):
+        return ()
+    paths = {
+        library.path
+        for process in evidence.value.after.processes
+        if isinstance(process.libraries, Known)
+        for library in process.libraries.value
+    }
+    return tuple(sorted(paths))
+
+
+def show(
+    found: Inspection, json_file: Path | None, *, to_stderr: bool, only: int | None = None
+) -> None:
+    """Print the text, and write the JSON where it was asked for (``-``: standard output).
+
+    ``only`` limits the threads shown to one process, and to those that the proof is about.
+    """
+    if json_file is not None:
+        document = msgspec.json.format(msgspec.json.encode(found), indent=1)
+        if str(json_file) == "-":
+            sys.stdout.buffer.write(document + b"\n")
+            return
+        write_atomically(json_file, document)
+    click.echo(inspection_text(found, only), err=to_stderr)

@@ -1,0 +1,48 @@
+"""``deadlock-matrix inspect``: a process that hangs right now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from deadlock_matrix.errors import ExitStatus
+
+
+@click.command(short_help="Look at a process that hangs now.")
+@click.argument("pid", type=click.IntRange(min=1))
+@click.option("--tree", is_flag=True, help="Show the threads of its descendants too.")
+@click.option(
+    "--native",
+    is_flag=True,
+    help="Show native frames too. This stops the process for a moment; nothing else does.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print everything that was found as JSON.",
+)
+def command(pid: int, tree: bool, native: bool, as_json: bool) -> None:
+    """Show what every thread of the process PID waits for, and whether that can ever end.
+
+    Exit status: 35 when a deadlock was proved, also one without the main thread; 0 otherwise.
+    """
+    from deadlock_matrix.capture.collector import open_collector
+    from deadlock_matrix.cli.findings import of_process, show
+    from deadlock_matrix.run.examination import add_native_stacks, examine
+
+    collector = open_collector()
+    try:
+        collector.check(pid)
+        collector.warm_up()
+        evidence, judgement = examine(collector, (pid,), always_stacks=True)
+        if native:
+            evidence = add_native_stacks(collector, evidence)
+    finally:
+        collector.close()
+    found = of_process(pid, judgement, evidence)
+    shown = None if tree else pid
+    show(found, Path("-") if as_json else None, to_stderr=False, only=shown)
+    sys.exit(ExitStatus.DEADLOCK if found.proof is not None else ExitStatus.OK)

@@ -1,0 +1,38 @@
+"""``deadlock-matrix report``: look at a report that a run has written."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group(short_help="Show a report.")
+def command() -> None:
+    """Work with the reports that runs write."""
+
+
+@command.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def show(path: Path) -> None:
+    """Print the report PATH: a report.json, or the folder of a run, also of a killed one."""
+    from deadlock_matrix.render.terminal import text
+    from deadlock_matrix.report.store import assemble, read_report
+
+    if path.is_dir():
+        path = path / "report.json" if (path / "report.json").exists() else path
+    report = assemble(path) if path.is_dir() else read_report(path)
+    width = min(shutil.get_terminal_size().columns, 120)
+    click.echo(text(report, width, colour=sys.stdout.isatty()))
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of a report."""
+    import json
+
+    from deadlock_matrix.report.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))

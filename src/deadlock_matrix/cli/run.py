@@ -1,0 +1,42 @@
+"""``deadlock-matrix run``: the matrix, by pytest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from deadlock_matrix.errors import Unavailable
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+SUITES = (_PACKAGE / "suite", _PACKAGE.parent.parent / "tests" / "matrix")
+"""Where the import tests lie: in an installed package, in a checkout."""
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run the matrix.",
+)
+@click.option(
+    "--config",
+    "configuration",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read the axes from this file instead of the nearest pyproject.toml.",
+)
+@click.argument("arguments", nargs=-1, metavar="[-- PYTEST-OPTION...]")
+def command(configuration: Path | None, arguments: tuple[str, ...]) -> None:
+    """Run every selected cell in a fresh process and write a report.
+
+    What follows goes to pytest: --interpreter, --profile, --layout, --entry, --context, --preset,
+    --coverage choose cells; -k, -x, -n do what they always do. The exit status is pytest's.
+    """
+    import pytest
+
+    suite = next((folder for folder in SUITES if folder.is_dir()), None)
+    if suite is None:
+        raise Unavailable(f"the import tests are not in {SUITES[0]}: install deadlock-matrix again")
+    switch = f"--deadlock-matrix={configuration}" if configuration else "--deadlock-matrix"
+    workers = () if any(part.startswith("-n") for part in arguments) else ("-n", "auto")
+    own = ("-p", "no:cacheprovider", "--rootdir", str(Path.cwd()), "-c", "/dev/null")
+    sys.exit(pytest.main([str(suite), switch, *workers, *own, *arguments]))

@@ -1,0 +1,135 @@
+"""``deadlock-matrix watch``: any command under the watchdog."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
+from deadlock_matrix.model.observation import Exited, Signalled
+from deadlock_matrix.model.verdict import Verdict
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run a command and prove it when it deadlocks.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End the command after so long. Without it, only a proof ends it.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write what was found to this file.",
+)
+@click.option("--keep", is_flag=True, help="Leave a hung command as it is, for a debugger.")
+@click.argument("arguments", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
+def command(
+    timeout_s: float | None, json_file: Path | None, keep: bool, arguments: tuple[str, ...]
+) -> None:
+    """Run COMMAND with our own standard input, output and error, and watch it from outside.
+
+    Exit status: the command's own (128 and the number of a signal that ended it); 35 when it was
+    proved deadlocked; 124 when its time was up; 125 when the tool failed; 126 or 127 when the
+    command cannot be executed or found.
+    """
+    executable = shutil.which(arguments[0])
+    if executable is None:
+        exists = Path(arguments[0]).exists()
+        problem = "is not executable" if exists else "was not found"
+        click.echo(f"deadlock-matrix: {arguments[0]} {problem}", err=True)
+        sys.exit(NOT_EXECUTABLE if exists else NOT_FOUND)
+    try:
+        status = _watch((executable, *arguments[1:]), timeout_s, json_file, keep)
+    except DeadlockMatrixError as error:
+        click.echo(f"deadlock-matrix: {error}", err=True)
+        status = ExitStatus.TOOL_FAILED
+    sys.exit(status)
+
+
+def _watch(
+    arguments: tuple[str, ...], timeout_s: float | None, json_file: Path | None, keep: bool
+) -> int:
+    from deadlock_matrix.run.process import Order, open_supervisor
+
+    supervisor = open_supervisor()  # its helper starts while we import the rest
+    try:
+        from deadlock_matrix.capture.collector import open_collector
+        from deadlock_matrix.run.watchdog import Watchdog
+
+        interrupts = _Interrupts()
+        pid = supervisor.start(
+            Order(
+                command=arguments,
+                environment=dict(os.environ),
+                folder=Path.cwd(),
+                streams=(0, 1, 2),
+                new_session=False,
+            )
+        )
+        collector = open_collector()
+        try:
+            watched = Watchdog(
+                supervisor, collector, pid, timeout_s, stop=interrupts.want_end
+            ).watch()
+        finally:
+            collector.close()
+        if isinstance(watched.end, Exited | Signalled):
+            supervisor.release()  # what it left running in the background is its own affair
+            return _status(watched.end)
+        if watched.end.reason == "interrupted":
+            supervisor.end()
+            return 128 + interrupts.number
+        from deadlock_matrix.cli.findings import of_command, show
+
+        found = of_command(watched, arguments)
+        show(found, json_file, to_stderr=True)
+        if keep:
+            supervisor.release()
+            click.echo(f"left as it is: process {pid}", err=True)
+        else:
+            supervisor.end()
+        return ExitStatus.DEADLOCK if found.verdict == Verdict.DEADLOCK else ExitStatus.TIMEOUT
+    finally:
+        supervisor.close()
+
+
+def _status(end: Exited | Signalled) -> int:
+    return end.status if isinstance(end, Exited) else 128 + end.signal
+
+
+class _Interrupts:
+    """Ctrl-C in a terminal reaches the command too; it gets a moment to make its own of it."""
+
+    GRACE_S = 2.0
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._since = 0.0
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        again = self.number != 0
+        self.number = number
+        grace = self.GRACE_S if number == signal.SIGINT and not again else 0.0
+        self._since = time.monotonic() + grace
+
+    def want_end(self) -> bool:
+        """Whether the command is to be ended now."""
+        return self.number != 0 and time.monotonic() >= self._since
