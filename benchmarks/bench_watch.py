@@ -1,0 +1,82 @@
+"""What being watched costs a healthy process: wall time, and processor time of the watcher."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from measure import spread
+
+from deadlock_matrix.capture.collector import open_collector
+from deadlock_matrix.run.process import Order, Supervisor, open_supervisor
+from deadlock_matrix.run.watchdog import Watchdog
+
+
+def run(supervisor: Supervisor, python: str, statement: str, watched: bool) -> tuple[float, float]:
+    """Wall seconds of one process, and processor seconds that this process spent meanwhile."""
+    null = os.open(os.devnull, os.O_RDWR)
+    order = Order(
+        command=(python, "-c", statement),
+        environment=dict(os.environ),
+        folder=Path.cwd(),
+        streams=(null, null, null),
+    )
+    cpu, begin = time.process_time(), time.perf_counter()
+    pid = supervisor.start(order)
+    if watched:
+        collector = open_collector()
+        Watchdog(supervisor, collector, pid, 300.0).watch()
+        wall = time.perf_counter() - begin
+        collector.close()
+    else:
+        while supervisor.wait(60.0) is None:
+            pass
+        wall = time.perf_counter() - begin
+    spent = time.process_time() - cpu
+    supervisor.end()
+    os.close(null)
+    return wall, spent
+
+
+def compare(python: str, statement: str, runs: int) -> None:
+    bare: list[float] = []
+    watched: list[float] = []
+    spent: list[float] = []
+    with open_supervisor() as supervisor:
+        run(supervisor, python, statement, watched=True)  # a warm cache for both
+        for number in range(runs):
+            for is_watched in (number % 2 == 0, number % 2 == 1):
+                wall, cpu = run(supervisor, python, statement, is_watched)
+                if is_watched:
+                    watched.append(wall)
+                    spent.append(cpu / wall)
+                else:
+                    bare.append(wall)
+    ratios = [w / b for w, b in zip(watched, bare, strict=True)]
+    added = [w - b for w, b in zip(watched, bare, strict=True)]
+    print(f"{statement!r}, {runs} pairs in turns")
+    print(f"  bare     {spread(bare)}")
+    print(f"  watched  {spread(watched)}: {(statistics.median(ratios) - 1) * 100:+.1f} % "
+          f"({statistics.median(added) * 1e3:+.1f} ms), median of the pairs")  # fmt: skip
+    print(f"  watcher  {statistics.median(spent) * 100:.2f} % of a core, median")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", default=sys.executable, help="one that has torch, if wanted")
+    parser.add_argument("--runs", type=int, default=15)
+    arguments = parser.parse_args()
+    compare(arguments.python, "import this", arguments.runs)
+    has_torch = os.system(f"{arguments.python} -c 'import torch, transformers' 2>/dev/null") == 0
+    if has_torch:
+        compare(arguments.python, "import torch, transformers", arguments.runs)
+    else:
+        print(f"{arguments.python} has no torch and transformers: name one that has with --python")
+
+
+if __name__ == "__main__":
+    main()
