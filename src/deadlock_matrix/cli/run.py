@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,12 +34,14 @@ def command(configuration: Path | None, arguments: tuple[str, ...]) -> None:
     What follows goes to pytest: --interpreter, --profile, --layout, --entry, --context, --preset,
     --coverage choose cells; -k, -x, -n do what they always do. The exit status is pytest's.
     """
-    import pytest
-
     suite = next((folder for folder in SUITES if folder.is_dir()), None)
     if suite is None:
         raise Unavailable(f"the import tests are not in {SUITES[0]}: install deadlock-matrix again")
     switch = f"--deadlock-matrix={configuration}" if configuration else "--deadlock-matrix"
     workers = () if any(part.startswith("-n") for part in arguments) else ("-n", "auto")
-    own = ("-p", "no:cacheprovider", "--rootdir", str(Path.cwd()), "-c", "/dev/null")
-    sys.exit(pytest.main([str(suite), switch, *workers, *own, *arguments]))
+    own = ("-p", "no:cacheprovider", "--rootdir", str(Path.cwd()), "-c", os.devnull)
+    # In a process of its own: pytest wants to load the plugin by itself. It gets the terminal's
+    # Ctrl-C too; a handler, unlike an ignored signal, is not passed on to it.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    command = [sys.executable, "-m", "pytest", str(suite), switch, *workers, *own, *arguments]
+    sys.exit(subprocess.run(command, check=False).returncode)

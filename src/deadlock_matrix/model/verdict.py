@@ -94,7 +94,7 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     tid: int
-    name: str
+    name: str  # in words: "main thread 12"
     does: str
     stuck: bool  # nobody but the stuck threads could wake it
 

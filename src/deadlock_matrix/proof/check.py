@@ -32,6 +32,8 @@ def find_faults(proof: Proof) -> tuple[str, ...]:
     nodes = {node.id: node for node in proof.nodes}
     holds: dict[str, set[str]] = {}
     for condition in proof.conditions:
+        if condition.subject not in nodes:
+            return (f"a condition is about an unknown node: {condition.subject}",)
         holds.setdefault(condition.subject, set()).add(condition.name)
     next_of: dict[tuple[str, str], list[str]] = {}
     for edge in proof.edges:

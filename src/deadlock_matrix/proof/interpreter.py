@@ -146,7 +146,12 @@ def _thread_join(world: World, key: Key, stack: ThreadStack) -> PythonWait | Non
         return None
     for other, other_stack in _others(world, key):
         for below in other_stack.python:
-            if below.function == "_bootstrap_inner" and _address(below) == target:
+            # The same file: a subclass with a join of its own may wait for anything in it.
+            if (below.file, below.function, _address(below)) == (
+                frame.file,
+                "_bootstrap_inner",
+                target,
+            ):
                 tool = _tool(world, key)
                 return PythonWait(
                     node=Node(

@@ -61,12 +61,10 @@ def _doings(world: World, stuck: Stuck) -> Iterable[Doing]:
                 does += f", held by {world.name(*wait.wakers)}"
         else:
             does = "; ".join(describe_gap(gap, world.name(key)) for gap in stuck.gaps[key])
-        thread = world.threads[key]
-        stack = world.stack_by_thread.get(key)
         yield Doing(
             pid=key[0],
             tid=key[1],
-            name=stack.name if stack is not None and stack.name else thread.name,
+            name=world.name(key),
             does=does,
             stuck=key in stuck.waits,
         )
@@ -112,12 +110,17 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key]) -> Proof:
     roots = sorted(roots)
     order = reachable(stuck, roots)
     nodes: dict[str, Node] = {}
-    edges: dict[Edge, None] = {}
+    edges: dict[tuple[str, str, Relation], Edge] = {}
     conditions: dict[Condition, None] = {}
 
     def add(node: Node) -> str:
         nodes.setdefault(node.id, node)
         return node.id
+
+    def connect(tail: str, head: str, relation: Relation, source: str) -> None:
+        # Two threads may have read the same owner in two ways; one of them is enough.
+        edge = Edge(tail=tail, head=head, relation=relation, source=source)
+        edges.setdefault((tail, head, relation), edge)
 
     def add_process(pid: int) -> str:
         live = sorted(world.live(pid))
@@ -125,23 +128,21 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key]) -> Proof:
         process = add(Node(id=process_id(pid), kind="process", label=label, members=len(live)))
         for key in live:
             member = add(Node(id=thread_id(key), kind="thread", label=world.name(key)))
-            source = f"/proc/{pid}/task"
-            edges[Edge(tail=process, head=member, relation="consists of", source=source)] = None
+            connect(process, member, "consists of", f"/proc/{pid}/task")
         return process
 
     def add_tree() -> str:
         tree = add(Node(id="tree", kind="tree", label="the process tree", members=len(world.after)))
         for pid in sorted(world.after):
             source = f"/proc/{world.after[pid].parent}/task/*/children"
-            process = add_process(pid)
-            edges[Edge(tail=tree, head=process, relation="consists of", source=source)] = None
+            connect(tree, add_process(pid), "consists of", source)
         return tree
 
     for key in order:
         wait = stuck.waits[key]
         thread = add(Node(id=thread_id(key), kind="thread", label=world.name(key)))
         lock = add(wait.node)
-        edges[Edge(tail=thread, head=lock, relation="waits for", source=wait.source)] = None
+        connect(thread, lock, "waits for", wait.source)
         if wait.scope == "thread":
             (owner,) = wait.wakers
             head = add(Node(id=thread_id(owner), kind="thread", label=world.name(owner)))
@@ -149,7 +150,7 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key]) -> Proof:
         else:
             head = add_tree() if wait.scope == "tree" else add_process(key[0])
             relation = "ended only by"
-        edges[Edge(tail=lock, head=head, relation=relation, source=wait.held_source)] = None
+        connect(lock, head, relation, wait.held_source)
         conditions.update(dict.fromkeys(wait.conditions))
         for pid in conditions_needed(world, key, wait):
             add(Node(id=process_id(pid), kind="process", label=f"process {pid}",
@@ -162,7 +163,7 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key]) -> Proof:
         sentence=put_into_words(world, stuck, order, kind),
         roots=tuple(thread_id(key) for key in roots),
         nodes=tuple(nodes.values()),
-        edges=tuple(edges),
+        edges=tuple(edges.values()),
         conditions=tuple(conditions),
     )
 

@@ -29,7 +29,7 @@ def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
         elif not wait.names_owner:
             clause += f", held by {world.name(owner)}"
         elif owner in order[: number + 1]:
-            clause += ", where it began"
+            clause += " in turn"
         clauses.append(clause)
     return ", ".join(clauses) + ": none of them can ever go on."
 

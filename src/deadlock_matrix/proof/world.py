@@ -70,12 +70,18 @@ class World:
         return None
 
     def name(self, key: Key) -> str:
-        """``thread 12 'worker'``; with the Python name where the stacks have one."""
-        stack = self.stack_by_thread.get(key)
+        """A thread in words: ``main thread 12``, ``thread 13``, ``thread 14 'worker'``."""
+        pid, tid = key
         thread = self.threads[key]
-        name = stack.name if stack is not None and stack.name else thread.name
-        text = f"thread {key[1]} '{name}'"
-        return text if len(self.after) == 1 else f"{text} of process {key[0]}"
+        main = self.threads.get((pid, pid))
+        # Threads that nobody named have the name of the program: that tells nothing.
+        named = main is None or thread.name != main.name
+        quoted = f" '{thread.name}'" if named else ""
+        if len(self.after) == 1:
+            return f"main thread {tid}" if tid == pid else f"thread {tid}{quoted}"
+        if tid == pid:
+            return f"main thread of process {pid}"
+        return f"thread {tid}{quoted} of process {pid}"
 
 
 def index(evidence: Evidence) -> World:

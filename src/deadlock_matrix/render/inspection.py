@@ -81,7 +81,7 @@ def _process(found: Inspection, pid: int) -> Iterator[str]:
 
 def _thread(doing: Doing, stack: ThreadStack | None, native: ThreadStack | None) -> Iterator[str]:
     mark = "stuck: " if doing.stuck else ""
-    yield f"thread {doing.tid} '{doing.name}' {mark}{one_line(doing.does)}"
+    yield f"{one_line(doing.name)}, {mark}{one_line(doing.does)}"
     if stack is not None:
         for frame in stack.python:
             yield f"    {_python_frame(frame)}"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.evidence import Evidence, ProcessFacts, StackFacts
+from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
 
 ATTEMPTS = 5
+STACKS_WITHIN_S = 2.0
+"""For the stacks of a whole tree, which may have a thousand processes; parents come first."""
+
 BETWEEN_ATTEMPTS_S = 0.003
 """A thread that waits for the GIL runs for a moment every 5 ms, longer on a busy machine. To catch
 it asleep takes a few attempts."""
@@ -37,7 +42,7 @@ def examine(
         time.sleep(BETWEEN_ATTEMPTS_S)
     if not possible and not always_stacks:
         return alone, judge(alone)
-    stacks = collector.python_stacks([process.pid for process in before.processes])
+    stacks = read_stacks(collector.python_stacks, before.processes)
     evidence = Evidence(machine=machine, before=before, stacks=stacks, after=before)
     return look_again(collector, evidence, roots, attempts=ATTEMPTS if possible else 1)
 
@@ -57,5 +62,20 @@ def look_again(
 
 def add_native_stacks(collector: Collector, evidence: Evidence) -> Evidence:
     """Read native stacks too, for people. This stops each process for a moment."""
-    pids = [process.pid for process in evidence.after.processes]
-    return msgspec.structs.replace(evidence, native_stacks=collector.native_stacks(pids))
+    stacks = read_stacks(collector.native_stacks, evidence.after.processes)
+    return msgspec.structs.replace(evidence, native_stacks=stacks)
+
+
+def read_stacks(
+    read: Callable[[Sequence[int]], tuple[StackFacts, ...]], processes: Sequence[ProcessFacts]
+) -> tuple[StackFacts, ...]:
+    """Read one process after the other as long as there is time; the rest stays unknown."""
+    end = time.monotonic() + STACKS_WITHIN_S
+    late = unknown(f"not read: the stacks of other processes took {STACKS_WITHIN_S:g} s already")
+    found: list[StackFacts] = []
+    for process in processes:
+        if time.monotonic() < end:
+            found += read([process.pid])
+        else:
+            found.append(StackFacts(pid=process.pid, stacks=late))
+    return tuple(found)

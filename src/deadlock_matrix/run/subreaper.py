@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -62,20 +63,16 @@ class SubreaperSupervisor:
             self._ready = True
         self._exit = None
         request = {
-            "do": "spawn",
             "argv": order.command,
             "env": order.environment,
             "cwd": str(order.folder),
             "new_session": order.new_session,
         }
-        packet = json.dumps(request).encode("utf-8", "surrogateescape")
-        try:
-            socket.send_fds(self._channel, [packet], order.streams)
-        except OSError as error:
-            raise StartError(
-                f"{order.command[0]} could not be started: {error}; its command and environment "
-                f"take {len(packet)} bytes"
-            ) from error
+        # In a file: an environment may be larger than any packet.
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(request).encode())
+            file.flush()
+            self._send({"do": "spawn"}, (*order.streams, file.fileno()))
         answer = self._receive("started", "failed")
         if answer["event"] == "failed":
             raise StartError(f"{order.command[0]} could not be started: {answer['problem']}")
@@ -125,9 +122,9 @@ class SubreaperSupervisor:
             self._helper.kill()
             self._helper.wait()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         try:
-            self._channel.send(json.dumps(message).encode())
+            socket.send_fds(self._channel, [json.dumps(message).encode()], descriptors)
         except OSError as error:
             raise RunError(f"the helper that guards the probes is gone: {error}") from error
 

@@ -9,9 +9,9 @@ It ends the tree also when the process that started it goes away, however it doe
 reports end of file). Run by path with ``-I -S``; only the standard library, no other module of the
 package. One tree at a time.
 
-Messages are JSON, one a packet. In: ``spawn`` (with three descriptors for the standard streams),
-``end``, ``release`` (go away and leave the tree alone). Out: ``ready``, ``started``, ``failed``,
-``exited``, ``ended``, ``released``.
+Messages are JSON, one a packet. In: ``spawn`` (with descriptors: the three standard streams, and a
+file that holds the order), ``end``, ``release`` (go away and leave the tree alone). Out: ``ready``,
+``started``, ``failed``, ``exited``, ``ended``, ``released``.
 """
 
 import ctypes
@@ -62,8 +62,9 @@ def descendants():
 
 
 class Supervisor:
-    def __init__(self, channel):
+    def __init__(self, channel, ignored):
         self.channel = channel
+        self.ignored = ignored  # signals that whoever started us wants ignored
         self.main = 0  # the process asked for, until it is reaped
         self.reaped = 0
 
@@ -83,15 +84,13 @@ class Supervisor:
                     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 for stream, descriptor in enumerate(streams):
                     os.dup2(descriptor, stream)
-                for number in (
-                    signal.SIGINT,
-                    signal.SIGTERM,
-                    signal.SIGHUP,
-                    signal.SIGCHLD,
-                    signal.SIGPIPE,
-                    signal.SIGXFSZ,
-                ):
-                    signal.signal(number, signal.SIG_DFL)
+                # A probe starts as from a fresh shell; a user's command as without us, so that
+                # nohup means what it says.
+                kept = () if request["new_session"] else self.ignored
+                for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                    action = signal.SIG_IGN if number in kept else signal.SIG_DFL
+                    if signal.getsignal(number) not in (action, None):
+                        signal.signal(number, action)
                 signal.pthread_sigmask(signal.SIG_SETMASK, [])
                 os.chdir(request["cwd"])
                 os.execve(request["argv"][0], request["argv"], request["env"])
@@ -164,20 +163,25 @@ class Supervisor:
                     os.read(wakeup.fileno(), 4096)
                     self.reap()
                     continue
-                packet, streams, _, _ = socket.recv_fds(self.channel, 1 << 20, 3)
+                packet, descriptors, _, _ = socket.recv_fds(self.channel, 4096, 4)
                 if not packet:
                     return
                 request = json.loads(packet)
                 if request["do"] == "spawn":
-                    self.spawn(request, streams)
+                    for descriptor in descriptors:
+                        os.set_inheritable(descriptor, False)
+                    *streams, order = descriptors
+                    with open(order, encoding="ascii", closefd=False) as file:
+                        file.seek(0)
+                        self.spawn(json.load(file), streams)
                 elif request["do"] == "release":
                     self.send(event="released")
                     os._exit(0)
                 else:
                     ended, alive = self.end()
                     self.send(event="ended", ended=ended, alive=alive)
-                for stream in streams:
-                    os.close(stream)
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
 
 def send_signal(pid, number):
@@ -192,6 +196,12 @@ def main():
     channel.set_inheritable(False)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0:
         sys.exit("prctl(PR_SET_CHILD_SUBREAPER) failed: " + os.strerror(ctypes.get_errno()))
+    # Of SIGPIPE and SIGXFSZ nobody can tell: this interpreter ignores them on its own account.
+    ignored = {
+        number
+        for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
+        if signal.getsignal(number) is signal.SIG_IGN
+    }
     # A Ctrl-C in the terminal is for the one who started us; we end when the socket does.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -200,7 +210,7 @@ def main():
         end.setblocking(False)
     signal.set_wakeup_fd(theirs.fileno())
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    supervisor = Supervisor(channel)
+    supervisor = Supervisor(channel, ignored)
     try:
         supervisor.serve(ours)
     except (BrokenPipeError, ConnectionResetError):

@@ -18,7 +18,7 @@ from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import End, Stopped
 from deadlock_matrix.model.verdict import Judgement
-from deadlock_matrix.run.examination import add_native_stacks, examine, look_again
+from deadlock_matrix.run.examination import add_native_stacks, examine, look_again, read_stacks
 from deadlock_matrix.run.process import Supervisor
 
 
@@ -235,8 +235,8 @@ class _Samples:
         if self._every is None or now < self._next:
             return
         self._next = now + self._every
-        pids = [process.pid for process in self._collector.snapshot(roots()).processes]
-        stacks = self._collector.python_stacks(pids)
+        processes = self._collector.snapshot(roots()).processes
+        stacks = read_stacks(self._collector.python_stacks, processes)
         self._signatures.append(_signature(stacks))
 
     def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
