@@ -43,7 +43,7 @@ def deadlocks(*patterns: str) -> tuple[Scenario, ...]:
         scenario
         for scenario in load_scenarios(repro_root() / "scenarios")
         if scenario.kind == "deadlock"
-        and scenario.verdict == "deadlock"
+        and scenario.expectation.verdict == "deadlock"
         and not scenario.requires
         and (not patterns or any(pattern in scenario.name for pattern in patterns))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from deadlock_matrix.capture.cancellation import cancelling_libraries
 from deadlock_matrix.capture.descriptors import descriptors_of
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import (
@@ -59,6 +60,7 @@ def read_process(pid: int, architecture: str, everybody: Iterable[int]) -> Proce
                 libraries=unknown(_STUCK) if stuck else _libraries(memory),
                 special_mappings=unknown(_STUCK) if stuck else _special(memory),
                 python=unknown(_STUCK) if stuck else _python(memory, stat.started),
+                cancelling=unknown(_STUCK) if stuck else cancelling_libraries(memory, read.threads),
                 threads=tuple(read.threads),
                 threads_after=tuple(sorted(numbers_in(tasks))),
             )

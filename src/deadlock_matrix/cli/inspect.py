@@ -31,13 +31,16 @@ def command(pid: int, tree: bool, native: bool, as_json: bool) -> None:
     """
     from deadlock_matrix.capture.collector import open_collector
     from deadlock_matrix.cli.findings import of_process, show
-    from deadlock_matrix.run.examination import add_native_stacks, examine
+    from deadlock_matrix.run.examination import add_native_stacks, examine_twice
+    from deadlock_matrix.run.watchdog import Rates
 
     collector = open_collector()
     try:
         collector.check(pid)
         collector.warm_up()
-        evidence, judgement = examine(collector, (pid,), always_stacks=True)
+        evidence, judgement = examine_twice(
+            collector, lambda: (pid,), Rates().confirm_s, always_stacks=True
+        )
         if native:
             evidence = add_native_stacks(collector, evidence)
     finally:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, ReportError, StartError
 from deadlock_matrix.model.observation import Exited, Signalled
 from deadlock_matrix.model.verdict import Verdict
 
@@ -54,11 +56,26 @@ def command(
         click.echo(f"deadlock-matrix: {arguments[0]} {problem}", err=True)
         sys.exit(NOT_EXECUTABLE if exists else NOT_FOUND)
     try:
+        if json_file is not None:
+            _check_writable(json_file)
         status = _watch((executable, *arguments[1:]), timeout_s, json_file, keep)
+    except StartError as error:
+        click.echo(f"deadlock-matrix: {error}", err=True)
+        status = NOT_EXECUTABLE
     except DeadlockMatrixError as error:
         click.echo(f"deadlock-matrix: {error}", err=True)
         status = ExitStatus.TOOL_FAILED
     sys.exit(status)
+
+
+def _check_writable(file: Path) -> None:
+    """Find out before the command runs, not after it has hung for an hour."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise ReportError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def _watch(
@@ -81,6 +98,7 @@ def _watch(
                 new_session=False,
             )
         )
+        interrupts.pid = pid
         collector = open_collector()
         try:
             watched = Watchdog(
@@ -113,22 +131,29 @@ def _status(end: Exited | Signalled) -> int:
 
 
 class _Interrupts:
-    """Ctrl-C in a terminal reaches the command too; it gets a moment to make its own of it."""
+    """Requests to end. The command has a moment to make its own of one; the second is final.
+
+    A Ctrl-C in a terminal reaches the command too, everything else is handed on.
+    """
 
     GRACE_S = 2.0
 
     def __init__(self) -> None:
         self.number = 0
+        self.pid = 0
         self._since = 0.0
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._note)
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def _note(self, number: int, frame: object) -> None:
         again = self.number != 0
         self.number = number
-        grace = self.GRACE_S if number == signal.SIGINT and not again else 0.0
-        self._since = time.monotonic() + grace
+        self._since = time.monotonic() + (0.0 if again else self.GRACE_S)
+        if self.pid and number != signal.SIGINT:
+            with contextlib.suppress(OSError):  # it is ending
+                os.kill(self.pid, number)
 
     def want_end(self) -> bool:
         """Whether the command is to be ended now."""

@@ -134,6 +134,7 @@ class ThreadFacts(msgspec.Struct, frozen=True, kw_only=True):
     polled: Known[tuple[PolledDescriptor, ...]] | Unknown
     timeout: Known[Timeout] | Unknown  # of the system call it is in
     code: Known[Code] | Unknown
+    wait_channel: Known[str] | Unknown  # the kernel function it sleeps in (/proc/.../wchan)
 
 
 # --- a process ----------------------------------------------------------------------------------
@@ -196,10 +197,15 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     tracer: Known[int] | Unknown  # 0: nobody
     timers: Known[tuple[str, ...]] | Unknown  # POSIX timers, one text each
     descriptors: Known[tuple[Descriptor, ...]] | Unknown
+    # Threads whose descriptors are not the process's (unshare(CLONE_FILES)).
+    own_descriptors: Known[tuple[int, ...]] | Unknown
+    descriptors_in_flight: Known[int] | Unknown  # waiting in its Unix sockets to be received
     shares_memory_with: Known[tuple[int, ...]] | Unknown  # other processes on the same memory
     libraries: Known[tuple[Library, ...]] | Unknown
     special_mappings: Known[tuple[str, ...]] | Unknown  # memory of kernel objects: "anon_inode:..."
     python: Known[PythonRuntime] | Unknown
+    # Libraries that name pthread_cancel; looked for where a thread joins another natively.
+    cancelling: Known[tuple[str, ...]] | Unknown = Unknown(reason="not looked for")
 
 
 class PipeHolder(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    kind: Literal["thread", "lock", "gil", "futex", "child", "pipe", "process", "tree"]
+    kind: Literal["thread", "lock", "end", "gil", "futex", "child", "pipe", "process", "tree"]
     label: str
     members: int = 0
 

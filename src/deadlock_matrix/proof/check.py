@@ -20,11 +20,11 @@ OF_A_PROCESS = {
 THREAD_NEEDS = {
     "gil": {"waits-for-gil"},
     "lock": OF_A_FUTEX,
+    "end": OF_A_FUTEX | {"no-cancellation"},
     "futex": OF_A_FUTEX,
     "child": ASLEEP,
     "pipe": ASLEEP | {"no-outside-end"},
 }
-UNINTERRUPTIBLE = ("mutex", "rwlock", "adaptive", "recursive", "error-checking", "robust", "end of")
 
 
 def find_faults(proof: Proof) -> tuple[str, ...]:
@@ -69,6 +69,8 @@ def find_faults(proof: Proof) -> tuple[str, ...]:
             following = heads["consists of"]
             if len(following) != node.members or not following:
                 faults.append(f"{node.label}: {len(following)} members of {node.members}")
+            if node.kind == "tree" and "processes-complete" not in holds.get(node.id, set()):
+                faults.append(f"{node.label}: nothing says processes-complete")
             if node.kind == "process" and OF_A_PROCESS - holds.get(node.id, set()):
                 missing = sorted(OF_A_PROCESS - holds.get(node.id, set()))
                 faults.append(f"{node.label}: nothing says {', '.join(missing)}")

@@ -6,7 +6,7 @@ from deadlock_matrix.model.evidence import SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Node
 from deadlock_matrix.proof import interpreter
-from deadlock_matrix.proof.locks import FUTEX_PRIVATE, Owned, read_lock
+from deadlock_matrix.proof.locks import FUTEX_PRIVATE, JOINED, Owned, read_lock
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -41,27 +41,20 @@ def futex_wait(
     )
     where = f" of {_base_name(word.mapping.path)}" if word.mapping.path.startswith("/") else ""
     lock = read_lock(world, key, call, word)
-    if isinstance(lock, Owned) and not (
-        lock.what == "end of the thread" and _may_be_cancelled(world, key[0])
-    ):
-        node = Node(
-            id=f"lock-{key[0]}-{lock.address:#x}",
-            kind="lock",
-            label=f"end of {world.name(lock.owner)}"
-            if lock.what == "end of the thread"
-            else f"{lock.what} {lock.address:#x}{where}",
-        )
+    if isinstance(lock, Owned) and lock.what == JOINED:
+        alone = _nobody_cancels(world, key)
+        if alone is not None:
+            return _wait_for_end(world, key, lock, (*asleep, reach, alone))
+    elif isinstance(lock, Owned):
+        label = f"{lock.what} {lock.address:#x}{where}"
         return Wait(
-            node=node,
+            node=Node(id=f"lock-{key[0]}-{lock.address:#x}", kind="lock", label=label),
             scope="thread",
             wakers=frozenset([lock.owner]),
             interruptible=False,
             source=thread.activity.source,
             held_source=f"{lock.source} ({thread.word.source})",
-            phrase=f"joins {world.name(lock.owner)}"
-            if lock.what == "end of the thread"
-            else f"waits for {_loader(node.label)}",
-            names_owner=lock.what == "end of the thread",
+            phrase=f"waits for {_loader(label)}",
             conditions=(*asleep, reach),
         )
     python = interpreter.python_wait(world, key)
@@ -90,15 +83,51 @@ def futex_wait(
         interruptible=True,
         source=thread.activity.source,
         held_source="any thread of the process could wake it" + (f": {note}" if note else ""),
-        phrase=interpreter.describe(world, key) or f"waits for {what} {word.address:#x}{where}",
+        phrase=_phrase(world, key, f"{what} {word.address:#x}{where}"),
         conditions=(*asleep, reach),
     )
 
 
-def _may_be_cancelled(world: World, pid: int) -> bool:
-    # pthread_join is a cancellation point: a thread that is cancelled in it lets go of its locks.
-    signals = world.after[pid].signals
-    return not isinstance(signals, Known) or bool(signals.value.caught >> (SIGCANCEL - 1) & 1)
+def _phrase(world: World, key: Key, label: str) -> str:
+    """Where Python waits, if it is Python that waits, and in whose code."""
+    code = world.threads[key].code
+    inside = ""
+    if isinstance(code, Known) and not code.value.is_libc:
+        inside = f", inside {_base_name(code.value.library)}"
+    return (interpreter.describe(world, key) or f"waits for {label}") + inside
+
+
+def _wait_for_end(world: World, key: Key, lock: Owned, conditions: tuple[Condition, ...]) -> Wait:
+    thread = world.threads[key]
+    assert isinstance(thread.activity, Known) and isinstance(thread.word, Known)
+    ending = world.name(lock.owner)
+    return Wait(
+        node=Node(id=f"end-{key[0]}-{lock.address:#x}", kind="end", label=f"end of {ending}"),
+        scope="thread",
+        wakers=frozenset([lock.owner]),
+        interruptible=False,
+        source=thread.activity.source,
+        held_source=f"{lock.source} ({thread.word.source})",
+        phrase=f"joins {ending}",
+        names_owner=True,
+        conditions=conditions,
+    )
+
+
+def _nobody_cancels(world: World, key: Key) -> Condition | None:
+    """``pthread_join`` is a cancellation point: who is cancelled in it lets go of its locks."""
+    process = world.after[key[0]]
+    signals, cancelling = process.signals, process.cancelling
+    if not isinstance(signals, Known) or signals.value.caught >> (SIGCANCEL - 1) & 1:
+        return None
+    if not isinstance(cancelling, Known) or cancelling.value:
+        return None
+    return Condition(
+        name="no-cancellation",
+        subject=thread_id(key),
+        detail="no library of the process names pthread_cancel, and no thread was ever cancelled",
+        source=cancelling.source,
+    )
 
 
 def _base_name(path: str) -> str:

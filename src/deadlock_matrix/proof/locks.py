@@ -28,6 +28,9 @@ MUTEX_ROBUST = 0x10
 MUTEX_PRIORITY = 0x60  # inherit or protect: other paths in glibc
 MUTEX_KNOWN_BITS = 0x39F  # type, robust, process-shared, elision on or off
 
+JOINED = "end of a thread"
+"""What `Owned.what` says of ``pthread_join``."""
+
 CONTENDED = 2  # what pthread_mutex_lock stores and waits for
 RWLOCK_WRITING = 3  # "a writer has it" and "somebody waits", in both of a rwlock's futexes
 
@@ -36,7 +39,7 @@ RWLOCK_WRITING = 3  # "a writer has it" and "somebody waits", in both of a rwloc
 class Owned:
     """A lock with an owner that was read from memory."""
 
-    what: str  # "mutex", "rwlock", "end of the thread"
+    what: str  # "mutex", "rwlock", or `JOINED`
     address: int  # of the structure
     owner: Key
     source: str
@@ -145,7 +148,7 @@ def _joined_thread(world: World, key: Key, word: Word, expected: int) -> Owned |
     if joined is None or joined == key:
         return None
     return Owned(
-        what="end of the thread",
+        what=JOINED,
         address=word.address,
         owner=joined,
         source=f"the word at {word.address:#x} holds the joined thread's id {expected}",

@@ -16,6 +16,7 @@ from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
 P_ALL, P_PID = 0, 1
+_SOMEBODY_ENDED = "waits in a tree in which a process began or ended between the two snapshots"
 
 
 def child_wait(
@@ -37,6 +38,9 @@ def child_wait(
         label = f"the end of process {children[wanted]}"
     else:
         return no.unknown(f"the process it waits for ({wanted}) is not in this view of the tree")
+    stayed = _processes_complete(world)
+    if stayed is None:
+        return no.because(_SOMEBODY_ENDED)
     return Wait(
         node=Node(id=f"child-{key[0]}-{wanted}", kind="child", label=label),
         scope="tree",
@@ -45,7 +49,7 @@ def child_wait(
         source=thread.activity.source,
         held_source="a process ends by one of its own threads, or is killed by another process",
         phrase=f"waits for {label}",
-        conditions=asleep,
+        conditions=(*asleep, stayed),
     )
 
 
@@ -56,6 +60,9 @@ def pipe_wait(
     ends = pipes.waited_for(world, key, call)
     if isinstance(ends, Gap):
         return Open(gap=ends)
+    stayed = _processes_complete(world)
+    if stayed is None:
+        return Refusal(world.name(key)).because(_SOMEBODY_ENDED)
     return Wait(
         node=ends.node,
         scope="tree",
@@ -67,7 +74,23 @@ def pipe_wait(
         conditions=(
             *asleep,
             *(msgspec.structs.replace(c, subject=thread_id(key)) for c in ends.conditions),
+            stayed,
         ),
+    )
+
+
+def _processes_complete(world: World) -> Condition | None:
+    """Who has ended may have left children, which are now somebody else's and out of sight.
+
+    That nobody began is a condition of each process.
+    """
+    if world.before.keys() != world.after.keys():
+        return None
+    return Condition(
+        name="processes-complete",
+        subject="tree",
+        detail=f"the same {len(world.after)} processes in both snapshots",
+        source="/proc",
     )
 
 

@@ -42,7 +42,7 @@ def _lines(found: Inspection, only: int | None) -> Iterator[str]:
         yield "\nwhat stands in the way of a proof"
         for gap in found.gaps:
             unknown = "not known: " if gap.kind == "unknown" else ""
-            yield f"  {gap.subject}: {unknown}{one_line(gap.detail)}"
+            yield f"  {one_line(gap.subject)}: {unknown}{one_line(gap.detail)}"
 
 
 def _title(found: Inspection) -> str:
@@ -74,9 +74,11 @@ def _process(found: Inspection, pid: int) -> Iterator[str]:
         if process.pid == pid:
             name = process.executable.value if isinstance(process.executable, Known) else "?"
             yield (
-                f"process {pid}: {name}, {count(len(process.threads), 'thread')}, "
+                f"process {pid}: {one_line(name)}, {count(len(process.threads), 'thread')}, "
                 f"{machine.libc}, {machine.architecture}"
             )
+            return
+    yield f"process {pid}"
 
 
 def _thread(doing: Doing, stack: ThreadStack | None, native: ThreadStack | None) -> Iterator[str]:
@@ -97,17 +99,17 @@ def _thread(doing: Doing, stack: ThreadStack | None, native: ThreadStack | None)
 
 
 def _python_frame(frame: PythonFrame) -> str:
-    return f'File "{frame.file}", line {frame.line}, in {frame.function}'
+    return one_line(f'File "{frame.file}", line {frame.line}, in {frame.function}')
 
 
 def _native_frame(frame: NativeFrame) -> str:
     library = frame.library.rpartition("/")[2] or "?"
-    return f"{frame.symbol} ({library})"
+    return one_line(f"{frame.symbol} ({library})")
 
 
 def _proof(found: Inspection) -> Iterator[str]:
     assert found.proof is not None
-    labels = {node.id: node.label for node in found.proof.nodes}
+    labels = {node.id: one_line(node.label) for node in found.proof.nodes}
     yield "\nhow this was read"
     for edge in found.proof.edges:
         if edge.relation != "consists of":

@@ -18,7 +18,7 @@ from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import End, Stopped
 from deadlock_matrix.model.verdict import Judgement
-from deadlock_matrix.run.examination import add_native_stacks, examine, look_again, read_stacks
+from deadlock_matrix.run.examination import add_native_stacks, examine_twice, read_stacks
 from deadlock_matrix.run.process import Supervisor
 
 
@@ -151,9 +151,8 @@ class Watchdog:
         return self._place is not None and time.monotonic() >= self._next_look
 
     def _look_closely(self) -> Watched | None:
-        roots = self._supervisor.tree_roots()
-        evidence, judgement = examine(self._collector, roots)
-        if judgement.outcome == "deadlock" and self._still_holds(evidence, roots):
+        evidence, judgement = self._examine()
+        if judgement.outcome == "deadlock":
             found = time.monotonic()
             return self._result(
                 Stopped(reason="proved"),
@@ -165,20 +164,20 @@ class Watchdog:
         self._pause = min(self._pause * 2, self._rates.longest_pause_s)
         return None
 
-    def _still_holds(self, evidence: Evidence, roots: tuple[int, ...]) -> bool:
-        # The proof needs no second look. But should it ever be wrong, better to find out here.
-        if self._supervisor.wait(self._rates.confirm_s) is not None:
-            return False
-        _, judgement = look_again(self._collector, evidence, roots)
-        return judgement.outcome == "deadlock"
+    def _examine(self, *, always_stacks: bool = False) -> tuple[Evidence, Judgement]:
+        return examine_twice(
+            self._collector,
+            self._supervisor.tree_roots,
+            self._rates.confirm_s,
+            always_stacks=always_stacks,
+        )
 
     def _complete(self, evidence: Evidence) -> Evidence:
         return add_native_stacks(self._collector, evidence) if self._native else evidence
 
     def _at_deadline(self) -> Watched:
         try:
-            roots = self._supervisor.tree_roots()
-            evidence, judgement = examine(self._collector, roots, always_stacks=True)
+            evidence, judgement = self._examine(always_stacks=True)
             moving = self._samples.moved_since(evidence)
             evidence = self._complete(evidence)
         except CaptureError as error:

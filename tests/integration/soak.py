@@ -1,0 +1,146 @@
+"""Runs scenarios many times and prints what came out wrong: the soak tests start it as a script.
+
+It is a process of its own, so that a test can stop and continue the watcher, and nothing but it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from integration.cells import Python, missing, of_kind, run_all
+
+from deadlock_matrix.capture import linux, procfs
+from deadlock_matrix.matrix.scenario_file import ScenarioKind
+from deadlock_matrix.run.watchdog import Rates
+from deadlock_matrix.run.workspace import Workspace
+
+LONGEST_DELAY_S = 0.02
+JOBS = {ScenarioKind.DEADLOCK: 2, ScenarioKind.LOOK_ALIKE: 20}
+MODES = {
+    "as-it-is": [],
+    "ten-times-as-often": ["--rates", "10"],
+    "delays-between-reads": ["--delays"],
+    "often-and-delayed": ["--rates", "10", "--delays"],
+    "stopped-and-continued": ["--rates", "3"],
+}
+
+
+def soak(kind: ScenarioKind, mode: str, *, python: str, runs: int, load: bool) -> list[str]:
+    """Start the script in one of the modes; returns the problems it found."""
+    command = [sys.executable, __file__, kind.value, "--python", python, *MODES[mode]]
+    command += ["--runs", str(runs), "--jobs", str(JOBS[kind]), *(["--load"] if load else [])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        if mode == "stopped-and-continued":
+            stop_and_continue(process)
+        output, _ = process.communicate()
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait()
+    assert process.returncode == 0, f"it ended with status {process.returncode}: see stderr"
+    told = json.loads(output.splitlines()[-1])
+    assert told["runs"], "no scenario could be run"
+    return [*told["problems"]]
+
+
+def stop_and_continue(process: subprocess.Popen[str]) -> None:
+    """The watcher alone, at any moment, for longer than it takes to read a snapshot."""
+    while process.poll() is None:
+        time.sleep(random.uniform(0.01, 0.3))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(random.uniform(0.001, 0.15))
+            os.kill(process.pid, signal.SIGCONT)
+
+
+def main() -> None:
+    """Run; the last line printed is JSON: how many runs, and the problems."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", type=ScenarioKind)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--rates", type=float, default=1.0)
+    parser.add_argument("--delays", action="store_true", help="between any two reads")
+    parser.add_argument("--load", action="store_true", help="keep two processors busy")
+    parser.add_argument("--only", action="append")
+    options = parser.parse_args()
+    if options.delays:
+        delay_reads()
+    busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(2 * options.load)]
+    for process in busy:
+        process.start()
+    python = find(options.python)
+    scenarios = [
+        scenario
+        for scenario in of_kind(options.kind, python)
+        if (options.only is None or scenario.name in options.only) and not missing(scenario, python)
+    ]
+    rates = Rates().times(options.rates)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        outcomes = run_all(
+            [(scenario, python) for _ in range(options.runs) for scenario in scenarios],
+            options.jobs,
+            lambda: Workspace(folder / "cache", folder / "scratch", rates),
+        )
+    for process in busy:
+        process.kill()
+    problems = [problem for outcome in outcomes if (problem := outcome.problem())]
+    detected = sorted(
+        outcome.result.detected_after_s
+        for outcome in outcomes
+        if outcome.result is not None and outcome.result.detected_after_s is not None
+    )
+    print(json.dumps({"runs": len(outcomes), "problems": problems, "detected_s": detected}))
+
+
+def find(executable: str) -> Python:
+    """The interpreter with its version."""
+    ask = "import platform; print(platform.python_version())"
+    answer = subprocess.run(
+        [executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True
+    )
+    return Python(executable=executable, version=answer.stdout.strip())
+
+
+def spin() -> None:
+    """Be busy."""
+    while True:
+        pass
+
+
+def delay_reads() -> None:
+    """Wait for a random while before each process and each thread that a snapshot reads."""
+
+    def delayed(read: Callable[..., Any]) -> Callable[..., Any]:
+        def wait_and_read(*arguments: Any) -> Any:
+            if random.random() < 0.3:
+                time.sleep(random.uniform(0, LONGEST_DELAY_S))
+            return read(*arguments)
+
+        return wait_and_read
+
+    linux.read_process = delayed(linux.read_process)
+    linux.outside_holders = delayed(linux.outside_holders)
+    procfs.read_thread = delayed(procfs.read_thread)
+    procfs.parse_status = delayed(procfs.parse_status)
+
+
+if __name__ == "__main__":
+    main()

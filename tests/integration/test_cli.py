@@ -1,0 +1,175 @@
+"""The command line as a whole: what it says, and the status it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deadlock_matrix import __version__
+from deadlock_matrix.cli import COMMANDS
+
+pytestmark = pytest.mark.timeout(60)
+TOOL = (sys.executable, "-m", "deadlock_matrix")
+OWN = """
+[tool.deadlock-matrix]
+target = "mine"
+
+[[tool.deadlock-matrix.entry]]
+name = "package"
+statement = "import mine"
+"""
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run it in an empty folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*TOOL, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "100"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    return run
+
+
+Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_version(tool: Tool) -> None:
+    done = tool("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"deadlock-matrix, version {__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(tool: Tool, option: str) -> None:
+    done = tool(option)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, summary in COMMANDS.items():
+        assert name in done.stdout and summary in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_of_a_command(tool: Tool, name: str) -> None:
+    done = tool(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: deadlock-matrix {name}")
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("--nonsense",), ("cells", "--nonsense")])
+def test_what_is_not_known(tool: Tool, arguments: tuple[str, ...]) -> None:
+    done = tool(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nonsense" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_cells_of_the_built_in_target(tool: Tool) -> None:
+    done = tool("cells", "--preset", "smoke")
+    assert (done.returncode, done.stderr) == (0, "")
+    cells = done.stdout.splitlines()
+    assert len(cells) == len(set(cells)) >= 10
+    assert all(len(cell.split("/")) == 5 for cell in cells)
+    chosen = tool("cells", "--preset", "smoke", "--include", "layout=lazy").stdout.splitlines()
+    assert chosen and set(chosen) < set(cells)
+    assert all(cell.split("/")[2] == "lazy" for cell in chosen)
+
+
+def test_cells_of_one_s_own(tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(OWN)
+    done = tool("cells", "--coverage", "full", "--include", "profile=baseline")
+    assert (done.returncode, done.stderr) == (0, "")
+    cells = done.stdout.splitlines()
+    assert cells and all("/baseline/" in cell and "/package/" in cell for cell in cells)
+    named = tmp_path / "named.toml"
+    named.write_text(OWN.replace("tool.deadlock-matrix.", "").replace("[tool.deadlock-matrix]", ""))
+    (tmp_path / "pyproject.toml").unlink()
+    again = tool(
+        "cells", "--config", str(named), "--coverage", "full", "--include", "profile=baseline"
+    )
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--include", "profile=basline"), "baseline"),
+        (("--include", "colour=red"), "colour"),
+        (("--preset", "smok"), "smoke"),
+        (("--interpreter", "no-such-python"), "no-such-python"),
+        (("--coverage", "half"), "half"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_a_wrong_selection(tool: Tool, arguments: tuple[str, ...], said: str) -> None:
+    done = tool("cells", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_wrong_configuration(tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(OWN.replace("target", "taget"))
+    done = tool("cells")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("deadlock-matrix: ") and done.stderr.count("\n") == 1
+    assert "pyproject.toml" in done.stderr and "'taget'" in done.stderr
+    assert "'target'" in done.stderr
+
+
+def test_a_reader_that_goes_away() -> None:
+    command = f"{sys.executable} -m deadlock_matrix cells --coverage full | head -1"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_schema_of_a_report(tool: Tool) -> None:
+    done = tool("report", "schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "$defs" in json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"), [(None, 2), ("{}", 125), ("nothing", 125), ("", 125), ("[1]", 125)]
+)
+def test_a_report_that_is_none(
+    tool: Tool, tmp_path: Path, content: str | None, status: int
+) -> None:
+    file = tmp_path / "report.json"
+    if content is not None:
+        file.write_text(content)
+    done = tool("report", "show", str(file))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "report.json" in done.stderr and "Traceback" not in done.stderr
+    if status == 125:
+        assert done.stderr.startswith("deadlock-matrix: ") and done.stderr.count("\n") == 1
+
+
+def test_a_folder_without_a_run(tool: Tool, tmp_path: Path) -> None:
+    done = tool("report", "show", str(tmp_path))
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr.startswith("deadlock-matrix: ") and done.stderr.count("\n") == 1
+
+
+def test_the_installed_command() -> None:
+    command = Path(sys.executable).with_name("deadlock-matrix")
+    if not command.exists():
+        pytest.skip("the command is not installed beside this interpreter")
+    done = subprocess.run(
+        [str(command), "--version"], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"deadlock-matrix, version {__version__}\n")

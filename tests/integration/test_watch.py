@@ -1,0 +1,362 @@
+"""``deadlock-matrix watch`` as it is used: any command, its streams, its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no proof"),
+    pytest.mark.timeout(60),
+]
+
+Until = Callable[..., None]
+Alive = Callable[[], dict[int, str]]
+WATCH = (sys.executable, "-m", "deadlock_matrix", "watch")
+DEADLOCK = "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()"
+TOKEN = "WANTED_TOKEN"
+
+
+@pytest.fixture
+def watch(token: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run it to its end, with the test's token on everything."""
+
+    def run(*arguments: str, **rest: Any) -> subprocess.CompletedProcess[str]:
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, **rest}
+        if "input" in options:
+            del options["stdin"]
+        return subprocess.run(
+            [*WATCH, *arguments],
+            env={**os.environ, TOKEN: token},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+            start_new_session=True,
+            **options,
+        )
+
+    return run
+
+
+Watch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def python(code: str) -> tuple[str, ...]:
+    return ("--", sys.executable, "-c", code)
+
+
+# --- a command that ends by itself ----------------------------------------------------------------
+
+
+def test_streams_pass_through(watch: Watch) -> None:
+    done = watch("--", "sh", "-c", "cat; echo out; echo err >&2", input="in\n")
+    assert (done.stdout, done.stderr, done.returncode) == ("in\nout\n", "err\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -TERM $$", 128 + signal.SIGTERM),
+        ("kill -KILL $$", 128 + signal.SIGKILL),
+        ("kill -SEGV $$", 128 + signal.SIGSEGV),
+        ("kill -INT $$", 128 + signal.SIGINT),
+    ],
+)
+def test_the_status_is_the_command_s(watch: Watch, script: str, status: int) -> None:
+    done = watch("--", "sh", "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+def test_the_command_s_options_are_its_own(watch: Watch) -> None:
+    for dashes in ((), ("--",)):
+        done = watch(*dashes, "echo", "--timeout", "--help", "-x", "--", "a b")
+        assert done.stdout == "--timeout --help -x -- a b\n"
+
+
+def test_the_command_is_as_without_us(watch: Watch, token: str) -> None:
+    code = f"""
+import json, os
+listing = os.open("/proc/self/fd", os.O_RDONLY)
+print(json.dumps([sorted(map(int, os.listdir(listing))), os.getcwd(), os.environ["{TOKEN}"],
+                  len(os.environ), os.getppid() != 1]))
+"""
+    done = watch(*python(code), cwd="/")
+    descriptors, folder, mark, variables, has_parent = json.loads(done.stdout)
+    assert descriptors == [0, 1, 2, 3, 4]  # the last two are the listing's
+    assert (folder, mark, has_parent) == ("/", token, True)
+    assert variables == len({**os.environ, TOKEN: token})
+
+
+def test_standard_input_is_the_real_one(watch: Watch, tmp_path: Path) -> None:
+    file = tmp_path / "in"
+    file.write_text("first\nsecond\n")
+    with file.open() as stdin:
+        done = watch("--", "sh", "-c", "read line; echo $line", stdin=stdin)
+        assert done.stdout == "first\n"
+
+
+def test_what_runs_in_the_background_lives_on(watch: Watch, state: Callable[[int], str]) -> None:
+    done = watch("--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!; exit 4")
+    assert done.returncode == 4
+    pid = int(done.stdout)
+    assert state(pid) in "SR"
+    os.kill(pid, signal.SIGKILL)
+
+
+# --- what cannot be run ---------------------------------------------------------------------------
+
+
+def test_a_command_that_is_not_there(watch: Watch) -> None:
+    done = watch("--", "no-such-command-anywhere", "argument")
+    assert done.returncode == 127
+    assert done.stderr == "deadlock-matrix: no-such-command-anywhere was not found\n"
+
+
+@pytest.mark.parametrize(("text", "mode"), [("", 0o644), ("\x7fELF", 0o755), ("", None)])
+def test_a_command_that_cannot_be_executed(
+    watch: Watch, tmp_path: Path, text: str, mode: int | None
+) -> None:
+    file = tmp_path / "program"
+    if mode is None:
+        file.mkdir()
+    else:
+        file.write_text(text)
+        file.chmod(mode)
+    done = watch("--", str(file))
+    assert done.returncode == 126
+    assert done.stderr.count("\n") == 1 and str(file) in done.stderr
+
+
+@pytest.mark.parametrize("where", ["folder", "no-folder", "read-only"])
+def test_an_unwritable_report_is_told_before_the_command_runs(
+    watch: Watch, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    json_file = {
+        "folder": str(tmp_path),
+        "no-folder": str(tmp_path / "file" / "found.json"),
+        "read-only": "/proc/found.json",
+    }[where]
+    done = watch("--json", json_file, "--", "touch", str(tmp_path / "ran"))
+    assert done.returncode == (2 if where == "folder" else 125)
+    assert not (tmp_path / "ran").exists()
+    assert json_file in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--timeout", "0", "--", "true"), ("--timeout", "x", "true"), ("--nonsense",)]
+)
+def test_a_wrong_command_line(watch: Watch, arguments: tuple[str, ...]) -> None:
+    done = watch(*arguments)
+    if arguments == ("--nonsense",):  # taken for the command: then it is one that is not there
+        assert done.returncode == 127
+    else:
+        assert done.returncode == 2 and "Usage" in done.stderr
+
+
+# --- a command that hangs -------------------------------------------------------------------------
+
+
+def test_a_proved_deadlock(watch: Watch, alive: Alive, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "found.json"
+    began = time.monotonic()
+    done = watch("--json", str(file), *python(f"print('before', flush=True)\n{DEADLOCK}"))
+    assert done.returncode == 35
+    assert time.monotonic() - began < 30
+    assert done.stdout == "before\n"  # what was found goes to standard error
+    assert done.stderr.startswith("deadlock: ")
+    assert "closed-world proof" in done.stderr and "after the last progress" in done.stderr
+    assert alive() == {}
+    document = json.loads(file.read_text())
+    assert document["verdict"] == "deadlock"
+    assert {"kind", "nodes", "edges", "conditions", "sentence"} <= set(document["proof"])
+    assert document["proof"]["kind"] == "closed-world"
+    assert document["sentence"] == document["proof"]["sentence"]
+    (thread,) = document["threads"]
+    assert thread["stuck"] is True and thread["name"]
+    assert any("libc" in path for path in document["libraries"])
+    assert 0 < document["detected_after_s"]["value"] < 20
+    assert document["subject"].startswith(sys.executable) and document["gaps"] == []
+
+
+def test_the_time_is_up(watch: Watch, alive: Alive, tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    code = "import subprocess, time; subprocess.Popen(['sleep', '1000']); time.sleep(1000)"
+    done = watch("--timeout", "1", "--json", str(file), *python(code))
+    assert done.returncode == 124
+    assert done.stderr.startswith("hang: ") and "what stands in the way of a proof" in done.stderr
+    assert alive() == {}  # the sleeping child too
+    document = json.loads(file.read_text())
+    assert (document["verdict"], document["proof"]) == ("hang", None)
+    assert document["gaps"] and document["detected_after_s"]["fact"] == "unknown"
+
+
+def test_the_time_is_up_while_it_moves(watch: Watch) -> None:
+    code = "n = 0\nwhile True:\n" + "    for _ in range(1000): n += 1\n" * 100
+    done = watch("--timeout", "1.5", *python(code))
+    assert done.returncode == 124
+    assert done.stderr.startswith("slow: ")
+
+
+def test_a_hung_command_is_kept(
+    launch: Callable[..., subprocess.Popen[bytes]],
+    alive: Alive,
+    until: Until,
+    state: Callable[[int], str],
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    for arguments, status in (
+        (python(DEADLOCK), 35),
+        (("--timeout", "0.5", *python("import time; time.sleep(1000)")), 124),
+    ):
+        with said.open("wb") as file:  # not a pipe: the command keeps its end of it
+            watcher = launch(*WATCH, "--keep", *arguments, stdout=file, stderr=file)
+        assert watcher.wait(40) == status
+        last, _, pid = said.read_text().strip().rpartition("\n")[2].rpartition(" ")
+        assert last == "left as it is: process"
+        assert list(alive()) == [int(pid)] and state(int(pid)) == "S"
+        os.kill(int(pid), signal.SIGKILL)
+        until(lambda: not alive())
+
+
+def test_json_to_standard_output(watch: Watch) -> None:
+    done = watch("--json", "-", *python(DEADLOCK))
+    assert done.returncode == 35
+    assert json.loads(done.stdout)["verdict"] == "deadlock"
+
+
+# --- signals to the watcher -----------------------------------------------------------------------
+
+READY = "import os; os.write(1, b'ready\\n');"
+
+
+@pytest.fixture
+def watching(launch: Callable[..., subprocess.Popen[bytes]]) -> Callable[..., Any]:
+    """Start it, and wait until its command is there."""
+
+    def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        process = launch(
+            *WATCH, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    return start
+
+
+Watching = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def test_ctrl_c_reaches_the_command_too(watching: Watching, alive: Alive) -> None:
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); {READY} signal.pause()"
+    process = watching(*python(code))
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    assert process.wait(20) == 128 + signal.SIGINT
+    assert time.monotonic() - began < 1.8  # before it would have been ended
+    assert alive() == {}
+    assert process.stderr is not None and b"Traceback" not in process.stderr.read()
+
+
+def test_a_command_that_makes_its_own_of_ctrl_c(watching: Watching, alive: Alive) -> None:
+    code = f"""
+import signal, sys
+signal.signal(signal.SIGINT, lambda *a: sys.exit(7))
+{READY}
+signal.pause()
+"""
+    process = watching(*python(code))
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(20) == 7
+    assert alive() == {}
+
+
+STUBBORN = f"""
+import signal
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda *a: None)
+if os.fork(): {READY}
+while True: signal.pause()
+""".replace("\nif", "\nimport os\nif")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_does_not_care_is_ended(
+    watching: Watching, alive: Alive, number: signal.Signals
+) -> None:
+    process = watching(*python(STUBBORN))
+    began = time.monotonic()
+    os.killpg(process.pid, number)
+    assert process.wait(20) == 128 + number
+    assert time.monotonic() - began < 15
+    assert alive() == {}
+
+
+def test_the_second_request_is_final(watching: Watching, alive: Alive) -> None:
+    code = f"""
+import signal
+signal.signal(signal.SIGTERM, lambda *a: os.write(1, b"once\\n"))
+{READY}
+while True: signal.pause()
+"""
+    process = watching(*python(code))
+    process.terminate()
+    assert process.stdout is not None and process.stdout.readline() == b"once\n"
+    began = time.monotonic()
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 1.8  # not the two seconds that it has after the first
+    assert alive() == {}
+
+
+def test_a_request_to_end_is_handed_on(watching: Watching, alive: Alive) -> None:
+    code = f"""
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *a: (print("tidy", flush=True), sys.exit(9)))
+{READY}
+signal.pause()
+"""
+    process = watching(*python(code))
+    process.terminate()
+    assert process.wait(20) == 9
+    assert process.stdout is not None and process.stdout.read() == b"tidy\n"
+    assert alive() == {}
+
+
+def test_a_watcher_that_is_killed_leaves_no_command(
+    watching: Watching, alive: Alive, until: Until
+) -> None:
+    process = watching(*python(STUBBORN))
+    process.kill()
+    process.wait()
+    until(lambda: not alive())
+
+
+def test_nohup_still_means_what_it_says(watching: Watching, alive: Alive) -> None:
+    code = f"{READY} import sys; sys.stdin.read(); print('went on')"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = watching(*python(code), stdin=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    assert process.stdout.read() == b"went on\n"
+    assert process.wait(20) == 0

@@ -1,0 +1,228 @@
+"""The arrows between the layers: each imports only what stands above it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deadlock_matrix
+
+PACKAGE = Path(deadlock_matrix.__file__).parent
+NAME = "deadlock_matrix"
+
+ALLOWED: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "model": frozenset(),
+    "matrix": frozenset({"errors", "model"}),
+    "probe": frozenset(),
+    "capture": frozenset({"errors", "model"}),
+    "proof": frozenset({"errors", "model"}),
+    "run": frozenset({"errors", "model", "matrix", "capture", "proof"}),
+    "report": frozenset({"errors", "model", ""}),  # the version of the tool, from the package
+    "render": frozenset({"errors", "model"}),
+    "pytest_plugin": frozenset(
+        {"errors", "model", "matrix", "capture", "proof", "run", "report", "render", ""}
+    ),
+    "cli": frozenset(
+        {"errors", "model", "matrix", "capture", "proof", "run", "report", "render", ""}
+    ),
+    "": frozenset(),
+    "__main__": frozenset({"cli"}),
+}
+"""What a layer may import of the package besides itself; ``""`` is the package's own ``__init__``.
+
+``model`` knows nobody. ``capture``, ``proof`` and ``report`` do not know each other.
+"""
+
+PURE = ("errors", "model", "proof", "render")
+IMPURE_MODULES = frozenset(
+    {
+        "_thread", "asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "importlib",
+        "locale", "logging", "mmap", "multiprocessing", "os", "pathlib", "platform", "psutil",
+        "random", "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl",
+        "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
+    }
+)  # fmt: skip
+"""Ways to reach the world outside, or to depend on it."""
+
+PURE_EXCEPTIONS = {
+    "render/terminal.py": {"io"},  # a text in memory, for rich to draw on
+    "proof/conclude.py": {"signal"},  # the names of signals
+}
+IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
+
+ALONE = {
+    # Run by path, by an interpreter that need not have the package.
+    "probe/probe.py": (3, 8),
+    "run/subreaper_script.py": (3, 11),
+    "capture/stacks_worker.py": (3, 11),
+}
+FROM_ELSEWHERE = {"capture/stacks_worker.py": {"pystack"}}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), path
+
+
+def layer_of(dotted: str) -> str:
+    """``deadlock_matrix.run.cell`` is of the layer ``run``."""
+    return dotted.split(".")[1] if "." in dotted else ""
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[tuple[str, int]]:
+    """Every module that is imported anywhere in the file, by its whole name, with the line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            if base == NAME:  # ``from deadlock_matrix import run`` may mean the layer
+                for alias in node.names:
+                    known = alias.name in ALLOWED
+                    yield (f"{NAME}.{alias.name}" if known else NAME), node.lineno
+            else:
+                yield base, node.lineno
+        elif isinstance(node, ast.Call):
+            yield from named_in_a_call(node)
+
+
+def named_in_a_call(node: ast.Call) -> Iterator[tuple[str, int]]:
+    """``import_module("deadlock_matrix.cli.run")``, an f-string too."""
+    function = node.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name not in ("import_module", "__import__") or not node.args:
+        return
+    text = node.args[0]
+    if isinstance(text, ast.JoinedStr):
+        text = text.values[0]  # type: ignore[assignment]
+    if isinstance(text, ast.Constant) and isinstance(text.value, str):
+        yield text.value.rstrip("."), node.lineno
+
+
+def violations(files: Iterator[tuple[str, Path]]) -> list[str]:
+    found = []
+    for name, path in files:
+        parts = name.removesuffix(".py").removesuffix("/__init__").split("/")
+        layer = "" if parts == ["__init__"] else parts[0]
+        folder = ".".join([NAME, *name.split("/")[:-1]])
+        for imported, line in imports(ast.parse(path.read_text()), folder):
+            if imported.partition(".")[0] != NAME:
+                continue
+            target = layer_of(imported)
+            if target != layer and target not in ALLOWED[layer]:
+                found.append(f"{name}:{line} imports {imported}")
+    return found
+
+
+def test_the_arrows() -> None:
+    assert violations(modules()) == []
+
+
+def test_every_layer_is_known() -> None:
+    layers = {
+        "" if name == "__init__.py" else name.partition("/")[0].removesuffix(".py")
+        for name, _ in modules()
+    }
+    assert layers <= set(ALLOWED)
+    assert {layer for layer in ALLOWED if layer not in layers} == set()
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        ("model", "from deadlock_matrix.errors import ReportError"),
+        ("proof", "from deadlock_matrix.capture.linux import LinuxCollector"),
+        ("proof", "def f():\n    import deadlock_matrix.report.store"),
+        ("capture", "if TYPE_CHECKING:\n    from deadlock_matrix.proof.judge import judge"),
+        ("capture", "from deadlock_matrix import run"),
+        ("capture", "from ..report import store"),
+        ("render", "from .. import run"),
+        ("report", "importlib.import_module('deadlock_matrix.proof.judge')"),
+        ("report", "importlib.import_module(f'deadlock_matrix.render.{name}')"),
+        ("run", "from deadlock_matrix.report.store import assemble"),
+        ("matrix", "from deadlock_matrix.run.cell import run_cell"),
+        ("probe", "import deadlock_matrix"),
+        ("cli", "from deadlock_matrix.pytest_plugin import planning"),
+        ("pytest_plugin", "from deadlock_matrix.cli import main"),
+    ],
+)
+def test_a_wrong_arrow_is_found(tmp_path: Path, layer: str, text: str) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert len(violations(iter([(f"{layer}/module.py", path)]))) == 1
+
+
+def test_pure_layers_reach_nothing_outside() -> None:
+    found = []
+    for name, path in modules():
+        if name.partition("/")[0].removesuffix(".py") not in PURE:
+            continue
+        tree = ast.parse(path.read_text())
+        for imported, line in imports(tree, NAME):
+            top = imported.partition(".")[0]
+            if top in IMPURE_MODULES | {"io"} and top not in PURE_EXCEPTIONS.get(name, set()):
+                found.append(f"{name}:{line} imports {imported}")
+        for node in ast.walk(tree):
+            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+            if called in IMPURE_CALLS:
+                found.append(f"{name}:{node.lineno} calls {called}")  # type: ignore[attr-defined]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_scripts_that_are_run_by_path_stand_alone(name: str) -> None:
+    tree = ast.parse((PACKAGE / name).read_text(), feature_version=ALONE[name])
+    allowed = sys.stdlib_module_names | FROM_ELSEWHERE.get(name, set())
+    outside = [each for each, _ in imports(tree, NAME) if each.partition(".")[0] not in allowed]
+    assert outside == []
+
+
+def test_the_probe_is_alone_in_its_folder() -> None:
+    there = {path.name for path in (PACKAGE / "probe").iterdir()} - {"__pycache__"}
+    assert there == {"probe.py"}
+
+
+def test_the_probe_imports_before_the_entry_only_what_is_loaded_already() -> None:
+    tree = ast.parse((PACKAGE / "probe" / "probe.py").read_text(), feature_version=(3, 8))
+    at_once = [each for node in tree.body for each, _ in top_level_imports(node)]
+    assert sorted(at_once) == ["os", "sys", "time"]
+    # What a way of calling cannot do without, in the method that calls that way; everything else
+    # is imported after the entry.
+    (probe,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Probe")
+    inside = {
+        method.name: {each for each, _ in imports(method, NAME)}
+        for method in probe.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    assert {name: found for name, found in inside.items() if found} == {
+        "call_thread": {"threading"},
+        "call_two_threads": {"threading"},
+        "call_spawn": {"multiprocessing"},
+        "write_facts": {"json"},
+    }
+    (watcher,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "ImportWatcher")
+    assert list(imports(watcher, NAME)) == []
+
+
+def top_level_imports(node: ast.stmt) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return
+    yield from imports(node, NAME)
+
+
+def test_an_import_of_the_command_line_is_light() -> None:
+    """The command must start fast: its commands are imported when they are asked for."""
+    tree = ast.parse((PACKAGE / "cli" / "__init__.py").read_text())
+    at_once = {each for node in tree.body for each, _ in top_level_imports(node)}
+    assert at_once <= {
+        "__future__", "importlib", "sys", "click", NAME, f"{NAME}.errors",
+    }  # fmt: skip

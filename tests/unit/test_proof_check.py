@@ -1,0 +1,130 @@
+"""A proof without any one of its parts does not stand."""
+
+from __future__ import annotations
+
+import pytest
+from unit.proof_factory import (
+    LOCK,
+    change,
+    evidence,
+    frame,
+    in_call,
+    in_join,
+    on_futex,
+    on_mutex,
+    on_rwlock,
+    pipe_ends,
+    process,
+    python,
+    stack,
+    stacks,
+    wanting_gil,
+)
+
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.verdict import Edge, Node, Proof, ProofKind
+from deadlock_matrix.proof.check import find_faults
+from deadlock_matrix.proof.judge import judge
+
+THREAD = "<Thread at 0x7f0000000010>"
+ENDS = pipe_ends((3, "pipe:[1]", "rw"))
+
+PROVABLE: dict[str, Evidence] = {
+    "relocked mutex": evidence(process(on_mutex(1, 1))),
+    "crossed mutexes": evidence(process(on_mutex(1, 2), on_mutex(2, 1))),
+    "rwlock and join": evidence(process(on_rwlock(1, 2), in_join(2, 1, at=LOCK + 0x100))),
+    "lone thread": evidence(process(on_futex(1))),
+    "three threads": evidence(process(on_futex(1), on_futex(2), on_mutex(3, 1))),
+    "gil": evidence(
+        process(wanting_gil(1), on_mutex(2, 1), python=python()),
+        stacks=(stacks(1, stack(1), stack(2, gil=True)),),
+    ),
+    "join of Python's": evidence(
+        process(on_futex(1), on_mutex(2, 1)),
+        stacks=(
+            stacks(
+                1,
+                stack(1, frame("join", "/threading.py", self=THREAD)),
+                stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+            ),
+        ),
+    ),
+    "child": evidence(process(in_call(1, "wait4", 10)), process(on_futex(10), parent=1)),
+    "pipe": evidence(
+        process(in_call(1, "read", 3), on_futex(2), descriptors=ENDS),
+        process(in_call(10, "wait4", 11), parent=1, descriptors=ENDS),
+        process(on_mutex(11, 11), parent=10),
+    ),
+}
+
+
+def proof_of(name: str) -> Proof:
+    proof = judge(PROVABLE[name]).proof
+    assert proof is not None
+    return proof
+
+
+def parts(of: str) -> list[tuple[str, str, int]]:
+    """Name of the proof, of the field, and index, of every single part."""
+    return [
+        (name, of, number)
+        for name in PROVABLE
+        for number in range(len(getattr(proof_of(name), of)))
+    ]
+
+
+@pytest.mark.parametrize("name", PROVABLE)
+def test_stands(name: str) -> None:
+    assert find_faults(proof_of(name)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "number"),
+    [*parts("edges"), *parts("nodes"), *parts("roots"), *parts("conditions")],
+)
+def test_nothing_is_spare(name: str, field: str, number: int) -> None:
+    proof = proof_of(name)
+    kept = list(getattr(proof, field))
+    missing = kept.pop(number)
+    assert find_faults(change(proof, **{field: tuple(kept)})), missing
+
+
+@pytest.mark.parametrize("name", PROVABLE)
+def test_kind_is_not_taken_on_trust(name: str) -> None:
+    proof = proof_of(name)
+    if proof.kind is ProofKind.CLOSED_WORLD:
+        assert find_faults(change(proof, kind=ProofKind.OWNER))
+
+
+def test_wait_with_a_second_end() -> None:
+    proof = proof_of("crossed mutexes")
+    (lock, *_) = [node for node in proof.nodes if node.kind == "lock"]
+    other = Node(id="thread-1-3", kind="thread", label="thread 3")
+    also = Edge(tail=lock.id, head=other.id, relation="held by", source="")
+    assert find_faults(change(proof, nodes=(*proof.nodes, other), edges=(*proof.edges, also)))
+
+
+def test_thread_with_a_second_wait() -> None:
+    proof = proof_of("relocked mutex")
+    other = Node(id="futex-1-0x1", kind="futex", label="futex")
+    also = Edge(tail="thread-1-1", head=other.id, relation="waits for", source="")
+    assert find_faults(change(proof, nodes=(*proof.nodes, other), edges=(*proof.edges, also)))
+
+
+def test_process_with_more_threads_than_are_told() -> None:
+    proof = proof_of("three threads")
+    nodes = tuple(
+        change(node, members=node.members + 1) if node.kind == "process" else node
+        for node in proof.nodes
+    )
+    assert find_faults(change(proof, nodes=nodes))
+
+
+def test_condition_about_somebody_else() -> None:
+    proof = proof_of("three threads")
+    first, *others = proof.conditions
+    assert find_faults(change(proof, conditions=(change(first, subject="x"), *others)))
+
+
+def test_root_that_is_no_node() -> None:
+    assert find_faults(change(proof_of("lone thread"), roots=("thread-1-9",)))

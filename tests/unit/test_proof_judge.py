@@ -1,0 +1,223 @@
+"""From evidence to a judgement: deadlock, partial, or what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from unit.proof_factory import (
+    UNKNOWN,
+    change,
+    evidence,
+    in_call,
+    on_futex,
+    on_mutex,
+    pipe_ends,
+    process,
+    python,
+    running,
+    sleeping,
+    snapshot,
+    stack,
+    stacks,
+    wanting_gil,
+)
+
+from deadlock_matrix.model.evidence import Evidence, ThreadFacts
+from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.verdict import Gap, Judgement, Proof, ProofKind
+from deadlock_matrix.proof.check import find_faults
+from deadlock_matrix.proof.judge import MOST_GAPS, could_be_stuck, describe_gap, judge
+
+
+def judged(*threads: ThreadFacts, **facts: object) -> Judgement:
+    return judge(evidence(process(*threads, **facts)))
+
+
+def proof_in(judgement: Judgement, outcome: str = "deadlock") -> Proof:
+    """The proof, which must stand by itself."""
+    assert judgement.outcome == outcome and judgement.proof is not None, judgement.gaps
+    assert find_faults(judgement.proof) == ()
+    return judgement.proof
+
+
+CROSSED = (on_mutex(1, 2), on_mutex(2, 1))
+
+
+def test_crossed_mutexes() -> None:
+    judgement = judged(*CROSSED)
+    proof = proof_in(judgement)
+    assert proof.kind is ProofKind.OWNER and proof.roots == ("thread-1-1",)
+    assert proof.sentence == (
+        "Main thread 1 waits for mutex 0x7f0000001040, held by thread 2 't2', which waits for "
+        "mutex 0x7f0000001080, held by main thread 1: none of them can ever go on."
+    )
+    assert judgement.gaps == () and all(thread.stuck for thread in judgement.threads)
+
+
+def test_relocked_mutex() -> None:
+    assert proof_in(judged(on_mutex(1, 1))).sentence == (
+        "Main thread 1 waits for mutex 0x7f0000001040, which it holds itself: "
+        "none of them can ever go on."
+    )
+
+
+def test_lone_thread_in_a_lock_without_owner() -> None:
+    proof = proof_in(judged(on_futex(1)))
+    assert proof.kind is ProofKind.CLOSED_WORLD
+    assert proof.sentence.endswith(
+        "it is the only thread of the process, it waits without a time limit, and nothing "
+        "outside can wake it."
+    )
+
+
+def test_one_wait_without_owner_makes_a_closed_world() -> None:
+    proof = proof_in(judged(on_mutex(1, 2), on_futex(2)))
+    assert proof.kind is ProofKind.CLOSED_WORLD
+    assert proof.sentence.startswith("All 2 threads of process 1 wait without a time limit")
+
+
+def test_parent_and_child() -> None:
+    child = process(on_mutex(10, 10), parent=1)
+    proof = proof_in(judge(evidence(process(in_call(1, "wait4", 10)), child)))
+    assert proof.kind is ProofKind.CLOSED_WORLD
+    assert "processes 1, 10" in proof.sentence
+    assert {node.kind for node in proof.nodes} >= {"tree", "process", "thread", "child", "lock"}
+
+
+def test_gil_against_a_mutex() -> None:
+    threads = (wanting_gil(1), on_mutex(2, 1))
+    read = (stacks(1, stack(1), stack(2, gil=True)),)
+    proof = proof_in(judge(evidence(process(*threads, python=python()), stacks=read)))
+    assert proof.kind is ProofKind.OWNER
+    assert "thread 2 't2', which holds the GIL and waits for mutex" in proof.sentence
+
+
+def test_two_processes_with_a_pipe_each() -> None:
+    ends = pipe_ends((3, "pipe:[1]", "rw"), (4, "pipe:[2]", "rw"))
+    parent = process(in_call(1, "write", 3), descriptors=ends)
+    child = process(in_call(10, "write", 4), parent=1, descriptors=ends)
+    assert proof_in(judge(evidence(parent, child))).kind is ProofKind.CLOSED_WORLD
+    free = process(sleeping(10), parent=1, descriptors=ends)
+    assert judge(evidence(parent, free)).outcome == "not-proved"
+
+
+def test_who_is_not_reached_is_not_in_the_proof() -> None:
+    proof = proof_in(judged(*CROSSED, sleeping(3), on_mutex(4, 1)))
+    assert {node.id for node in proof.nodes if node.kind == "thread"} == {
+        "thread-1-1",
+        "thread-1-2",
+    }
+
+
+# --- partial ------------------------------------------------------------------------------------
+
+
+def test_main_thread_is_not_among_the_stuck() -> None:
+    judgement = judged(sleeping(1), on_mutex(2, 3), on_mutex(3, 2))
+    proof = proof_in(judgement, "partial")
+    assert proof.kind is ProofKind.OWNER and len(proof.roots) == 1
+    assert judgement.gaps[0].subject == "main thread 1"
+    assert [thread.stuck for thread in judgement.threads] == [False, True, True]
+
+
+def test_smallest_of_two_deadlocks_is_told() -> None:
+    pairs = [on_mutex(2, 3), on_mutex(3, 4), on_mutex(4, 2), on_mutex(6, 6)]
+    proof = proof_in(judged(sleeping(1), *pairs), "partial")
+    assert proof.roots == ("thread-1-6",)
+
+
+def test_child_that_the_root_does_not_wait_for() -> None:
+    child = process(on_mutex(10, 10), parent=1)
+    assert judge(evidence(process(sleeping(1)), child)).outcome == "partial"
+
+
+# --- the main thread has ended ------------------------------------------------------------------
+
+
+def test_leader_that_has_ended_leaves_the_others_as_roots() -> None:
+    ended = change(sleeping(1), state="Z")
+    proof = proof_in(judged(ended, on_mutex(2, 3), on_mutex(3, 2)))
+    assert proof.roots == ("thread-1-2", "thread-1-3")
+
+
+def test_leader_that_has_ended_and_somebody_who_moves() -> None:
+    ended = change(sleeping(1), state="Z")
+    judgement = judged(ended, on_mutex(2, 3), on_mutex(3, 2), sleeping(4))
+    proof_in(judgement, "partial")
+
+
+def test_everybody_has_ended() -> None:
+    judgement = judged(change(sleeping(1), state="Z"))
+    assert judgement.outcome == "not-proved" and judgement.proof is None
+
+
+def test_root_that_is_gone() -> None:
+    what = evidence(process(on_mutex(1, 1)))
+    gone = change(what, after=snapshot(process(on_mutex(10, 10)), root=1))
+    judgement = judge(gone)
+    assert judgement.outcome == "not-proved" and judgement.gaps[0].detail == "has ended"
+    assert not could_be_stuck(gone)
+
+
+# --- not proved ---------------------------------------------------------------------------------
+
+
+def test_gaps_follow_the_chain_from_the_main_thread() -> None:
+    judgement = judged(on_mutex(1, 2), on_mutex(2, 3), sleeping(3), sleeping(4))
+    assert judgement.outcome == "not-proved"
+    assert [gap.subject for gap in judgement.gaps] == ["thread 3 't3'"]
+
+
+def test_gaps_of_a_process_are_told_once() -> None:
+    judgement = judged(on_futex(1), on_futex(2), on_futex(3), tracer=known(9, "status"))
+    assert [gap.detail for gap in judgement.gaps] == ["is traced by process 9"]
+
+
+def test_many_gaps_are_cut() -> None:
+    threads = [on_futex(1), *(sleeping(tid) for tid in range(2, 60))]
+    assert len(judged(*threads).gaps) == MOST_GAPS
+
+
+def test_what_each_thread_does() -> None:
+    judgement = judged(on_mutex(1, 2), sleeping(2))
+    assert [(thread.name, thread.does) for thread in judgement.threads] == [
+        ("main thread 1", "waits for mutex 0x7f0000001040, held by thread 2 't2'"),
+        ("thread 2 't2'", "waits in clock_nanosleep with a time limit, due in 3.0 s"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gap", "about", "text"),
+    [
+        (Gap(kind="does-not-hold", subject="thread 1", detail="sleeps"), "", "thread 1 sleeps"),
+        (Gap(kind="does-not-hold", subject="thread 1", detail="sleeps"), "thread 1", "sleeps"),
+        (Gap(kind="unknown", subject="process 1", detail="x"), "", "not known of process 1: x"),
+        (Gap(kind="unknown", subject="process 1", detail="x"), "process 1", "not known: x"),
+    ],
+)
+def test_gap_in_words(gap: Gap, about: str, text: str) -> None:
+    assert describe_gap(gap, about) == text
+
+
+# --- is it worth to read stacks? ----------------------------------------------------------------
+
+
+def wants_gil(*others: ThreadFacts) -> Evidence:
+    return evidence(process(wanting_gil(1), *others, python=python()))
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (evidence(process(*CROSSED)), True),
+        (wants_gil(on_mutex(2, 1)), True),  # the stacks will tell who holds the GIL
+        (evidence(process(on_futex(1), sleeping(2), python=python())), True),  # perhaps a join
+        (evidence(process(on_futex(1), sleeping(2))), False),  # no Python, no stacks
+        (evidence(process(on_mutex(1, 2), running(2))), False),
+        (evidence(process(sleeping(1))), False),
+        (evidence(process(running(1))), False),
+        (evidence(process(change(sleeping(1), state="Z"))), False),
+        (evidence(process(on_mutex(1, 1, word=UNKNOWN))), True),
+    ],
+)
+def test_could_be_stuck(what: Evidence, expected: bool) -> None:
+    assert could_be_stuck(what) is expected
