@@ -27,18 +27,19 @@ from deadlock_matrix.model.evidence import (
     TimeLimit,
 )
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.verdict import Proof
+from deadlock_matrix.model.verdict import Condition, Proof
 
 replace = msgspec.structs.replace
 
 HIDDEN = unknown("hidden by the test")
-SIGINT, SIGUSR1, SIGCANCEL = 2, 10, 32
+SIGUSR1, SIGCANCEL = 10, 32
 NO_SUCH_THREAD = 0x3FFF_FFF0
 
 When = Literal["before", "after"]
 Site = tuple[int, ...]
 """A process, a process and a thread, or nothing: the whole tree."""
 Fact = tuple[Site, str]
+"""Facts of a process end in ``-before`` where they are the first snapshot's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,17 @@ def thread_mutations(evidence: Evidence, pid: int, thread: ThreadFacts) -> Itera
         yield made("activity", "another argument", when, _other_argument)
         yield made("presence", "started later", when, lambda t: replace(t, started=t.started + 1))
         yield made("presence", "missing", when, lambda _: None)
+        suffix = "" if when == "after" else "-before"
+        for text, channel in (
+            ("wait channel hidden", HIDDEN),
+            ("asleep elsewhere", known("handle_userfault", "test")),
+        ):
+            yield made(
+                f"channel{suffix}",
+                text,
+                when,
+                lambda t, channel=channel: replace(t, wait_channel=channel),
+            )
     yield made("state-before", "state R", "before", lambda t: replace(t, state="R"))
     yield made("state", "state R", "after", lambda t: replace(t, state="R"))
     yield made(
@@ -145,6 +157,7 @@ def thread_mutations(evidence: Evidence, pid: int, thread: ThreadFacts) -> Itera
         yield made("owner", "an owner that is gone", "after", _without_owner)
         if _is_public(thread):
             yield made("word", "in shared memory", "after", _in_shared_memory)
+            yield made("word", "in a read-only file", "after", _in_read_only_file)
     if isinstance(thread.code, Known):
         wrapper = replace(thread.code, value=replace(thread.code.value, in_syscall_wrapper=True))
         yield made("code", "through syscall()", "after", lambda t: replace(t, code=wrapper))
@@ -153,14 +166,41 @@ def thread_mutations(evidence: Evidence, pid: int, thread: ThreadFacts) -> Itera
 def process_mutations(evidence: Evidence, process: ProcessFacts) -> Iterator[Mutation]:
     """Changes of one process, and of its stacks."""
     pid = process.pid
+    for snapshot, when in ((evidence.before, "before"), (evidence.after, "after")):
+        for earlier_or_now in snapshot.processes:
+            if earlier_or_now.pid == pid:
+                yield from _process_mutations(evidence, earlier_or_now, when)
+    for text, listed in (
+        ("one thread less", process.threads_after[1:]),
+        ("one more", (*process.threads_after, NO_SUCH_THREAD)),
+    ):
+        changed = edit_process(
+            evidence, "after", pid, lambda p, listed=listed: replace(p, threads_after=listed)
+        )
+        yield Mutation(site=(pid,), fact="threads_after", text=text, evidence=changed)
+    for text, change in (
+        ("missing before", lambda _: None),
+        ("began later", lambda p: replace(p, started=p.started + 1)),
+    ):
+        changed = edit_process(evidence, "before", pid, change)
+        fact = "presence-before" if text.startswith("missing") else "start"
+        yield Mutation(site=(pid,), fact=fact, text=text, evidence=changed)
+    yield from stack_mutations(evidence, pid)
+
+
+def _process_mutations(evidence: Evidence, process: ProcessFacts, when: When) -> Iterator[Mutation]:
+    """Changes of one process in one snapshot."""
+    pid = process.pid
+    suffix = "" if when == "after" else "-before"
 
     def made(fact: str, text: str, **changes: Any) -> Mutation:
-        changed = edit_process(evidence, "after", pid, lambda p: replace(p, **changes))
-        return Mutation(site=(pid,), fact=fact, text=text, evidence=changed)
+        changed = edit_process(evidence, when, pid, lambda p: replace(p, **changes))
+        return Mutation(site=(pid,), fact=fact + suffix, text=f"{text} ({when})", evidence=changed)
 
     for name in (
-        "signals", "tracer", "descriptors", "shares_memory_with", "special_mappings", "python",
-        "timers", "libraries", "executable",
+        "signals", "tracer", "descriptors", "own_descriptors", "descriptors_in_flight",
+        "shares_memory_with", "special_mappings", "python", "timers", "libraries", "executable",
+        "cancelling",
     ):  # fmt: skip
         if isinstance(getattr(process, name), Known):
             yield made(name, f"{name} hidden", **{name: HIDDEN})
@@ -178,18 +218,14 @@ def process_mutations(evidence: Evidence, process: ProcessFacts) -> Iterator[Mut
         handler = known("my_handler", "test")
         runtime = replace(python, value=replace(python.value, interrupt_handler=handler))
         yield made("interrupt", "its own SIGINT handler", python=runtime)
+    some_thread = known((process.threads[-1].tid,), "test")
+    yield made("own_descriptors", "a thread with its own descriptors", own_descriptors=some_thread)
+    in_flight = known(1, "test")
+    yield made("descriptors_in_flight", "one on its way", descriptors_in_flight=in_flight)
+    yield made("timers", "a timer", timers=known(("ID: 0",), "test"))
+    yield made("cancelling", "a library that cancels", cancelling=known(("/lib/x.so",), "test"))
     yield made("tracer", "a tracer", tracer=known(1, "test"))
     yield made("shares_memory_with", "a sharer", shares_memory_with=known((1,), "test"))
-    yield made("threads_after", "one thread less", threads_after=process.threads_after[1:])
-    yield made("threads_after", "one more", threads_after=(*process.threads_after, NO_SUCH_THREAD))
-    for text, change in (
-        ("missing before", lambda _: None),
-        ("began later", lambda p: replace(p, started=p.started + 1)),
-    ):
-        changed = edit_process(evidence, "before", pid, change)
-        fact = "presence-before" if text.startswith("missing") else "start"
-        yield Mutation(site=(pid,), fact=fact, text=text, evidence=changed)
-    yield from stack_mutations(evidence, pid)
 
 
 def stack_mutations(evidence: Evidence, pid: int) -> Iterator[Mutation]:
@@ -223,8 +259,11 @@ def stack_mutations(evidence: Evidence, pid: int) -> Iterator[Mutation]:
 def tree_mutations(evidence: Evidence) -> Iterator[Mutation]:
     """Changes of what concerns all processes."""
     after = evidence.after
-    hidden = replace(evidence, after=replace(after, outside_holders=HIDDEN))
-    yield Mutation(site=(), fact="outside_holders", text="outside holders hidden", evidence=hidden)
+    for when in ("before", "after"):
+        snapshot: Snapshot = getattr(evidence, when)
+        hidden = replace(evidence, **{when: replace(snapshot, outside_holders=HIDDEN)})
+        text = f"outside holders hidden ({when})"
+        yield Mutation(site=(), fact="outside_holders", text=text, evidence=hidden)
     targets = {
         descriptor.target
         for process in after.processes
@@ -232,10 +271,18 @@ def tree_mutations(evidence: Evidence) -> Iterator[Mutation]:
         for descriptor in process.descriptors.value
         if descriptor.target.startswith("pipe:")
     }
+    ends: tuple[tuple[str, Literal["r", "w"]], ...] = (
+        ("before", "r"),
+        ("after", "r"),
+        ("after", "w"),
+    )
     for target in sorted(targets):
-        holder = known((PipeHolder(pid=1, target=target, access="rw"),), "test")
-        changed = replace(evidence, after=replace(after, outside_holders=holder))
-        yield Mutation(site=(), fact=target, text=f"a stranger at {target}", evidence=changed)
+        for when, access in ends:
+            holder = known((PipeHolder(pid=1, target=target, access=access),), "test")
+            snapshot = replace(getattr(evidence, when), outside_holders=holder)
+            changed = replace(evidence, **{when: snapshot})
+            text = f"a stranger with an end ({access}) of {target} ({when})"
+            yield Mutation(site=(), fact=target, text=text, evidence=changed)
     stranger = replace(after.processes[0], pid=NO_SUCH_THREAD)
     before = replace(evidence.before, processes=(*evidence.before.processes, stranger))
     changed = replace(evidence, before=before)
@@ -280,6 +327,13 @@ def _in_shared_memory(thread: ThreadFacts) -> ThreadFacts:
     return replace(thread, word=replace(thread.word, value=replace(word, mapping=shared)))
 
 
+def _in_read_only_file(thread: ThreadFacts) -> ThreadFacts:
+    assert isinstance(thread.word, Known)
+    word = thread.word.value
+    page = replace(word.mapping, permissions="r--p", path="/memfd:test (deleted)")
+    return replace(thread, word=replace(thread.word, value=replace(word, mapping=page)))
+
+
 def _without_owner(thread: ThreadFacts) -> ThreadFacts:
     """Whatever field could hold the owner's id names a thread that is not there."""
     assert isinstance(thread.word, Known) and isinstance(thread.activity, Known)
@@ -320,35 +374,51 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
         if lock.kind == "gil":
             needed |= {((pid,), name) for name in ("python", "stacks", "gil")}
             continue
-        needed |= {(key, "switches"), (key, "state-before")}
-        if lock.kind in ("lock", "futex"):
+        needed |= {(key, "switches"), (key, "state-before"), (key, "channel")}
+        if lock.kind in ("lock", "end", "python-lock", "futex"):
             needed.add((key, "word"))
-        if lock.kind == "lock" and lock.id.startswith("lock-"):
+        if lock.kind in ("lock", "end"):
             owners |= {(key, "code"), (key, "owner"), ((), "machine")}
-            if lock.label.startswith("end of"):
-                owners |= {((pid,), "signals"), ((pid,), "cancellation")}
-        elif lock.kind == "lock":
+            owners |= in_both(pid, "shares_memory_with")
+        if lock.kind == "end":
+            owners |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
+        if lock.kind == "python-lock":
             owners.add(((pid,), "stacks"))
         if lock.kind == "pipe":
             needed |= {((pid,), "descriptors"), ((), "outside_holders")}
             needed |= {((), target) for target in lock.label.split(" or ")}
+            for process in evidence.after.processes:
+                needed |= in_both(process.pid, "descriptors_in_flight")
             if calls[key] in ("poll", "ppoll", "select", "pselect6"):
                 needed.add((key, "polled"))
     if any(node.kind == "tree" for node in proof.nodes):
         needed.add(((), "processes"))
     for condition in proof.conditions:
         if condition.name == "threads-complete":
-            (pid,) = map(int, condition.subject.split("-")[1:])
-            names = {"signals", "waking-signal", "tracer", "descriptors", "io-uring"}
-            names |= {"special_mappings", "shares_memory_with", "threads_after", "start"}
-            needed |= {((pid,), name) for name in names}
-        elif condition.name == "no-waking-signal" and "SIGINT" in condition.detail:
-            (pid,) = map(int, condition.subject.split("-")[1:])
-            needed |= {((pid,), "python"), ((pid,), "interrupt")}
+            pid = pid_of(condition)
+            needed |= {((pid,), "threads_after"), ((pid,), "start")}
+            needed |= in_both(pid, "signals", "waking-signal", "tracer", "shares_memory_with")
+            needed |= in_both(pid, "descriptors", "own_descriptors", "io-uring", "special_mappings")
+        elif condition.name == "no-waking-signal":
+            caught = set(condition.detail.removeprefix("caught signals: ").split(", "))
+            if any(signal.startswith("SIGINT") for signal in caught):
+                needed |= in_both(pid_of(condition), "python", "interrupt")
+            if any(not signal.startswith(("SIGINT", "none")) for signal in caught):
+                needed |= in_both(pid_of(condition), "timers")
     # A process that was not there before had no threads there, either.
     pids = {site[0] for site, _ in needed if site}
     needed |= {((pid,), "presence-before") for pid in pids}
     return frozenset(needed), frozenset(owners - needed)
+
+
+def in_both(pid: int, *names: str) -> set[Fact]:
+    """Facts of a process in both snapshots."""
+    return {((pid,), name + suffix) for name in names for suffix in ("", "-before")}
+
+
+def pid_of(condition: Condition) -> int:
+    """Of a condition about a process."""
+    return int(condition.subject.split("-")[1])
 
 
 # --- less knowledge -----------------------------------------------------------------------------

@@ -57,8 +57,25 @@ change = msgspec.structs.replace
 # --- threads ------------------------------------------------------------------------------------
 
 
+CHANNELS = {
+    "futex": "futex_wait_queue",
+    "wait4": "do_wait",
+    "waitid": "do_wait",
+    "read": "pipe_read",
+    "readv": "pipe_read",
+    "write": "pipe_write",
+    "writev": "pipe_write",
+    "poll": "do_poll.constprop.0",
+    "ppoll": "do_poll.constprop.0",
+    "select": "do_select",
+    "pselect6": "do_select",
+}
+"""The kernel functions in which these system calls sleep."""
+
+
 def thread(tid: int, doing: Activity, **facts: Any) -> ThreadFacts:
     """A thread that sleeps, unless ``facts`` say otherwise."""
+    name = doing.name if isinstance(doing, SystemCall) else ""
     quiet: dict[str, Any] = {
         "tid": tid,
         "own_tid": tid,
@@ -73,6 +90,7 @@ def thread(tid: int, doing: Activity, **facts: Any) -> ThreadFacts:
         "polled": unknown("not in poll"),
         "timeout": known(NoTimeout(), "argument"),
         "code": known(LIBC, "maps"),
+        "wait_channel": known(CHANNELS.get(name, "hrtimer_nanosleep"), "wchan"),
     }
     return ThreadFacts(**{**quiet, **facts})
 
@@ -156,14 +174,25 @@ def on_robust_mutex(tid: int, owner: int, **fields: int) -> ThreadFacts:
 
 
 def rwlock(
-    writer: int, *, readers: int = 11, waiting: int = 3, shared: int = 0, flags: int = 0
+    writer: int,
+    *,
+    readers: int = 11,
+    waiting: int = 3,
+    shared: int = 0,
+    flags: int = 0,
+    padding: dict[int, int] | None = None,
 ) -> bytes:
-    """glibc's ``pthread_rwlock_t``; ``waiting`` stands in both words that threads wait on."""
-    head = struct.pack("<6I", readers, 0, waiting, waiting, 0, 0)
-    return head + struct.pack("<II", writer, shared) + b"\0" * 16 + struct.pack("<II", flags, 0)
+    """glibc's ``pthread_rwlock_t``; ``waiting`` stands in both words that threads wait on.
+
+    ``padding`` gives words by their offset that glibc leaves at zero.
+    """
+    words = [readers, 0, waiting, waiting, 0, 0, writer, shared, 0, 0, 0, 0, flags, 0]
+    for offset, value in (padding or {}).items():
+        words[offset // 4] = value
+    return struct.pack("<14I", *words)
 
 
-def on_rwlock(tid: int, writer: int, *, word: int = 8, **fields: int) -> ThreadFacts:
+def on_rwlock(tid: int, writer: int, *, word: int = 8, **fields: Any) -> ThreadFacts:
     """A reader (``word=8``), or a writer behind another one (``word=12``)."""
     return on_futex(
         tid, rwlock(writer, **fields), at=LOCK + word, read_from=LOCK, expected=3,
@@ -171,9 +200,14 @@ def on_rwlock(tid: int, writer: int, *, word: int = 8, **fields: int) -> ThreadF
     )  # fmt: skip
 
 
+def thread_structure(tid: int, *, futex_offset: int = -32) -> bytes:
+    """glibc's ``struct pthread`` from the thread's id to behind its robust list."""
+    return struct.pack("<I20xq", tid, futex_offset) + b"\0" * 8
+
+
 def in_join(tid: int, joined: int, **facts: Any) -> ThreadFacts:
     """A thread in ``pthread_join``."""
-    content = facts.pop("content", struct.pack("<I", joined))
+    content = facts.pop("content", thread_structure(joined))
     facts = {"command": WAIT_BITSET | REALTIME, "expected": joined, **facts}
     return on_futex(tid, content, **facts)
 
@@ -208,12 +242,21 @@ def process(*threads: ThreadFacts, **facts: Any) -> ProcessFacts:
         "tracer": known(0, "status"),
         "timers": known((), "timers"),
         "descriptors": known((), "fd"),
+        "own_descriptors": known((), "kcmp"),
+        "descriptors_in_flight": known(0, "fdinfo"),
         "shares_memory_with": known((), "kcmp"),
         "libraries": known((), "maps"),
         "special_mappings": known((), "maps"),
         "python": unknown("no Python"),
+        "cancelling": known((), "symbols"),
     }
     return ProcessFacts(**{**quiet, **facts})
+
+
+def catching(*numbers: int) -> Known[Signals]:
+    """Signals for which the process has handlers."""
+    caught = sum(1 << (number - 1) for number in numbers)
+    return known(Signals(caught=caught, ignored=0, pending=0), "status")
 
 
 def python(interrupt_handler: str = "default_int_handler") -> Known[PythonRuntime]:
@@ -250,6 +293,7 @@ def evidence(
     before: tuple[ProcessFacts, ...] | None = None,
     stacks: tuple[StackFacts, ...] = (),
     holders: Known[tuple[PipeHolder, ...]] | Unknown | None = None,
+    holders_before: Known[tuple[PipeHolder, ...]] | Unknown | None = None,
     libc: str = "glibc 2.36",
     architecture: str = "x86_64",
     pointer_bits: int = 64,
@@ -264,7 +308,10 @@ def evidence(
             pointer_bits=pointer_bits,
         ),
         before=snapshot(
-            *(processes if before is None else before), begun_s=10.0, root=processes[0].pid
+            *(processes if before is None else before),
+            begun_s=10.0,
+            root=processes[0].pid,
+            holders=holders if holders_before is None else holders_before,
         ),
         stacks=stacks,
         after=snapshot(*processes, holders=holders),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from unit.proof_factory import (
     LOCK,
+    catching,
     change,
     evidence,
     frame,
@@ -12,6 +13,7 @@ from unit.proof_factory import (
     in_join,
     on_futex,
     on_mutex,
+    on_robust_mutex,
     on_rwlock,
     pipe_ends,
     process,
@@ -30,7 +32,9 @@ THREAD = "<Thread at 0x7f0000000010>"
 ENDS = pipe_ends((3, "pipe:[1]", "rw"))
 
 PROVABLE: dict[str, Evidence] = {
-    "relocked mutex": evidence(process(on_mutex(1, 1))),
+    "relocked mutex": evidence(process(on_mutex(1, 1), on_futex(2))),
+    "relocked robust mutex": evidence(process(on_robust_mutex(1, 1))),
+    "native joins": evidence(process(in_join(1, 2), in_join(2, 1, at=LOCK + 0x100))),
     "crossed mutexes": evidence(process(on_mutex(1, 2), on_mutex(2, 1))),
     "rwlock and join": evidence(process(on_rwlock(1, 2), in_join(2, 1, at=LOCK + 0x100))),
     "lone thread": evidence(process(on_futex(1))),
@@ -48,6 +52,20 @@ PROVABLE: dict[str, Evidence] = {
                 stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
             ),
         ),
+    ),
+    "join of Python's that Ctrl-C ends": evidence(
+        process(on_futex(1), on_mutex(2, 1), signals=catching(2), python=python()),
+        stacks=(
+            stacks(
+                1,
+                stack(1, frame("join", "/threading.py", self=THREAD)),
+                stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+            ),
+        ),
+    ),
+    "lock that Ctrl-C ends, and a child": evidence(
+        process(on_futex(1), signals=catching(2), python=python()),
+        process(on_futex(10), parent=1),
     ),
     "child": evidence(process(in_call(1, "wait4", 10)), process(on_futex(10), parent=1)),
     "pipe": evidence(
@@ -105,7 +123,7 @@ def test_wait_with_a_second_end() -> None:
 
 
 def test_thread_with_a_second_wait() -> None:
-    proof = proof_of("relocked mutex")
+    proof = proof_of("relocked robust mutex")
     other = Node(id="futex-1-0x1", kind="futex", label="futex")
     also = Edge(tail="thread-1-1", head=other.id, relation="waits for", source="")
     assert find_faults(change(proof, nodes=(*proof.nodes, other), edges=(*proof.edges, also)))
@@ -128,3 +146,24 @@ def test_condition_about_somebody_else() -> None:
 
 def test_root_that_is_no_node() -> None:
     assert find_faults(change(proof_of("lone thread"), roots=("thread-1-9",)))
+
+
+def test_native_lock_needs_its_memory_for_itself() -> None:
+    proof = proof_of("crossed mutexes")
+    of_threads = [c for c in proof.conditions if c.name == "memory-not-shared"]
+    assert {condition.subject for condition in of_threads} == {"thread-1-1", "thread-1-2"}
+
+
+def test_end_of_a_thread_is_no_lock() -> None:
+    """A join taken for a lock would need less: nobody would ask about cancellation."""
+    proof = proof_of("native joins")
+    assert {node.kind for node in proof.nodes} == {"thread", "end"}
+    kept = tuple(c for c in proof.conditions if c.name != "no-cancellation")
+    assert find_faults(change(proof, conditions=kept))
+
+
+def test_process_is_asked_about_for_a_lock_of_python() -> None:
+    proof = proof_of("join of Python's")
+    assert {node.kind for node in proof.nodes} >= {"python-lock", "lock"}
+    kept = tuple(c for c in proof.conditions if c.name != "no-waking-signal")
+    assert any("no-waking-signal" in fault for fault in find_faults(change(proof, conditions=kept)))

@@ -12,6 +12,7 @@ from unit.proof_factory import (
     in_call,
     on_futex,
     on_mutex,
+    on_robust_mutex,
     process,
     running,
     sleeping,
@@ -31,6 +32,9 @@ def stuck(what: Evidence) -> set[int]:
     ("threads", "expected"),
     [
         ([on_mutex(1, 1)], {1}),
+        ([on_mutex(1, 1), on_futex(2)], {1, 2}),
+        ([on_mutex(1, 1), sleeping(2)], set()),  # who could unlock it as well
+        ([on_robust_mutex(1, 1), sleeping(2)], {1}),  # whose owner alone unlocks it
         ([on_mutex(1, 2), on_mutex(2, 1)], {1, 2}),
         ([on_mutex(1, 2), on_mutex(2, 3), on_mutex(3, 1)], {1, 2, 3}),
         ([on_mutex(1, 2), on_mutex(2, 1), sleeping(3)], {1, 2}),
@@ -69,8 +73,9 @@ def test_parent_and_child(
 
 
 def test_process_that_can_be_reached_frees_only_waits_without_owner() -> None:
-    traced = process(on_mutex(1, 1), on_futex(2), tracer=known(99, "status"))
-    assert stuck(evidence(traced)) == {1}
+    threads = [on_mutex(1, 2), on_mutex(2, 1), on_futex(3)]
+    assert stuck(evidence(process(*threads))) == {1, 2, 3}
+    assert stuck(evidence(process(*threads, tracer=known(99, "status")))) == {1, 2}
 
 
 def test_nearest_first() -> None:
@@ -104,7 +109,8 @@ def trees(draw: st.DrawFn) -> tuple[Evidence, Model]:
             if kind == "mutex":
                 owner = draw(st.sampled_from(group))
                 threads.append(on_mutex(tid, owner))
-                model[tid] = frozenset([owner])
+                # A mutex that a thread locks twice may be unlocked by anybody of the process.
+                model[tid] = frozenset(group if owner == tid else [owner])
             elif kind == "futex":
                 threads.append(on_futex(tid))
                 model[tid] = frozenset(group)

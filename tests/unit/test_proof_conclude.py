@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.proof_factory import UNKNOWN, change, evidence, on_mutex, process, sleeping
+from unit.proof_factory import (
+    UNKNOWN,
+    change,
+    evidence,
+    on_mutex,
+    on_robust_mutex,
+    process,
+    sleeping,
+)
 
 from deadlock_matrix.model.fact import known, unknown
 from deadlock_matrix.model.observation import (
@@ -31,7 +39,7 @@ PROBE = ProbeFacts(
 )  # fmt: skip
 DEADLINE, PROVED = Stopped(reason="deadline"), Stopped(reason="proved")
 RELOCKED = judge(evidence(process(on_mutex(1, 1))))
-PARTIAL = judge(evidence(process(sleeping(1), on_mutex(2, 2))))
+PARTIAL = judge(evidence(process(sleeping(1), on_robust_mutex(2, 2))))
 ASLEEP = judge(evidence(process(sleeping(1))))
 
 

@@ -163,7 +163,7 @@ def join(waiter: ThreadStack, *others: ThreadStack, at_s: float = BETWEEN) -> Wo
 def test_join(function: str) -> None:
     wait = wait_of(join(joining(THIS, function), joined(2, THIS), joined(3, OTHER)), 1)
     assert wait.wakers == {(1, 2)} and wait.interruptible and wait.names_owner
-    assert wait.phrase == "joins thread 2 't2'"
+    assert wait.phrase == "joins thread 2 't2'" and wait.node.kind == "python-lock"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,7 @@ def test_import_lock(function: str) -> None:
     wait = wait_of(found, 1)
     assert wait.wakers == {(1, 2)} and wait.interruptible
     assert wait.phrase == "waits for the import lock of module 'left'"
+    assert wait.node.kind == "python-lock"
 
 
 @pytest.mark.parametrize("at_s", [TOO_EARLY, OVERLAPPING, TOO_LATE])

@@ -10,6 +10,7 @@ from unit.proof_factory import (
     in_call,
     on_futex,
     on_mutex,
+    on_robust_mutex,
     pipe_ends,
     process,
     python,
@@ -54,10 +55,27 @@ def test_crossed_mutexes() -> None:
 
 
 def test_relocked_mutex() -> None:
-    assert proof_in(judged(on_mutex(1, 1))).sentence == (
-        "Main thread 1 waits for mutex 0x7f0000001040, which it holds itself: "
+    proof = proof_in(judged(on_mutex(1, 1)))
+    assert proof.kind is ProofKind.CLOSED_WORLD
+    assert proof.sentence == (
+        "Main thread 1 waits for mutex 0x7f0000001040, which it holds itself: it is the only "
+        "thread of the process, it waits without a time limit, and nothing outside can wake it."
+    )
+
+
+def test_relocked_mutex_that_only_its_owner_unlocks() -> None:
+    proof = proof_in(judged(on_robust_mutex(1, 1), sleeping(2)))
+    assert proof.kind is ProofKind.OWNER
+    assert proof.sentence == (
+        "Main thread 1 waits for robust mutex 0x7f0000001000, which it holds itself: "
         "none of them can ever go on."
     )
+
+
+def test_mutex_used_as_a_semaphore() -> None:
+    judgement = judged(on_mutex(1, 1), sleeping(2))
+    assert judgement.outcome == "not-proved"
+    assert [gap.subject for gap in judgement.gaps] == ["thread 2 't2'"]
 
 
 def test_lone_thread_in_a_lock_without_owner() -> None:
@@ -76,7 +94,7 @@ def test_one_wait_without_owner_makes_a_closed_world() -> None:
 
 
 def test_parent_and_child() -> None:
-    child = process(on_mutex(10, 10), parent=1)
+    child = process(on_mutex(10, 11), on_mutex(11, 10), parent=1)
     proof = proof_in(judge(evidence(process(in_call(1, "wait4", 10)), child)))
     assert proof.kind is ProofKind.CLOSED_WORLD
     assert "processes 1, 10" in proof.sentence
@@ -120,7 +138,7 @@ def test_main_thread_is_not_among_the_stuck() -> None:
 
 
 def test_smallest_of_two_deadlocks_is_told() -> None:
-    pairs = [on_mutex(2, 3), on_mutex(3, 4), on_mutex(4, 2), on_mutex(6, 6)]
+    pairs = [on_mutex(2, 3), on_mutex(3, 4), on_mutex(4, 2), on_robust_mutex(6, 6)]
     proof = proof_in(judged(sleeping(1), *pairs), "partial")
     assert proof.roots == ("thread-1-6",)
 

@@ -14,6 +14,7 @@ from unit.proof_factory import (
     UNKNOWN,
     WAIT,
     WAIT_BITSET,
+    catching,
     change,
     evidence,
     in_join,
@@ -25,12 +26,13 @@ from unit.proof_factory import (
     owner_of,
     process,
     sleeping,
+    thread_structure,
     wait_of,
     world,
 )
 
-from deadlock_matrix.model.evidence import Signals, ThreadFacts
-from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.evidence import ThreadFacts
+from deadlock_matrix.model.fact import Known, known
 from deadlock_matrix.proof.world import index
 
 
@@ -59,7 +61,34 @@ def test_plain_mutex(kind: int, count: int, label: str) -> None:
 
 
 def test_mutex_that_its_waiter_holds_itself() -> None:
-    assert owner(on_mutex(1, 1)) == 1
+    assert owner(on_mutex(1, 1, kind=1, count=1)) == 1
+    assert owner(on_mutex(1, 1, kind=2)) == 1
+    assert owner(on_robust_mutex(1, 1)) == 1
+
+
+@pytest.mark.parametrize("kind", [0x0, 0x3, 0x80, 0x83, 0x100, 0x200])
+def test_mutex_that_another_thread_may_be_meant_to_unlock(kind: int) -> None:
+    wait = wait_of(world(on_mutex(1, 1, kind=kind), sleeping(2)), 1)
+    assert wait.scope == "process" and wait.wakers == {(1, 1), (1, 2)} and wait.interruptible
+    assert wait.phrase.endswith("which it holds itself")
+    assert "its owner is itself" in wait.held_source
+
+
+@pytest.mark.parametrize(
+    "waiter", [on_mutex(1, 2), on_robust_mutex(1, 2), on_rwlock(1, 2), in_join(1, 2)]
+)
+@pytest.mark.parametrize("sharing", [known((77,), "kcmp"), UNKNOWN])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_memory_that_another_process_runs_on(waiter: ThreadFacts, sharing: Any, when: str) -> None:
+    """Its threads may have the ids of ours in what they lock."""
+    alone = process(waiter, sleeping(2))
+    shared = change(alone, shares_memory_with=sharing)
+    before, after = (shared, alone) if when == "before" else (alone, shared)
+    wait = wait_of(index(evidence(after, before=(before,))), 1)
+    assert wait.scope == "process" and "is not sure" in wait.held_source
+    owned = wait_of(index(evidence(alone)), 1)
+    assert owned.scope == "thread"
+    assert "memory-not-shared" in [condition.name for condition in owned.conditions]
 
 
 @pytest.mark.parametrize("kind", [0x20, 0x40, 0x10, 0x400, 0x8000, 0xDEAD])
@@ -193,6 +222,29 @@ def test_rwlock_without_a_writer(fields: dict[str, int]) -> None:
     assert owner(on_rwlock(1, fields.pop("writer", 2), **fields)) is None
 
 
+@pytest.mark.parametrize("offset", [16, 20, 32, 36, 40, 44])
+@pytest.mark.parametrize("word", [8, 12])
+def test_rwlock_whose_padding_is_not_zero(offset: int, word: int) -> None:
+    assert owner(on_rwlock(1, 2, word=word, padding={offset: 1})) is None
+
+
+def test_rwlock_that_was_read_only_in_part() -> None:
+    whole = on_rwlock(1, 2)
+    assert isinstance(whole.word, Known)
+    word = whole.word.value
+    for length in (48, 44, 36, 24):
+        short = known(change(word, around=word.around[: 2 * length]), "mem")
+        assert owner(change(whole, word=short)) is None
+
+
+def test_barrier_that_three_threads_reach() -> None:
+    """Where ids are small, one in its third round has the fields of a rwlock with a writer."""
+    barrier = struct.pack("<5I", 4, 3, 3, 0, 2) + b"\0" * 44  # in, round, count, shared, out
+    memory = struct.pack("<2I", 3, 0) + barrier
+    waiter = on_futex(1, memory, at=LOCK + 12, read_from=LOCK, expected=3, command=PRIVATE | WAIT)
+    assert owner(waiter) is None
+
+
 # --- joining ------------------------------------------------------------------------------------
 
 
@@ -200,12 +252,30 @@ def test_native_join() -> None:
     wait = wait_of(world(in_join(1, 2), sleeping(2)), 1)
     assert wait.wakers == {(1, 2)}
     assert wait.phrase == "joins thread 2 't2'" and wait.names_owner
+    assert wait.node.kind == "end" and not wait.interruptible
+    names = {condition.name for condition in wait.conditions}
+    assert names >= {"no-cancellation", "memory-not-shared", "in-that-call"}
 
 
 def test_join_of_a_thread_that_was_cancelled_can_be_left() -> None:
-    cancelled = known(Signals(caught=1 << 31, ignored=0, pending=0), "status")
-    found = index(evidence(process(in_join(1, 2), sleeping(2), signals=cancelled)))
+    found = index(evidence(process(in_join(1, 2), sleeping(2), signals=catching(32))))
     assert owner_of(found, 1) is None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"cancelling": known(("/lib/libfoo.so",), "symbols")},
+        {"cancelling": UNKNOWN},
+        {"signals": UNKNOWN},
+    ],
+)
+def test_join_of_a_thread_that_may_be_cancelled_can_be_left(facts: dict[str, Any]) -> None:
+    found = index(evidence(process(in_join(1, 2), sleeping(2), **facts)))
+    wait = wait_of(found, 1)
+    assert wait.scope == "process" and wait.phrase == "joins thread 2 't2'"
+    mutex_of_2 = index(evidence(process(on_mutex(1, 2), sleeping(2), **facts)))
+    assert owner_of(mutex_of_2, 1) == 2  # not a place where a thread can be cancelled
 
 
 @pytest.mark.parametrize(
@@ -213,10 +283,22 @@ def test_join_of_a_thread_that_was_cancelled_can_be_left() -> None:
     [
         {"expected": 0, "content": b"\0\0\0\0"},
         {"expected": 3},  # the word has changed meanwhile
-        {"content": struct.pack("<I", 3), "expected": 3},  # nobody with this id
-        {"content": struct.pack("<I", 1), "expected": 1},  # itself
+        {"content": thread_structure(3), "expected": 3},  # nobody with this id
+        {"content": thread_structure(1), "expected": 1},  # itself
+        {"content": thread_structure(2, futex_offset=0)},  # no thread's structure
+        {"content": thread_structure(2, futex_offset=-31)},
+        {"content": thread_structure(2, futex_offset=0xFFFF_FFE0)},
+        {"content": thread_structure(2)[:28]},
+        {"content": struct.pack("<I", 2)},
         {"command": PRIVATE | WAIT_BITSET},  # the kernel, which ends a join, wakes publicly
     ],
 )
 def test_word_that_is_no_join(facts: dict[str, Any]) -> None:
     assert owner(in_join(1, 2, **facts)) is None
+
+
+@pytest.mark.parametrize("field", [0, 2, 3])
+def test_process_shared_mutex_is_no_join(field: int) -> None:
+    """Where ids are small, its lock word is one: 2 for "somebody waits"."""
+    shared = on_mutex(1, field, kind=0x80, command=WAIT)
+    assert owner_of(world(shared, sleeping(2), sleeping(3)), 1) is None

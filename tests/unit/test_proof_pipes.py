@@ -5,15 +5,30 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from unit.proof_factory import UNKNOWN, evidence, in_call, pipe_ends, polling, process, sleeping
+from unit.proof_factory import (
+    UNKNOWN,
+    change,
+    evidence,
+    in_call,
+    pipe_ends,
+    polling,
+    process,
+    sleeping,
+)
 
-from deadlock_matrix.model.evidence import Descriptor, PipeHolder, SystemCall, ThreadFacts
+from deadlock_matrix.model.evidence import (
+    Descriptor,
+    Evidence,
+    PipeHolder,
+    SystemCall,
+    ThreadFacts,
+)
 from deadlock_matrix.model.fact import Known, Unknown, known
 from deadlock_matrix.model.verdict import Gap
 from deadlock_matrix.proof.pipes import PipeWait, waited_for
 from deadlock_matrix.proof.world import index
 
-POLLIN, POLLPRI, POLLOUT, POLLERR = 1, 2, 4, 8
+POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLRDHUP = 1, 2, 4, 8, 16, 0x2000
 ENDS = pipe_ends(
     (3, "pipe:[1]", "r"),
     (4, "pipe:[2]", "w"),
@@ -25,6 +40,7 @@ ENDS = pipe_ends(
 OTHER_ENDS = pipe_ends((9, "pipe:[1]", "w"), (10, "pipe:[2]", "r"))
 
 Holders = Known[tuple[PipeHolder, ...]] | Unknown
+NOBODY: Holders = known((), "/proc/*/fd")
 
 
 def held(target: str, access: Literal["r", "w", "rw"]) -> Holders:
@@ -35,12 +51,18 @@ def look(
     waiter: ThreadFacts,
     holders: Holders | None = None,
     others: Known[tuple[Descriptor, ...]] | Unknown = OTHER_ENDS,
+    holders_before: Holders | None = None,
     **facts: object,
 ) -> PipeWait | Gap:
     """What thread 1 waits for; a child has the other ends of its pipes."""
     facts = {"descriptors": ENDS, **facts}
     child = process(sleeping(20), parent=1, descriptors=others)
-    found = index(evidence(process(waiter, **facts), child, holders=holders))
+    what = evidence(process(waiter, **facts), child, holders=holders, holders_before=holders_before)
+    return ask(what, waiter)
+
+
+def ask(what: Evidence, waiter: ThreadFacts) -> PipeWait | Gap:
+    found = index(what)
     assert isinstance(waiter.activity, Known) and isinstance(waiter.activity.value, SystemCall)
     return waited_for(found, (1, 1), waiter.activity.value)
 
@@ -62,6 +84,8 @@ def detail(answer: PipeWait | Gap, kind: str) -> str:
         (polling(1, (3, POLLIN), (4, POLLOUT)), "waits to read from pipe:[1] or pipe:[2]"),
         (polling(1, (3, 0)), "waits to read from pipe:[1]"),  # for the other end to be closed
         (polling(1, (3, POLLPRI)), "waits to read from pipe:[1]"),
+        (polling(1, (3, POLLERR)), "waits to read from pipe:[1]"),
+        (polling(1, (4, 0)), "waits to read from pipe:[2]"),
     ],
 )
 def test_inside_the_tree(waiter: ThreadFacts, phrase: str) -> None:
@@ -83,9 +107,17 @@ def test_one_of_many_polled_is_no_pipe() -> None:
     assert "socket" in detail(look(polling(1, (3, POLLIN), (5, POLLIN))), "does-not-hold")
 
 
+@pytest.mark.parametrize("events", [0, POLLPRI, POLLERR, POLLHUP, POLLRDHUP])
+def test_polled_descriptor_counts_whatever_is_asked_of_it(events: int) -> None:
+    """A hang-up and an error end the wait too."""
+    assert "socket" in detail(look(polling(1, (3, POLLIN), (5, events))), "does-not-hold")
+    assert "socket" in detail(look(polling(1, (5, events))), "does-not-hold")
+    stranger = held("pipe:[2]", "r")
+    assert "process 99" in detail(look(polling(1, (4, events)), stranger), "does-not-hold")
+
+
 def test_poll_on_nothing_waits_for_a_signal() -> None:
     assert "for a signal" in detail(look(polling(1)), "does-not-hold")
-    assert "for a signal" in detail(look(polling(1, (3, POLLERR))), "does-not-hold")
 
 
 @pytest.mark.parametrize("waiter", [in_call(1, "read", 42), polling(1, (0xFFFF_FFFF, POLLIN))])
@@ -97,7 +129,8 @@ def test_facts_that_could_not_be_read() -> None:
     read = in_call(1, "read", 3)
     assert "its descriptors" in detail(look(read, descriptors=UNKNOWN), "unknown")
     assert "it polls" in detail(look(in_call(1, "poll")), "unknown")
-    assert "who else has pipe:[1] open" in detail(look(read, UNKNOWN), "unknown")
+    for holders in ({"holders": UNKNOWN}, {"holders_before": UNKNOWN}):
+        assert "who else has pipe:[1] open" in detail(look(read, **holders), "unknown")
 
 
 @pytest.mark.parametrize(
@@ -108,23 +141,54 @@ def test_other_end_that_nobody_is_seen_to_have(others: Known[tuple[Descriptor, .
         assert "nobody seen" in detail(look(waiter, others=others), "unknown")
 
 
-@pytest.mark.parametrize("access", ["w", "rw"])
-def test_writer_outside_the_tree(access: Literal["w", "rw"]) -> None:
-    answer = look(in_call(1, "read", 3), held("pipe:[1]", access))
-    assert "written to by process 99" in detail(answer, "does-not-hold")
+def test_partner_is_who_has_the_end_that_is_not_polled() -> None:
+    writing = polling(1, (4, POLLIN))
+    assert isinstance(look(writing, others=pipe_ends((10, "pipe:[2]", "r"))), PipeWait)
+    assert "nobody seen" in detail(
+        look(writing, others=pipe_ends((10, "pipe:[2]", "w"))), "unknown"
+    )
 
 
-@pytest.mark.parametrize("access", ["r", "rw"])
-def test_reader_outside_the_tree(access: Literal["r", "rw"]) -> None:
-    answer = look(in_call(1, "write", 4), held("pipe:[2]", access))
-    assert "read by process 99" in detail(answer, "does-not-hold")
-
-
+@pytest.mark.parametrize("access", ["r", "w", "rw"])
 @pytest.mark.parametrize(
-    ("target", "access"), [("pipe:[1]", "r"), ("pipe:[2]", "w"), ("pipe:[9]", "rw")]
+    ("waiter", "target"),
+    [(in_call(1, "read", 3), "pipe:[1]"), (in_call(1, "write", 4), "pipe:[2]")],
 )
-def test_stranger_who_cannot_end_the_wait(target: str, access: Literal["r", "w", "rw"]) -> None:
-    assert isinstance(look(in_call(1, "read", 3), held(target, access)), PipeWait)
+@pytest.mark.parametrize("when", ["holders", "holders_before"])
+def test_stranger_who_has_the_pipe_open(
+    waiter: ThreadFacts, target: str, access: Literal["r", "w", "rw"], when: str
+) -> None:
+    """With either end: through /proc one can be opened again as the other."""
+    holders = {"holders": NOBODY, "holders_before": NOBODY, when: held(target, access)}
+    answer = look(waiter, **holders)
+    assert "is open in process 99, which is outside" in detail(answer, "does-not-hold")
+
+
+def test_stranger_who_has_another_pipe_open() -> None:
+    for target in ("pipe:[2]", "pipe:[9]"):
+        stranger = held(target, "rw")
+        assert isinstance(look(in_call(1, "read", 3), stranger), PipeWait)
+
+
+@pytest.mark.parametrize("whose", [1, 20])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("number", "kind"), [(known(1, "fdinfo"), "does-not-hold"), (UNKNOWN, "unknown")]
+)
+def test_descriptor_on_its_way(
+    whose: int, when: str, number: Known[int] | Unknown, kind: str
+) -> None:
+    """In any process of the tree, in either snapshot."""
+    waiter = in_call(1, "read", 3)
+    parent = process(waiter, descriptors=ENDS)
+    child = process(sleeping(20), parent=1, descriptors=OTHER_ENDS)
+    quiet = (parent, child)
+    flying = tuple(
+        change(one, descriptors_in_flight=number) if one.pid == whose else one for one in quiet
+    )
+    before, after = (flying, quiet) if when == "before" else (quiet, flying)
+    answer = ask(evidence(*after, before=before), waiter)
+    assert f"process {whose}" in detail(answer, kind)
 
 
 def test_both_directions_of_one_polled_pipe() -> None:

@@ -13,8 +13,10 @@ from unit.proof_factory import (
     WAIT,
     WAIT_BITSET,
     call,
+    catching,
     change,
     evidence,
+    frame,
     gap_of,
     in_call,
     in_join,
@@ -23,8 +25,11 @@ from unit.proof_factory import (
     pipe_ends,
     polling,
     process,
+    python,
     running,
     sleeping,
+    stack,
+    stacks,
     thread,
     wait_of,
     world,
@@ -33,6 +38,8 @@ from unit.proof_factory import (
 from deadlock_matrix.model.evidence import (
     Evidence,
     OutsideSystemCall,
+    ProcessFacts,
+    StackFacts,
     Switches,
     ThreadFacts,
     TimeLimit,
@@ -40,7 +47,7 @@ from deadlock_matrix.model.evidence import (
 from deadlock_matrix.model.fact import known
 from deadlock_matrix.proof.wait import Wait
 from deadlock_matrix.proof.waits import read_wait
-from deadlock_matrix.proof.world import index
+from deadlock_matrix.proof.world import World, index
 
 P_ALL, P_PID, P_PGID, P_PIDFD = 0, 1, 2, 3
 MINUS_ONE = 0xFFFF_FFFF_FFFF_FFFF
@@ -59,7 +66,7 @@ def test_a_python_lock_can_be_released_by_any_thread() -> None:
     assert wait.scope == "process" and wait.interruptible
     assert wait.wakers == {(1, 1), (1, 2)} and wait.node.kind == "futex"
     names = [condition.name for condition in wait.conditions]
-    assert names == ["asleep-throughout", "no-time-limit", "private-futex"]
+    assert names == ["asleep-throughout", "no-time-limit", "in-that-call", "private-futex"]
     assert {condition.subject for condition in wait.conditions} == {"thread-1-1"}
 
 
@@ -146,6 +153,64 @@ def test_time_limit_of_unknown_length() -> None:
     assert kind == "does-not-hold" and detail.endswith("with a time limit")
 
 
+# --- the function of the kernel it sleeps in ----------------------------------------------------
+
+
+def in_channel(name: str, channel: Any) -> Evidence:
+    """Process 1 in a call that a proof follows, and its child."""
+    ends = pipe_ends((3, "pipe:[1]", "rw"))
+    waiters = {
+        "futex": on_futex(1, wait_channel=channel),
+        "wait4": in_call(1, "wait4", MINUS_ONE, wait_channel=channel),
+        "waitid": in_call(1, "waitid", P_ALL, wait_channel=channel),
+        "poll": change(polling(1, (3, 1)), wait_channel=channel),
+        "pselect6": change(
+            in_call(1, "pselect6", polled=polling(1, (3, 1)).polled), wait_channel=channel
+        ),
+    }
+    waiter = waiters.get(name) or in_call(1, name, 3, wait_channel=channel)
+    return evidence(process(waiter, descriptors=ends), process(sleeping(20), parent=1))
+
+
+CHANNELS = {
+    "futex": ["futex_wait_queue_me", "futex_wait_queue", "futex_do_wait", "__futex_wait"],
+    "wait4": ["do_wait"],
+    "waitid": ["do_wait"],
+    "read": ["pipe_read", "pipe_wait", "anon_pipe_read", "pipe_wait_readable"],
+    "write": ["pipe_write", "pipe_wait", "anon_pipe_write", "pipe_wait_writable"],
+    "readv": ["pipe_read"],
+    "writev": ["pipe_write"],
+    "poll": ["poll_schedule_timeout", "do_sys_poll", "do_poll.constprop.0"],
+    "pselect6": ["do_select", "core_sys_select", "poll_schedule_timeout.constprop.0"],
+}
+ELSEWHERE = [
+    "__refrigerator", "do_freezer_trap", "handle_userfault", "seccomp_do_user_notification",
+    "ptrace_stop", "do_signal_stop", "folio_wait_bit_common", "request_wait_answer",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"), [(name, channel) for name in CHANNELS for channel in CHANNELS[name]]
+)
+def test_asleep_in_that_call(name: str, channel: str) -> None:
+    wait = wait_of(index(in_channel(name, known(channel, "wchan"))), 1)
+    (told,) = [c for c in wait.conditions if c.name == "in-that-call"]
+    assert channel in told.detail and told.source == "wchan" and told.subject == "thread-1-1"
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_asleep_elsewhere(name: str) -> None:
+    for channel in (*ELSEWHERE, *({"do_wait", "futex_wait_queue"} - set(CHANNELS[name]))):
+        gap = gap_of(index(in_channel(name, known(channel, "wchan"))), 1)
+        assert gap == ("does-not-hold", f"sleeps in {channel}, not in its call of {name}")
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_where_it_sleeps_is_not_known(name: str) -> None:
+    kind, detail = gap_of(index(in_channel(name, UNKNOWN)), 1)
+    assert kind == "unknown" and "which kernel function it sleeps in" in detail
+
+
 # --- futexes ------------------------------------------------------------------------------------
 
 
@@ -171,9 +236,35 @@ def test_private_futex_in_shared_memory_reaches_nobody_else() -> None:
     assert isinstance(wait_of(world(on_futex(1, permissions="rw-s")), 1), Wait)
 
 
+FILE = "/memfd:state (deleted)"
+
+
+@pytest.mark.parametrize("permissions", ["r--p", "r-xp"])
+def test_public_futex_on_a_page_of_a_file_that_is_only_read(permissions: str) -> None:
+    """The page is the file's own, which somebody else may have mapped to write."""
+    waiter = on_futex(1, command=WAIT, permissions=permissions, path=FILE)
+    kind, detail = gap_of(world(waiter), 1)
+    assert kind == "does-not-hold" and "page of a file" in detail
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"command": PRIVATE | WAIT, "permissions": "r--p", "path": FILE},
+        {"command": WAIT, "permissions": "rw-p", "path": FILE},
+        {"command": WAIT, "permissions": "r--p", "path": ""},
+        {"command": WAIT, "permissions": "rw-p", "path": "[heap]"},
+    ],
+)
+def test_futex_whose_page_is_the_process_s_own(where: dict[str, Any]) -> None:
+    assert isinstance(wait_of(world(on_futex(1, **where)), 1), Wait)
+
+
 def test_names_of_the_library_and_the_loader() -> None:
-    foo = wait_of(world(on_mutex(1, 1, path="/lib/libfoo.so")), 1)
+    foo = wait_of(world(on_mutex(1, 2, path="/lib/libfoo.so"), sleeping(2)), 1)
     assert foo.phrase.endswith(" of libfoo.so")
+    itself = wait_of(world(on_mutex(1, 1, path="/lib/libfoo.so")), 1)
+    assert itself.phrase.endswith(" of libfoo.so, which it holds itself")
     loader = wait_of(world(on_mutex(1, 1, kind=1, count=1, path="/lib/ld-linux-x86-64.so.2")), 1)
     assert loader.phrase.endswith("the loader's own lock")
 
@@ -287,3 +378,82 @@ def test_poll_on_a_pipe_inside_the_tree() -> None:
     ends = pipe_ends((3, "pipe:[1]", "rw"))
     found = index(evidence(process(polling(1, (3, 1)), descriptors=ends)))
     assert wait_of(found, 1).phrase == "waits to read from pipe:[1]"
+
+
+# --- Ctrl-C, which somebody inside may send -----------------------------------------------------
+
+SIGINT = 2
+THREAD = "<Thread at 0x7f0000000010>"
+JOIN = stacks(
+    1,
+    stack(1, frame("join", "/threading.py", self=THREAD)),
+    stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+)
+JOIN_BY_2 = stacks(
+    1,
+    stack(2, frame("join", "/threading.py", self=THREAD)),
+    stack(3, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+)
+PYTHONS_OWN: dict[str, Any] = {"signals": catching(SIGINT), "python": python()}
+CHILD = process(sleeping(20), parent=1)
+INSIDE = {(1, 1), (1, 2), (1, 3)}
+
+
+def joined(*children: ProcessFacts, read: StackFacts = JOIN, **facts: Any) -> World:
+    """Thread 1 (or 2) joins another in Python; the third does something else."""
+    parent = process(on_futex(1), on_futex(2), on_futex(3), **facts)
+    return index(evidence(parent, *children, stacks=(read,)))
+
+
+def test_join_of_the_main_thread_can_be_interrupted_from_inside() -> None:
+    wait = wait_of(joined(**PYTHONS_OWN), 1)
+    assert wait.scope == "process" and wait.wakers == INSIDE
+    assert wait.node.kind == "python-lock" and wait.phrase == "joins thread 2 't2'"
+    assert wait.held_source.endswith("anybody inside could also interrupt it by SIGINT")
+
+
+def test_join_of_the_main_thread_can_be_interrupted_by_a_child() -> None:
+    wait = wait_of(joined(CHILD, **PYTHONS_OWN), 1)
+    assert wait.scope == "tree" and wait.wakers == INSIDE | {(20, 20)}
+    assert wait.conditions[-1].name == "processes-complete"
+
+
+def test_lock_of_the_main_thread_can_be_interrupted_by_a_child() -> None:
+    alone = process(on_futex(1), **PYTHONS_OWN)
+    assert wait_of(index(evidence(alone)), 1).scope == "process"
+    wait = wait_of(index(evidence(alone, CHILD)), 1)
+    assert wait.scope == "tree" and wait.wakers == {(1, 1), (20, 20)}
+
+
+def test_main_thread_of_a_child_can_be_interrupted_by_its_parent() -> None:
+    child = process(on_futex(20), parent=1, **PYTHONS_OWN)
+    wait = read_wait(index(evidence(process(sleeping(1)), child)), (20, 20))
+    assert isinstance(wait, Wait) and wait.wakers == {(1, 1), (20, 20)}
+
+
+def test_process_that_ended_between_may_have_left_one_that_interrupts() -> None:
+    alone = process(on_futex(1), **PYTHONS_OWN)
+    found = index(evidence(alone, CHILD, before=(alone, CHILD, process(sleeping(30), parent=1))))
+    kind, detail = gap_of(found, 1)
+    assert kind == "does-not-hold" and "began or ended" in detail
+
+
+@pytest.mark.parametrize("children", [(), (CHILD,)])
+def test_join_that_nobody_interrupts(children: tuple[ProcessFacts, ...]) -> None:
+    """SIGINT has no handler, or the one who waits is not the main thread."""
+    for read, facts in ((JOIN, {}), (JOIN, {"signals": catching(11)}), (JOIN_BY_2, PYTHONS_OWN)):
+        wait = wait_of(joined(*children, read=read, **facts), 1 if read is JOIN else 2)
+        assert wait.scope == "thread" and len(wait.wakers) == 1
+
+
+def test_signals_that_could_not_be_read_may_hold_a_handler() -> None:
+    assert wait_of(joined(signals=UNKNOWN), 1).scope == "process"
+
+
+@pytest.mark.parametrize("children", [(), (CHILD,)])
+def test_native_lock_of_the_main_thread_is_not_interrupted(
+    children: tuple[ProcessFacts, ...],
+) -> None:
+    for waiter in (on_mutex(1, 2), in_join(1, 2)):
+        parent = process(waiter, sleeping(2), **PYTHONS_OWN)
+        assert wait_of(index(evidence(parent, *children)), 1).scope == "thread"

@@ -12,7 +12,13 @@ import os
 import stat
 from typing import Literal
 
-from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, reason_of
+from deadlock_matrix.capture.proc_files import (
+    is_gone,
+    numbers_in,
+    open_directory,
+    read_small,
+    reason_of,
+)
 from deadlock_matrix.capture.proc_text import text_of
 from deadlock_matrix.model.evidence import Descriptor
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -73,7 +79,7 @@ def target_of(number: int, directory: int) -> str:
 
     Args:
         number: the descriptor.
-        directory: a descriptor of ``/proc/PID``.
+        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
 
     Raises:
         OSError: it is not open, or not ours to see.
@@ -103,15 +109,33 @@ def access_of(number: int, directory: int) -> Access:
     return "r" if access == os.O_RDONLY else "w" if access == os.O_WRONLY else "rw"
 
 
+def numbers_of(directory: int) -> list[int]:
+    """The open descriptors of a process or thread.
+
+    Args:
+        directory: a descriptor of its folder.
+
+    Raises:
+        OSError: it ended (`is_gone`), or is not ours to see.
+    """
+    listing = open_directory("fd", directory)
+    try:
+        return numbers_in(listing)
+    finally:
+        os.close(listing)
+
+
 def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | Unknown:
     """All open files of a process. One closed while the list is read is left out.
 
-    Threads made with a descriptor table of their own (``unshare(CLONE_FILES)``) are not seen:
-    the kernel shows the main thread's table here.
+    Args:
+        pid: the process, for the sources.
+        directory: a descriptor of the folder of one of its threads. The threads that have a table
+            of their own (``unshare(CLONE_FILES)``) are told by `own_descriptors`.
     """
     found: list[Descriptor] = []
     try:
-        numbers = sorted(numbers_in(f"/proc/{pid}/fd"))
+        numbers = sorted(numbers_of(directory))
     except OSError as error:
         return unknown(reason_of(error, f"/proc/{pid}/fd"))
     if len(numbers) > LIMIT:

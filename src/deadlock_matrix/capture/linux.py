@@ -14,6 +14,7 @@ from deadlock_matrix.capture.permission import check_access, explain
 from deadlock_matrix.capture.pipes import outside_holders
 from deadlock_matrix.capture.proc_files import is_gone
 from deadlock_matrix.capture.process import read_process
+from deadlock_matrix.capture.shared_memory import sharers
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.tree import members, process_table
 from deadlock_matrix.errors import CaptureError
@@ -69,11 +70,12 @@ class LinuxCollector:
         """
         begun = time.monotonic()
         table = process_table()
-        everybody = [pid for pid, process in table.items() if not process.is_kernel_thread]
+        tree = members(roots, table)
+        shares = sharers(tree, table)
         processes: list[ProcessFacts] = []
-        for pid in members(roots, table):
+        for pid in tree:
             try:
-                processes.append(read_process(pid, table_architecture(pid), everybody))
+                processes.append(read_process(pid, table_architecture(pid), shares[pid]))
             except OSError as error:
                 if not is_gone(error):
                     raise explain(pid, error) from None

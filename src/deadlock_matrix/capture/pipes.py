@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable
 
-from deadlock_matrix.capture.descriptors import access_of, target_of
+from deadlock_matrix.capture.descriptor_tables import visit_tables
+from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
+from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory
-from deadlock_matrix.capture.tree import Process, ancestors
+from deadlock_matrix.capture.tree import Process, ancestors, read_entry
 from deadlock_matrix.model.evidence import PipeHolder, ProcessFacts, SystemCall
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
@@ -58,7 +60,7 @@ def outside_holders(
     So an empty answer never means "no writer": the kernel ends a read from a pipe without writers
     at once, and a blocked reader with no writer in sight has one out of sight.
 
-    The observer itself is searched like anyone else.
+    The observer itself is searched like anyone else, and so is each process born meanwhile.
 
     Args:
         processes: of the tree, the first one its root.
@@ -70,20 +72,33 @@ def outside_holders(
     wanted = pipes_waited_on(processes)
     if not wanted:
         return known((), "no thread of the tree waits on a pipe")
-    everybody = numbers_in("/proc")
-    if 1 not in everybody:
+    if 1 not in numbers_in("/proc"):
         return unknown("other users' processes are hidden from us (/proc is mounted with hidepid)")
     inside = {facts.pid for facts in processes}
-    found: list[PipeHolder] = []
+    found: dict[PipeHolder, None] = {}
     closed: dict[int, str] = {}
-    for pid in everybody:
-        if pid in inside or (pid in table and table[pid].is_kernel_thread):
-            continue
+    table = dict(table)
+
+    def visit(pid: int) -> bool:
+        process = table.get(pid) or read_entry(pid)
+        if process is None:
+            return False
+        table[pid] = process
+        if pid in inside or process.is_kernel_thread:
+            return True
         try:
-            found += _held_by(pid, wanted)
+            visit_tables(pid, lambda tid: found.update(_held_by(pid, tid, wanted)))
         except OSError as error:
-            if not is_gone(error):
-                closed[pid] = os.strerror(error.errno or 0)
+            if is_gone(error):
+                del table[pid]
+                return False
+            closed[pid] = os.strerror(error.errno or 0)
+        return True
+
+    try:
+        visit_all("processes", lambda: numbers_in("/proc"), visit, quiet=2)
+    except Restless as error:
+        return unknown(f"who holds the pipes: {error}")
     for pid in closed:
         if _may_hold(pid, processes, wanted, table, closed.keys()):
             return unknown(
@@ -126,24 +141,32 @@ def _may_hold(
     return process is None or process.pid in above
 
 
-def _held_by(pid: int, wanted: frozenset[str]) -> list[PipeHolder]:
-    directory = open_directory(f"/proc/{pid}")
+def _held_by(pid: int, tid: int, wanted: frozenset[str]) -> dict[PipeHolder, None]:
+    """What a thread's descriptor table has of the pipes."""
+    directory = open_directory(f"/proc/{pid}/task/{tid}")
+    found: dict[PipeHolder, None] = {}
+    fifos = any(target.startswith("fifo:") for target in wanted)
+    is_observer = pid == os.getpid()  # whose listing is itself an open file, gone at once
+
+    def look(number: int) -> bool:
+        target = ""
+        try:
+            target = os.readlink(f"fd/{number}", dir_fd=directory)
+            if fifos and target.startswith("/"):
+                target = target_of(number, directory)
+            if target in wanted:
+                access = access_of(number, directory)
+                found[PipeHolder(pid=pid, target=target, access=access)] = None
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            return is_observer
+        except ValueError:
+            found[PipeHolder(pid=pid, target=target, access="rw")] = None
+        return True
+
     try:
-        found: list[PipeHolder] = []
-        fifos = any(target.startswith("fifo:") for target in wanted)
-        for number in numbers_in(f"/proc/{pid}/fd"):
-            try:
-                target = os.readlink(f"fd/{number}", dir_fd=directory)
-                if fifos and target.startswith("/"):
-                    target = target_of(number, directory)
-                if target in wanted:
-                    access = access_of(number, directory)
-                    found.append(PipeHolder(pid=pid, target=target, access=access))
-            except OSError as error:
-                if not is_gone(error):
-                    raise
-            except ValueError:
-                found.append(PipeHolder(pid=pid, target=target, access="rw"))
+        visit_all(f"open files of process {pid}", lambda: numbers_of(directory), look)
         return found
     finally:
         os.close(directory)

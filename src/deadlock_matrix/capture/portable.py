@@ -198,6 +198,8 @@ def _process(process: psutil.Process) -> ProcessFacts | None:
         tracer=_not_readable(),
         timers=_not_readable(),
         descriptors=_not_readable(),
+        own_descriptors=_not_readable(),
+        descriptors_in_flight=_not_readable(),
         shares_memory_with=_not_readable(),
         libraries=_not_readable(),
         special_mappings=_not_readable(),
@@ -230,4 +232,5 @@ def _thread(thread: Any, state: str, started: int) -> ThreadFacts:
         polled=_not_readable(),
         timeout=_not_readable(),
         code=_not_readable(),
+        wait_channel=_not_readable(),
     )

@@ -20,7 +20,10 @@ KERNEL_THREAD_FLAG = 0x0020_0000  # PF_KTHREAD in include/linux/sched.h
 
 
 class Stat(NamedTuple):
-    """Some fields of ``stat``; ``started`` and ``cpu_ticks`` are clock ticks."""
+    """Some fields of ``stat``; ``started`` and ``cpu_ticks`` are clock ticks.
+
+    ``virtual_size`` is 0 once the thread has given up its memory.
+    """
 
     name: str
     state: str
@@ -29,6 +32,7 @@ class Stat(NamedTuple):
     cpu_ticks: int
     thread_count: int
     started: int
+    virtual_size: int
 
 
 class Status(NamedTuple):
@@ -63,7 +67,7 @@ def parse_stat(raw: bytes) -> Stat:
     """
     begin, end = raw.index(b"("), raw.rindex(b")")
     fields = raw[end + 2 :].split()
-    if len(fields) < 20:
+    if len(fields) < 21:
         raise ValueError("stat has too few fields")
     return Stat(
         name=text_of(raw[begin + 1 : end]),
@@ -73,6 +77,7 @@ def parse_stat(raw: bytes) -> Stat:
         cpu_ticks=int(fields[11]) + int(fields[12]),
         thread_count=int(fields[17]),
         started=int(fields[19]),
+        virtual_size=int(fields[20]),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from deadlock_matrix.capture.cancellation import cancelling_libraries
+from deadlock_matrix.capture.descriptor_tables import own_descriptors
 from deadlock_matrix.capture.descriptors import descriptors_of
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import (
+    is_gone,
     numbers_in,
     open_directory,
     read_small,
@@ -18,34 +19,42 @@ from deadlock_matrix.capture.proc_files import (
 from deadlock_matrix.capture.proc_text import parse_stat, parse_status, text_of
 from deadlock_matrix.capture.procfs import ThreadsRead, read_threads, sleeps_uninterruptibly
 from deadlock_matrix.capture.python_runtime import runtime_of
-from deadlock_matrix.capture.shared_memory import shares_memory_with
+from deadlock_matrix.capture.unix_sockets import descriptors_in_flight
 from deadlock_matrix.model.evidence import Library, ProcessFacts, PythonRuntime, Signals
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 _STUCK = "not read while a thread of the process sleeps uninterruptibly"
 
 
-def read_process(pid: int, architecture: str, everybody: Iterable[int]) -> ProcessFacts:
+def read_process(
+    pid: int, architecture: str, shares: Known[tuple[int, ...]] | Unknown
+) -> ProcessFacts:
     """Reads one process: threads first, then the rest, then the thread ids once more.
+
+    A leader that has ended shows neither memory nor descriptors any more; then those of a thread
+    that runs on are taken for the process's.
 
     Args:
         pid: the process.
         architecture: of the target, for the names of system calls.
-        everybody: ids of all processes, to find those on the same memory.
+        shares: the processes on the same memory, see `shared_memory.sharers`.
 
     Raises:
         OSError: it ended meanwhile (`proc_files.is_gone`), or is not ours to read.
         ValueError: the kernel's files are not as documented.
     """
     directory = open_directory(f"/proc/{pid}")
-    tasks = -1
+    tasks = thread = -1
     try:
         tasks = open_directory("task", directory)
         stat = parse_stat(read_small("stat", directory))
         own = parse_status(read_small("status", directory))
         stuck = sleeps_uninterruptibly(tasks, architecture)
-        with Memory(pid, directory) as memory:
+        speaker = _speaker(pid, stat.state, tasks)
+        thread = open_directory(str(speaker), tasks)
+        with Memory(pid, thread) as memory:
             read = read_threads(pid, tasks, architecture, None if stuck else memory)
+            descriptors = descriptors_of(pid, thread)
             return ProcessFacts(
                 pid=pid,
                 own_pid=own.own_process_id,
@@ -55,8 +64,10 @@ def read_process(pid: int, architecture: str, everybody: Iterable[int]) -> Proce
                 signals=_signals(pid, read),
                 tracer=_tracer(pid, read),
                 timers=_timers(pid, directory),
-                descriptors=descriptors_of(pid, directory),
-                shares_memory_with=_sharers(pid, stat.state, everybody),
+                descriptors=descriptors,
+                own_descriptors=own_descriptors(speaker, read.threads),
+                descriptors_in_flight=descriptors_in_flight(pid, thread, descriptors),
+                shares_memory_with=shares,
                 libraries=unknown(_STUCK) if stuck else _libraries(memory),
                 special_mappings=unknown(_STUCK) if stuck else _special(memory),
                 python=unknown(_STUCK) if stuck else _python(memory, stat.started),
@@ -65,16 +76,22 @@ def read_process(pid: int, architecture: str, everybody: Iterable[int]) -> Proce
                 threads_after=tuple(sorted(numbers_in(tasks))),
             )
     finally:
-        if tasks >= 0:
-            os.close(tasks)
-        os.close(directory)
+        for opened in (thread, tasks, directory):
+            if opened >= 0:
+                os.close(opened)
 
 
-def _sharers(pid: int, state: str, everybody: Iterable[int]) -> Known[tuple[int, ...]] | Unknown:
-    """A process that has ended has no memory, and kcmp would call any two such equal."""
+def _speaker(pid: int, state: str, tasks: int) -> int:
+    """The leader, or the first thread that has not ended."""
     if state in "ZX":
-        return known((), "its state: it has ended")
-    return shares_memory_with(pid, everybody)
+        for tid in sorted(numbers_in(tasks)):
+            try:
+                if parse_stat(read_small(f"{tid}/stat", tasks)).state not in "ZX":
+                    return tid
+            except OSError as error:
+                if not is_gone(error):
+                    raise
+    return pid
 
 
 def _executable(pid: int, directory: int) -> Known[str] | Unknown:
@@ -87,14 +104,20 @@ def _executable(pid: int, directory: int) -> Known[str] | Unknown:
 
 
 def _signals(pid: int, read: ThreadsRead) -> Known[Signals] | Unknown:
-    """Handlers belong to the process; pending are those of the process and of any thread."""
+    """Handlers belong to the process; pending are those of the process and of any thread.
+
+    A handler may go while the threads are read (SA_RESETHAND): what was caught or not ignored
+    once counts as that.
+    """
     if not read.statuses:
         return unknown("no thread of the process could be read")
-    pending = 0
+    pending = caught = 0
+    ignored = -1
     for status in read.statuses:
         pending |= status.pending | status.pending_shared
-    last = read.statuses[-1]
-    signals = Signals(caught=last.caught, ignored=last.ignored, pending=pending)
+        caught |= status.caught
+        ignored &= status.ignored
+    signals = Signals(caught=caught, ignored=ignored, pending=pending)
     return known(signals, f"/proc/{pid}/task/*/status")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 
@@ -14,11 +15,18 @@ from deadlock_matrix.capture.proc_files import (
     read_small,
     reason_of,
 )
-from deadlock_matrix.capture.proc_text import Status, parse_stat, parse_status, parse_syscall
+from deadlock_matrix.capture.proc_text import (
+    Status,
+    parse_stat,
+    parse_status,
+    parse_syscall,
+    text_of,
+)
 from deadlock_matrix.capture.waits import NOT_IN_A_CALL, polled_of, timeout_of, word_of
 from deadlock_matrix.model.evidence import (
     Activity,
     Code,
+    OnCpu,
     PolledDescriptor,
     Switches,
     SystemCall,
@@ -42,6 +50,7 @@ class _Wait:
     polled: Known[tuple[PolledDescriptor, ...]] | Unknown
     timeout: Known[Timeout] | Unknown
     code: Known[Code] | Unknown
+    channel: Known[str] | Unknown
 
 
 @dataclass(kw_only=True)
@@ -52,26 +61,46 @@ class ThreadsRead:
     statuses: list[Status] = field(default_factory=list)
 
 
-def _nothing(reason: str, activity: Known[Activity] | Unknown) -> _Wait:
+def _nothing(
+    reason: str, activity: Known[Activity] | Unknown, channel: Known[str] | Unknown | None = None
+) -> _Wait:
     return _Wait(
         activity=activity,
         word=unknown(reason),
         polled=unknown(reason),
         timeout=unknown(reason),
         code=unknown(reason),
+        channel=unknown(reason) if channel is None else channel,
     )
 
 
-def _details(call: SystemCall, memory: Memory | None, activity: Known[Activity]) -> _Wait:
+def _details(
+    call: SystemCall,
+    memory: Memory | None,
+    activity: Known[Activity],
+    channel: Known[str] | Unknown,
+) -> _Wait:
     if memory is None:
-        return _nothing(_NOT_OURS, activity)
+        return _nothing(_NOT_OURS, activity, channel)
     return _Wait(
         activity=activity,
         word=word_of(call, memory),
         polled=polled_of(call, memory),
         timeout=timeout_of(call, memory),
         code=code_of(call.program_counter, memory),
+        channel=channel,
     )
+
+
+def _channel_of(directory: int, source: str) -> Known[str] | Unknown:
+    """The kernel function in which the thread sleeps; a running one shows ``0``."""
+    try:
+        name = text_of(read_small("wchan", directory)).strip()
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            raise
+        return unknown(reason_of(error, source))
+    return unknown("the kernel does not show it") if name in ("", "0") else known(name, source)
 
 
 def _wait_of(directory: int, architecture: str, memory: Memory | None, source: str) -> _Wait:
@@ -86,9 +115,13 @@ def _wait_of(directory: int, architecture: str, memory: Memory | None, source: s
     try:
         first = os.pread(descriptor, 512, 0)
         activity = known(parse_syscall(first, architecture), source)
-        if not isinstance(activity.value, SystemCall):
+        if isinstance(activity.value, OnCpu):
             return _nothing(NOT_IN_A_CALL, activity)
-        wait = _details(activity.value, memory, activity)
+        channel = _channel_of(directory, source.replace("/syscall", "/wchan"))
+        if isinstance(activity.value, SystemCall):
+            wait = _details(activity.value, memory, activity, channel)
+        else:
+            wait = _nothing(NOT_IN_A_CALL, activity, channel)
         second = os.pread(descriptor, 512, 0)
         if second != first:
             return _nothing(_MOVED, known(parse_syscall(second, architecture), source))
@@ -118,9 +151,9 @@ def read_thread(
     second's last reading of syscall.** For at the latter it was off the processor with counters
     no larger than those read right after, which equal the earlier ones, and it could not have run
     in between without leaving the processor once more. So all that the second snapshot read
-    between its two readings of ``syscall`` (word, timeout, polled, code) belongs to that sleep,
-    and so does the moment between the end of the first snapshot and the beginning of the second,
-    which is common to all threads.
+    between its two readings of ``syscall`` (word, timeout, polled, code, wait channel)
+    belongs to that sleep, and so does the moment between the end of the first snapshot and the
+    beginning of the second, which is common to all threads.
 
     Args:
         pid: the process, for the sources.
@@ -156,6 +189,7 @@ def read_thread(
         polled=wait.polled,
         timeout=wait.timeout,
         code=wait.code,
+        wait_channel=wait.channel,
     )
     return facts, status
 

@@ -1,48 +1,112 @@
-"""Which processes run on the same memory: parent and child of a vfork, ``clone(CLONE_VM)``.
-
-Source: kcmp(2), which needs CONFIG_KCMP and the right to look into both processes.
-"""
+"""Which processes run on the same memory: parent and child of a vfork, ``clone(CLONE_VM)``."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-import platform
 from collections.abc import Iterable
+from functools import partial
 
+from deadlock_matrix.capture import kcmp
+from deadlock_matrix.capture.newcomers import Restless, visit_all
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
+from deadlock_matrix.capture.proc_text import parse_stat
+from deadlock_matrix.capture.tree import Process, read_entry
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
-_NUMBERS = {"x86_64": 312, "aarch64": 272}  # of kcmp, by the observer's architecture
-_KCMP_VM = 1
 
+def sharers(
+    pids: Iterable[int], table: dict[int, Process]
+) -> dict[int, Known[tuple[int, ...]] | Unknown]:
+    """For each process, those others that run on its memory.
 
-def shares_memory_with(pid: int, others: Iterable[int]) -> Known[tuple[int, ...]] | Unknown:
-    """Those of ``others`` that run on the memory of ``pid``.
-
-    A process that is not ours to look into is taken not to: it could only share the memory if it
-    had changed its user after a ``clone(CLONE_VM)``.
+    A process shares by birth, so who is born while they are compared is compared too. A process
+    that is not ours to look into is taken not to share: it could only if it had changed its user
+    after a ``clone(CLONE_VM)``. A pair costs about two microseconds.
 
     Args:
-        pid: the process.
-        others: ids to compare it with; a pair costs about two microseconds.
+        pids: the processes.
+        table: of all processes, read before.
     """
-    number = _NUMBERS.get(platform.machine())
-    if number is None:
-        return unknown(f"the number of kcmp is not known on {platform.machine()}")
-    function = ctypes.CDLL(None, use_errno=True).syscall
-    function.restype = ctypes.c_long
-    function.argtypes = [ctypes.c_long] * 6
-    # Against itself first: tells "no such call" and "not allowed" from the others' answers.
-    if function(number, pid, pid, _KCMP_VM, 0, 0) != 0:
-        return unknown(f"kcmp: {os.strerror(ctypes.get_errno())}")
-    shared: list[int] = []
-    for other in others:
-        if other == pid:
-            continue
-        answer = function(number, pid, other, _KCMP_VM, 0, 0)
-        if answer == 0:
-            shared.append(other)
-        elif answer < 0 and ctypes.get_errno() not in (errno.ESRCH, errno.EPERM):
-            return unknown(f"kcmp with process {other}: {os.strerror(ctypes.get_errno())}")
-    return known(tuple(shared), "kcmp")
+    answers: dict[int, Known[tuple[int, ...]] | Unknown] = {}
+    ours: dict[int, int] = {}  # a thread with memory, of each process
+    for pid in pids:
+        try:
+            thread = _thread_with_memory(pid)
+            if thread is None:
+                answers[pid] = known((), "its state: it has ended")
+            else:
+                # Tells "no such call" and "not allowed" from the others' answers.
+                kcmp.same(thread, thread, kcmp.MEMORY)
+                ours[pid] = thread
+        except OSError as error:
+            answers[pid] = unknown(f"kcmp: {os.strerror(error.errno or 0)}")
+    if not ours:
+        return answers
+    found: dict[int, set[int]] = {pid: set() for pid in ours}
+    try:
+        visit = partial(_compare, ours=ours, found=found, table=table)
+        visit_all("processes", lambda: numbers_in("/proc"), visit, quiet=2)
+    except (Restless, OSError) as error:
+        reason = unknown(f"who shares the memory: {error}")
+        return answers | dict.fromkeys(ours, reason)
+    return answers | {pid: known(tuple(sorted(found[pid])), "kcmp") for pid in ours}
+
+
+def _has_memory(path: str) -> bool:
+    return parse_stat(read_small(path)).virtual_size > 0
+
+
+def _thread_with_memory(pid: int) -> int | None:
+    """The leader; when that has ended, a thread that runs on."""
+    if _has_memory(f"/proc/{pid}/stat"):
+        return pid
+    for tid in numbers_in(f"/proc/{pid}/task"):
+        try:
+            if _has_memory(f"/proc/{pid}/task/{tid}/stat"):
+                return tid
+        except OSError as error:
+            if not is_gone(error):
+                raise
+    return None
+
+
+def _compare(
+    other: int, ours: dict[int, int], found: dict[int, set[int]], table: dict[int, Process]
+) -> bool:
+    """Compares one process with all of ours; says whether it was there.
+
+    That a thread has memory is asked after it was compared: without, it differs from everybody.
+    """
+    process = table.get(other) or read_entry(other)
+    if process is None:
+        return False
+    if process.is_kernel_thread:
+        return True
+    settled = False
+
+    def visit(tid: int) -> bool:
+        nonlocal settled
+        if settled:
+            return True
+        try:
+            for pid, thread in ours.items():
+                if other != pid and kcmp.same(thread, tid, kcmp.MEMORY):
+                    found[pid].add(other)
+            settled = _has_memory(f"/proc/{other}/task/{tid}/stat")
+        except PermissionError:
+            settled = True
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            return False
+        return True
+
+    if visit(other) and settled:
+        return True
+    try:
+        visit_all(f"threads of process {other}", lambda: numbers_in(f"/proc/{other}/task"), visit)
+    except OSError as error:
+        if not is_gone(error):
+            raise
+        return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -110,7 +110,7 @@ def _let_go(pid: int) -> None:
 
 def _threads(pid: int, replies: list[dict[str, Any]]) -> tuple[ThreadStack, ...]:
     ids = _ids(pid)
-    gil = _gil_answers(pid, replies)
+    gil = _gil_answers(pid, replies, ids or _tids(pid))
     return tuple(
         ThreadStack(
             tid=ids.get(reply["tid"], reply["tid"]),
@@ -137,18 +137,29 @@ def _ids(pid: int) -> Mapping[int, int]:
     return ids
 
 
-def _gil_answers(pid: int, replies: list[dict[str, Any]]) -> list[Known[bool] | Unknown]:
+def _tids(pid: int) -> Container[int]:
+    try:
+        return set(numbers_in(f"/proc/{pid}/task"))
+    except OSError:
+        return ()
+
+
+def _gil_answers(
+    pid: int, replies: list[dict[str, Any]], alive: Container[int]
+) -> list[Known[bool] | Unknown]:
     """What pystack says of the GIL, where that can be relied on.
 
     pystack compares the thread with ``_PyRuntime.gilstate.tstate_current`` (3.8 to 3.11) or with
     ``last_holder`` of its interpreter's locked GIL (from 3.12). Not relied on: before 3.8, where
     it searches memory for the pointer; free-threaded builds; several interpreters, of which each
-    may have a GIL of its own; more than one holder, which means the reading was torn.
+    may have a GIL of its own; more than one holder, which means the reading was torn; two thread
+    states made by one thread, or a holder that is no thread: a state made in one thread can be used
+    in another (PyThreadState_New), and it names its maker.
     "False" for all threads does not mean that the GIL is free: up to 3.11 a thread that has taken
     it and not yet made itself current shows false, and so does C code that swapped its thread
     state away.
     """
-    reason = _gil_reason(pid, replies)
+    reason = _gil_reason(pid, replies, alive)
     if reason:
         return [unknown(reason)] * len(replies)
     source = f"pystack: the runtime's current thread of process {pid}"
@@ -161,7 +172,7 @@ def _gil_answers(pid: int, replies: list[dict[str, Any]]) -> list[Known[bool] | 
     return answers
 
 
-def _gil_reason(pid: int, replies: list[dict[str, Any]]) -> str:
+def _gil_reason(pid: int, replies: list[dict[str, Any]], alive: Container[int]) -> str:
     with_python = [reply for reply in replies if reply["version"] is not None]
     if not with_python:
         return "pystack saw no Python thread"
@@ -172,6 +183,11 @@ def _gil_reason(pid: int, replies: list[dict[str, Any]]) -> str:
         return "there are several interpreters in the process"
     if sum(reply["gil"] == 1 for reply in replies) > 1:
         return "two threads seem to hold it: they ran while they were read"
+    makers = [reply["tid"] for reply in with_python if reply["tid"] > 0]
+    if len(set(makers)) < len(makers):
+        return "a thread has made two thread states; another may use one of them"
+    if any(reply["gil"] == 1 and reply["tid"] not in alive for reply in replies):
+        return "the thread state that holds it was made by a thread that has ended"
     if version < (3, 13):
         return ""
     try:

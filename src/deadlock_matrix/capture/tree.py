@@ -29,18 +29,25 @@ def process_table() -> dict[int, Process]:
     """
     table: dict[int, Process] = {}
     for pid in numbers_in("/proc"):
-        try:
-            stat = parse_stat(read_small(f"/proc/{pid}/stat"))
-        except (OSError, ValueError):
-            continue
-        table[pid] = Process(
-            pid=pid,
-            parent=stat.parent,
-            started=stat.started,
-            state=stat.state,
-            is_kernel_thread=bool(stat.flags & KERNEL_THREAD_FLAG),
-        )
+        process = read_entry(pid)
+        if process is not None:
+            table[pid] = process
     return table
+
+
+def read_entry(pid: int) -> Process | None:
+    """One line of the table, or nothing when there is no such process."""
+    try:
+        stat = parse_stat(read_small(f"/proc/{pid}/stat"))
+    except (OSError, ValueError):
+        return None
+    return Process(
+        pid=pid,
+        parent=stat.parent,
+        started=stat.started,
+        state=stat.state,
+        is_kernel_thread=bool(stat.flags & KERNEL_THREAD_FLAG),
+    )
 
 
 def members(roots: Iterable[int], table: dict[int, Process]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.verdict import Judgement, Verdict
+from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.conclude import reasons
 from deadlock_matrix.render.inspection import inspection_text
 from deadlock_matrix.report.files import write_atomically
@@ -32,7 +33,7 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
         judgement,
         watched.evidence,
         detected,
-        otherwise=Verdict.SLOW if moving else Verdict.HANG,
+        otherwise="slow" if moving else "hang",
     )
 
 
@@ -53,7 +54,7 @@ def _make(
     evidence: Known[Evidence] | Unknown,
     detected_after_s: Known[float] | Unknown,
     *,
-    otherwise: str,
+    otherwise: Literal["hang", "slow", "not-proved"],
 ) -> Inspection:
     proof = judgement.proof if judgement is not None else None
     proved = judgement is not None and judgement.outcome == "deadlock"
@@ -61,7 +62,7 @@ def _make(
     return Inspection(
         tool=describe_tool(),
         subject=subject,
-        verdict=Verdict.DEADLOCK if proved else otherwise,  # type: ignore[arg-type]
+        verdict="deadlock" if proved else otherwise,
         partial=judgement is not None and judgement.outcome == "partial",
         sentence=sentence,
         proof=proof,

@@ -15,7 +15,6 @@ import click
 
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, ReportError, StartError
 from deadlock_matrix.model.observation import Exited, Signalled
-from deadlock_matrix.model.verdict import Verdict
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -121,7 +120,7 @@ def _watch(
             click.echo(f"left as it is: process {pid}", err=True)
         else:
             supervisor.end()
-        return ExitStatus.DEADLOCK if found.verdict == Verdict.DEADLOCK else ExitStatus.TIMEOUT
+        return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT
     finally:
         supervisor.close()
 

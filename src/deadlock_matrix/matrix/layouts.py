@@ -31,10 +31,13 @@ def assemble(overlays: Sequence[Path], cache: Path) -> Path:
         The folder to put on ``sys.path``. It is shared: do not write sources into it.
 
     Raises:
-        ConfigurationError: There is no overlay, one is not a folder, or one has a file where
-            another has a folder.
+        ConfigurationError: There is no overlay, or no file in any, one is not a folder, or one
+            has a file where another has a folder.
     """
     sources = _merge(overlays)
+    if not sources:
+        given = ", ".join(map(str, overlays))
+        raise ConfigurationError(f"layout folders without a file: {given}; name one with a package")
     contents = {name: source.read_bytes() for name, source in sources.items()}
     target = cache / _digest(contents)
     if not target.is_dir():

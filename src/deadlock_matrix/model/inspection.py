@@ -9,7 +9,7 @@ import msgspec
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.report import SCHEMA_VERSION, Tool
-from deadlock_matrix.model.verdict import Doing, Gap, Proof, Verdict
+from deadlock_matrix.model.verdict import Doing, Gap, Proof
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = SCHEMA_VERSION
     tool: Tool
     subject: str  # "process 7868" or the command
-    verdict: Verdict | Literal["not-proved"]
+    verdict: Literal["deadlock", "hang", "slow", "not-proved"]
     partial: bool  # threads are deadlocked, the main thread not among them
     sentence: str
     proof: Proof | None

@@ -65,7 +65,7 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
     top_levels: dict[str, int]  # top-level package -> number of its modules that the entry loaded
     watched: dict[str, int]  # watched module -> how many times its file was executed
     chains: dict[str, tuple[ImportStep, ...]]  # watched module -> from the entry to it
-    own_modules: tuple[str, ...]  # modules of the packages the entry names, in import order
+    own_modules: tuple[str, ...]  # of the packages the entry names, as their imports ended
     native_libraries: Known[tuple[str, ...]] | Unknown
     threads: Known[tuple[str, ...]] | Unknown  # names, as the kernel has them
     python_threads: int

@@ -28,6 +28,20 @@ class ProofKind(StrEnum):
     CLOSED_WORLD = "closed-world"
 
 
+NodeKind = Literal[
+    "thread",
+    "lock",  # native, with an owner
+    "end",  # of a thread that is joined natively
+    "python-lock",  # an import lock or a Thread.join, whose owner the stacks tell
+    "gil",
+    "futex",  # without an owner
+    "child",
+    "pipe",
+    "process",
+    "tree",
+]
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A thread, what a thread waits for, or a group of threads.
 
@@ -36,7 +50,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    kind: Literal["thread", "lock", "end", "gil", "futex", "child", "pipe", "process", "tree"]
+    kind: NodeKind
     label: str
     members: int = 0
 

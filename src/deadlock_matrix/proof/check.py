@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from deadlock_matrix.model.verdict import Node, Proof, ProofKind
 
-ASLEEP = {"asleep-throughout", "no-time-limit"}
+ASLEEP = {"asleep-throughout", "no-time-limit", "in-that-call"}
 OF_A_FUTEX = ASLEEP | {"private-futex"}
 OF_A_PROCESS = {
     "threads-complete",
@@ -19,8 +19,9 @@ OF_A_PROCESS = {
 }
 THREAD_NEEDS = {
     "gil": {"waits-for-gil"},
-    "lock": OF_A_FUTEX,
-    "end": OF_A_FUTEX | {"no-cancellation"},
+    "lock": OF_A_FUTEX | {"memory-not-shared"},
+    "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
+    "python-lock": OF_A_FUTEX,
     "futex": OF_A_FUTEX,
     "child": ASLEEP,
     "pipe": ASLEEP | {"no-outside-end"},
@@ -106,7 +107,7 @@ def _require_process(
     """A wait that a signal handler could end needs the process's conditions, owner or not."""
     for head in heads:
         lock = nodes[head]
-        if lock.kind != "lock" or lock.id.startswith("lock-"):
+        if lock.kind != "python-lock":
             continue  # without an owner: asked of the process node; a native lock: not needed
         pid = node.id.split("-")[1]
         missing = sorted(OF_A_PROCESS - holds.get(f"process-{pid}", set()))

@@ -37,7 +37,7 @@ def find_stuck(world: World) -> Stuck:
 
     waits: dict[Key, Wait] = {}
     gaps: dict[Key, tuple[Gap, ...]] = {}
-    for key in world.everyone():
+    for key in world.everyone:
         wait = read_wait(world, key)
         if isinstance(wait, Open):
             gaps[key] = (wait.gap,)
@@ -51,7 +51,10 @@ def find_stuck(world: World) -> Stuck:
     candidates = set(waits)
     changed = True
     while changed:
-        free = {key for key in candidates if not waits[key].wakers <= candidates}
+        # Most threads of a process share one set of wakers: ask of each set once.
+        sets = {id(waits[key].wakers): waits[key].wakers for key in candidates}
+        closed = {identity for identity, wakers in sets.items() if wakers <= candidates}
+        free = {key for key in candidates if id(waits[key].wakers) not in closed}
         candidates -= free
         changed = bool(free)
     return Stuck(

@@ -7,6 +7,8 @@ reach in: no signal handler, no debugger, no shared memory, no kernel work that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap
@@ -37,12 +39,11 @@ def process_id(pid: int) -> str:
 
 def check_process(world: World, pid: int) -> tuple[tuple[Condition, ...], tuple[Gap, ...]]:
     """All conditions of one process: those that hold, and what is wrong with the others."""
-    process = world.after[pid]
     conditions: list[Condition] = []
     gaps: list[Gap] = []
     checks = (_threads_complete, _no_waking_signal, _no_tracer, _memory_not_shared, _no_io_uring)
     for name, check in zip(NAMES, checks, strict=True):
-        found = check(world, process)
+        found = _in_both(check, world, pid)
         if isinstance(found, Gap):
             gaps.append(found)
         else:
@@ -51,6 +52,24 @@ def check_process(world: World, pid: int) -> tuple[tuple[Condition, ...], tuple[
                 Condition(name=name, subject=process_id(pid), detail=detail, source=source)
             )
     return tuple(conditions), tuple(gaps)
+
+
+Check = Callable[[World, ProcessFacts], tuple[str, str] | Gap]
+
+
+def _in_both(check: Check, world: World, pid: int) -> tuple[str, str] | Gap:
+    """A condition must hold in both snapshots.
+
+    In the second alone it would not do: a handler that is used once is gone when it has run, and
+    a process on the same memory when it has done what it came for. In the first, everybody was
+    asleep already when it was read, or counts as moving.
+    """
+    earlier = world.before.get(pid)
+    if earlier is not None:
+        found = check(world, earlier)
+        if isinstance(found, Gap):
+            return found
+    return check(world, world.after[pid])
 
 
 def _gap(process: ProcessFacts, detail: str, *, known: bool) -> Gap:
@@ -63,6 +82,7 @@ def _gap(process: ProcessFacts, detail: str, *, known: bool) -> Gap:
 
 def _threads_complete(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
     earlier = world.before.get(process.pid)
+    process = world.after[process.pid]
     if earlier is None or earlier.started != process.started:
         return _gap(process, "began between the two snapshots", known=True)
     was = {(thread.tid, thread.started) for thread in earlier.threads if thread.state not in GONE}
@@ -86,9 +106,16 @@ def _no_waking_signal(world: World, process: ProcessFacts) -> tuple[str, str] | 
     waking = process.signals.value.caught & ~blocked_by_all
     numbers = [number for number in range(1, 65) if waking >> (number - 1) & 1]
     harmless: list[str] = []
+    internal = GLIBC_INTERNAL if world.machine.libc.startswith(("glibc", "musl")) else {}
     for number in numbers:
-        if number in SYNCHRONOUS or number in GLIBC_INTERNAL:
-            harmless.append((SYNCHRONOUS | GLIBC_INTERNAL)[number])
+        if number in SYNCHRONOUS or number in internal:
+            harmless.append((SYNCHRONOUS | internal)[number])
+            timers = process.timers
+            if not isinstance(timers, Known):
+                detail = f"whether a timer could send it {harmless[-1]}: {timers.reason}"
+                return _gap(process, detail, known=False)
+            if timers.value:
+                return _gap(process, f"has a timer, and a handler of {harmless[-1]}", known=True)
         elif number == SIGINT:
             problem = _interrupt_handler(process)
             if problem is not None:
@@ -143,6 +170,11 @@ def _memory_not_shared(world: World, process: ProcessFacts) -> tuple[str, str] |
 def _no_io_uring(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
     # The descriptor may be closed while the rings are still mapped, and work goes on.
     descriptors, mappings = process.descriptors, process.special_mappings
+    if not isinstance(process.own_descriptors, Known):
+        detail = f"whether its threads share descriptors: {process.own_descriptors.reason}"
+        return _gap(process, detail, known=False)
+    if process.own_descriptors.value:
+        return _gap(process, "has threads with descriptors of their own", known=True)
     if not isinstance(descriptors, Known):
         return _gap(process, f"its descriptors: {descriptors.reason}", known=False)
     if not isinstance(mappings, Known):

@@ -6,7 +6,14 @@ from deadlock_matrix.model.evidence import SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Node
 from deadlock_matrix.proof import interpreter
-from deadlock_matrix.proof.locks import FUTEX_PRIVATE, JOINED, Owned, read_lock
+from deadlock_matrix.proof.locks import (
+    FUTEX_PRIVATE,
+    JOINED,
+    MUTEX_NAMES,
+    Owned,
+    Ownerless,
+    read_lock,
+)
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -29,8 +36,11 @@ def futex_wait(
         return no.unknown(f"the memory it waits on: {thread.word.reason}")
     word = thread.word.value
     private = bool(call.arguments[1] & FUTEX_PRIVATE)
-    if not private and not word.mapping.permissions.endswith("p"):
+    mapping = word.mapping
+    if not private and not mapping.permissions.endswith("p"):
         return no.because("waits on memory that other processes share")
+    if not private and mapping.path.startswith("/") and "w" not in mapping.permissions:
+        return no.because("waits on a page of a file, which other processes may map")
     reach = Condition(
         name="private-futex",
         subject=thread_id(key),
@@ -39,24 +49,12 @@ def futex_wait(
         else f"the futex lies in a private mapping ({word.mapping.permissions})",
         source=thread.activity.source if private else thread.word.source,
     )
-    where = f" of {_base_name(word.mapping.path)}" if word.mapping.path.startswith("/") else ""
+    where = f" of {_base_name(mapping.path)}" if mapping.path.startswith("/") else ""
     lock = read_lock(world, key, call, word)
-    if isinstance(lock, Owned) and lock.what == JOINED:
-        alone = _nobody_cancels(world, key)
-        if alone is not None:
-            return _wait_for_end(world, key, lock, (*asleep, reach, alone))
-    elif isinstance(lock, Owned):
-        label = f"{lock.what} {lock.address:#x}{where}"
-        return Wait(
-            node=Node(id=f"lock-{key[0]}-{lock.address:#x}", kind="lock", label=label),
-            scope="thread",
-            wakers=frozenset([lock.owner]),
-            interruptible=False,
-            source=thread.activity.source,
-            held_source=f"{lock.source} ({thread.word.source})",
-            phrase=f"waits for {_loader(label)}",
-            conditions=(*asleep, reach),
-        )
+    if isinstance(lock, Owned):
+        owned = _owned(world, key, lock, where, (*asleep, reach))
+        if owned is not None:
+            return owned
     python = interpreter.python_wait(world, key)
     if python is not None:
         return Wait(
@@ -70,26 +68,90 @@ def futex_wait(
             names_owner=python.names_owner,
             conditions=(*asleep, reach),
         )
-    note = "" if isinstance(lock, Owned) else lock.note
-    what = "futex" if isinstance(lock, Owned) else lock.what
+    note = _why_not_its_owner(world, key, lock)
+    label = f"{lock.what} {word.address:#x}{where}"
     return Wait(
-        node=Node(
-            id=f"futex-{key[0]}-{word.address:#x}",
-            kind="futex",
-            label=f"{what} {word.address:#x}{where}",
-        ),
+        node=Node(id=f"futex-{key[0]}-{word.address:#x}", kind="futex", label=label),
         scope="process",
         wakers=world.live(key[0]),
         interruptible=True,
         source=thread.activity.source,
-        held_source="any thread of the process could wake it" + (f": {note}" if note else ""),
-        phrase=_phrase(world, key, f"{what} {word.address:#x}{where}"),
+        held_source=f"any thread of the process could wake it: {note}",
+        phrase=_phrase(world, key, lock, label),
         conditions=(*asleep, reach),
     )
 
 
-def _phrase(world: World, key: Key, label: str) -> str:
-    """Where Python waits, if it is Python that waits, and in whose code."""
+def _owned(
+    world: World, key: Key, lock: Owned, where: str, conditions: tuple[Condition, ...]
+) -> Wait | None:
+    """The wait for a lock that its owner alone can end; None if that is not sure."""
+    thread = world.threads[key]
+    assert isinstance(thread.activity, Known) and isinstance(thread.word, Known)
+    alone = _memory_is_its_own(world, key)
+    if alone is None or _is_a_baton(key, lock):
+        return None
+    conditions = (*conditions, alone)
+    if lock.what == JOINED:
+        uncancelled = _nobody_cancels(world, key)
+        if uncancelled is None:
+            return None
+        return _wait_for_end(world, key, lock, (*conditions, uncancelled))
+    label = f"{lock.what} {lock.address:#x}{where}"
+    return Wait(
+        node=Node(id=f"lock-{key[0]}-{lock.address:#x}", kind="lock", label=label),
+        scope="thread",
+        wakers=frozenset([lock.owner]),
+        interruptible=False,
+        source=thread.activity.source,
+        held_source=f"{lock.source} ({thread.word.source})",
+        phrase=f"waits for {_loader(label)}",
+        conditions=conditions,
+    )
+
+
+def _memory_is_its_own(world: World, key: Key) -> Condition | None:
+    """A process on the same memory may hold the lock, under the id of one of our threads."""
+    sharing = world.after[key[0]].shares_memory_with
+    earlier = world.before[key[0]].shares_memory_with
+    for fact in (earlier, sharing):
+        if not isinstance(fact, Known) or fact.value:
+            return None
+    assert isinstance(sharing, Known)
+    return Condition(
+        name="memory-not-shared",
+        subject=thread_id(key),
+        detail="no other process runs on the memory the lock lies in",
+        source=sharing.source,
+    )
+
+
+def _is_a_baton(key: Key, lock: Owned) -> bool:
+    """Whether another thread may be meant to unlock it.
+
+    A thread that locks a plain mutex twice is stuck if only owners unlock. But such a mutex does
+    not enforce that, and programs exist that use it as a semaphore: one thread locks it twice,
+    another unlocks. So any thread counts as one that could.
+    """
+    return lock.owner == key and lock.what in (MUTEX_NAMES[0], MUTEX_NAMES[3])
+
+
+def _why_not_its_owner(world: World, key: Key, lock: Owned | Ownerless) -> str:
+    if isinstance(lock, Ownerless):
+        return lock.note
+    owner = "itself" if lock.owner == key else world.name(lock.owner)
+    return f"its owner is {owner}, but that it alone can end the wait is not sure"
+
+
+def _phrase(world: World, key: Key, lock: Owned | Ownerless, label: str) -> str:
+    """What is known of the lock, or else where Python waits, and in whose code."""
+    if isinstance(lock, Owned):
+        if lock.what == JOINED:
+            return f"joins {world.name(lock.owner)}"
+        owner = (
+            "which it holds itself" if lock.owner == key else f"held by {world.name(lock.owner)}"
+        )
+        return f"waits for {label}, {owner}"
     code = world.threads[key].code
     inside = ""
     if isinstance(code, Known) and not code.value.is_libc:

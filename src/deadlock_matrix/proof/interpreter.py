@@ -156,7 +156,7 @@ def _thread_join(world: World, key: Key, stack: ThreadStack) -> PythonWait | Non
                 return PythonWait(
                     node=Node(
                         id=f"join-{other[0]}-{other[1]}",
-                        kind="lock",
+                        kind="python-lock",
                         label=f"end of {world.name(other)}",
                     ),
                     owner=other,
@@ -179,7 +179,9 @@ def _module_lock(world: World, key: Key, stack: ThreadStack) -> PythonWait | Non
     tool = _tool(world, key)
     return PythonWait(
         node=Node(
-            id=f"module-{key[0]}-{module}", kind="lock", label=f"import lock of module {module!r}"
+            id=f"module-{key[0]}-{module}",
+            kind="python-lock",
+            label=f"import lock of module {module!r}",
         ),
         owner=holders[0],
         source=f"{tool}: _ModuleLock.acquire for {module!r}",

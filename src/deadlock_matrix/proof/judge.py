@@ -53,7 +53,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _doings(world: World, stuck: Stuck) -> Iterable[Doing]:
-    for key in sorted(world.everyone()):
+    for key in sorted(world.everyone):
         wait = stuck.waits.get(key) or stuck.free.get(key)
         if wait is not None:
             does = wait.phrase

@@ -31,6 +31,9 @@ MUTEX_KNOWN_BITS = 0x39F  # type, robust, process-shared, elision on or off
 JOINED = "end of a thread"
 """What `Owned.what` says of ``pthread_join``."""
 
+ROBUST_HEAD_OFFSET = 24  # from ``tid`` to ``robust_head.futex_offset``
+ROBUST_FUTEX_OFFSET = (0xFFFF_FFE0, 0xFFFF_FFFF)  # -32, from a mutex's list to its lock word
+
 CONTENDED = 2  # what pthread_mutex_lock stores and waits for
 RWLOCK_WRITING = 3  # "a writer has it" and "somebody waits", in both of a rwlock's futexes
 
@@ -134,6 +137,9 @@ def _rwlock(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerl
             continue
         if shared not in (0, 1, 128) or flags not in (0, 1, 2):
             continue
+        # Padding and elision words that glibc leaves at zero.
+        if any(_field(word, base + at) != 0 for at in (16, 20, 32, 36, 40, 44)):
+            continue
         source = f"writer field at {base + 24:#x}"
         return _owner(world, key, "rwlock", base, writer, source)
     return None
@@ -143,6 +149,11 @@ def _joined_thread(world: World, key: Key, word: Word, expected: int) -> Owned |
     # pthread_join waits, not privately because the kernel does the waking, on the thread's id,
     # which the kernel sets to 0 when the thread ends.
     if expected == 0 or _field(word, word.address) != expected:
+        return None
+    # Behind the id in glibc's struct pthread lies its robust list, whose futex offset is constant
+    # (``robust_head``, set up in ``__tls_init_tp`` and ``pthread_create``): no other lock has that.
+    at = word.address + ROBUST_HEAD_OFFSET
+    if (_field(word, at), _field(word, at + 4)) != ROBUST_FUTEX_OFFSET:
         return None
     joined = world.by_own_tid(key[0], expected)
     if joined is None or joined == key:

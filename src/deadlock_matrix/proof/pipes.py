@@ -13,10 +13,6 @@ from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap, Node
 from deadlock_matrix.proof.world import Key, World
 
-READING = 0x0001 | 0x0040  # POLLIN, POLLRDNORM
-WRITING = 0x0004 | 0x0100  # POLLOUT, POLLWRNORM
-POLLPRI = 0x0002  # never true of a pipe
-
 
 @dataclass(frozen=True, kw_only=True)
 class PipeWait:
@@ -30,97 +26,90 @@ class PipeWait:
 
 
 def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
-    """Say which pipe ends could end the wait, if nobody outside the tree has one."""
+    """Say which pipes could end the wait, if nobody outside the tree has an end of them."""
     name = world.name(key)
     thread = world.threads[key]
     descriptors = world.after[key[0]].descriptors
     if not isinstance(descriptors, Known):
         return Gap(kind="unknown", subject=name, detail=f"its descriptors: {descriptors.reason}")
     by_number = {descriptor.number: descriptor for descriptor in descriptors.value}
-    wanted: list[tuple[int, bool]] = []  # descriptor, waits for a writer
-    if call.name in ("read", "readv"):
-        wanted.append((call.arguments[0] & 0xFFFF_FFFF, True))
-    elif call.name in ("write", "writev"):
-        wanted.append((call.arguments[0] & 0xFFFF_FFFF, False))
+    if call.name in ("read", "readv", "write", "writev"):
+        wanted = [call.arguments[0] & 0xFFFF_FFFF]
+    elif isinstance(thread.polled, Known):
+        # Whatever is asked for, an error and a hang-up end the wait too: all of them count.
+        wanted = [polled.descriptor for polled in thread.polled.value]
     else:
-        if not isinstance(thread.polled, Known):
-            return Gap(
-                kind="unknown",
-                subject=name,
-                detail=f"the descriptors it polls: {thread.polled.reason}",
-            )
-        for polled in thread.polled.value:
-            if polled.events & (READING | POLLPRI) or not polled.events:
-                wanted.append((polled.descriptor, True))
-            if polled.events & WRITING:
-                wanted.append((polled.descriptor, False))
-        if not wanted:
-            return Gap(
-                kind="does-not-hold", subject=name, detail=f"waits in {call.name} for a signal"
-            )
-    targets: list[str] = []
-    for number, for_writer in wanted:
-        gap = _inside(world, name, by_number.get(number), number, for_writer)
-        if isinstance(gap, Gap):
-            return gap
-        targets.append(gap)
+        detail = f"the descriptors it polls: {thread.polled.reason}"
+        return Gap(kind="unknown", subject=name, detail=detail)
+    if not wanted:
+        detail = f"waits in {call.name} for a signal"
+        return Gap(kind="does-not-hold", subject=name, detail=detail)
+    targets: dict[str, None] = {}
+    for number in wanted:
+        target = _inside(world, name, by_number.get(number), number)
+        if isinstance(target, Gap):
+            return target
+        targets[target] = None
     assert isinstance(thread.activity, Known)
     outside = world.outside_holders
     assert isinstance(outside, Known)
     verb = "write to" if call.name.startswith("write") else "read from"
-    what = " or ".join(dict.fromkeys(targets))
+    what = " or ".join(targets)
     return PipeWait(
-        node=Node(
-            id=f"pipe-{key[0]}-{key[1]}-" + "+".join(dict.fromkeys(targets)),
-            kind="pipe",
-            label=what,
-        ),
+        node=Node(id=f"pipe-{key[0]}-{key[1]}-" + "+".join(targets), kind="pipe", label=what),
         source=thread.activity.source,
-        held_source=f"the other ends are open in this tree alone ({descriptors.source}; "
+        held_source=f"its ends are open in this tree alone ({descriptors.source}; "
         f"{outside.source})",
         phrase=f"waits to {verb} {what}",
         conditions=(
             Condition(
                 name="no-outside-end",
                 subject="",
-                detail=f"no process outside the tree has the other end of {what} open",
+                detail=f"no process outside the tree has an end of {what} open, and none is "
+                "on its way in a socket of the tree",
                 source=outside.source,
             ),
         ),
     )
 
 
-def _inside(
-    world: World, name: str, descriptor: Descriptor | None, number: int, for_writer: bool
-) -> str | Gap:
+def _inside(world: World, name: str, descriptor: Descriptor | None, number: int) -> str | Gap:
+    """The pipe behind a descriptor, if all of its ends are known and inside the tree."""
     if descriptor is None:
         return Gap(kind="unknown", subject=name, detail=f"what its descriptor {number} is")
     target = descriptor.target
     if not target.startswith("pipe:"):
-        verb = "reads from" if for_writer else "writes to"
-        return Gap(kind="does-not-hold", subject=name, detail=f"{verb} {target}")
-    outside = world.outside_holders
-    if not isinstance(outside, Known):
-        return Gap(
-            kind="unknown",
-            subject=name,
-            detail=f"who else has {target} open: {outside.reason}",
-        )
-    other_end = ("w", "rw") if for_writer else ("r", "rw")
-    for holder in outside.value:
-        if holder.target == target and holder.access in other_end:
-            end = "written to" if for_writer else "read"
-            return Gap(
-                kind="does-not-hold",
-                subject=name,
-                detail=f"{target} can be {end} by process {holder.pid}, which is outside the tree",
-            )
+        return Gap(kind="does-not-hold", subject=name, detail=f"waits for {target}")
+    for outside in (world.evidence.before.outside_holders, world.outside_holders):
+        if not isinstance(outside, Known):
+            detail = f"who else has {target} open: {outside.reason}"
+            return Gap(kind="unknown", subject=name, detail=detail)
+        for holder in outside.value:
+            if holder.target == target:
+                detail = f"{target} is open in process {holder.pid}, which is outside the tree"
+                return Gap(kind="does-not-hold", subject=name, detail=detail)
+    in_flight = _in_flight(world, name)
+    if in_flight is not None:
+        return in_flight
+    other_end = {"r": ("w", "rw"), "w": ("r", "rw"), "rw": ("r", "w", "rw")}[descriptor.access]
     if not _seen_inside(world, target, other_end):
         # It would not wait if there were none: whoever has it is out of sight.
-        return Gap(
-            kind="unknown", subject=name, detail=f"who has the other end of {target}: nobody seen"
-        )
+        detail = f"who has the other end of {target}: nobody seen"
+        return Gap(kind="unknown", subject=name, detail=detail)
     return target
+
+
+def _in_flight(world: World, name: str) -> Gap | None:
+    """A descriptor on its way in a Unix socket is in nobody's list."""
+    for process in (*world.before.values(), *world.after.values()):
+        number = process.descriptors_in_flight
+        if not isinstance(number, Known):
+            detail = f"what is on its way in the sockets of process {process.pid}: {number.reason}"
+            return Gap(kind="unknown", subject=name, detail=detail)
+        if number.value:
+            detail = f"descriptors are on their way in a socket of process {process.pid}"
+            return Gap(kind="does-not-hold", subject=name, detail=detail)
+    return None
 
 
 def _seen_inside(world: World, target: str, access: tuple[str, ...]) -> bool:

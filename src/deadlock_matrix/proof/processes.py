@@ -16,7 +16,7 @@ from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
 P_ALL, P_PID = 0, 1
-_SOMEBODY_ENDED = "waits in a tree in which a process began or ended between the two snapshots"
+SOMEBODY_ENDED = "waits in a tree in which a process began or ended between the two snapshots"
 
 
 def child_wait(
@@ -38,13 +38,13 @@ def child_wait(
         label = f"the end of process {children[wanted]}"
     else:
         return no.unknown(f"the process it waits for ({wanted}) is not in this view of the tree")
-    stayed = _processes_complete(world)
+    stayed = processes_complete(world)
     if stayed is None:
-        return no.because(_SOMEBODY_ENDED)
+        return no.because(SOMEBODY_ENDED)
     return Wait(
         node=Node(id=f"child-{key[0]}-{wanted}", kind="child", label=label),
         scope="tree",
-        wakers=world.everyone(),
+        wakers=world.everyone,
         interruptible=True,
         source=thread.activity.source,
         held_source="a process ends by one of its own threads, or is killed by another process",
@@ -60,13 +60,13 @@ def pipe_wait(
     ends = pipes.waited_for(world, key, call)
     if isinstance(ends, Gap):
         return Open(gap=ends)
-    stayed = _processes_complete(world)
+    stayed = processes_complete(world)
     if stayed is None:
-        return Refusal(world.name(key)).because(_SOMEBODY_ENDED)
+        return Refusal(world.name(key)).because(SOMEBODY_ENDED)
     return Wait(
         node=ends.node,
         scope="tree",
-        wakers=world.everyone(),
+        wakers=world.everyone,
         interruptible=True,
         source=ends.source,
         held_source=ends.held_source,
@@ -79,8 +79,10 @@ def pipe_wait(
     )
 
 
-def _processes_complete(world: World) -> Condition | None:
-    """Who has ended may have left children, which are now somebody else's and out of sight.
+def processes_complete(world: World) -> Condition | None:
+    """That no process ended between the snapshots; None if one did.
+
+    Who has ended may have left children, which are now somebody else's and out of sight.
 
     That nobody began is a condition of each process.
     """

@@ -13,6 +13,7 @@ registers and of the locks it owns then belongs to that one sleep.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from deadlock_matrix.model.evidence import (
     NoTimeout,
@@ -25,7 +26,8 @@ from deadlock_matrix.model.evidence import (
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap
 from deadlock_matrix.proof import futexes, interpreter, processes
-from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
+from deadlock_matrix.proof.conditions import SIGINT
+from deadlock_matrix.proof.wait import Open, Refusal, Scope, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
 
@@ -55,7 +57,8 @@ def read_wait(world: World, key: Key) -> Wait | Open:
     if isinstance(asleep, Open):
         return asleep
     if call.name in _WITHOUT_END:
-        return _WITHOUT_END[call.name](world, key, call, asleep)
+        wait = _WITHOUT_END[call.name](world, key, call, asleep)
+        return wait if isinstance(wait, Open) else _widen(world, key, wait)
     return no.because(_CALLS.get(call.name, f"is in the system call {call.name}"))
 
 
@@ -83,6 +86,11 @@ def _asleep(
         or earlier.activity.value != call
     ):
         return no.because("moved between the two snapshots")
+    channel = thread.wait_channel
+    if not isinstance(channel, Known):
+        return no.unknown(f"which kernel function it sleeps in: {channel.reason}")
+    if not any(part in channel.value for part in _CHANNELS[call.name]):
+        return no.because(f"sleeps in {channel.value}, not in its call of {call.name}")
     subject = thread_id(key)
     counters = thread.switches.value
     return (
@@ -99,6 +107,48 @@ def _asleep(
             detail=f"{call.name} was called without a timeout",
             source=timeout.source,
         ),
+        Condition(
+            name="in-that-call",
+            subject=subject,
+            detail=f"the kernel function it sleeps in is {channel.value}",
+            source=channel.source,
+        ),
+    )
+
+
+def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
+    """Python's own handler of SIGINT ends a wait of the main thread with KeyboardInterrupt.
+
+    Who types Ctrl-C does not count. But a thread or a process of the tree that can still move may
+    send the signal too, as a timer with ``interrupt_main`` does. So nobody may be able to.
+    """
+    signals = world.after[key[0]].signals
+    if not wait.interruptible or key[0] != key[1] or wait.scope == "tree":
+        return wait
+    if isinstance(signals, Known) and not signals.value.caught >> (SIGINT - 1) & 1:
+        return wait
+    conditions = wait.conditions
+    scope: Scope = "process"
+    if len(world.after) > 1:
+        scope = "tree"
+        stayed = processes.processes_complete(world)
+        if stayed is None:
+            return Refusal(world.name(key)).because(processes.SOMEBODY_ENDED)
+        conditions = (*conditions, stayed)
+    elif wait.scope == "process":
+        return wait
+    owner, phrase = "", wait.phrase
+    if wait.scope == "thread":
+        owner = f"{wait.held_source}; "
+        if not wait.names_owner:
+            phrase += f", held by {world.name(*wait.wakers)}"
+    return replace(
+        wait,
+        scope=scope,
+        phrase=phrase,
+        wakers=world.everyone,
+        held_source=f"{owner}anybody inside could also interrupt it by SIGINT",
+        conditions=conditions,
     )
 
 
@@ -130,6 +180,28 @@ _WITHOUT_END: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]]
     "pselect6": processes.pipe_wait,
 }
 """System calls that a proof can follow: how each is read."""
+
+_WAITING = ("do_wait",)
+_PIPE = ("pipe_",)
+_POLL = ("poll", "select")
+_CHANNELS = {
+    "futex": ("futex",),
+    "wait4": _WAITING,
+    "waitid": _WAITING,
+    "read": _PIPE,
+    "readv": _PIPE,
+    "write": _PIPE,
+    "writev": _PIPE,
+    "poll": _POLL,
+    "ppoll": _POLL,
+    "select": _POLL,
+    "pselect6": _POLL,
+}
+"""Parts of the names of the kernel functions in which these calls wait, from Linux 4 to 6.
+
+A frozen thread, one that waits for a page from a fault handler in user space, or for a supervisor
+that decides about its system calls, shows the call and sleeps, but elsewhere.
+"""
 
 _STATES = {
     "R": "is running, or ready to run",

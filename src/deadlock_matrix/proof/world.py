@@ -34,6 +34,9 @@ class World:
     threads_before: dict[Key, ThreadFacts]
     threads: dict[Key, ThreadFacts]
     root: int
+    live_by_process: dict[int, frozenset[Key]] = field(default_factory=dict)
+    everyone: frozenset[Key] = frozenset()  # of all processes
+    by_own_ids: dict[tuple[int, int], Key] = field(default_factory=dict)
     stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
 
     @property
@@ -48,13 +51,7 @@ class World:
 
     def live(self, pid: int) -> frozenset[Key]:
         """The threads of a process that have not ended."""
-        return frozenset(
-            (pid, thread.tid) for thread in self.after[pid].threads if thread.state not in GONE
-        )
-
-    def everyone(self) -> frozenset[Key]:
-        """The threads of all processes that have not ended."""
-        return frozenset(key for pid in self.after for key in self.live(pid))
+        return self.live_by_process[pid]
 
     def roots(self) -> frozenset[Key]:
         """Who must get on for the program to get on: the main thread, or what is left without."""
@@ -64,10 +61,7 @@ class World:
 
     def by_own_tid(self, pid: int, own_tid: int) -> Key | None:
         """The live thread of a process with this id in its own eyes."""
-        for thread in self.after[pid].threads:
-            if thread.own_tid == own_tid and thread.state not in GONE:
-                return (pid, thread.tid)
-        return None
+        return self.by_own_ids.get((pid, own_tid))
 
     def name(self, key: Key) -> str:
         """A thread in words: ``main thread 12``, ``thread 13``, ``thread 14 'worker'``."""
@@ -89,6 +83,10 @@ def index(evidence: Evidence) -> World:
     before = {process.pid: process for process in evidence.before.processes}
     after = {process.pid: process for process in evidence.after.processes}
     stacks = {facts.pid: facts.stacks for facts in evidence.stacks}
+    live = {
+        pid: frozenset((pid, thread.tid) for thread in process.threads if thread.state not in GONE)
+        for pid, process in after.items()
+    }
     return World(
         evidence=evidence,
         before=before,
@@ -97,6 +95,14 @@ def index(evidence: Evidence) -> World:
         threads_before=dict(_threads(before)),
         threads=dict(_threads(after)),
         root=evidence.after.root,
+        live_by_process=live,
+        everyone=frozenset().union(*live.values()),
+        by_own_ids={
+            (pid, thread.own_tid): (pid, thread.tid)
+            for pid, process in after.items()
+            for thread in process.threads
+            if thread.state not in GONE
+        },
         stack_by_thread={
             (pid, thread.tid): thread
             for pid, fact in stacks.items()

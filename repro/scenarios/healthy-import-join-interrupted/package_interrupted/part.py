@@ -1,0 +1,1 @@
+"""Imported when the package is."""

@@ -1,0 +1,74 @@
+"""Descriptor tables other than the process's: threads after ``unshare(CLONE_FILES)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from deadlock_matrix.capture import kcmp
+from deadlock_matrix.capture.newcomers import visit_all
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in
+from deadlock_matrix.model.evidence import ThreadFacts
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+
+def own_descriptors(
+    reference: int, threads: Iterable[ThreadFacts]
+) -> Known[tuple[int, ...]] | Unknown:
+    """The threads whose descriptor table is not that of ``reference``.
+
+    Args:
+        reference: the thread whose descriptors were taken for the process's.
+        threads: all threads of the process. One that has ended has no descriptors.
+    """
+    others = [t.tid for t in threads if t.tid != reference and t.state not in "ZX"]
+    if not others:
+        return known((), "it has no other thread")
+    own: list[int] = []
+    try:
+        kcmp.same(reference, reference, kcmp.DESCRIPTORS)
+        for tid in others:
+            try:
+                if not kcmp.same(reference, tid, kcmp.DESCRIPTORS):
+                    own.append(tid)
+            except ProcessLookupError:
+                continue
+    except OSError as error:
+        return unknown(f"kcmp: {os.strerror(error.errno or 0)}")
+    return known(tuple(own), "kcmp")
+
+
+def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
+    """Calls ``visit`` with one thread of each descriptor table of a process, or with more.
+
+    The leader alone would not do: a leader that has ended shows no descriptors, whatever the
+    threads that run on have. Compared is with the thread visited last; when that has ended it
+    differs from all that have not.
+
+    Raises:
+        Restless: new threads kept coming.
+        OSError: the process ended (`is_gone`), or is not ours to read.
+    """
+    last = 0
+
+    def look(tid: int) -> bool:
+        nonlocal last
+        try:
+            if not last or not _same(last, tid):
+                visit(tid)
+                last = tid
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            return False
+        return True
+
+    visit_all(f"threads of process {pid}", lambda: numbers_in(f"/proc/{pid}/task"), look)
+
+
+def _same(first: int, second: int) -> bool:
+    """What may not be compared counts as different: it is then read once more."""
+    try:
+        return kcmp.same(first, second, kcmp.DESCRIPTORS)
+    except OSError:
+        return False

@@ -1,0 +1,74 @@
+"""Descriptors on their way through a process's Unix sockets: sent (SCM_RIGHTS), not yet received.
+
+Source: the line ``scm_fds:`` in the ``fdinfo`` of such a socket (since Linux 5.6): how many wait in
+its receive queue. A listening socket counts those of connections not yet accepted since 6.3 only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from deadlock_matrix.capture.proc_files import is_gone, read_small, read_whole, reason_of
+from deadlock_matrix.model.evidence import Descriptor
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+LISTENERS_COUNT_SINCE = (6, 3)
+_LINE = re.compile(rb"^scm_fds:\s*(\d+)$", re.MULTILINE)
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
+
+
+def descriptors_in_flight(
+    pid: int, directory: int, descriptors: Known[tuple[Descriptor, ...]] | Unknown
+) -> Known[int] | Unknown:
+    """How many wait in the process's sockets, each socket counted once.
+
+    Args:
+        pid: the process, for the sources.
+        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+        descriptors: what it has open.
+    """
+    if isinstance(descriptors, Unknown):
+        return unknown(descriptors.reason)
+    sockets = {d.target: d.number for d in descriptors.value if d.target.startswith("socket:[")}
+    total = 0
+    found = False
+    for target, number in sockets.items():
+        where = f"/proc/{pid}/fdinfo/{number}"
+        try:
+            line = _LINE.search(read_small(f"fdinfo/{number}", directory))
+            if line is not None:
+                total += int(line[1])
+                found = True
+            elif _is_unix(number, directory):
+                return unknown(f"{where} does not show what waits in a Unix socket")
+            if line is not None and _may_hide_some(target, directory):
+                return unknown(f"{target} may hide what waits in connections not yet accepted")
+        except OSError as error:
+            if is_gone(error):
+                return unknown(f"descriptor {number} was closed while it was read")
+            return unknown(reason_of(error, where))
+    return known(total, f"/proc/{pid}/fdinfo" if found else "it has no Unix socket")
+
+
+def _is_unix(number: int, directory: int) -> bool:
+    """Asks the socket for its protocol.
+
+    Raises:
+        OSError: it is not told.
+    """
+    path = f"/proc/self/fd/{directory}/fd/{number}"
+    return os.getxattr(path, "system.sockprotoname").startswith(b"UNIX")
+
+
+def _may_hide_some(target: str, directory: int) -> bool:
+    """Whether it listens, or could, on a kernel that does not count for listeners."""
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if release is not None and (int(release[1]), int(release[2])) >= LISTENERS_COUNT_SINCE:
+        return False
+    inode = target[len("socket:[") : -1].encode()
+    for line in read_whole("net/unix", directory).splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 6 and fields[6] == inode:
+            return bool(int(fields[3], 16) & _ACCEPTS)
+    return True  # of another network namespace
