@@ -97,7 +97,6 @@ class Watchdog:
         self._deadline = None if deadline_s is None else self._began + deadline_s
         self._progress = self._began
         self._place: Place | None = None
-        self._still_since = self._began
         self._pause = self._rates.first_pause_s
         self._next_look = self._began
         self._samples = _Samples(collector, self._began, deadline_s)
@@ -126,11 +125,11 @@ class Watchdog:
                 try:
                     self._note(glancer.look(), time.monotonic())
                     proved = self._look_closely() if self._is_time_to_look() else None
+                    if proved is not None:
+                        return proved
+                    self._samples.take(self._supervisor.tree_roots)
                 except CaptureError:
                     continue  # it is ending: the supervisor will tell
-                if proved is not None:
-                    return proved
-                self._samples.take(self._supervisor.tree_roots)
         finally:
             if glancer is not None:
                 glancer.close()
@@ -138,12 +137,14 @@ class Watchdog:
     def _note(self, glance: Glance, now: float) -> None:
         """Asleep in the same place as before is no progress; everything else is."""
         call = glance.syscall.split(None, 2)
-        asleep = glance.state == "S" and len(call) >= 2
-        place = (call[0], call[1]) if asleep else None
+        place: Place | None = None
+        if glance.state == "S" and len(call) >= 2:
+            place = (call[0], call[1])
+        elif glance.state in "ZX":
+            place = ("ended", "")  # the others may go on, or hang, without it
         if place is None or place != self._place:
             self._place = place
             self._progress = now
-            self._still_since = now
             self._pause = self._rates.first_pause_s
             self._next_look = now + self._rates.settle_s
 
