@@ -290,7 +290,7 @@ def tree_mutations(evidence: Evidence) -> Iterator[Mutation]:
     for name in ("libc", "architecture"):
         machine = replace(evidence.machine, **{name: "unknown"})
         changed = replace(evidence, machine=machine)
-        yield Mutation(site=(), fact="machine", text=f"unknown {name}", evidence=changed)
+        yield Mutation(site=(), fact=name, text=f"unknown {name}", evidence=changed)
 
 
 def _one_switch_more(thread: ThreadFacts) -> ThreadFacts:
@@ -378,7 +378,7 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
         if lock.kind in ("lock", "end", "python-lock", "futex"):
             needed.add((key, "word"))
         if lock.kind in ("lock", "end"):
-            owners |= {(key, "code"), (key, "owner"), ((), "machine")}
+            owners |= {(key, "code"), (key, "owner"), ((), "libc"), ((), "architecture")}
             owners |= in_both(pid, "shares_memory_with")
         if lock.kind == "end":
             owners |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
@@ -405,6 +405,8 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
                 needed |= in_both(pid_of(condition), "python", "interrupt")
             if any(not signal.startswith(("SIGINT", "none")) for signal in caught):
                 needed |= in_both(pid_of(condition), "timers")
+            if caught & {"SIGCANCEL", "SIGSETXID"}:
+                needed.add(((), "libc"))
     # A process that was not there before had no threads there, either.
     pids = {site[0] for site, _ in needed if site}
     needed |= {((pid,), "presence-before") for pid in pids}

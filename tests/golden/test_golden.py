@@ -41,8 +41,12 @@ SENTENCES = {
     "3.11/gil-against-mutex": "Main thread A holds the GIL and waits for mutex 0x of "
     "libguarded.so, held by thread B, which waits for the GIL, held by main thread A: none of "
     "them can ever go on.",
-    "3.8/thread-imports-same-package": "Main thread A joins thread B, which waits for the import "
-    "lock of module 'same_package', held by main thread A: none of them can ever go on.",
+    "3.8/thread-imports-same-package": "All 2 threads of process P wait without a time limit for "
+    "one another, and nothing outside can wake them: main thread A joins thread B; thread B waits "
+    "for the import lock of module 'same_package', held by main thread A.",
+    "3.11/mutex-relock": "Main thread A waits for mutex 0x of librelock.so, which it holds itself: "
+    "it is the only thread of the process, it waits without a time limit, and nothing outside can "
+    "wake it.",
     "3.11/constructor-dlopen-join": "Main thread A joins thread B, which waits for recursive "
     "mutex 0x of ld-linux-x86-64.so.2, the loader's own lock, held by main thread A: none of them "
     "can ever go on.",
@@ -56,6 +60,7 @@ def anonymous(judgement: Judgement) -> str:
     """The sentence with letters for ids, in the order they appear, and without addresses."""
     assert judgement.proof is not None
     text = re.sub(r"0x[0-9a-f]+", "0x", judgement.proof.sentence)
+    text = re.sub(r"(?<=process )\d+", "P", text)
     letters: dict[str, str] = {}
 
     def letter(match: re.Match[str]) -> str:

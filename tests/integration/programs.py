@@ -252,8 +252,10 @@ class Model:
         """``ok`` if the main thread ends, ``deadlock`` if it can be shown never to, else ``hang``.
 
         It can be shown if the main thread is in the largest set of threads whom nobody else wakes.
-        A native mutex is unlocked by its owner, a join ends with the thread joined, the GIL comes
-        from who has it; any other wait could be ended by every thread of the process.
+        A native mutex is unlocked by its owner, unless that is who waits for it: then it may be a
+        baton. A join ends with the thread joined, but every thread could interrupt the main one
+        in it by SIGINT. The GIL comes from who has it. Any other wait could be ended by every
+        thread of the process.
         """
         if 0 in self.ended:
             return Verdict.OK
@@ -271,19 +273,20 @@ class Model:
         assert blocked is not None
         kind, which = blocked.on
         if kind == "join":
-            return {which}
+            return alive if thread == 0 else {which}
         if kind == "lock" and self.locks[which].kind in NATIVE:
             owner = self.locks[which].owner
             assert owner is not None
-            return {owner} if owner in alive else alive
+            return {owner} if owner in alive - {thread} else alive
         return alive
 
 
 # --- the program --------------------------------------------------------------------------------
 
 SCRIPT = """
-import ctypes, json, os, threading, time
+import ctypes, json, os, signal, threading, time
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has ignored it
 plan = json.loads(@PLAN@)
 steps = plan["steps"]
 libc, libc_with_gil = ctypes.CDLL(None), ctypes.PyDLL(None)

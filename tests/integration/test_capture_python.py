@@ -306,6 +306,22 @@ def test_a_container_has_thread_ids_of_its_own(start: Start, collector: LinuxCol
         process.kill()
 
 
+def test_a_thread_that_made_two_thread_states(start: Start, collector: LinuxCollector) -> None:
+    code = """
+import ctypes, signal
+api = ctypes.pythonapi
+api.PyInterpreterState_Main.restype = api.PyThreadState_New.restype = ctypes.c_void_p
+api.PyThreadState_New.argtypes = [ctypes.c_void_p]
+api.PyThreadState_New(api.PyInterpreterState_Main())
+ready()
+signal.pause()
+"""
+    process = start(sys.executable, code)
+    for thread in read(collector, process.pid).threads:
+        assert isinstance(thread.holds_gil, Unknown)
+        assert "two thread states" in thread.holds_gil.reason
+
+
 # --- the helper ---------------------------------------------------------------------------------
 
 

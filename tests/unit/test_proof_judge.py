@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from unit.proof_factory import (
     UNKNOWN,
+    catching,
     change,
     evidence,
+    frame,
     in_call,
     on_futex,
     on_mutex,
@@ -124,6 +126,43 @@ def test_who_is_not_reached_is_not_in_the_proof() -> None:
         "thread-1-1",
         "thread-1-2",
     }
+
+
+def test_main_thread_and_another_wait_for_the_same() -> None:
+    """The one can be interrupted by Ctrl-C from inside, the other cannot."""
+    self, other = "<Thread at 0x7f0000000010>", "<Thread at 0x7f0000000020>"
+    joining, joined = "join", "_bootstrap_inner"
+    read = stacks(
+        1,
+        stack(1, frame(joining, "/threading.py", self=self)),
+        stack(
+            2,
+            frame(joined, "/threading.py", self=self),
+            frame(joining, "/threading.py", self=other),
+        ),
+        stack(
+            3,
+            frame(joined, "/threading.py", self=other),
+            frame(joining, "/threading.py", self=self),
+        ),
+    )
+    threads = (on_futex(1), on_futex(2), on_futex(3))
+    root = process(*threads, signals=catching(2), python=python())
+    proof = proof_in(judge(evidence(root, stacks=(read,))))
+    assert proof.kind is ProofKind.CLOSED_WORLD
+    ends = {(edge.tail, edge.relation) for edge in proof.edges if edge.tail.startswith("join-")}
+    assert ends == {
+        ("join-1-2-main", "ended only by"),
+        ("join-1-2", "held by"),
+        ("join-1-3", "held by"),
+    }
+
+
+def test_main_thread_and_another_wait_for_the_same_futex() -> None:
+    child = process(on_futex(10), parent=1)
+    root = process(on_futex(1), on_futex(2), signals=catching(2), python=python())
+    proof = proof_in(judge(evidence(root, child)))
+    assert len([node for node in proof.nodes if node.kind == "futex"]) == 3
 
 
 # --- partial ------------------------------------------------------------------------------------

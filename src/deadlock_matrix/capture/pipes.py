@@ -10,6 +10,7 @@ from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
 from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory
 from deadlock_matrix.capture.tree import Process, ancestors, read_entry
+from deadlock_matrix.capture.unix_sockets import may_carry
 from deadlock_matrix.model.evidence import PipeHolder, ProcessFacts, SystemCall
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
@@ -53,9 +54,9 @@ def outside_holders(
     A process whose descriptors are not ours to read is a possible holder when it may have the
     pipe by birth; see `_may_hold`. Otherwise it could only have been sent the descriptor over a
     socket, have opened a FIFO by its name, or have handed the pipe down through a process that is
-    readable and has closed its own copy since: that is taken not to be. Descriptors on their way
-    in a socket, or held by an io_uring alone, are in no table, and an observer in a PID namespace
-    sees nobody outside of it.
+    readable and has closed its own copy since: that is taken not to be. While descriptors are on
+    their way in anybody's socket the answer is unknown. One held by an io_uring alone is in no
+    table, and an observer in a PID namespace sees nobody outside of it.
 
     So an empty answer never means "no writer": the kernel ends a read from a pipe without writers
     at once, and a blocked reader with no writer in sight has one out of sight.
@@ -77,6 +78,7 @@ def outside_holders(
     inside = {facts.pid for facts in processes}
     found: dict[PipeHolder, None] = {}
     closed: dict[int, str] = {}
+    carriers: set[int] = set()
     table = dict(table)
 
     def visit(pid: int) -> bool:
@@ -87,7 +89,7 @@ def outside_holders(
         if pid in inside or process.is_kernel_thread:
             return True
         try:
-            visit_tables(pid, lambda tid: found.update(_held_by(pid, tid, wanted)))
+            visit_tables(pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers)))
         except OSError as error:
             if is_gone(error):
                 del table[pid]
@@ -99,6 +101,9 @@ def outside_holders(
         visit_all("processes", lambda: numbers_in("/proc"), visit, quiet=2)
     except Restless as error:
         return unknown(f"who holds the pipes: {error}")
+    if carriers:
+        # One of them may be an end of the pipe; it is in nobody's table until it is received.
+        return unknown(f"descriptors are on their way in a socket of process {min(carriers)}")
     for pid in closed:
         if _may_hold(pid, processes, wanted, table, closed.keys()):
             return unknown(
@@ -141,8 +146,10 @@ def _may_hold(
     return process is None or process.pid in above
 
 
-def _held_by(pid: int, tid: int, wanted: frozenset[str]) -> dict[PipeHolder, None]:
-    """What a thread's descriptor table has of the pipes."""
+def _held_by(
+    pid: int, tid: int, wanted: frozenset[str], carriers: set[int]
+) -> dict[PipeHolder, None]:
+    """What a thread's descriptor table has of the pipes; ``carriers`` gets who may be sent more."""
     directory = open_directory(f"/proc/{pid}/task/{tid}")
     found: dict[PipeHolder, None] = {}
     fifos = any(target.startswith("fifo:") for target in wanted)
@@ -154,6 +161,8 @@ def _held_by(pid: int, tid: int, wanted: frozenset[str]) -> dict[PipeHolder, Non
             target = os.readlink(f"fd/{number}", dir_fd=directory)
             if fifos and target.startswith("/"):
                 target = target_of(number, directory)
+            if target.startswith("socket:[") and may_carry(number, directory):
+                carriers.add(pid)
             if target in wanted:
                 access = access_of(number, directory)
                 found[PipeHolder(pid=pid, target=target, access=access)] = None

@@ -51,6 +51,20 @@ def descriptors_in_flight(
     return known(total, f"/proc/{pid}/fdinfo" if found else "it has no Unix socket")
 
 
+def may_carry(number: int, directory: int) -> bool:
+    """Whether descriptors wait in this socket of somebody else, or it cannot be told.
+
+    Args:
+        number: the descriptor, a socket.
+        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+
+    Raises:
+        OSError: it cannot be read, or is gone.
+    """
+    line = _LINE.search(read_small(f"fdinfo/{number}", directory))
+    return _is_unix(number, directory) if line is None else int(line[1]) > 0
+
+
 def _is_unix(number: int, directory: int) -> bool:
     """Asks the socket for its protocol.
 

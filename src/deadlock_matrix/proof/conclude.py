@@ -61,7 +61,7 @@ def reasons(judgement: Judgement | None) -> str:
     if judgement.outcome == "partial" and judgement.proof is not None:
         found = "the main thread is not part of the deadlock that was found"
         return f"{found}: {_join(judgement.gaps)}"
-    return _join(judgement.gaps) or "nothing stands in the way, but the roots are not stuck"
+    return _join(judgement.gaps) or "it moved, or ended, while it was looked at"
 
 
 def _join(gaps: tuple[Gap, ...]) -> str:

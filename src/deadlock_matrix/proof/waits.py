@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from deadlock_matrix.model.evidence import (
     NoTimeout,
     OnCpu,
@@ -144,6 +146,8 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
             phrase += f", held by {world.name(*wait.wakers)}"
     return replace(
         wait,
+        # A node of its own: another thread may wait for the same, and not be interrupted.
+        node=msgspec.structs.replace(wait.node, id=f"{wait.node.id}-main"),
         scope=scope,
         phrase=phrase,
         wakers=world.everyone,
