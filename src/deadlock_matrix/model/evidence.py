@@ -35,7 +35,10 @@ class OnCpu(msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="o
 class OutsideSystemCall(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="outside-system-call"
 ):
-    """Blocked, but not in a system call: a page fault, a stop, a freezer (the kernel shows -1)."""
+    """Blocked, but in no system call: a page fault or a stop in user mode (the kernel shows -1).
+
+    One inside a system call, and a freezer, show that call: see ``ThreadFacts.wait_channel``.
+    """
 
 
 Activity = SystemCall | OnCpu | OutsideSystemCall
