@@ -24,8 +24,8 @@ from deadlock_matrix.model.evidence import (
 )
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
-PYTHON_LIMIT_S = 5.0
-NATIVE_LIMIT_S = 20.0
+PYTHON_LIMIT_S = 3.0
+NATIVE_LIMIT_S = 8.0
 
 
 class StackReader:
