@@ -232,11 +232,14 @@ def test_a_native_deadlock_without_python(
     process = target.start(program)  # type: ignore[attr-defined]
     settle(process.pid, until, state)
     done = inspect(process.pid)
+    if static:  # whose C library is in it cannot be told, nor what it makes of its own signals
+        assert done.returncode == 0
+        assert "catches signal 33, whose handler could wake a thread" in done.stdout
+        return
     assert done.returncode == 35, done.stdout
     assert done.stdout.startswith("deadlock: ")
-    if not static:
-        assert "owner proof" in done.stdout
-        assert done.stdout.count("held by") >= 2 and "mutex" in done.stdout
+    assert "owner proof" in done.stdout
+    assert done.stdout.count("held by") >= 2 and "mutex" in done.stdout
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="for x86")

@@ -46,7 +46,7 @@ def test_a_deadlock_is_proved_at_once(deadlocked: CellResult, observed: Observed
     assert seen.duration_s < 15  # of 30
     judgement = deadlocked.judgement
     assert judgement is not None and judgement.proof is not None
-    assert judgement.proof.kind is ProofKind.OWNER
+    assert judgement.proof.kind is ProofKind.CLOSED_WORLD
     assert deadlocked.why == judgement.proof.sentence and "same_package" in deadlocked.why
     assert deadlocked.detected_after_s is not None
     assert 0 < deadlocked.detected_after_s < 10
