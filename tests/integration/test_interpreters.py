@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deadlock_matrix.matrix.interpreters import identify
+from deadlock_matrix.interpreters.identity import identify
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown
-from deadlock_matrix.model.report import Fingerprint
+from deadlock_matrix.model.fingerprint import Fingerprint, Running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="wrappers are shell scripts")
 
@@ -129,3 +129,118 @@ def test_one_that_hangs_costs_its_deadline_once_and_leaves_nothing(tmp_path: Pat
     begin = time.monotonic()
     assert identify(interpreter(hanging), cache, 2.0).fingerprint == found
     assert time.monotonic() - begin < 1
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Measured:
+    return Measured(tmp_path)
+
+
+class Measured:
+    """An environment whose numpy counts how often it is imported."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = folder / "env"
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", str(environment)],
+            check=True,
+            timeout=120,
+        )
+        (site,) = environment.glob("lib/python*/site-packages")
+        info = site / "numpy-9.9.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 9.9\n")
+        self.python = environment / "bin" / "python"
+        self.cache = folder / "cache"
+        self.calls = folder / "calls"
+        self.calls.touch()
+        self.file = site / "numpy" / "__init__.py"
+        self.file.parent.mkdir()
+
+    def write(self, text: str) -> None:
+        self.file.write_text(f"open({str(self.calls)!r}, 'a').write('x')\n{text}\n")
+
+    def count(self) -> int:
+        return len(self.calls.read_text())
+
+    def identify(
+        self, measure: bool = True, running_s: float = 60.0, **variables: str
+    ) -> dict[str, Known[Running] | Unknown]:
+        asked = Interpreter(name="asked", executable=str(self.python), set=variables)
+        found = identify(asked, self.cache, 60.0, running_s, measure=measure)
+        assert found.set == variables
+        assert isinstance(found.fingerprint, Known), found.fingerprint
+        return found.fingerprint.value.running
+
+
+GOOD = """
+class Matrix:
+    def __matmul__(self, other): return self
+    def __getitem__(self, place): return 512
+def ones(shape): return Matrix()
+def show_config(mode): return {}
+"""
+
+
+def test_what_is_installed_is_run_only_when_asked_and_once(measured: Measured) -> None:
+    measured.write(GOOD)
+    assert measured.identify(measure=False) == {}
+    assert measured.count() == 0
+    shown = measured.identify()
+    assert list(shown) == ["numpy"]
+    assert isinstance(shown["numpy"], Known)
+    assert measured.identify() == measured.identify(measure=False) == shown
+    assert measured.count() == 1
+
+    assert measured.identify(MKL_THREADING_LAYER="GNU").keys() == {"numpy"}  # another one
+    assert measured.count() == 2
+
+    measured.write(GOOD + "# edited\n")
+    assert measured.identify(measure=False) == {}
+    assert isinstance(measured.identify()["numpy"], Known)
+    assert measured.count() == 3
+
+
+def test_an_import_that_hangs_costs_its_deadline_once(measured: Measured) -> None:
+    measured.write("import threading; threading.Event().wait()")
+    found = measured.identify(running_s=3.0)["numpy"]
+    assert found == Unknown(reason="import numpy did not end within 3 s")
+    begin = time.monotonic()
+    again = measured.identify(running_s=3.0)["numpy"]
+    assert time.monotonic() - begin < 2
+    assert again == Unknown(reason="import numpy did not end within 3 s")
+    assert measured.count() == 1
+
+    longer = measured.identify(running_s=3.5)["numpy"]
+    assert longer == Unknown(reason="import numpy did not end within 3.5 s")
+    assert measured.count() == 2
+
+    measured.write(GOOD)
+    assert isinstance(measured.identify(running_s=60.0)["numpy"], Known)
+
+
+def test_an_import_that_fails_is_tried_again(measured: Measured) -> None:
+    measured.write("import sys; sys.exit(1)")
+    for count in (1, 2):
+        assert isinstance(measured.identify()["numpy"], Unknown)
+        assert measured.count() == count
+
+
+def test_what_is_installed_while_it_is_measured_is_not_lost(measured: Measured) -> None:
+    new = measured.file.parents[1] / "new-1.dist-info"
+    measured.write(f"import os; os.makedirs({str(new)!r}, exist_ok=True){GOOD}")
+    assert isinstance(measured.identify()["numpy"], Known)
+    assert measured.identify(measure=False) == {}
+    assert isinstance(measured.identify()["numpy"], Known)
+    assert measured.count() == 2
+
+
+def test_its_own_variables_are_set_when_it_is_asked(tmp_path: Path) -> None:
+    wrapper = script(
+        tmp_path / "python", f'[ "$NEEDED" = yes ] || exit 9; exec "{sys.executable}" "$@"'
+    )
+    asked = Interpreter(name="asked", executable=str(wrapper), set={"NEEDED": "yes"})
+    assert isinstance(identify(asked, None, 60.0).fingerprint, Known)
+    without = identify(interpreter(wrapper), None, 60.0).fingerprint
+    assert isinstance(without, Unknown)
+    assert "status 9" in without.reason

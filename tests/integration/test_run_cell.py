@@ -86,7 +86,7 @@ def test_an_entry_that_raises(
     assert len(msgspec.json.encode(result)) < 500_000
 
 
-@pytest.mark.parametrize("calling", ["thread", "two-threads", "fork", "spawn"])
+@pytest.mark.parametrize("calling", ["thread", "two-threads", "fork", "fork-again", "spawn"])
 @pytest.mark.parametrize("statement", ["def", "raise ValueError('odd')"])
 def test_an_error_reached_by_another_way(
     run: Run, observed: Observed, statement: str, calling: str
@@ -110,7 +110,7 @@ def test_an_entry_that_leaves_without_a_word(run: Run, observed: Observed) -> No
 def test_an_entry_that_ends_itself_by_a_signal(run: Run, observed: Observed, number: str) -> None:
     set_default = f"signal.signal(signal.{number}, signal.SIG_DFL)" if number != "SIGKILL" else ""
     statement = f"import os, signal\n{set_default}\nos.kill(os.getpid(), signal.{number})"
-    for calling in ("main", "fork", "spawn"):
+    for calling in ("main", "fork", "fork-again", "spawn"):
         result = run(statement, calling=calling)
         assert result.verdict is Verdict.CRASH, (calling, result.why)
         assert observed(result).end == Signalled(signal=getattr(signal, number))

@@ -44,7 +44,7 @@ def test_built_in_axes(built_in: Configuration) -> None:
         "create-gpt2",
     )
     assert "fork-after-parallel" in built_in.names("context")
-    assert len(built_in.profiles) == 11
+    assert len(built_in.profiles) == 12
 
 
 def test_built_in_layouts_are_there(built_in: Configuration) -> None:
@@ -81,7 +81,7 @@ def test_one_line_is_enough_for_a_package_of_ones_own(tmp_path: Path) -> None:
     assert made.watch_modules[0] == "mypkg"
     assert made.source == str(tmp_path / "pyproject.toml")
     assert made.expectations == ()
-    assert len(made.profiles) == 11
+    assert len(made.profiles) == 12
 
 
 def test_a_pyproject_without_the_table_is_passed_over(tmp_path: Path) -> None:

@@ -17,14 +17,21 @@ from deadlock_matrix.matrix.pairwise import Row, cover_pairs, pairs_of
 from deadlock_matrix.matrix.selection import Coverage, Selection
 from deadlock_matrix.model.cell import AXES, Cell, Interpreter
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.report import Fingerprint, InterpreterFacts
+from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.model.verdict import Verdict
 
 NEAR = Interpreter(name="near", executable="/near/python")
 FAR = Interpreter(name="far", executable="/far/python")
 
 
-def fingerprint(version: str) -> Known[Fingerprint]:
+MULTIPLYING = (
+    "multiply", "numpy-torch-multiply", "torch-numpy-multiply", "package-multiply",
+    "mkl-service-multiply", "torch-twice", "torch-variables-before", "torch-variables-after",
+)  # fmt: skip
+INSTALLED = ("lazy-loader", "mkl-service", "numpy", "torch", "transformers")
+
+
+def fingerprint(version: str, installed: tuple[str, ...] = INSTALLED) -> Known[Fingerprint]:
     value = Fingerprint(
         name="near",
         executable="/near/python",
@@ -33,9 +40,8 @@ def fingerprint(version: str) -> Known[Fingerprint]:
         build="",
         distribution="pyenv",
         free_threaded=False,
-        packages={},
-        blas=unknown("not looked"),
-        openmp=unknown("not looked"),
+        packages=dict.fromkeys(installed, "1.0"),
+        libraries=unknown("not looked"),
     )
     return known(value, "test")
 
@@ -57,7 +63,7 @@ def built_in() -> Configuration:
 
 def test_default_preset(built_in: Configuration) -> None:
     cells = expand(built_in, [NEAR])
-    assert 50 <= len(cells) <= 70
+    assert 75 <= len(cells) <= 95
     assert len(set(ids(cells))) == len(cells)
     for profile, layout, entry in product(
         ("baseline", "threads-1", "mkl-sequential", "mkl-full"),
@@ -65,8 +71,53 @@ def test_default_preset(built_in: Configuration) -> None:
         ("package", "from-package", "from-factory"),
     ):
         assert f"near/{profile}/{layout}/{entry}/main" in ids(cells)
+    needs_mkl = {"mkl-service-multiply"}  # those are asked of the interpreters that have it
     for axis in AXES[1:]:
-        assert {getattr(cell, axis).name for cell in cells} == set(built_in.names(axis))
+        names = {getattr(cell, axis).name for cell in cells}
+        assert names == set(built_in.names(axis)) - needs_mkl
+
+
+def test_default_preset_asks_about_blas_where_it_differs(built_in: Configuration) -> None:
+    mixture = Interpreter(name="pip-mkl", executable="/mkl/python")
+    plain = Interpreter(name="system-blis", executable="/blis/python")
+    cells = expand(built_in, [mixture, plain])
+    asked = {name: {cell.entry.name for cell in cells if cell.interpreter.name == name}
+             for name in ("pip-mkl", "system-blis")}  # fmt: skip
+    assert "mkl-service-multiply" in asked["pip-mkl"] - asked["system-blis"]
+    assert "from-factory" not in asked["pip-mkl"] | asked["system-blis"]
+    forked = [cell for cell in cells if cell.context.name == "fork-again"]
+    assert {cell.interpreter.name for cell in forked} == {"pip-mkl", "system-blis"}
+    assert all(cell.expect == (Verdict.OK, Verdict.DEADLOCK, Verdict.HANG) for cell in forked)
+    (refused,) = [cell for cell in cells if cell.expect == (Verdict.ERROR,)]
+    assert refused.id == "pip-mkl/mkl-intel/lazy/mkl-service-multiply/main"
+
+
+def test_a_distribution_that_is_missing(built_in: Configuration) -> None:
+    def reason(layout: str, entry: str, context: str = "main") -> str | None:
+        selection = Selection(
+            include=(f"layout={layout}", f"entry={entry}", f"context={context}"),
+            coverage=Coverage.FULL,
+        )
+        cell = expand(built_in, [NEAR], selection)[0]
+        return unavailable_reason(cell, fingerprint("3.11.7", ("numpy",)))
+
+    assert reason("lazy", "package") is None
+    assert reason("lazy", "multiply") is None
+    assert reason("eager", "package") == (
+        "layout 'eager' needs torch, which the interpreter does not have"
+    )
+    assert reason("lazy", "create-gpt2") == (
+        "entry 'create-gpt2' needs torch, which the interpreter does not have"
+    )
+    assert reason("lazy", "package", "fork-after-parallel") == (
+        "context 'fork-after-parallel' needs torch, which the interpreter does not have"
+    )
+
+
+def test_an_interpreter_that_there_is_not(built_in: Configuration) -> None:
+    missing = Interpreter(name="conda-mkl", unavailable="no conda; install it")
+    cell = expand(built_in, [missing], Selection(preset="smoke"))[0]
+    assert unavailable_reason(cell, unknown("whatever")) == "no conda; install it"
 
 
 def test_default_preset_expects_the_hang_after_a_fork(built_in: Configuration) -> None:
@@ -107,8 +158,10 @@ def test_include_and_exclude(built_in: Configuration) -> None:
         "package",
         "from-package",
         "from-factory",
+        *MULTIPLYING,
     }
-    assert {cell.entry.name for cell in cells if cell.profile.name != "baseline"} == {"package"}
+    others = {cell.entry.name for cell in cells if cell.profile.name != "baseline"}
+    assert others == {"package", *MULTIPLYING}
     assert {cell.layout.name for cell in cells} == {"lazy"}
 
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from unit.native_factory import make_elf
 
 from deadlock_matrix.errors import ConfigurationError
+from deadlock_matrix.interpreters.distribution import UNRECOGNISED, recognise
+from deadlock_matrix.interpreters.fingerprint import take_fingerprint
+from deadlock_matrix.interpreters.identity import identify
+from deadlock_matrix.interpreters.question import Answer, clean_environment
 from deadlock_matrix.matrix.configuration import Configuration, load_configuration
-from deadlock_matrix.matrix.distribution import UNRECOGNISED, recognise
-from deadlock_matrix.matrix.fingerprint import take_fingerprint
-from deadlock_matrix.matrix.interpreters import identify, resolve
-from deadlock_matrix.matrix.question import Answer, clean_environment
-from deadlock_matrix.matrix.remembered import recall, remember
+from deadlock_matrix.matrix.interpreters import resolve
 from deadlock_matrix.model.cell import Interpreter
-from deadlock_matrix.model.fact import Known, Unknown, unknown
+from deadlock_matrix.model.fact import Known, Unknown
 
 posix = pytest.mark.skipif(os.name != "posix", reason="builds a POSIX environment")
 
@@ -169,89 +170,21 @@ def test_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packages_and_libraries_are_read_from_files(tmp_path: Path) -> None:
     site = tmp_path / "lib" / "python3.12" / "site-packages"
     install(site, "Num_Py", "2.0")
-    install(
-        site,
-        "numpy",
-        "2.1",
-        "numpy/core.py",
-        "numpy.libs/libscipy_openblas64_-32a4.so",
-        "numpy.libs/libgfortran-1.so.5",
+    install(site, "numpy", "2.1", "numpy/core.so")
+    make_elf(site / "numpy/core.so", needs=["libblas.so.3"])
+    make_elf(tmp_path / "blas" / "libblas.so.3", exports=["openblas_get_config"])
+    interpreter = Interpreter(
+        name="x", executable="/x", set={"LD_LIBRARY_PATH": str(tmp_path / "blas")}
     )
-    install(site, "mkl", "2026.0", "../../libmkl_rt.so.2")
-    (tmp_path / "lib" / "libiomp5.so").touch()
-    found = take_fingerprint(
-        Interpreter(name="x", executable="/x"),
-        answer(prefix=str(tmp_path), environment=True, site_packages=(str(site),)),
-    )
-    assert found.packages == {"mkl": "2026.0", "num-py": "2.0", "numpy": "2.1"}
-    assert isinstance(found.blas, Known) and isinstance(found.openmp, Known)
-    assert found.blas.value == (
-        "MKL (libmkl_rt) in the environment's lib",
-        "OpenBLAS in numpy.libs",
-    )
-    assert found.openmp.value == ("libiomp5 in the environment's lib",)
-
-
-@posix
-def test_what_torch_may_carry_inside_is_not_known(tmp_path: Path) -> None:
-    install(tmp_path, "torch", "2.13.0", "torch/lib/libgomp.so.1", "torch/lib/libtorch_cpu.so")
-    found = take_fingerprint(
-        Interpreter(name="x", executable="/x"), answer(site_packages=(str(tmp_path),))
-    )
-    assert isinstance(found.blas, Unknown)
-    assert "file names do not show" in found.blas.reason
-    assert isinstance(found.openmp, Known)
-    assert found.openmp.value == ("libgomp in torch/lib",)
-
-
-@posix
-def test_remembered_until_a_file_changes(tmp_path: Path) -> None:
-    python = make_environment(tmp_path / "env")
-    site = tmp_path / "env" / "site-packages"
-    install(site, "one", "1.0")
-    said = answer(executable=str(python), site_packages=(str(site),))
-    fingerprint = Known(
-        value=take_fingerprint(Interpreter(name="x", executable=str(python)), said), source="test"
-    )
-    cache = tmp_path / "cache"
-    assert recall(str(python), cache, 1.0) is None
-    remember(str(python), cache, fingerprint, said)
-    assert recall(str(python), cache, 1.0) == fingerprint
-
-    install(site, "two", "2.0")
-    assert recall(str(python), cache, 1.0) is None
-    remember(str(python), cache, fingerprint, said)
-    python.write_text("#!/bin/sh\n# another\n")
-    assert recall(str(python), cache, 1.0) is None
-
-
-@posix
-def test_a_wrapper_is_not_remembered(tmp_path: Path) -> None:
-    python = make_environment(tmp_path / "env")
-    said = answer(executable="/usr/bin/env")
-    remember(str(python), tmp_path, unknown("never mind"), said)
-    assert recall(str(python), tmp_path, 1.0) is None
-
-
-@posix
-def test_silence_is_remembered_for_as_long_as_it_was_waited_for(tmp_path: Path) -> None:
-    python = str(make_environment(tmp_path / "env"))
-    silence = unknown("does not answer within 2 s")
-    remember(python, tmp_path, silence, None, 2.0)
-    assert recall(python, tmp_path, 2.0) == silence
-    assert recall(python, tmp_path, 1.0) == silence
-    assert recall(python, tmp_path, 3.0) is None
-
-
-@posix
-def test_a_damaged_cache_is_an_empty_one(tmp_path: Path) -> None:
-    python = str(make_environment(tmp_path / "env"))
-    remember(python, tmp_path, unknown("x"), None, 1.0)
-    (file,) = tmp_path.glob("*.json")
-    file.write_text("{")
-    assert recall(python, tmp_path, 1.0) is None
-    remember(python, tmp_path, unknown("x"), None, 1.0)
-    assert recall(python, tmp_path, 1.0) is not None
+    said = answer(prefix=str(tmp_path), environment=True, site_packages=(str(site),))
+    found = take_fingerprint(interpreter, said)
+    assert found.packages == {"num-py": "2.0", "numpy": "2.1"}
+    assert isinstance(found.libraries, Known)
+    if not sys.platform.startswith("linux"):
+        return  # it has no use for libraries of Linux
+    (library,) = found.libraries.value
+    assert (library.name, library.path) == ("OpenBLAS", str(tmp_path / "blas" / "libblas.so.3"))
+    assert library.users == ("numpy",)
 
 
 def test_no_python_variable_is_handed_down(monkeypatch: pytest.MonkeyPatch) -> None:

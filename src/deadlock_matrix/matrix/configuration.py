@@ -18,11 +18,12 @@ from deadlock_matrix.matrix.selection import (
     Preset,
     parse_coverage,
 )
-from deadlock_matrix.matrix.settings import Configuration, Expectation, check
+from deadlock_matrix.matrix.settings import Configuration, Expectation, check, check_gate
 from deadlock_matrix.matrix.wording import suggestion
 from deadlock_matrix.model.cell import AXES, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.comparison import ExpectedChange, Gate
 
-__all__ = ["Configuration", "Expectation", "baseline", "load_configuration"]
+__all__ = ["Configuration", "Expectation", "baseline", "load_configuration", "load_gate"]
 
 BASELINE = "baseline"
 INSTALLED = Layout(name="installed", summary="the package as the interpreter finds it by itself")
@@ -55,6 +56,25 @@ def load_configuration(file: Path | None, start: Path) -> Configuration:
     try:
         use = _use_own_target if own.has_own_target else _use_built_in_target
         return msgspec.structs.replace(use(built_in, own, path), source=str(path))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def load_gate(file: Path | None, start: Path) -> Gate:
+    """The gate of a configuration, without the rest of it.
+
+    Reports may be compared where nothing of what they are about is installed.
+
+    Args:
+        file: As for `load_configuration`.
+        start: The folder to begin at.
+
+    Raises:
+        ConfigurationError: One sentence with the file, the key and the nearest right spelling.
+    """
+    path, table = _find(file, start)
+    try:
+        return _gate(table)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 
@@ -160,6 +180,7 @@ def _assemble(
         expectations=expectations,
         deadline_s=next(each for each in deadlines if each is not msgspec.UNSET),
         watch_modules=watched if own.watch_modules is msgspec.UNSET else own.watch_modules,
+        gate=_gate(own),
     )
     check(configuration)
     return configuration
@@ -203,6 +224,23 @@ def _expectation(table: ExpectTable) -> Expectation:
         systems=table.systems,
         deadline_s=None if table.deadline_s is msgspec.UNSET else table.deadline_s,
     )
+
+
+def _gate(table: Table) -> Gate:
+    gate = Gate(
+        fail_on=tuple(dict.fromkeys(table.gate.fail_on)),
+        expected=tuple(
+            ExpectedChange(
+                cell=each.cell.strip(),
+                kind=each.kind,
+                reason=" ".join(each.reason.split()),
+                until=each.until,
+            )
+            for each in table.gate.expected
+        ),
+    )
+    check_gate(gate)
+    return gate
 
 
 def _anchor(layout: Layout, folder: Path) -> Layout:

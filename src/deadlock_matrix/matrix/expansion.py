@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from deadlock_matrix.errors import ConfigurationError
@@ -37,7 +38,7 @@ from deadlock_matrix.model.cell import (
     Profile,
 )
 from deadlock_matrix.model.fact import Known, Unknown
-from deadlock_matrix.model.report import Fingerprint, InterpreterFacts
+from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 
 OLDEST_PYTHON = Version("3.8")  # that the probe's script runs on
 
@@ -86,7 +87,9 @@ def unavailable_reason(cell: Cell, fingerprint: Known[Fingerprint] | Unknown) ->
         cell: Its context, layout and interpreter are looked at.
         fingerprint: That of the cell's interpreter.
     """
-    if cell.context.calling is Calling.FORK and sys.platform == "win32":
+    if cell.interpreter.unavailable:
+        return cell.interpreter.unavailable
+    if cell.context.calling in (Calling.FORK, Calling.FORK_AGAIN) and sys.platform == "win32":
         return f"context {cell.context.name!r} forks, which Windows cannot"
     if isinstance(fingerprint, Unknown):
         return f"interpreter {cell.interpreter.name!r}: {fingerprint.reason}"
@@ -100,6 +103,15 @@ def unavailable_reason(cell: Cell, fingerprint: Known[Fingerprint] | Unknown) ->
     # 3.15.0a1 counts as 3.15: what a layout needs comes with the first pre-releases.
     if not SpecifierSet(cell.layout.python).contains(version.base_version):
         return f"layout {cell.layout.name!r} needs Python {cell.layout.python}, this is {given}"
+    return _missing_distribution(cell, fingerprint.value)
+
+
+def _missing_distribution(cell: Cell, fingerprint: Fingerprint) -> str | None:
+    values = ("context", cell.context), ("layout", cell.layout), ("entry", cell.entry)
+    for axis, value in values:
+        for name in value.requires:
+            if canonicalize_name(name) not in fingerprint.packages:
+                return f"{axis} {value.name!r} needs {name}, which the interpreter does not have"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.matrix.wording import explain
 from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.comparison import WORSE, ChangeKind
 from deadlock_matrix.model.verdict import Verdict
 
 PYPROJECT = "pyproject.toml"
@@ -56,6 +58,22 @@ class ExpectTable(AxesTable, frozen=True, kw_only=True):
     deadline_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
+class ExpectedTable(_Table, frozen=True, kw_only=True):
+    """A change that the gate lets pass until a day; the reason is mandatory."""
+
+    cell: str
+    kind: ChangeKind
+    reason: str
+    until: date
+
+
+class GateTable(_Table, frozen=True, kw_only=True):
+    """Which changes fail ``report compare --gate``."""
+
+    fail_on: tuple[ChangeKind, ...] = WORSE
+    expected: tuple[ExpectedTable, ...] = ()
+
+
 class Table(_Table, frozen=True, kw_only=True):
     """The whole of ``[tool.deadlock-matrix]``."""
 
@@ -71,6 +89,7 @@ class Table(_Table, frozen=True, kw_only=True):
     expect: tuple[ExpectTable, ...] = ()
     preset: tuple[PresetTable, ...] = ()
     default: PartTable | msgspec.UnsetType = msgspec.UNSET
+    gate: GateTable = GateTable()
 
     @property
     def has_own_target(self) -> bool:

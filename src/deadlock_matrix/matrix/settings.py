@@ -22,6 +22,7 @@ from deadlock_matrix.model.cell import (
     Layout,
     Profile,
 )
+from deadlock_matrix.model.comparison import Gate
 from deadlock_matrix.model.verdict import Verdict
 
 
@@ -65,6 +66,7 @@ class Configuration(_Frozen, frozen=True, kw_only=True):
     deadline_s: float
     watch_modules: tuple[str, ...]
     source: str = ""
+    gate: Gate = Gate()
 
     def values(self, axis: Axis) -> tuple[Named, ...]:
         """The values of one axis, in their order."""
@@ -115,6 +117,33 @@ def check(configuration: Configuration) -> None:
         _check_axes(configuration, expectation.axes, where)
         if expectation.deadline_s is not None:
             _check_deadline(where, expectation.deadline_s)
+
+
+def check_gate(gate: Gate) -> None:
+    """Check that a gate can fail, and that what it lets pass is said once and explained.
+
+    Raises:
+        ConfigurationError: One sentence about the first thing that is wrong.
+    """
+    if not gate.fail_on:
+        raise ConfigurationError("[gate] fail-on is empty, so the gate could never fail")
+    seen: set[tuple[str, str]] = set()
+    for number, expected in enumerate(gate.expected, start=1):
+        where = f"[[gate.expected]] number {number}"
+        if not expected.reason:
+            raise ConfigurationError(f"{where} has an empty reason; say why it is so")
+        if not expected.cell:
+            raise ConfigurationError(f"{where} has an empty cell; name one, or a pattern of some")
+        if expected.kind not in gate.fail_on:
+            raise ConfigurationError(
+                f"{where}: {expected.kind.value} does not fail the gate, so nothing need let it "
+                "pass; take it out, or add the kind to fail-on"
+            )
+        if (expected.cell, expected.kind) in seen:
+            raise ConfigurationError(
+                f"{where}: {expected.kind.value} of {expected.cell} is there twice; keep one"
+            )
+        seen.add((expected.cell, expected.kind))
 
 
 def _check_axes(configuration: Configuration, axes: Patterns, where: str) -> None:

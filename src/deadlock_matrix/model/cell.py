@@ -11,10 +11,17 @@ from deadlock_matrix.model.verdict import Verdict
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One Python executable. ``name`` is the user's word; what it *is* is in its fingerprint."""
+    """One Python executable. ``name`` is the user's word; what it *is* is in its fingerprint.
+
+    ``set`` are variables without which it is another one, such as the ``LD_LIBRARY_PATH`` of a
+    BLAS; a profile's come after them. ``unavailable`` says why there is none: then ``executable``
+    is empty, and its cells come out as such.
+    """
 
     name: str
-    executable: str
+    executable: str = ""
+    set: dict[str, str] = {}
+    unavailable: str = ""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,20 +38,23 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``overlays`` are folders laid over each other, later ones on top; the result goes first on
     ``sys.path``. No overlay: the package is what the interpreter finds by itself.
-    ``python`` is a PEP 440 specifier of the interpreters that can read it.
+    ``python`` is a PEP 440 specifier of the interpreters that can read it, ``requires`` names the
+    distributions it needs.
     """
 
     name: str
     overlays: tuple[str, ...] = ()
     python: str = ""
+    requires: tuple[str, ...] = ()
     summary: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The statement that the probe executes."""
+    """The statement that the probe executes; ``requires`` names the distributions it needs."""
 
     name: str
     statement: str
+    requires: tuple[str, ...] = ()
     summary: str = ""
 
 
@@ -55,6 +65,7 @@ class Calling(StrEnum):
     THREAD = "thread"  # a second thread; the main one joins it
     TWO_THREADS = "two-threads"  # two at once, let go together
     FORK = "fork"  # a child forked after the prelude ran in the parent
+    FORK_AGAIN = "fork-again"  # in the process itself, and then again in a child forked from it
     SPAWN = "spawn"  # a child of multiprocessing's spawn method
 
 
@@ -67,12 +78,17 @@ class Stdin(StrEnum):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the entry is reached. ``prelude`` runs first, in the parent, for ``fork``."""
+    """How the entry is reached.
+
+    ``prelude`` runs first, before a fork in the parent; ``requires`` names the distributions that
+    it needs.
+    """
 
     name: str
     calling: Calling = Calling.MAIN
     stdin: Stdin = Stdin.NULL
     prelude: str = ""
+    requires: tuple[str, ...] = ()
     summary: str = ""
 
 

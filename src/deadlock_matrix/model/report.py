@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,33 +29,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: Known[int] | Unknown
 
 
-class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What an interpreter is, as measured.
-
-    ``packages`` are distribution versions from metadata. ``blas`` and ``openmp`` are read from
-    the files that the packages carry, without importing them.
-    """
-
-    name: str
-    executable: str
-    version: str
-    implementation: str
-    build: str
-    distribution: str
-    free_threaded: bool
-    packages: dict[str, str]
-    blas: Known[tuple[str, ...]] | Unknown
-    openmp: Known[tuple[str, ...]] | Unknown
-
-
-class InterpreterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter of this run; unknown: it did not answer, and why."""
-
-    name: str
-    executable: str
-    fingerprint: Known[Fingerprint] | Unknown
-
-
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Counts by verdict of the matrix cells, and whether the controls came out right."""
 
@@ -67,8 +41,33 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     controls_missing: tuple[str, ...] = ()  # planned, but without a result
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of those that were merged into a report: its own head, and what became of it.
+
+    ``interpreters`` leads from an interpreter's name in the run to its name in the merged report,
+    ``repeats`` from the id of a cell or control in the merged report to its number in the run. The
+    two make it possible to take a merged report apart again.
+    """
+
+    run: str
+    started: str
+    duration_s: float
+    tool: Tool
+    host: Host
+    arguments: tuple[str, ...]
+    planned: int
+    summary: Summary
+    notes: tuple[str, ...]
+    interpreters: dict[str, str]
+    repeats: dict[str, int]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole run. Cells are sorted by id."""
+    """The whole run, or several merged. Cells are sorted by id.
+
+    Merged: ``merged`` has the runs by the time they started, ``host`` is that of the first of
+    them, ``duration_s`` is what they took together.
+    """
 
     schema_version: int
     tool: Tool
@@ -83,6 +82,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     planned: int  # matrix cells that were to be run
     summary: Summary
     notes: tuple[str, ...] = ()  # what went wrong with the run itself, one sentence each
+    merged: tuple[Part, ...] = ()  # none: it is one run
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Where it ran: one host, or each different one of a merged report."""
+        return tuple(dict.fromkeys(part.host for part in self.merged)) or (self.host,)
 
     @property
     def valid(self) -> bool:

@@ -114,11 +114,11 @@ class Probe:
                 self.raised = error
         self.entry_s = max(self.entry_s, time.monotonic() - begin)
 
-    def watched_entry(self, call):
+    def watched_entry(self, call, phase="entry"):
         self.before = frozenset(sys.modules)
         self.search = list(sys.path), list(sys.meta_path)
         sys.meta_path.insert(0, self.watcher)
-        self.enter("entry")
+        self.enter(phase)
         self.watcher.began = time.monotonic()
         try:
             call()
@@ -180,12 +180,28 @@ class Probe:
 
     def call_fork(self):
         self.run_prelude()
+        return self.in_child(lambda: self.watched_entry(self.execute))
+
+    def call_fork_again(self):
+        self.run_prelude()
+        self.watched_entry(self.execute, "prelude")
+        if self.raised is not None:
+            return self.report()
+        self.prelude_s, self.entry_s = self.entry_s, 0.0
+
+        def again():
+            self.enter("entry")
+            self.execute()
+
+        return self.in_child(again)
+
+    def in_child(self, call):
         child = os.fork()
         if child == 0:
             status = 1
             self.owner = os.getpid()
             try:
-                self.watched_entry(self.execute)
+                call()
                 status = self.report()
             finally:
                 # As multiprocessing ends its forked children: without the parent's exit handlers.

@@ -16,7 +16,9 @@ import msgspec
 
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.cell import Cell
-from deadlock_matrix.model.report import SCHEMA_VERSION, Host, InterpreterFacts, Tool
+from deadlock_matrix.model.fingerprint import InterpreterFacts
+from deadlock_matrix.model.report import SCHEMA_VERSION, Host, Tool
+from deadlock_matrix.report.decoding import DAMAGE, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
 
 PLAN_FILE = "plan.json"
@@ -95,11 +97,12 @@ def read_plan(folder: Path) -> Plan:
     data = read_bounded(path, MAX_PLAN_BYTES)
     try:
         plan = msgspec.json.decode(data, type=Plan)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path} is not the plan of a run: {error}") from error
+    except DAMAGE as error:
+        said = explain(error, data, "plan")
+        raise ReportError(f"{path} is not the plan of a run: it {said}") from error
     if plan.schema_version != SCHEMA_VERSION:
         raise ReportError(
-            f"{path} was written by deadlock-matrix {plan.tool.version} with schema version "
-            f"{plan.schema_version}: let that version put its report together"
+            f"{path} was written by deadlock-matrix {one_line(plan.tool.version, 40)} with schema "
+            f"version {plan.schema_version}: let that version put its report together"
         )
     return plan

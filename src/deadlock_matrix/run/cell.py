@@ -18,6 +18,7 @@ from deadlock_matrix.matrix.expansion import unavailable_reason
 from deadlock_matrix.matrix.layouts import assemble
 from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import (
     CellResult,
     Observation,
@@ -26,7 +27,6 @@ from deadlock_matrix.model.observation import (
     Raised,
     Stopped,
 )
-from deadlock_matrix.model.report import Fingerprint
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.conclude import conclude
 from deadlock_matrix.run.environment import make_environment, recorded
@@ -118,7 +118,9 @@ def _observe(
         cell.entry.statement,
         ",".join(cell.watch_modules),
     )
-    environment = make_environment(cell.profile, os.environ, Path(sys.executable).parent)
+    environment = make_environment(
+        cell.interpreter, cell.profile, os.environ, Path(sys.executable).parent
+    )
     # Both start helpers on first use: that must not be taken off the probe's time.
     supervisor, collector = workspace.supervisor, workspace.collector
     stdout, stderr = Drain(), Drain()
@@ -155,7 +157,7 @@ def _observe(
         evidence=watched.evidence,
         leftovers=leftovers,
         command=command,
-        environment=recorded(environment, cell.profile),
+        environment=recorded(environment, cell.interpreter, cell.profile),
         progressing=watched.progressing,
         began_s=watched.began_s,
     )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deadlock_matrix.model.cell import Profile
+from deadlock_matrix.model.cell import Interpreter, Profile
 
 HARNESS_PREFIXES = (
     "PYTHON", "PYTEST_", "NOX_", "COV_", "COVERAGE_", "VIRTUAL_ENV", "DEADLOCK_MATRIX_",
@@ -22,9 +22,12 @@ RECORDED_PREFIXES = (
 
 
 def make_environment(
-    profile: Profile, base: Mapping[str, str], harness_folder: Path | None = None
+    interpreter: Interpreter,
+    profile: Profile,
+    base: Mapping[str, str],
+    harness_folder: Path | None = None,
 ) -> dict[str, str]:
-    """The environment of a cell.
+    """The environment of a cell: the interpreter's own variables, then the profile's.
 
     ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is taken out of
     ``PATH``: the user's script would not find its programs there.
@@ -37,16 +40,19 @@ def make_environment(
         parts = environment["PATH"].split(os.pathsep)
         kept = [part for part in parts if Path(part) != harness_folder]
         environment["PATH"] = os.pathsep.join(kept)
+    environment.update(interpreter.set)
     for name in profile.unset:
         environment.pop(name, None)
     environment.update(profile.set)
     return environment
 
 
-def recorded(environment: Mapping[str, str], profile: Profile) -> dict[str, str]:
+def recorded(
+    environment: Mapping[str, str], interpreter: Interpreter, profile: Profile
+) -> dict[str, str]:
     """The part of an environment that a report may hold, sorted by name."""
     return {
         name: environment[name]
         for name in sorted(environment)
-        if name in profile.set or name.startswith(RECORDED_PREFIXES)
+        if name in profile.set or name in interpreter.set or name.startswith(RECORDED_PREFIXES)
     }

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import msgspec
-import psutil
 
+from deadlock_matrix.interpreters.bounded import Ended, run_bounded
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 # What the interpreter executes. It must be understood by any Python from 2.7 on, and import nothing
@@ -95,8 +89,6 @@ sys.stdout.write("\n" + text + "\n")
 """
 _ISOLATED = ("-I", "-S")
 _ISOLATED_BEFORE_3_4 = ("-E", "-s", "-S")
-_KEPT_CHARACTERS = 300
-_KILL_S = 5.0  # that the kernel has to end what was killed
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,20 +117,25 @@ class TimedOut(Unknown, frozen=True, kw_only=True, tag="unknown"):
     """It did not answer until the deadline."""
 
 
-def ask(executable: str, deadline_s: float) -> Known[Answer] | Unknown:
+def ask(
+    executable: str, deadline_s: float, variables: Mapping[str, str] | None = None
+) -> Known[Answer] | Unknown:
     """Start ``executable``, let it say what it is, and end it.
 
     Args:
         executable: Path of a Python.
-        deadline_s: Seconds after which it, and whatever it started, is killed.
+        deadline_s: Seconds after which it is killed. Whatever it started is killed with it, always.
+        variables: That are set for it, beside those of `clean_environment`.
 
     Returns:
         Its answer; unknown, with what it said instead or did. `TimedOut` if it said nothing.
     """
     end = time.monotonic() + deadline_s
-    answer = _ask(executable, _ISOLATED, deadline_s)
+    environment = clean_environment() | dict(variables or {})
+    answer = _ask(executable, _ISOLATED, environment, deadline_s)
     if isinstance(answer, Unknown) and "nknown option: -I" in answer.reason:
-        answer = _ask(executable, _ISOLATED_BEFORE_3_4, max(end - time.monotonic(), 0.1))
+        left = max(end - time.monotonic(), 0.1)
+        answer = _ask(executable, _ISOLATED_BEFORE_3_4, environment, left)
     return answer
 
 
@@ -148,72 +145,22 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
-def _ask(executable: str, options: Sequence[str], deadline_s: float) -> Known[Answer] | Unknown:
-    command = [executable, *options, "-c", _SCRIPT]
-    with tempfile.TemporaryDirectory(prefix="deadlock-matrix-") as empty:
-        # Into files: nobody who holds a pipe open can make us wait.
-        out, err = Path(empty, "out"), Path(empty, "err")
-        here = Path(empty, "here")
-        here.mkdir()
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            try:
-                child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stderr,
-                    env=clean_environment(),
-                    cwd=here,
-                    start_new_session=True,
-                )
-            except (OSError, ValueError) as error:
-                return unknown(f"cannot be started: {error}")
-            try:
-                status = child.wait(deadline_s)
-            except subprocess.TimeoutExpired:
-                _end(child)
-                return TimedOut(reason=f"does not answer within {deadline_s:g} s")
-            except BaseException:
-                _end(child)
-                raise
-        said = out.read_text(encoding="utf-8", errors="replace")
-        complained = err.read_text(encoding="utf-8", errors="replace")
-    return _read(executable, status, said, complained)
+def _ask(
+    executable: str, options: Sequence[str], environment: Mapping[str, str], deadline_s: float
+) -> Known[Answer] | Unknown:
+    try:
+        ended = run_bounded([executable, *options, "-c", _SCRIPT], environment, deadline_s)
+    except (OSError, ValueError) as error:
+        return unknown(f"cannot be started: {error}")
+    if not ended.in_time:
+        return TimedOut(reason=f"does not answer within {deadline_s:.3g} s")
+    return _read(executable, ended)
 
 
-def _read(executable: str, status: int, said: str, complained: str) -> Known[Answer] | Unknown:
-    lines = said.strip().splitlines()
+def _read(executable: str, ended: Ended) -> Known[Answer] | Unknown:
+    lines = ended.said.strip().splitlines()
     try:
         answer = msgspec.convert(json.loads(lines[-1] if lines else ""), Answer)
     except (ValueError, msgspec.ValidationError):
-        words = " ".join((complained or said).split()) or "it said nothing"
-        words = words if len(words) <= _KEPT_CHARACTERS else "... " + words[-_KEPT_CHARACTERS:]
-        return unknown(f"does not answer as a Python does, status {status}: {words}")
+        return unknown(f"does not answer as a Python does, status {ended.status}: {ended.words}")
     return known(answer, f"{executable} -I -S")
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child, what it started and its session. It must not have been waited for yet."""
-    try:
-        family = psutil.Process(child.pid).children(recursive=True)
-    except psutil.Error:
-        family = []
-    if sys.platform != "win32":
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    for process in family:
-        with suppress(psutil.Error):
-            process.kill()
-    child.kill()
-    with suppress(subprocess.TimeoutExpired):  # then the kernel holds it, and ends it later
-        child.wait(_KILL_S)
-    end = time.monotonic() + _KILL_S
-    while any(map(_is_alive, family)) and time.monotonic() < end:
-        time.sleep(0.01)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

@@ -9,24 +9,22 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from deadlock_matrix.matrix.distribution import recognise
-from deadlock_matrix.matrix.libraries import list_libraries, read_blas, read_openmp
-from deadlock_matrix.matrix.question import Answer
+from deadlock_matrix.interpreters.distribution import recognise
+from deadlock_matrix.interpreters.native.libraries import read_libraries
+from deadlock_matrix.interpreters.question import Answer
 from deadlock_matrix.model.cell import Interpreter
-from deadlock_matrix.model.report import Fingerprint
+from deadlock_matrix.model.fingerprint import Fingerprint
 
 
 def take_fingerprint(interpreter: Interpreter, answer: Answer) -> Fingerprint:
-    """Read the metadata of what is installed, and put it beside what the interpreter said.
+    """Read what is installed from metadata and native files, beside what the interpreter said.
 
     Args:
-        interpreter: Its name and executable.
+        interpreter: Its name, its executable and the variables that it runs with.
         answer: What it said of itself.
     """
     installed = list(_installed(answer))
     packages = {name: version for name, version, _ in reversed(installed)}
-    listed = [each for _, _, found in installed for each in _listed_files(found)]
-    libraries = list_libraries(answer, listed)
     return Fingerprint(
         name=interpreter.name,
         executable=interpreter.executable,
@@ -36,8 +34,7 @@ def take_fingerprint(interpreter: Interpreter, answer: Answer) -> Fingerprint:
         distribution=recognise(answer),
         free_threaded=answer.free_threaded,
         packages=dict(sorted(packages.items())),
-        blas=read_blas(answer, packages, libraries),
-        openmp=read_openmp(answer, packages, libraries),
+        libraries=read_libraries(answer, installed, interpreter.set),
     )
 
 
@@ -56,15 +53,6 @@ def _installed(answer: Answer) -> Iterator[tuple[str, str, Distribution]]:
             continue  # a half-removed package
         if name and version:
             yield canonicalize_name(name), version, found
-
-
-def _listed_files(found: Distribution) -> Iterator[tuple[str, str]]:
-    """The files of a distribution, from its RECORD: (site-packages, path from there)."""
-    record = found.read_text("RECORD")
-    folder = str(found.locate_file(""))
-    for line in (record or "").splitlines():
-        # A comma or quote in a path is quoted; no library's name has one.
-        yield folder, line.partition(",")[0]
 
 
 def _describe_build(answer: Answer) -> str:

@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path, PurePath, PureWindowsPath
 
-from deadlock_matrix.matrix.question import Answer
+from deadlock_matrix.interpreters.question import Answer
 
 UNRECOGNISED = "unrecognised"
 

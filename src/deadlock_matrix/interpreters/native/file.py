@@ -1,0 +1,135 @@
+"""A native library or module as its file describes it, whatever its format.
+
+One module per format fills it: `elf_files`, `mach_o_files`, `pe_files`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_CHUNK = 4 << 20
+_OVERLAP = 1024  # longer than any text that is looked for
+_UNIVERSAL = b"\xca\xfe\xba\xbe"  # also the first bytes of a Java class
+_MACH_O = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", _UNIVERSAL)
+
+Range = tuple[int, int]
+"""Offset in the file and size, in bytes."""
+
+
+class Malformed(Exception):
+    """The file has the right first bytes and cannot be understood. The message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeFile:
+    """What a loader and a reader of symbols can learn from one file.
+
+    ``path`` is the real one, ``name`` what other files know it by. ``machine`` must be equal for
+    two files to be loaded into one process. ``rpath`` is searched for what it needs and for what
+    that needs in turn, ``runpath`` only for what it needs itself; both as they are written.
+    ``exports`` maps the names in `symbols` that it defines to whether they are weak; ``imports``
+    are those that it expects from others. ``texts`` and ``names`` tell where its constant texts and
+    the names of its symbols lie.
+    """
+
+    path: str
+    name: str
+    machine: str
+    needs: tuple[str, ...]
+    rpath: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+    exports: Mapping[str, bool] = field(default_factory=dict)
+    imports: frozenset[str] = frozenset()
+    texts: tuple[Range, ...] = ()
+    names: tuple[Range, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """The file's own name, in small letters."""
+        return Path(self.path).name.lower()
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in."""
+        return str(Path(self.path).parent)
+
+
+def find_texts(
+    file: NativeFile, pattern: str, ranges: tuple[Range, ...]
+) -> Iterator[re.Match[bytes]]:
+    """All matches in some parts of a file, read in pieces: it may have 400 MB.
+
+    One that lies where two pieces overlap comes twice.
+
+    Args:
+        file: Where to look; one that has gone matches nothing.
+        pattern: A regular expression over bytes, in ASCII.
+        ranges: ``file.texts`` or ``file.names``.
+    """
+    compiled = re.compile(pattern.encode("ascii"))
+    try:
+        with Path(file.path).open("rb") as stream:
+            for offset, size in ranges:
+                for at in range(offset, offset + size, _CHUNK - _OVERLAP):
+                    stream.seek(at)
+                    yield from compiled.finditer(stream.read(min(_CHUNK, offset + size - at)))
+    except OSError:
+        return
+
+
+def find_text(file: NativeFile, pattern: str, ranges: tuple[Range, ...]) -> re.Match[bytes] | None:
+    """The first match of `find_texts`; ``None``: there is none."""
+    return next(find_texts(file, pattern, ranges), None)
+
+
+class NativeFiles:
+    """Reads files of one system's format, each once.
+
+    ``refused`` are those that could not be opened, ``malformed`` those that nobody understands: by
+    path, with the reason.
+    """
+
+    def __init__(self, system: str) -> None:
+        self.system = system  # as in ``sys.platform``
+        self.refused: dict[str, str] = {}
+        self.malformed: dict[str, str] = {}
+        self._known: dict[str, NativeFile | None] = {}
+
+    def read(self, path: str) -> NativeFile | None:
+        """The file behind ``path``; ``None``: missing, of another system, or not understood."""
+        real = os.path.realpath(path)
+        if real not in self._known:
+            self._known[real] = self._read(real)
+        return self._known[real]
+
+    def _read(self, path: str) -> NativeFile | None:
+        try:
+            with Path(path).open("rb") as stream:
+                start = stream.read(4)
+            return self._parse(path, start)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            self.refused[path] = os.strerror(error.errno or 0)
+        except Malformed as error:
+            self.malformed[path] = str(error)
+        return None
+
+    def _parse(self, path: str, start: bytes) -> NativeFile | None:
+        if start == b"\x7fELF" and self.system not in ("darwin", "win32"):
+            from deadlock_matrix.interpreters.native.elf_files import read_elf
+
+            return read_elf(path)
+        if start in _MACH_O and self.system == "darwin":
+            from deadlock_matrix.interpreters.native.mach_o_files import read_mach_o
+
+            return read_mach_o(path)
+        if start[:2] == b"MZ" and self.system == "win32":
+            from deadlock_matrix.interpreters.native.pe_files import read_pe
+
+            return read_pe(path)
+        return None

@@ -1,0 +1,36 @@
+"""The interpreters that pyenv has built, and its wrappers, which stand for one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from deadlock_matrix.interpreters.places import expand, python_in
+
+
+def pyenv_root(variables: Mapping[str, str], home: Path) -> Path:
+    """pyenv's folder, whether it is there or not."""
+    return Path(variables.get("PYENV_ROOT") or home / ".pyenv")
+
+
+def pyenv_versions(root: Path, major: int | None = None, minor: int | None = None) -> list[str]:
+    """The executables of the versions in ``root``, the oldest first.
+
+    Args:
+        root: From `pyenv_root`.
+        major: Only of this version, as far as its folder's name tells.
+        minor: Of this one too.
+    """
+    wanted = [str(part) for part in (major, minor) if part is not None]
+    found = [
+        python_in(folder)
+        for folder in expand(root, "versions/*")
+        if folder.name.split(".")[: len(wanted)] == wanted
+    ]
+    return [str(path) for path in found if path is not None]
+
+
+def is_shim(path: str, root: Path) -> bool:
+    """Whether ``path`` is a wrapper of pyenv's, all of whose versions are listed anyway."""
+    return os.path.realpath(Path(path).parent) == os.path.realpath(root / "shims")

@@ -1,0 +1,118 @@
+"""What an interpreter is, as measured: from its files, and from what only running shows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from deadlock_matrix.model.fact import Known, Unknown
+
+
+class LibraryKind(StrEnum):
+    """What a native library is for, as far as it matters to a hang."""
+
+    BLAS = "blas"
+    OPENMP = "openmp"
+    THREADS = "threads"  # a thread pool of another make, such as TBB
+    PROTOBUF = "protobuf"
+    ABSEIL = "abseil"
+
+
+class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
+    """One native library that installed packages load, told from files, nothing being imported.
+
+    ``name`` is that of the product: "MKL", "OpenBLAS", "BLIS", "FlexiBLAS", "Accelerate", "ATLAS",
+    "Arm Performance Libraries", "NVPL", "reference BLAS", "unrecognised BLAS", "libgomp",
+    "libiomp5", "libomp", "vcomp", "TBB", "protobuf", "Abseil". ``version`` is as the file has it:
+    of a static MKL the day it was built, of libgomp its newest interface.
+
+    ``path`` is the real file that holds it; ``static``: it is a part of that file, which is another
+    library, such as MKL inside libtorch_cpu. ``threading`` is how a BLAS makes threads: "pthreads",
+    "OpenMP (libgomp)", "serial", "chosen at run time"; empty: the file does not tell.
+    ``users`` are the distributions whose modules load it, directly or through other libraries; none
+    for a preloaded one. ``system`` is true for one that comes with the operating system.
+    ``shared_symbols`` are weak symbols that it exports, so that a second copy in the process uses
+    this one's objects.
+    """
+
+    name: str
+    kind: LibraryKind
+    path: str
+    static: bool = False
+    threading: str = ""
+    version: Known[str] | Unknown
+    users: tuple[str, ...] = ()
+    system: bool = False
+    shared_symbols: tuple[str, ...] = ()
+
+
+class ThreadPool(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of threadpoolctl's table: a library that makes threads, as it is when it runs.
+
+    ``name`` is threadpoolctl's ("mkl", "openblas", "blis", "openmp"), ``prefix`` the library's
+    ("libgomp"), ``path`` its real path, ``threads`` how many it may use, ``layer`` how it makes
+    them ("intel", "gnu", "tbb", "sequential", "pthreads"); ``version`` and ``layer`` are empty for
+    a library that has none to tell, as an OpenMP runtime.
+    """
+
+    name: str
+    prefix: str
+    path: str
+    version: str
+    threads: int
+    layer: str
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process showed that imported one module alone, and made one product of matrices.
+
+    ``configuration`` is what the module says of itself (`torch.__config__.show`,
+    `numpy.show_config`). ``mapped`` are the real paths of the libraries of the kinds in
+    `LibraryKind` that were mapped in the end, by their names; libtorch_cpu is among them, since it
+    may have some of them inside. ``mkl`` is MKL's own description of itself with its version; known
+    and empty: no MKL is mapped. ``seconds`` is what the import took.
+    """
+
+    module: str
+    version: str
+    configuration: Known[str] | Unknown
+    pools: Known[tuple[ThreadPool, ...]] | Unknown
+    mapped: Known[tuple[str, ...]] | Unknown
+    mkl: Known[str] | Unknown
+    seconds: float
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What an interpreter is.
+
+    ``packages`` are versions of distributions, from metadata. ``libraries`` are read from files.
+    ``running`` is by module; a module that is not installed is not in it, and one that hangs when
+    it is imported is unknown, with the reason: everything else is still known. ``printers`` are
+    those of the libraries in ``libraries`` and of the mapped ones in ``running`` that contain the
+    text of the message "Lock blocking", which many a hang is known by.
+    """
+
+    name: str
+    executable: str
+    version: str
+    implementation: str
+    build: str
+    distribution: str
+    free_threaded: bool
+    packages: dict[str, str]
+    libraries: Known[tuple[NativeLibrary, ...]] | Unknown
+    running: dict[str, Known[Running] | Unknown] = {}
+    printers: Known[tuple[str, ...]] | Unknown = Unknown(reason="not looked for")
+
+
+class InterpreterFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An interpreter of a run; unknown: it did not answer, and why.
+
+    ``set`` are the variables that belong to it, as in `model.cell.Interpreter`.
+    """
+
+    name: str
+    executable: str
+    fingerprint: Known[Fingerprint] | Unknown
+    set: dict[str, str] = {}
