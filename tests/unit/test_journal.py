@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.report.journal import Journal, read_journal, read_journals
+from deadlock_matrix.report.side_files import SideFiles
 from tests.unit.test_report_samples import cell, result
 
 RESULTS = [result(cell(entry=name), Verdict.OK) for name in ("a", "b", "c")]
@@ -103,3 +105,64 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
     (tmp_path / "journal").write_text("in the way")
     with pytest.raises(ReportError, match="cannot be opened"):
         Journal(tmp_path, "gw0")
+
+
+# --- evidence -----------------------------------------------------------------------------------
+
+HUNG = result(cell(entry="d"), Verdict.DEADLOCK)
+
+
+def test_evidence_is_there_before_the_line_that_refers_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    with Journal(tmp_path, "gw0") as journal:
+        write = journal._write
+
+        def look_and_write(line: bytes) -> None:
+            seen.append(len(list((tmp_path / "evidence").glob("*.json"))))
+            write(line)
+
+        monkeypatch.setattr(journal, "_write", look_and_write)
+        journal.append(HUNG)
+    assert seen == [1]
+    assert b"outside_holders" not in journal.path.read_bytes()
+    (read,) = read_journal(journal.path).results
+    assert SideFiles(tmp_path).fetch(read) == HUNG
+
+
+def test_lines_with_evidence_inside_are_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "gw0.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(msgspec.json.encode(HUNG) + b"\n")
+    (read,) = read_journals(tmp_path).results
+    assert read == HUNG
+    assert SideFiles(tmp_path).fetch(read) == HUNG
+
+
+def test_evidence_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "evidence").write_text("in the way")
+    with Journal(tmp_path, "gw0") as journal, pytest.raises(ReportError, match="cannot be written"):
+        journal.append(HUNG)
+    assert journal.path.read_bytes() == b""
+
+
+def test_ill_formed_evidence_is_refused(tmp_path: Path) -> None:
+    assert isinstance(HUNG.observation, Known)
+    fact = HUNG.observation.value.evidence
+    assert isinstance(fact, Known)
+    wrong = msgspec.structs.replace(fact.value, machine="linux")
+    observation = msgspec.structs.replace(
+        HUNG.observation.value, evidence=msgspec.structs.replace(fact, value=wrong)
+    )
+    broken = msgspec.structs.replace(
+        HUNG, observation=msgspec.structs.replace(HUNG.observation, value=observation)
+    )
+    with Journal(tmp_path, "gw0") as journal, pytest.raises(ReportError, match="machine"):
+        journal.append(broken)
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_text_that_is_no_unicode_is_one_clear_error(tmp_path: Path) -> None:
+    with Journal(tmp_path, "gw0") as journal, pytest.raises(ReportError, match="ill-formed"):
+        journal.append(msgspec.structs.replace(RESULTS[0], why="\udcff"))

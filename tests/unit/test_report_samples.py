@@ -28,6 +28,7 @@ from deadlock_matrix.model.evidence import (
     ThreadStack,
 )
 from deadlock_matrix.model.fact import known, unknown
+from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.model.observation import (
     CellResult,
     Exited,
@@ -38,12 +39,7 @@ from deadlock_matrix.model.observation import (
     ProbeFacts,
     Stopped,
 )
-from deadlock_matrix.model.report import (
-    Fingerprint,
-    Host,
-    InterpreterFacts,
-    Tool,
-)
+from deadlock_matrix.model.report import Host, Tool
 from deadlock_matrix.model.verdict import Gap, Judgement, Proof, ProofKind, Verdict
 from deadlock_matrix.report.plan import Plan
 
@@ -229,8 +225,7 @@ def fingerprint(name: str = "py") -> InterpreterFacts:
         distribution="python.org",
         free_threaded=False,
         packages={"torch": "2.13.0"},
-        blas=unknown("not looked for"),
-        openmp=unknown("not looked for"),
+        libraries=unknown("not looked for"),
     )
     return InterpreterFacts(name=name, executable=executable, fingerprint=known(found, "asked"))
 

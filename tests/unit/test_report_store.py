@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -71,7 +73,9 @@ def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) ->
 
 def test_nothing_but_the_report_is_left_in_the_folder(report: Report, tmp_path: Path) -> None:
     write_report(report, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["evidence", "report.json"]
+    assert all(path.suffix == ".json" for path in (tmp_path / "out" / "evidence").iterdir())
 
 
 def test_a_folder_that_is_a_file_is_one_clear_error(report: Report, tmp_path: Path) -> None:
@@ -199,6 +203,39 @@ def test_truncated(report: Report, tmp_path: Path) -> None:
     assert "truncated" in reading(tmp_path, data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("version", ["9.1.0\n\x1b[2J", "9" * 10_000])
+def test_what_a_file_says_does_not_spoil_the_message(tmp_path: Path, version: str) -> None:
+    head = {"schema_version": 10**300, "tool": {"version": version}}
+    message = reading(tmp_path, json.dumps(head).encode())
+    assert message.isprintable()
+    assert len(message.replace(str(tmp_path), "")) < 300
+
+
+@pytest.mark.parametrize("verdict", ["\x1b[2J\n", "x" * 100_000])
+def test_a_value_that_is_not_allowed_is_quoted_in_short(
+    report: Report, tmp_path: Path, verdict: str
+) -> None:
+    document = json.loads(write_report(report, tmp_path).read_bytes())
+    document["cells"][0]["verdict"] = verdict
+    message = reading(tmp_path, json.dumps(document).encode())
+    assert message.isprintable()
+    assert len(message.replace(str(tmp_path), "")) < 500
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"9" * 5000])
+def test_numbers_that_are_none(report: Report, tmp_path: Path, number: bytes) -> None:
+    data = write_report(report, tmp_path).read_bytes()
+    assert b'"duration_s": 12.5' in data
+    reading(tmp_path, data.replace(b'"duration_s": 12.5', b'"duration_s": ' + number))
+
+
+def test_a_sparse_file_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(b"")
+    os.truncate(tmp_path / "report.json", 1 << 40)
+    with pytest.raises(ReportError, match="larger than 1024 MiB"):
+        read_report(tmp_path)
+
+
 def test_newer(report: Report, tmp_path: Path) -> None:
     document = json.loads(write_report(report, tmp_path).read_bytes())
     document["schema_version"] = SCHEMA_VERSION + 1
@@ -219,7 +256,8 @@ def test_older_versions_are_migrated_step_by_step(report: Report, tmp_path: Path
     document = json.loads(write_report(report, tmp_path).read_bytes())
     document |= {"schema_version": SCHEMA_VERSION - 1, "run_name": document.pop("run")}
     data = json.dumps(document).encode()
-    assert decode_report(data, "old", {SCHEMA_VERSION - 1: rename}) == report
+    migrated = decode_report(data, "old", {SCHEMA_VERSION - 1: rename})
+    assert migrated == read_report(tmp_path, evidence=False)
 
 
 def test_larger_than_allowed(report: Report, tmp_path: Path) -> None:
@@ -301,7 +339,36 @@ def test_ten_thousand_cells_are_read_in_under_a_second(report: Report, tmp_path:
 
 def test_the_json_schema_names_every_field_of_a_report() -> None:
     schema = json_schema()
+    assert schema["$ref"] == "#/$defs/Report"
     assert set(schema["$defs"]["Report"]["properties"]) == set(Report.__struct_fields__)
+    assert set(schema["$defs"]["SideFile"]["properties"]) == {"schema_version", "evidence"}
+    facts = schema["$defs"]["Observation"]["properties"]["evidence"]["anyOf"]
+    assert {"$ref": "#/$defs/Aside"} in facts
+
+
+def test_two_runs_that_came_out_alike_differ_in_few_lines(tmp_path: Path) -> None:
+    """Workers finish in another order, and dictionaries are filled in another order."""
+    first = assemble(run(tmp_path / "a"), duration_s=1.0)
+    shuffled = tuple(
+        msgspec.structs.replace(
+            each,
+            observation=msgspec.structs.replace(
+                each.observation,
+                value=msgspec.structs.replace(
+                    each.observation.value,  # type: ignore[union-attr]
+                    environment={"B": "2", "A": "1"},
+                ),
+            ),
+        )
+        for each in (*CELLS, *CONTROLS)
+    )
+    second = assemble(run(tmp_path / "b", shuffled), duration_s=1.0)
+    one = write_report(first, tmp_path / "a").read_text().splitlines()
+    two = write_report(second, tmp_path / "b").read_text().splitlines()
+    changed = [line for line in difflib.ndiff(one, two) if line[0] in "+-"]
+    # For each result, one line with an empty dictionary became four with a sorted one.
+    assert len(changed) == 5 * (1 + 4)
+    assert two[[line.strip() for line in two].index('"environment": {') + 1].strip() == '"A": "1",'
 
 
 def test_the_host_has_no_name() -> None:

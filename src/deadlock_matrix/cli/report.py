@@ -8,8 +8,12 @@ from pathlib import Path
 
 import click
 
+from deadlock_matrix.cli.report_compare import compare
+from deadlock_matrix.cli.report_merge import merge
+from deadlock_matrix.cli.report_validate import validate
 
-@click.group(short_help="Show a report.")
+
+@click.group(short_help="Show, merge, compare and check reports.")
 def command() -> None:
     """Work with the reports that runs write."""
 
@@ -18,6 +22,7 @@ def command() -> None:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def show(path: Path) -> None:
     """Print the report PATH: a report.json, or the folder of a run, also of a killed one."""
+    from deadlock_matrix.causes import load_causes
     from deadlock_matrix.render.terminal import text
     from deadlock_matrix.report.store import assemble, read_report
 
@@ -25,7 +30,7 @@ def show(path: Path) -> None:
         path = path / "report.json" if (path / "report.json").exists() else path
     report = assemble(path) if path.is_dir() else read_report(path)
     width = min(shutil.get_terminal_size().columns, 120)
-    click.echo(text(report, width, colour=sys.stdout.isatty()))
+    click.echo(text(report, width, colour=sys.stdout.isatty(), causes=load_causes()))
 
 
 @command.command()
@@ -36,3 +41,8 @@ def schema() -> None:
     from deadlock_matrix.report.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
+
+
+command.add_command(compare)
+command.add_command(merge)
+command.add_command(validate)

@@ -26,6 +26,21 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", tag="
     reason: str
 
 
+class Aside(Unknown, frozen=True, kw_only=True, tag="aside"):
+    """A value that is known, but lies in a file beside the one that is read.
+
+    Whoever does not follow the reference has an `Unknown` that says so. The file is named by its
+    content: ``file`` is its path from the folder of the file that refers to it, with slashes,
+    ``sha256`` the hash of its bytes in hexadecimal, ``size`` their number; ``source`` is that of
+    the value.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    source: str
+
+
 def known(value: T, source: str) -> Known[T]:
     """Shorthand: ``known(3, "/proc/1/status")``."""
     return Known(value=value, source=source)

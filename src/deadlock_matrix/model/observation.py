@@ -8,7 +8,7 @@ import msgspec
 
 from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.fact import Aside, Known, Unknown
 from deadlock_matrix.model.verdict import Judgement, Verdict
 
 
@@ -98,7 +98,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     raised: Raised | None  # None: the entry raised nothing that the probe saw
     stdout: Output
     stderr: Output
-    evidence: Known[Evidence] | Unknown
+    evidence: Known[Evidence] | Unknown | Aside
     leftovers: Leftovers  # what was still there when it was ended, and what could not be
     command: tuple[str, ...]
     environment: dict[str, str] = {}  # the profile's variables and those of known prefixes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,16 +13,20 @@ from typing import Protocol
 import msgspec
 import pytest
 
+from deadlock_matrix.causes import load_causes
 from deadlock_matrix.errors import DeadlockMatrixError
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.pytest_plugin.planning import cell_id, make_plan, report_folder
 from deadlock_matrix.render.terminal import text
 from deadlock_matrix.report.journal import JOURNAL_FOLDER
 from deadlock_matrix.report.plan import PLAN_FILE, Plan, begin, write_plan
+from deadlock_matrix.report.private import make_redaction, redact_plan
+from deadlock_matrix.report.redaction import Redaction
 from deadlock_matrix.report.store import assemble, write_report
 
 FOLDER_KEY = "deadlock_matrix_folder"
-SCRATCH_FOLDER = "scratch"  # inside the run's folder, and gone when the run is over
+PLAN_KEY = "deadlock_matrix_plan"
+SCRATCH_KEY = "deadlock_matrix_scratch"
 
 
 class Node(Protocol):
@@ -31,11 +36,13 @@ class Node(Protocol):
 
 
 class Controller:
-    """Owns the run's folder. Workers get its path and read the plan from it.
+    """Owns the run's folder. Workers get its path, and the plan.
 
     Attributes:
         plan: What is to be run; ``None`` before the session has started.
         folder: The run's folder; ``None`` if nothing is run.
+        scratch: Where probes leave their files until they are read, and nothing is redacted yet:
+            outside the run's folder, and gone when the run is over.
         tests: The selected tests that run a cell, by their ids, with the cell's id.
         others: How many selected tests run no cell.
     """
@@ -44,6 +51,7 @@ class Controller:
         self.config = config
         self.plan: Plan | None = None
         self.folder: Path | None = None
+        self.scratch: Path | None = None
         self.tests: dict[str, str] = {}
         self.others = 0
         self._began_s = time.monotonic()
@@ -63,10 +71,11 @@ class Controller:
             return
         folder = report_folder(self.config, self.plan.run)
         try:
-            begin(folder, self.plan)
+            begin(folder, redact_plan(self.plan, self._make_redaction(self.plan)))
         except DeadlockMatrixError as error:
             raise pytest.UsageError(str(error)) from error
         self.folder = folder
+        self.scratch = Path(tempfile.mkdtemp(prefix="deadlock-matrix-"))
 
     def pytest_report_header(self) -> list[str]:
         """Say what is going to be run."""
@@ -78,8 +87,10 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Node) -> None:
-        """Tell a worker where the plan is."""
+        """Tell a worker the plan, and where the run's folders are."""
         node.workerinput[FOLDER_KEY] = str(self.folder)
+        node.workerinput[SCRATCH_KEY] = str(self.scratch)
+        node.workerinput[PLAN_KEY] = msgspec.json.encode(self.plan).decode()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -97,7 +108,8 @@ class Controller:
         """Write the report; a run that proves nothing fails."""
         if self.folder is None:
             return
-        shutil.rmtree(self.folder / SCRATCH_FOLDER, ignore_errors=True)
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
         if self._nothing_ran(self.folder):
             _discard(self.folder)
             return
@@ -117,7 +129,8 @@ class Controller:
             writer = self.config.get_terminal_writer()
             terminalreporter.write_sep("=", "deadlock matrix")
             width = min(writer.fullwidth, 120)
-            terminalreporter.write_line(text(self._report, width, colour=writer.hasmarkup))
+            shown = text(self._report, width, colour=writer.hasmarkup, causes=load_causes())
+            terminalreporter.write_line(shown)
         if self._path is not None:
             terminalreporter.write_line(f"\nreport: {self._path}")
         if self._error is not None:
@@ -137,7 +150,11 @@ class Controller:
         selected = tuple(id_ for id_ in known if id_ in chosen)
         self.plan = msgspec.structs.replace(self.plan, selected=selected)
         if self.folder is not None:
-            write_plan(self.folder, self.plan)
+            write_plan(self.folder, redact_plan(self.plan, self._make_redaction(self.plan)))
+
+    def _make_redaction(self, plan: Plan) -> Redaction:
+        include = self.config.getoption("deadlock_matrix_include_host")
+        return make_redaction(plan, include_host=include)
 
     def _nothing_ran(self, folder: Path) -> bool:
         return not self.tests and not (folder / JOURNAL_FOLDER).exists()

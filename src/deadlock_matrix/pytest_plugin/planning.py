@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from deadlock_matrix.cache import cache_folder
 from deadlock_matrix.errors import DeadlockMatrixError
+from deadlock_matrix.interpreters.identity import identify
 from deadlock_matrix.matrix.configuration import load_configuration
 from deadlock_matrix.matrix.controls import controls
 from deadlock_matrix.matrix.expansion import expand
-from deadlock_matrix.matrix.interpreters import identify, resolve
+from deadlock_matrix.matrix.interpreters import resolve
+from deadlock_matrix.matrix.listed import read_interpreters
 from deadlock_matrix.matrix.repro import repro_root
 from deadlock_matrix.matrix.selection import Coverage, Selection
-from deadlock_matrix.model.cell import AXES, Cell
+from deadlock_matrix.model.cell import AXES, Cell, Interpreter
+from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.report.host import describe_host, describe_tool
 from deadlock_matrix.report.plan import Plan, run_id, timestamp
 
@@ -43,8 +46,11 @@ def _make_plan(config: pytest.Config) -> Plan:
     start = config.invocation_params.dir
     file = config.getoption("deadlock_matrix")
     configuration = load_configuration(start / file if file else None, start)
+    if listed := config.getoption("deadlock_matrix_interpreters_file"):
+        interpreters = read_interpreters(start / listed)
+        configuration = msgspec.structs.replace(configuration, interpreters=interpreters)
     interpreters = resolve(config.getoption("deadlock_matrix_interpreter"), configuration)
-    facts = tuple(identify(interpreter, cache_folder()) for interpreter in interpreters)
+    facts = _identify(interpreters)
     cells = expand(configuration, interpreters, _selection(config), facts)
     names = {cell.interpreter.name for cell in cells}
     used = [interpreter for interpreter in interpreters if interpreter.name in names]
@@ -55,22 +61,17 @@ def _make_plan(config: pytest.Config) -> Plan:
         started=timestamp(),
         arguments=tuple(map(str, config.invocation_params.args)),
         interpreters=tuple(each for each in facts if each.name in names),
-        controls=controls(used, repro_root()),
+        controls=controls([each for each in used if not each.unavailable], repro_root()),
         cells=_repeated(cells, config.getoption("deadlock_matrix_repeat")),
     )
 
 
-def cache_folder() -> Path:
-    """Where this user's caches are: ``DEADLOCK_MATRIX_CACHE``, or as the system has it."""
-    if given := os.environ.get("DEADLOCK_MATRIX_CACHE"):
-        return Path(given)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "deadlock-matrix"
+def _identify(interpreters: Sequence[Interpreter]) -> tuple[InterpreterFacts, ...]:
+    def measure(interpreter: Interpreter) -> InterpreterFacts:
+        return identify(interpreter, cache_folder(), measure=True)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each keeps a process busy
+        return tuple(pool.map(measure, interpreters))
 
 
 def report_folder(config: pytest.Config, run: str) -> Path:

@@ -6,14 +6,22 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pytest
 
+from deadlock_matrix.cache import cache_folder
 from deadlock_matrix.model.cell import Cell, Role
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.pytest_plugin.controller import FOLDER_KEY, SCRATCH_FOLDER, Controller
-from deadlock_matrix.pytest_plugin.planning import cache_folder
+from deadlock_matrix.pytest_plugin.controller import (
+    FOLDER_KEY,
+    PLAN_KEY,
+    SCRATCH_KEY,
+    Controller,
+)
 from deadlock_matrix.report.journal import Journal
-from deadlock_matrix.report.plan import Plan, read_plan
+from deadlock_matrix.report.plan import Plan
+from deadlock_matrix.report.private import make_redaction
+from deadlock_matrix.report.redaction import Redaction
 
 if TYPE_CHECKING:
     from deadlock_matrix.run.workspace import Workspace
@@ -42,6 +50,7 @@ class Runner:
         self._controller = controller
         self._plan: Plan | None = None
         self._journal: Journal | None = None
+        self._redaction: Redaction | None = None
         self._workspace: Workspace | None = None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -70,7 +79,9 @@ class Runner:
         yield
         left = set(items)
         used = {
-            cell.interpreter for item in items if (cell := cell_of(item)) and not _is_control(cell)
+            cell.interpreter.name
+            for item in items
+            if (cell := cell_of(item)) and not _is_control(cell)
         }
         back = [
             item
@@ -78,7 +89,7 @@ class Runner:
             if item not in left
             and (cell := cell_of(item))
             and _is_control(cell)
-            and cell.interpreter in used
+            and cell.interpreter.name in used
         ]
         items[:0] = back
         self._count_as_selected(back)
@@ -91,11 +102,27 @@ class Runner:
             result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
                 cell=cell, config=self.config
             )
+            result = self._redact(result)
             self._open_journal().append(result)
             request.node.stash[_OUTCOME] = Outcome(result.verdict.value, result.as_expected)
             return result
 
         return run
+
+    @pytest.fixture
+    def explain(self) -> Callable[[CellResult], str]:
+        """Say why a cell came out as it did, with the known causes that are recognised in it."""
+
+        def say(result: CellResult) -> str:
+            from deadlock_matrix.causes import load_causes
+            from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, recognise
+            from deadlock_matrix.render.failure import failure
+
+            facts = {each.name: each.fingerprint for each in self._read_plan().interpreters}
+            fingerprint = facts.get(result.cell.interpreter.name, NO_FINGERPRINT)
+            return failure(result, recognise(result, fingerprint, load_causes()))
+
+        return say
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -126,8 +153,19 @@ class Runner:
     def _read_plan(self) -> Plan:
         if self._plan is None:
             given = self._controller.plan if self._controller else None
-            self._plan = given or read_plan(self._folder())
+            self._plan = given or self._plan_from_controller()
         return self._plan
+
+    def _plan_from_controller(self) -> Plan:
+        # The one on disk has been redacted: its paths do not lead anywhere.
+        text = self.config.workerinput[PLAN_KEY]  # type: ignore[attr-defined]
+        return msgspec.json.decode(text, type=Plan)
+
+    def _redact(self, result: CellResult) -> CellResult:
+        if self._redaction is None:
+            include = self.config.getoption("deadlock_matrix_include_host")
+            self._redaction = make_redaction(self._read_plan(), include_host=include)
+        return self._redaction.apply(result)
 
     def _folder(self) -> Path:
         if self._controller is None:
@@ -135,6 +173,14 @@ class Runner:
         if self._controller.folder is None:
             raise pytest.UsageError("the matrix was not planned, so no cell can be run")
         return self._controller.folder
+
+    def _scratch(self) -> Path:
+        if self._controller is None:
+            given = self.config.workerinput  # type: ignore[attr-defined]
+            return Path(given[SCRATCH_KEY], self._worker())
+        if self._controller.scratch is None:
+            raise pytest.UsageError("the matrix was not planned, so no cell can be run")
+        return self._controller.scratch
 
     def _worker(self) -> str:
         given = getattr(self.config, "workerinput", {})
@@ -149,8 +195,7 @@ class Runner:
         if self._workspace is None:
             from deadlock_matrix.run.workspace import Workspace
 
-            scratch = self._folder() / SCRATCH_FOLDER / self._worker()
-            self._workspace = Workspace(cache=cache_folder(), scratch=scratch)
+            self._workspace = Workspace(cache=cache_folder(), scratch=self._scratch())
         return self._workspace
 
     def _count_as_selected(self, items: list[pytest.Item]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from deadlock_matrix.errors import ReportError
 
@@ -42,14 +44,59 @@ def read_bounded(path: Path, limit: int) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            return _read(file, path, limit)
     except FileNotFoundError:
         raise ReportError(f"{path} does not exist") from None
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(data) > limit:
-        raise ReportError(f"{path} is larger than {limit >> 20} MiB, which no report needs to be")
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} cannot be read: {_words(error)}") from error
+
+
+def read_beside(folder: Path, name: str, limit: int) -> bytes:
+    """All bytes of a file that another file names; ``name`` is ``folder/file``, with a slash.
+
+    It may come from somebody else: what is not an ordinary file, right there, is refused.
+
+    Raises:
+        ReportError: As for `read_bounded`; or a link, a pipe, a device. It names the file by
+            ``name`` alone.
+    """
+    inner, _, last = name.partition("/")
+    try:
+        if (folder / inner).is_symlink():
+            raise ReportError(f"{name} lies behind a symbolic link, which is not followed")
+        path = folder / inner / last
+        if path.is_symlink():
+            raise ReportError(f"{name} is a symbolic link, which is not followed")
+        # Should it become one in this very moment; and opening a pipe must not wait for a writer.
+        with open(path, "rb", opener=_open_ordinary) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ReportError(f"{name} is not an ordinary file")
+            return _read(file, Path(name), limit)
+    except FileNotFoundError:
+        raise ReportError(f"{name} is not there") from None
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{name} cannot be read: {_words(error)}") from error
+
+
+def _read(file: BinaryIO, path: Path, limit: int) -> bytes:
+    # The size, where there is one, keeps a reader from asking for memory it will not need.
+    status = os.fstat(file.fileno())
+    expected = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    data = file.read(expected + 1) if expected <= limit else b""
+    if len(data) > expected:  # it grows, or has no size, as a pipe
+        data += file.read(limit + 1 - len(data))
+    if expected > limit or len(data) > limit:
+        allowed = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
+        raise ReportError(f"{path} is larger than {allowed}, which it need not be")
     return data
+
+
+def _open_ordinary(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _sync_folder(folder: Path) -> None:

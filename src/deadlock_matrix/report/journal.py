@@ -1,7 +1,8 @@
 """Finished cells, one a line, on disk before the next one starts.
 
 Each worker process has a file of its own, so that no line is ever interleaved with another, and
-whatever is killed, and however, every cell that was finished can be read afterwards.
+whatever is killed, and however, every cell that was finished can be read afterwards. Evidence is
+written beside the journals first, then the line that refers to it: whoever reads a line finds it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import msgspec
 
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.report.decoding import DAMAGE, collector_off, explain
 from deadlock_matrix.report.files import read_bounded
+from deadlock_matrix.report.side_files import SideFiles
 
 JOURNAL_FOLDER = "journal"
 MAX_JOURNAL_BYTES = 2 << 30
@@ -31,6 +34,7 @@ class Journal:
 
     def __init__(self, folder: Path, worker: str) -> None:
         self.path = folder / JOURNAL_FOLDER / f"{worker}.jsonl"
+        self._side_files = SideFiles(folder)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -41,12 +45,9 @@ class Journal:
 
     def append(self, result: CellResult) -> None:
         """Write one line with one system call, and wait until it is on disk."""
-        line = msgspec.json.encode(result)
-        try:
-            msgspec.json.decode(line, type=CellResult)  # constructors check nothing
-        except msgspec.ValidationError as error:
-            raise ReportError(f"the result of {result.cell.id} is ill-formed: {error}") from error
-        self._write(line + b"\n")
+        # Constructors check nothing, so it is read back, with its evidence and without.
+        self._checked(result)
+        self._write(self._checked(self._side_files.put(result)) + b"\n")
 
     def close(self) -> None:
         """Close the file; may be called again."""
@@ -64,6 +65,14 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _checked(self, result: CellResult) -> bytes:
+        try:
+            line = msgspec.json.encode(result)
+            msgspec.json.decode(line, type=CellResult)
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise ReportError(f"the result of {result.cell.id} is ill-formed: {error}") from error
+        return line
 
     def _write(self, line: bytes) -> None:
         try:
@@ -102,14 +111,16 @@ def read_journal(path: Path) -> JournalContents:
     results: list[CellResult] = []
     damaged: list[str] = []
     lines = read_bounded(path, MAX_JOURNAL_BYTES).split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            results.append(decoder.decode(line))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            cut = " (the process was ended while it wrote it)" if number == len(lines) else ""
-            damaged.append(f"{path.name}: line {number} is not a result{cut}: {error}")
+    with collector_off():
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            try:
+                results.append(decoder.decode(line))
+            except DAMAGE as error:
+                cut = " (the process was ended while it wrote it)" if number == len(lines) else ""
+                said = explain(error, line, "result")
+                damaged.append(f"{path.name}: line {number} is not a result{cut}: it {said}")
     return JournalContents(results=tuple(results), damaged=tuple(damaged))
 
 

@@ -7,12 +7,17 @@ from typing import Any
 import msgspec
 
 from deadlock_matrix.model.report import SCHEMA_VERSION, Report
+from deadlock_matrix.report.side_files import SideFile
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of ``report.json``."""
+    """JSON Schema (2020-12) of ``report.json``; ``$defs/SideFile`` is that of a side file."""
+    (report, _), definitions = msgspec.json.schema_components(
+        (Report, SideFile), ref_template="#/$defs/{name}"
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"deadlock-matrix report, schema version {SCHEMA_VERSION}",
-        **msgspec.json.schema(Report),
+        **report,
+        "$defs": definitions,
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,19 +14,16 @@ from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.cell import Role
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import SCHEMA_VERSION, Report
+from deadlock_matrix.report.decoding import DAMAGE, collector_off, decode, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
 from deadlock_matrix.report.journal import JOURNAL_FOLDER, read_journals
+from deadlock_matrix.report.migrations import MIGRATIONS, Migration
 from deadlock_matrix.report.plan import PLAN_FILE, read_plan
+from deadlock_matrix.report.side_files import SideFiles
 from deadlock_matrix.report.summary import summarise
 
 REPORT_FILE = "report.json"
 MAX_REPORT_BYTES = 1 << 30
-
-Migration = Callable[[dict[str, Any]], dict[str, Any]]
-
-# Schema version -> the step from it to the next one. Steps work on plain JSON, because the types
-# only know the newest version.
-MIGRATIONS: dict[int, Migration] = {}
 
 
 class _WrittenBy(msgspec.Struct):
@@ -40,27 +38,71 @@ class _Head(msgspec.Struct):
 def write_report(report: Report, folder: Path) -> Path:
     """Write ``report.json`` into ``folder``, atomically; the same report gives the same bytes.
 
+    Its evidence goes into files of its own before that, see `SideFiles`. Evidence that the report
+    only refers to must be in ``folder`` already.
+
     Returns:
         The path of the file.
 
     Raises:
-        ReportError: The folder or the file cannot be written.
+        ReportError: The folder or a file cannot be written.
     """
     path = folder / REPORT_FILE
-    data = msgspec.json.format(msgspec.json.encode(report, order="deterministic"), indent=1)
-    write_atomically(path, data + b"\n")
+    side_files = SideFiles(folder)
+    try:
+        slim = msgspec.structs.replace(
+            report,
+            cells=tuple(map(side_files.put, report.cells)),
+            controls=tuple(map(side_files.put, report.controls)),
+        )
+        data = msgspec.json.encode(slim, order="deterministic")
+    except UnicodeEncodeError as error:
+        raise ReportError(f"{path}: the report holds what JSON cannot: {error}") from error
+    write_atomically(path, msgspec.json.format(data, indent=1) + b"\n")
     return path
 
 
-def read_report(path: Path, limit: int = MAX_REPORT_BYTES) -> Report:
+def read_report(path: Path, limit: int = MAX_REPORT_BYTES, *, evidence: bool = True) -> Report:
     """Read a report, or the report in a run's folder; older schema versions are migrated.
+
+    Args:
+        path: The file or the folder.
+        limit: The most bytes that the file may have.
+        evidence: Read the evidence too that lies in files beside the report. What is missing or
+            damaged there stays unknown, with the reason; a report without its folder still opens.
 
     Raises:
         ReportError: Missing, too large, truncated, not a report, or from a newer version.
     """
+    loaded = load(path, limit)
+    return fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report
+
+
+class Loaded(NamedTuple):
+    """A report without its evidence, where it was read, and the version that stands there."""
+
+    report: Report
+    path: Path
+    schema_version: int
+
+
+def load(path: Path, limit: int = MAX_REPORT_BYTES) -> Loaded:
+    """As `read_report`, for those who want to know what the file says before it is migrated."""
     if path.is_dir():
         path = _in_folder(path)
-    return decode_report(read_bounded(path, limit), str(path))
+    report, version = _decode(read_bounded(path, limit), str(path), MIGRATIONS)
+    return Loaded(report, path, version)
+
+
+def fetch_evidence(report: Report, folder: Path) -> Report:
+    """The report with the evidence that it refers to, read from the files in ``folder``."""
+    side_files = SideFiles(folder)
+    with collector_off():
+        return msgspec.structs.replace(
+            report,
+            cells=tuple(map(side_files.fetch, report.cells)),
+            controls=tuple(map(side_files.fetch, report.controls)),
+        )
 
 
 def decode_report(
@@ -71,24 +113,28 @@ def decode_report(
     Raises:
         ReportError: As for `read_report`.
     """
+    return _decode(data, origin, migrations)[0]
+
+
+def _decode(data: bytes, origin: str, migrations: Mapping[int, Migration]) -> tuple[Report, int]:
+    with suppress(*DAMAGE):  # nearly always it is of this version, and looking first costs time
+        report = decode(data, Report)
+        if report.schema_version == SCHEMA_VERSION:
+            return report, SCHEMA_VERSION
     try:
         head = msgspec.json.decode(data, type=_Head)
         _refuse_foreign_version(head, origin, migrations)
         if head.schema_version == SCHEMA_VERSION:
-            return msgspec.json.decode(data, type=Report)
+            return decode(data, Report), SCHEMA_VERSION  # says what is wrong with it
         document = msgspec.json.decode(data)
         for version in range(head.schema_version, SCHEMA_VERSION):
             document = migrations[version](document)
-        return msgspec.convert(document, Report)
-    except msgspec.ValidationError as error:
-        raise ReportError(f"{origin} is not a report of deadlock-matrix: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReportError(f"{origin}: {_broken(data, error)}") from error
-    except RecursionError as error:
-        raise ReportError(f"{origin} is nested deeper than any report") from error
+        return msgspec.convert(document, Report), head.schema_version
+    except DAMAGE as error:
+        raise ReportError(f"{origin} {explain(error, data, 'report')}") from error
 
 
-def assemble(folder: Path, duration_s: float | None = None) -> Report:
+def assemble(folder: Path, duration_s: float | None = None, *, evidence: bool = True) -> Report:
     """Put the report of a run together from its plan and its journals.
 
     Works at any time: for a run that is over, one that was killed, and one that still runs.
@@ -96,6 +142,7 @@ def assemble(folder: Path, duration_s: float | None = None) -> Report:
     Args:
         folder: The run's folder.
         duration_s: How long the run took; by default, from its plan to its last journal entry.
+        evidence: Read the evidence too, which the journals refer to.
 
     Raises:
         ReportError: There is no plan, or plan or journals cannot be read.
@@ -105,7 +152,7 @@ def assemble(folder: Path, duration_s: float | None = None) -> Report:
     cells = [result for result in contents.results if result.cell.role is Role.MATRIX]
     controls = [result for result in contents.results if result.cell.role is not Role.MATRIX]
     planned_cells, planned_controls = plan.planned_cells(), plan.planned_controls()
-    return Report(
+    report = Report(
         schema_version=SCHEMA_VERSION,
         tool=plan.tool,
         host=plan.host,
@@ -120,6 +167,7 @@ def assemble(folder: Path, duration_s: float | None = None) -> Report:
         summary=summarise(cells, controls, planned_cells, planned_controls),
         notes=contents.damaged,
     )
+    return fetch_evidence(report, folder) if evidence else report
 
 
 def _sorted(results: Iterable[CellResult]) -> tuple[CellResult, ...]:
@@ -145,18 +193,16 @@ def _in_folder(folder: Path) -> Path:
 def _refuse_foreign_version(head: _Head, origin: str, migrations: Mapping[int, Migration]) -> None:
     if head.schema_version > SCHEMA_VERSION:
         raise ReportError(
-            f"{origin} has schema version {head.schema_version}, and this is deadlock-matrix "
-            f"{__version__}, which reads up to {SCHEMA_VERSION}: deadlock-matrix "
-            f"{head.tool.version} or later is needed"
+            f"{origin} has schema version {_number(head.schema_version)}, and this is "
+            f"deadlock-matrix {__version__}, which reads up to {SCHEMA_VERSION}: deadlock-matrix "
+            f"{one_line(head.tool.version, 40)} or later is needed"
         )
     known = range(min(migrations, default=SCHEMA_VERSION), SCHEMA_VERSION + 1)
     if head.schema_version not in known:
-        raise ReportError(f"{origin} has schema version {head.schema_version}: there is no such")
+        raise ReportError(
+            f"{origin} has schema version {_number(head.schema_version)}: there is no such"
+        )
 
 
-def _broken(data: bytes, error: Exception) -> str:
-    if not data.strip():
-        return "the file is empty"
-    if "truncated" in str(error):
-        return f"the file is truncated, it ends after {len(data)} bytes in the middle of a value"
-    return f"not JSON: {error}"
+def _number(version: int) -> str:
+    return one_line(str(version), 20)

@@ -1,0 +1,42 @@
+"""``deadlock-matrix report merge``: shards and platforms into one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write report.json into.",
+)
+def merge(paths: tuple[Path, ...], folder: Path) -> None:
+    """Put the reports PATHS together into one.
+
+    A cell that several of them have is kept from each, as repeats. Interpreters of one name that
+    are different ones get different names.
+    """
+    from deadlock_matrix.cli.report_paths import read_any
+    from deadlock_matrix.errors import ReportError
+    from deadlock_matrix.report.host import describe_tool
+    from deadlock_matrix.report.merge import merge as put_together
+    from deadlock_matrix.report.store import REPORT_FILE, write_report
+
+    if (folder / REPORT_FILE).exists():
+        raise ReportError(f"{folder} holds a report already: name another folder, or remove it")
+    report = put_together([read_any(path, evidence=True).report for path in paths], describe_tool())
+    path = write_report(report, folder)
+    for note in report.notes:
+        click.echo(note, err=True)
+    hosts = {(host.system, host.machine) for host in report.hosts}
+    click.echo(
+        f"{path}: {len(report.cells)} results and {len(report.controls)} controls of "
+        f"{len(report.merged)} runs on {', '.join(sorted(map(' '.join, hosts)))}"
+    )

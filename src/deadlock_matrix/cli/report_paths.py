@@ -1,0 +1,36 @@
+"""A report that is named on the command line: a file, or a run's folder, also of a killed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.report import Report
+
+
+class Read(NamedTuple):
+    """A report, and the schema version that it was written with."""
+
+    report: Report
+    schema_version: int
+
+
+def read_any(path: Path, *, evidence: bool) -> Read:
+    """Read the report, or put that of a killed run together.
+
+    Args:
+        path: The file or the folder.
+        evidence: Whether what the threads of hung processes did is needed too.
+
+    Raises:
+        ReportError: There is none, or it cannot be read.
+    """
+    from deadlock_matrix.model.report import SCHEMA_VERSION
+    from deadlock_matrix.report.store import REPORT_FILE, assemble, fetch_evidence, load
+
+    if path.is_dir() and not (path / REPORT_FILE).exists():
+        return Read(assemble(path), SCHEMA_VERSION)
+    loaded = load(path)
+    report = fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report
+    return Read(report, loaded.schema_version)

@@ -1,0 +1,77 @@
+"""``deadlock-matrix report validate``: is a report what it says?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deadlock_matrix.errors import ExitStatus, ReportError
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.observation import CellResult
+
+MOST_FAULTS = 20  # shown of one report
+
+
+@click.command(short_help="Check reports, and judge their evidence again.")
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+def validate(paths: tuple[Path, ...]) -> None:
+    """Check each PATH, a report.json or the folder of a run, and print one line for it.
+
+    Types, schema version, the order of the cells, the summary, the files with the evidence, and
+    whether judging that again gives the same verdicts. Exit status 1 if anything is wrong; what, is
+    said below the line.
+    """
+    from deadlock_matrix.report.validation import validate as check
+
+    right = True
+    for path in paths:
+        try:
+            found = check(path, judge_again)
+        except ReportError as error:
+            click.echo(str(error))
+            right = False
+            continue
+        click.echo(found.line)
+        for fault in found.faults[:MOST_FAULTS]:
+            click.echo(f"  {fault}")
+        if len(found.faults) > MOST_FAULTS:
+            click.echo(f"  and {len(found.faults) - MOST_FAULTS} more")
+        right = right and not found.faults
+    if not right:
+        sys.exit(ExitStatus.FAILED)
+
+
+def judge_again(result: CellResult) -> Iterator[str]:
+    """Judge the evidence of a result and conclude anew; one sentence for all that differs."""
+    from deadlock_matrix.model.fact import Known
+    from deadlock_matrix.proof.check import find_faults
+    from deadlock_matrix.proof.conclude import conclude
+    from deadlock_matrix.proof.judge import judge
+
+    if not isinstance(result.observation, Known):
+        return
+    observation, judgement = result.observation.value, result.judgement
+    try:
+        if isinstance(observation.evidence, Known):
+            judgement = judge(observation.evidence.value)
+        verdict, _ = conclude(observation, judgement)
+        faults = find_faults(judgement.proof) if judgement and judgement.proof else []
+    except Exception as error:  # the types are right, what they say need not be possible
+        yield f"its evidence cannot be judged: {type(error).__name__}: {error}"
+        return
+    # Words may become better with time; what they say may not change.
+    stored = result.judgement.outcome if result.judgement else "none"
+    found = judgement.outcome if judgement else "none"
+    if verdict is not result.verdict:
+        yield f"it says {result.verdict.value}; judged again, it is {verdict.value}"
+    elif stored != found:
+        yield f"its judgement says {stored}; judged again, it is {found}"
+    for fault in faults:
+        yield f"its proof does not hold: {fault}"

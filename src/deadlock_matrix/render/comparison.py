@@ -1,0 +1,228 @@
+"""Two reports beside each other on a terminal of 80 columns: one page with before and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from deadlock_matrix.model.comparison import (
+    WORSE,
+    Change,
+    ChangeKind,
+    Comparison,
+    ExpectedChange,
+    GateResult,
+    Side,
+)
+from deadlock_matrix.model.report import Host
+from deadlock_matrix.render.plain import count, listed, one_line
+from deadlock_matrix.render.tables import RULED
+
+_SHOWN = 10  # cells with the same change
+_SECTIONS: tuple[tuple[str, str, tuple[ChangeKind, ...]], ...] = (
+    ("Worse", "red", WORSE),
+    (
+        "Better",
+        "green",
+        (
+            ChangeKind.CURED_DEADLOCK,
+            ChangeKind.CURED_HANG,
+            ChangeKind.CURED_CRASH,
+            ChangeKind.CURED_ERROR,
+            ChangeKind.CURED_SLOW,
+            ChangeKind.LESS_OFTEN,
+            ChangeKind.NO_LONGER_EAGER,
+            ChangeKind.FASTER,
+        ),
+    ),
+    (
+        "Other",
+        "yellow",
+        (
+            ChangeKind.CHANGED_PROOF,
+            ChangeKind.CHANGED_VERDICT,
+            ChangeKind.REDEFINED_CELL,
+            ChangeKind.NEW_CELL,
+            ChangeKind.AVAILABLE_NOW,
+        ),
+    ),
+    ("Not decided", "yellow", (ChangeKind.FLAKY, ChangeKind.UNDECIDED_TIME)),
+    (
+        "Interpreters",
+        "yellow",
+        (ChangeKind.CHANGED_INTERPRETER, ChangeKind.RENAMED_INTERPRETER),
+    ),
+)
+_WITH_VALUES = (
+    ChangeKind.SLOWER,
+    ChangeKind.FASTER,
+    ChangeKind.UNDECIDED_TIME,
+    ChangeKind.REDEFINED_CELL,
+)
+
+
+def comparison_text(
+    comparison: Comparison, gate: GateResult | None = None, width: int = 80, colour: bool = False
+) -> str:
+    """The comparison as text, at most ``width`` columns wide; with ``colour``, ANSI sequences.
+
+    Args:
+        comparison: What differs.
+        gate: What the gate says about it, if it was asked.
+        width: Columns.
+        colour: Whether to use colour.
+    """
+    console = Console(
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(_renderable(comparison, gate))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _renderable(comparison: Comparison, gate: GateResult | None) -> RenderableType:
+    parts: list[RenderableType] = []
+    if gate is not None:
+        parts.append(Text(_verdict(gate), style="green" if gate.passed else "bold red"))
+    parts.append(Text(_headline(comparison)))
+    parts += [_side("before", comparison.before), _side("now", comparison.after)]
+    parts += ["", _inset(_table(comparison))]
+    failed = frozenset(gate.failed) if gate is not None else frozenset[Change]()
+    allowed = frozenset(each.change for each in gate.allowed) if gate is not None else frozenset()
+    for title, style, kinds in _SECTIONS:
+        chosen = [change for change in comparison.changes if change.kind in kinds]
+        parts += _section(title, _changes(chosen, style, failed, allowed))
+    if gate is not None:
+        parts += _section("Expected", _expectations(gate))
+    parts += _section("How it was decided", _limits(comparison))
+    return Group(*parts)
+
+
+def _verdict(gate: GateResult) -> str:
+    if gate.passed:
+        excused = f", {count(len(gate.allowed), 'change')} expected" if gate.allowed else ""
+        return f"gate: passed{excused}"
+    return f"gate: failed by {_kinds(gate.failed)}"
+
+
+def _headline(comparison: Comparison) -> str:
+    changed = len({change.cell for change in comparison.changes if "/" in change.cell})
+    first = f"{count(changed, 'cell')} changed, {comparison.unchanged} not"
+    return f"{first}: {_kinds(comparison.changes)}" if comparison.changes else f"{first}"
+
+
+def _kinds(changes: Sequence[Change]) -> str:
+    numbers = Counter(change.kind for change in changes)
+    return ", ".join(f"{number} {kind.value}" for kind, number in numbers.items())
+
+
+def _side(word: str, side: Side) -> Text:
+    runs = f" of {count(len(side.runs), 'run')}" if len(side.runs) > 1 else ""
+    state = "valid" if side.valid else "INVALID"
+    cut = ", interrupted" if not side.complete else ""
+    where = listed(list(dict.fromkeys(map(_host, side.hosts))))
+    text = f"{word + ':':<8}{side.run}{runs}, {count(side.cells, 'result')}, {state}{cut}, {where}"
+    return Text(one_line(text))
+
+
+def _host(host: Host) -> str:
+    return f"{host.system} {host.machine} ({count(host.cores, 'core')})"
+
+
+def _table(comparison: Comparison) -> Table:
+    table = Table(box=RULED, show_edge=False, pad_edge=False, header_style="")
+    for title in ("interpreter", "before", "now"):
+        table.add_column(title, overflow="fold")
+    for pair in comparison.interpreters:
+        table.add_row(
+            one_line(pair.after or pair.before),
+            _verdicts(pair.verdicts_before),
+            _verdicts(pair.verdicts_after),
+        )
+    return table
+
+
+def _verdicts(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{verdict} {number}" for verdict, number in numbers.items()) or "-"
+
+
+def _changes(
+    changes: Sequence[Change], style: str, failed: frozenset[Change], allowed: frozenset[Change]
+) -> Iterator[RenderableType]:
+    groups: dict[tuple[ChangeKind, str, bool, bool], list[Change]] = {}
+    for change in changes:
+        key = (change.kind, change.sentence, change in failed, change in allowed)
+        groups.setdefault(key, []).append(change)
+    for (kind, sentence, fails, excused), group in groups.items():
+        line = Text("FAILS  " if fails else "", style="bold red")
+        line.append(kind.value, style=style)
+        line.append(f"{' (expected)' if excused else ''}: {one_line(sentence)}")
+        yield line
+        for change in group[:_SHOWN]:
+            if change.cell:
+                yield Padding(Text(_subject(change)), (0, 0, 0, 4))
+        if len(group) > _SHOWN:
+            yield Padding(Text(f"and {len(group) - _SHOWN} more, in the JSON"), (0, 0, 0, 4))
+
+
+def _subject(change: Change) -> str:
+    if change.kind in _WITH_VALUES:
+        values = f"{change.before or '(nothing)'} -> {change.after or '(nothing)'}"
+        return one_line(f"{change.cell}: {values}")
+    return one_line(change.cell)
+
+
+def _expectations(gate: GateResult) -> Iterator[str]:
+    groups: dict[ExpectedChange, int] = {}
+    for each in gate.allowed:
+        groups[each.expected] = groups.get(each.expected, 0) + 1
+    for expected, number in groups.items():
+        yield f"{_expected(expected)}: {count(number, 'change')}, {expected.reason}"
+    for expected in gate.expired:
+        yield f"expired, counts no longer: {_expected(expected)}: {expected.reason}"
+    for expected in gate.passing:
+        yield f"passes now, can be taken out: {_expected(expected)}: {expected.reason}"
+    for expected in gate.idle:
+        yield f"no such cell has a result: {_expected(expected)}: {expected.reason}"
+
+
+def _expected(expected: ExpectedChange) -> str:
+    what = f"{expected.kind.value} of {expected.cell or 'the run'}"
+    return one_line(f"{what} (until {expected.until.isoformat()})")
+
+
+def _limits(comparison: Comparison) -> Iterator[str]:
+    limits = comparison.limits
+    percent = f"{limits.ratio * 100 - 100:.0f} %"
+    timed, few = comparison.timed, comparison.too_few
+    where = f"in {count(timed, 'cell')}" if timed else "in no cell"
+    too_few = f", {few} of them with too few runs to show any difference" if few else ""
+    yield (
+        f"Slower or faster: by {percent} and {limits.difference_s * 1000:.0f} ms at least, shown "
+        f"by a one-sided rank test (Mann-Whitney) with p <= {limits.alpha:g} for each cell. Times "
+        f"are compared {where}{too_few}."
+    )
+    yield (
+        "A verdict never seen before is new. If it came and went before, that it comes more often "
+        f"or more seldom needs p <= {limits.alpha:g} in Fisher's exact test, one-sided; else it is "
+        "flaky."
+    )
+
+
+def _section(title: str, lines: Iterable[RenderableType]) -> list[RenderableType]:
+    shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
+    return ["", Text(title, style="bold"), *map(_inset, shown)] if shown else []
+
+
+def _inset(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))

@@ -1,0 +1,48 @@
+"""Tests that tell a change from chance, exact where they can be.
+
+Each is asked of one cell, with the chance of a false alarm in `Limits.alpha`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def rate_grew(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """Chance that a rate as high as ``after``'s, or higher, comes from an unchanged one.
+
+    Fisher's exact test, one-sided. Both are (how often, of how many runs).
+    """
+    from scipy.stats import fisher_exact
+
+    table = [[after[0], after[1] - after[0]], [before[0], before[1] - before[0]]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def shift_beyond(
+    before: Sequence[float], after: Sequence[float], ratio: float, difference: float
+) -> float:
+    """Chance of values as large as ``after``'s if they had grown by no more than the limits.
+
+    The rank test of Mann and Whitney, one-sided, of ``after`` against ``before`` enlarged by
+    the ratio and the difference: that there is some difference, however small, is not asked.
+    """
+    from scipy.stats import mannwhitneyu
+
+    enlarged = [max(value * ratio, value + difference) for value in before]
+    chance = float(mannwhitneyu(after, enlarged, alternative="greater", method="auto").pvalue)
+    return 1.0 if math.isnan(chance) else chance
+
+
+def smallest_chance(before: int, after: int) -> float:
+    """The smallest result `shift_beyond` can have with so many runs: all of one side above."""
+    return 1 / math.comb(before + after, before)
+
+
+def runs_needed(alpha: float) -> int:
+    """How many runs each side must have at least for any shift to be shown."""
+    runs = 1
+    while smallest_chance(runs, runs) > alpha:
+        runs += 1
+    return runs

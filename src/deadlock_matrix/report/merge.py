@@ -1,0 +1,182 @@
+"""Several reports into one: shards of a matrix, and the same matrix on several platforms.
+
+The result depends on the runs alone: not on the order in which they are named, nor on whether
+some of them were merged before. So a merged report is taken apart first, and each interpreter and
+each repeat gets its name and number anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.report import SCHEMA_VERSION, Part, Report, Summary, Tool
+from deadlock_matrix.report.merge_notes import contradictions, own_notes, renamings
+from deadlock_matrix.report.names import Names, name_interpreters
+from deadlock_matrix.report.parts import in_order, rename, renumber, take_apart
+from deadlock_matrix.report.summary import summarise
+
+Results = tuple[CellResult, ...]
+
+
+class _Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in the merged report; ``ids`` leads from an id in the run to the new one."""
+
+    part: Part
+    cells: Results
+    controls: Results
+    ids: dict[str, str]
+
+
+def merge(reports: Iterable[Report], tool: Tool) -> Report:
+    """Put reports together; a run that is in several of them counts once.
+
+    A cell that several runs have is kept from each, as repeats. An interpreter's name that means
+    different things in different runs becomes several names.
+
+    Args:
+        reports: At least one; merged reports too.
+        tool: What writes the merged report.
+
+    Raises:
+        ReportError: None is given, or two differ that say they are the same run.
+    """
+    runs = _runs(part for report in reports for part in take_apart(report))
+    names = name_interpreters(runs)
+    repeats = _number(runs, names)
+    placed = [_place(run, names, repeats) for run in runs]
+    cells = in_order(each for run in placed for each in run.cells)
+    controls = in_order(each for run in placed for each in run.controls)
+    parts = tuple(run.part for run in placed)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool=tool,
+        host=runs[0].host,
+        run=_merged_name(runs),
+        started=runs[0].started,
+        duration_s=sum(run.duration_s for run in runs),
+        arguments=(),
+        interpreters=tuple(rename(facts, name) for name, facts in sorted(names.facts.items())),
+        cells=cells,
+        controls=controls,
+        planned=sum(run.planned for run in runs),
+        summary=_summarise(placed, names, cells, controls),
+        notes=(*renamings(names), *contradictions(parts, cells), *own_notes(parts)),
+        merged=parts,
+    )
+
+
+def _runs(parts: Iterable[Report]) -> list[Report]:
+    """Each run once, by the time it started."""
+    runs: dict[str, Report] = {}
+    for part in parts:
+        other = runs.setdefault(part.run, part)
+        if _evidence(part) > _evidence(other):
+            runs[part.run] = part
+        if _outcomes(other) != _outcomes(part):
+            raise ReportError(
+                f"two of the reports say that they are run {part.run}, and have different results; "
+                "name the complete one of the two only"
+            )
+    if not runs:
+        raise ReportError("there is nothing to merge: name at least one report")
+    return sorted(runs.values(), key=lambda run: (run.started, run.run))
+
+
+def _outcomes(run: Report) -> list[tuple[str, str, str]]:
+    """What tells two reports of one run apart; evidence may be missing in a copy."""
+    results = in_order((*run.cells, *run.controls))
+    return [(each.cell.id, each.verdict.value, each.why) for each in results]
+
+
+def _evidence(run: Report) -> int:
+    """How many results have evidence that can be judged again."""
+    observations = (each.observation for each in (*run.cells, *run.controls))
+    return sum(
+        isinstance(each, Known) and isinstance(each.value.evidence, Known) for each in observations
+    )
+
+
+def _number(runs: Sequence[Report], names: Names) -> dict[tuple[str, str], int]:
+    """(Run, id in it) -> number of the repeat in the merged report.
+
+    Where one run alone has a cell, its numbers stay; else they are counted through all runs.
+    """
+    points: dict[str, list[tuple[Report, CellResult]]] = {}
+    for run in runs:
+        for result in (*run.cells, *run.controls):
+            name = names.of(run.run, result.cell.interpreter.name)
+            points.setdefault(renumber(result, name, 1).cell.id, []).append((run, result))
+    numbers: dict[tuple[str, str], int] = {}
+    for members in points.values():
+        # Runs are in their order already; a cell's number tells the order within its run.
+        order = {run.run: at for at, run in enumerate(runs)}
+        members.sort(key=lambda member: (order[member[0].run], member[1].cell.repeat))
+        alone = len({run.run for run, _ in members}) == 1
+        for number, (run, result) in enumerate(members, start=1):
+            numbers[run.run, result.cell.id] = result.cell.repeat if alone else number
+    return numbers
+
+
+def _place(run: Report, names: Names, repeats: dict[tuple[str, str], int]) -> _Placed:
+    """What a run becomes in the merged report."""
+    ids: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+
+    def place(results: Results) -> Results:
+        found = []
+        for result in results:
+            name = names.of(run.run, result.cell.interpreter.name)
+            new = renumber(result, name, repeats[run.run, result.cell.id])
+            ids[result.cell.id] = new.cell.id
+            numbers[new.cell.id] = result.cell.repeat
+            found.append(new)
+        return tuple(found)
+
+    cells, controls = place(run.cells), place(run.controls)
+    part = Part(
+        run=run.run,
+        started=run.started,
+        duration_s=run.duration_s,
+        tool=run.tool,
+        host=run.host,
+        arguments=run.arguments,
+        planned=run.planned,
+        summary=run.summary,
+        notes=run.notes,
+        interpreters=names.in_run(run.run),
+        repeats=numbers,
+    )
+    return _Placed(part=part, cells=cells, controls=controls, ids=ids)
+
+
+def _summarise(
+    placed: Sequence[_Placed], names: Names, cells: Results, controls: Results
+) -> Summary:
+    """Count again; whether a control failed was found in its run, beside that run's cells."""
+    failed: list[str] = []
+    missing: set[str] = set()
+    for run in placed:
+        own = run.part.summary
+        failed += [run.ids.get(id_, id_) for id_ in own.controls_failed]
+        missing.update(names.in_id(run.part.run, id_) for id_ in own.controls_missing)
+        # One run's controls tell nothing about what another run did elsewhere, or on another day.
+        if run.cells and not run.controls and not own.controls_missing:
+            missing.add(f"all controls of run {run.part.run}")
+    return msgspec.structs.replace(
+        summarise(cells, controls, ()),
+        controls_failed=tuple(sorted(failed)),
+        controls_missing=tuple(sorted(missing)),
+        complete=all(run.part.summary.complete for run in placed),
+    )
+
+
+def _merged_name(runs: Sequence[Report]) -> str:
+    """The same for the same runs, and different for others."""
+    digest = hashlib.sha256("\n".join(run.run for run in runs).encode()).hexdigest()
+    return f"merged-{digest[:8]}"
