@@ -14,22 +14,29 @@ import deadlock_matrix
 PACKAGE = Path(deadlock_matrix.__file__).parent
 NAME = "deadlock_matrix"
 
+DOOR = frozenset(
+    {
+        "errors", "model", "cache", "interpreters", "matrix", "capture", "proof", "run", "report",
+        "diagnosis", "causes", "render", "",
+    }
+)  # fmt: skip
+
 ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "model": frozenset(),
-    "matrix": frozenset({"errors", "model"}),
+    "cache": frozenset(),
+    "interpreters": frozenset({"errors", "model"}),
+    "matrix": frozenset({"errors", "model", "interpreters"}),
     "probe": frozenset(),
     "capture": frozenset({"errors", "model"}),
     "proof": frozenset({"errors", "model"}),
-    "run": frozenset({"errors", "model", "matrix", "capture", "proof"}),
+    "run": frozenset({"errors", "model", "interpreters", "matrix", "capture", "proof"}),
     "report": frozenset({"errors", "model", ""}),  # the version of the tool, from the package
-    "render": frozenset({"errors", "model"}),
-    "pytest_plugin": frozenset(
-        {"errors", "model", "matrix", "capture", "proof", "run", "report", "render", ""}
-    ),
-    "cli": frozenset(
-        {"errors", "model", "matrix", "capture", "proof", "run", "report", "render", ""}
-    ),
+    "diagnosis": frozenset({"errors", "model"}),
+    "causes": frozenset({"errors", "diagnosis"}),
+    "render": frozenset({"errors", "model", "diagnosis"}),
+    "pytest_plugin": DOOR,
+    "cli": DOOR,
     "": frozenset(),
     "__main__": frozenset({"cli"}),
 }
@@ -38,7 +45,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 ``model`` knows nobody. ``capture``, ``proof`` and ``report`` do not know each other.
 """
 
-PURE = ("errors", "model", "proof", "render")
+PURE = ("errors", "model", "proof", "diagnosis", "render")
 IMPURE_MODULES = frozenset(
     {
         "_thread", "asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "importlib",
@@ -50,7 +57,8 @@ IMPURE_MODULES = frozenset(
 """Ways to reach the world outside, or to depend on it."""
 
 PURE_EXCEPTIONS = {
-    "render/terminal.py": {"io"},  # a text in memory, for rich to draw on
+    "render/interpreters.py": {"io"},  # a text in memory, for rich to draw on
+    "render/terminal.py": {"io"},
     "proof/conclude.py": {"signal"},  # the names of signals
 }
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
@@ -58,6 +66,7 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__"
 ALONE = {
     # Run by path, by an interpreter that need not have the package.
     "probe/probe.py": (3, 8),
+    "interpreters/running_script.py": (3, 8),
     "run/subreaper_script.py": (3, 11),
     "capture/stacks_worker.py": (3, 11),
 }

@@ -166,12 +166,3 @@ def test_reasons_are_few() -> None:
     assert reasons(judgement) == "t0 runs; t1 runs; t2 runs; and 4 more"
     assert reasons(change(judgement, gaps=gaps[:2])) == "t0 runs; t1 runs"
     assert "it moved, or ended" in reasons(change(judgement, gaps=()))
-
-
-def test_cause_that_the_output_names() -> None:
-    said = "[mutex.cc : 452] RAW: Lock blocking 0x7f12  @\n"
-    _, why = conclude(observe(DEADLINE, stderr=said), ASLEEP)
-    assert "Abseil (LTS 20230802, mutex.cc line 452)" in why and "0x7f12" in why
-    assert "Abseil" not in conclude(observe(DEADLINE, stderr="mutex"), ASLEEP)[1]
-    _, why = conclude(observe(DEADLINE, stderr=said.replace("452", "9")), ASLEEP)
-    assert "a release not known here" in why

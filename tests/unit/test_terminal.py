@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult, Raised
-from deadlock_matrix.model.report import SCHEMA_VERSION, InterpreterFacts, Report
+from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.failure import failure, skipped
 from deadlock_matrix.render.finished import factor_text, median_s, speedup

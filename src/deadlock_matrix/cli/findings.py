@@ -10,6 +10,7 @@ from typing import Literal
 import click
 import msgspec
 
+from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.inspection import Inspection
@@ -18,6 +19,7 @@ from deadlock_matrix.proof.conclude import reasons
 from deadlock_matrix.render.inspection import inspection_text
 from deadlock_matrix.report.files import write_atomically
 from deadlock_matrix.report.host import describe_tool
+from deadlock_matrix.report.private import make_redaction
 from deadlock_matrix.run.watchdog import Watched
 
 
@@ -87,16 +89,37 @@ def _libraries(evidence: Known[Evidence] | Unknown) -> tuple[str, ...]:
 
 
 def show(
-    found: Inspection, json_file: Path | None, *, to_stderr: bool, only: int | None = None
+    found: Inspection,
+    json_file: Path | None,
+    *,
+    to_stderr: bool,
+    only: int | None = None,
+    include_host: bool = False,
 ) -> None:
     """Print the text, and write the JSON where it was asked for (``-``: standard output).
 
-    ``only`` limits the threads shown to one process, and to those that the proof is about.
+    Args:
+        found: What is shown.
+        json_file: JSON is handed on, so it is written without what is private.
+        to_stderr: Whether the text goes there.
+        only: Limits the threads shown to one process, and to those that the proof is about.
+        include_host: Leave home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
-        document = msgspec.json.format(msgspec.json.encode(found), indent=1)
+        public = make_redaction(None, include_host=include_host).apply(found)
+        document = msgspec.json.format(msgspec.json.encode(public), indent=1)
         if str(json_file) == "-":
             sys.stdout.buffer.write(document + b"\n")
             return
         write_atomically(json_file, document)
-    click.echo(inspection_text(found, only), err=to_stderr)
+    click.echo(inspection_text(found, only, _recognise(found)), err=to_stderr)
+
+
+def _recognise(found: Inspection) -> tuple[Recognition, ...]:
+    """The known causes; looking for them is worth its time only where something hangs."""
+    if not isinstance(found.evidence, Known):
+        return ()
+    from deadlock_matrix.causes import load_causes
+    from deadlock_matrix.diagnosis.recognition import recognise_inspected
+
+    return tuple(recognise_inspected(found, load_causes()))

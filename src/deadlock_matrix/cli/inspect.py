@@ -24,7 +24,12 @@ from deadlock_matrix.errors import ExitStatus
     is_flag=True,
     help="Print everything that was found as JSON.",
 )
-def command(pid: int, tree: bool, native: bool, as_json: bool) -> None:
+@click.option(
+    "--include-host",
+    is_flag=True,
+    help="Leave home directories and the names of user and host in the JSON.",
+)
+def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: bool) -> None:
     """Show what every thread of the process PID waits for, and whether that can ever end.
 
     Exit status: 35 when a deadlock was proved, also one without the main thread; 0 otherwise.
@@ -47,5 +52,6 @@ def command(pid: int, tree: bool, native: bool, as_json: bool) -> None:
         collector.close()
     found = of_process(pid, judgement, evidence)
     shown = None if tree else pid
-    show(found, Path("-") if as_json else None, to_stderr=False, only=shown)
+    where = Path("-") if as_json else None
+    show(found, where, to_stderr=False, only=shown, include_host=include_host)
     sys.exit(ExitStatus.DEADLOCK if found.proof is not None else ExitStatus.OK)

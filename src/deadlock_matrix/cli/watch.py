@@ -37,10 +37,19 @@ NOT_FOUND = 127
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write what was found to this file.",
 )
+@click.option(
+    "--include-host",
+    is_flag=True,
+    help="Leave home directories and the names of user and host in the JSON.",
+)
 @click.option("--keep", is_flag=True, help="Leave a hung command as it is, for a debugger.")
 @click.argument("arguments", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
 def command(
-    timeout_s: float | None, json_file: Path | None, keep: bool, arguments: tuple[str, ...]
+    timeout_s: float | None,
+    json_file: Path | None,
+    include_host: bool,
+    keep: bool,
+    arguments: tuple[str, ...],
 ) -> None:
     """Run COMMAND with our own standard input, output and error, and watch it from outside.
 
@@ -57,7 +66,9 @@ def command(
     try:
         if json_file is not None:
             _check_writable(json_file)
-        status = _watch((executable, *arguments[1:]), timeout_s, json_file, keep)
+        status = _watch(
+            (executable, *arguments[1:]), timeout_s, json_file, keep=keep, include_host=include_host
+        )
     except StartError as error:
         click.echo(f"deadlock-matrix: {error}", err=True)
         status = NOT_EXECUTABLE
@@ -78,7 +89,12 @@ def _check_writable(file: Path) -> None:
 
 
 def _watch(
-    arguments: tuple[str, ...], timeout_s: float | None, json_file: Path | None, keep: bool
+    arguments: tuple[str, ...],
+    timeout_s: float | None,
+    json_file: Path | None,
+    *,
+    keep: bool,
+    include_host: bool,
 ) -> int:
     from deadlock_matrix.run.process import Order, open_supervisor
 
@@ -114,7 +130,7 @@ def _watch(
         from deadlock_matrix.cli.findings import of_command, show
 
         found = of_command(watched, arguments)
-        show(found, json_file, to_stderr=True)
+        show(found, json_file, to_stderr=True, include_host=include_host)
         if keep:
             supervisor.release()
             click.echo(f"left as it is: process {pid}", err=True)

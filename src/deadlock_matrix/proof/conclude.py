@@ -7,7 +7,6 @@ import signal
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited, Observation, Signalled
 from deadlock_matrix.model.verdict import Gap, Judgement, Verdict
-from deadlock_matrix.proof.causes import recognise
 from deadlock_matrix.proof.judge import describe_gap
 
 MOST_REASONS = 3
@@ -34,9 +33,7 @@ def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Ver
     progressing = observation.progressing
     if isinstance(progressing, Known) and progressing.value:
         return Verdict.SLOW, f"still moving {where} after {observation.duration_s:.1f} s"
-    cause = recognise(observation.stderr.kept)
-    why = f"no progress {where}, and no proof: {reasons(judgement)}"
-    return Verdict.HANG, f"{why}; {cause}" if cause else why
+    return Verdict.HANG, f"no progress {where}, and no proof: {reasons(judgement)}"
 
 
 def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple[Verdict, str]:

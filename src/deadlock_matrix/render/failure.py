@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Gap, Judgement
+from deadlock_matrix.render.causes import short_cause_lines
 from deadlock_matrix.render.plain import last_lines, listed, one_line, seconds
 from deadlock_matrix.render.stacks import innermost_import, short_stacks
 
@@ -14,9 +16,14 @@ _ERROR_LINES = 6
 _GAPS = 4
 
 
-def failure(result: CellResult) -> str:
-    """Text for a cell that is not as expected; short, without the cell's whole evidence."""
-    return "\n".join(_lines(result))
+def failure(result: CellResult, recognitions: Sequence[Recognition] = ()) -> str:
+    """Text for a cell that is not as expected; short, without the cell's whole evidence.
+
+    Args:
+        result: Of the cell.
+        recognitions: The known causes that were recognised in it.
+    """
+    return "\n".join(_lines(result, recognitions))
 
 
 def reasons(result: CellResult) -> Iterator[str]:
@@ -30,13 +37,14 @@ def reasons(result: CellResult) -> Iterator[str]:
         yield f"importing: {innermost}"
 
 
-def _lines(result: CellResult) -> Iterator[str]:
+def _lines(result: CellResult, recognitions: Sequence[Recognition]) -> Iterator[str]:
     cell = result.cell
     expected = listed([verdict.value for verdict in cell.expect], "or")
     yield f"{result.verdict.value} (expected {expected}): {cell.id}"
     yield f"why: {one_line(result.why)}"
     yield f"entry: {one_line(cell.entry.statement)}"
     yield from reasons(result)
+    yield from short_cause_lines(recognitions)
     if isinstance(result.observation, Unknown):
         yield f"not observed: {one_line(result.observation.reason)}"
         return

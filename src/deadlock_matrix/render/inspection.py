@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.evidence import NativeFrame, PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.verdict import Doing
+from deadlock_matrix.render.causes import cause_lines
 from deadlock_matrix.render.plain import count, one_line, seconds
 from deadlock_matrix.render.stacks import import_chain
 
 NATIVE_FRAMES = 8
 
 
-def inspection_text(found: Inspection, only: int | None = None) -> str:
-    """The whole text. ``only``: the process whose threads are shown besides the stuck ones."""
-    return "\n".join(_lines(found, only))
+def inspection_text(
+    found: Inspection, only: int | None = None, recognitions: Sequence[Recognition] = ()
+) -> str:
+    """The whole text.
+
+    Args:
+        found: What is shown.
+        only: The process whose threads are shown besides the stuck ones; ``None``: all.
+        recognitions: The known causes that were recognised in it.
+    """
+    return "\n".join(_lines(found, only, recognitions))
 
 
-def _lines(found: Inspection, only: int | None) -> Iterator[str]:
+def _lines(
+    found: Inspection, only: int | None, recognitions: Sequence[Recognition]
+) -> Iterator[str]:
     yield f"{_title(found)}: {one_line(found.sentence)}"
     yield from _summary(found)
+    if recognitions:
+        yield ""
+        yield from cause_lines(recognitions)
     shown = [doing for doing in found.threads if only is None or doing.stuck or doing.pid == only]
     stacks, natives = _stacks(found)
     process = None

@@ -11,7 +11,7 @@ from rich.text import Text
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.finished import factor_text, median_s, speedup
-from deadlock_matrix.render.grid import entry_of, fold, grouped, layout_of, profile_of
+from deadlock_matrix.render.grid import Field, entry_of, fold, grouped, layout_of, profile_of
 from deadlock_matrix.render.plain import one_line, seconds
 
 STYLES: dict[Verdict, str] = {
@@ -30,7 +30,7 @@ _FIRST_WIDTH = 14
 _GAP = 3  # between two columns
 
 # Plain ASCII: a report is read in logs of any encoding.
-_RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:
@@ -63,11 +63,13 @@ def timing_tables(results: Sequence[CellResult], width: int) -> list[Table]:
 
 
 def _by_layout(results: Sequence[CellResult]) -> dict[str, Text]:
-    return {layout: _verdicts(part) for layout, part in grouped(results, layout_of).items()}
+    return {
+        layout: verdict_text(fold(part)) for layout, part in grouped(results, layout_of).items()
+    }
 
 
-def _verdicts(results: Sequence[CellResult]) -> Text:
-    field = fold(results)
+def verdict_text(field: Field) -> Text:
+    """A field's label in the colour of its worst verdict."""
     label = field.label.replace(Verdict.UNAVAILABLE.value, "n/a")
     return Text(label, style=STYLES[field.worst])
 
@@ -94,7 +96,7 @@ def _tables(
 
 
 def _table(first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Text]]) -> Table:
-    table = Table(box=_RULED, show_edge=False, pad_edge=False, header_style="")
+    table = Table(box=RULED, show_edge=False, pad_edge=False, header_style="")
     table.add_column(first, min_width=_FIRST_WIDTH, overflow="fold")
     for column in columns:
         table.add_column(one_line(column), overflow="fold")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from deadlock_matrix.diagnosis.causes import Cause
+from deadlock_matrix.diagnosis.findings import findings
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.model.report import InterpreterFacts, Report
+from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.causes import known_causes
+from deadlock_matrix.render.claims import claim_lines
 from deadlock_matrix.render.failure import reasons
+from deadlock_matrix.render.forks import cure_lines, forked_children, threading_layers
 from deadlock_matrix.render.grid import by_severity, grouped, interpreter_of
 from deadlock_matrix.render.loading import loading
 from deadlock_matrix.render.plain import count, listed, one_line, seconds
@@ -22,8 +28,17 @@ from deadlock_matrix.render.tables import STYLES, timing_tables, verdict_tables
 _SHOWN = 10
 
 
-def text(report: Report, width: int = 80, colour: bool = False) -> str:
-    """The report as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
+def text(
+    report: Report, width: int = 80, colour: bool = False, causes: Sequence[Cause] = ()
+) -> str:
+    """The report as text.
+
+    Args:
+        report: What is shown.
+        width: Columns it may have.
+        colour: With ANSI sequences.
+        causes: Known causes, to be looked for in what hung or failed.
+    """
     file = io.StringIO()
     console = Console(
         file=file,
@@ -34,21 +49,27 @@ def text(report: Report, width: int = 80, colour: bool = False) -> str:
         highlight=False,
         legacy_windows=False,
     )
-    console.print(renderable(report, width))
+    console.print(renderable(report, width, causes))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def renderable(report: Report, width: int = 80) -> RenderableType:
+def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) -> RenderableType:
     """The report as something rich can print: whether it is valid first, controls last."""
     parts: list[RenderableType] = [Text(line) for line in headline(report)]
     facts = {item.name: item for item in report.interpreters}
     for name, results in grouped(report.cells, interpreter_of).items():
         parts += ["", Text(_interpreter(name, facts.get(name)), style="bold")]
         tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
+        parts += map(_inset, _findings(facts.get(name)))
         for number, table in enumerate(tables):
             parts += [*([""] if number else []), _inset(table)]
     parts += _section("What the entries load", loading(report.cells))
+    parts += _section("What numpy computes on", threading_layers(report))
+    parts += _section("A product of matrices in a forked child", forked_children(report))
+    parts += _section("Claims, and what was measured", claim_lines(report))
+    parts += _section("Cures, and what cures nothing", cure_lines(report.cells))
     parts += _section("Not ok", _problems(report.cells))
+    parts += _section("Known causes", known_causes(report, causes))
     parts += _section("Controls", _controls(report))
     parts += _section("About this run", _notes(report))
     return Group(*parts)
@@ -64,7 +85,9 @@ def headline(report: Report) -> tuple[str, ...]:
         first += f"{count(summary.controls, 'control')} right"
     else:
         first = f"invalid: {_fault(report)}; the results prove nothing"
-    where = f"{report.host.system} {report.host.machine}, {count(report.host.cores, 'core')}"
+    where = "; ".join(
+        f"{host.system} {host.machine}, {count(host.cores, 'core')}" for host in report.hosts
+    )
     done = f"{summary.cells} of {count(report.planned, 'cell')} in {seconds(report.duration_s)}"
     lines = [
         first,
@@ -99,6 +122,12 @@ def _interpreter(name: str, facts: InterpreterFacts | None) -> str:
         f"{key} {found.packages[key]}" for key in ("torch", "transformers") if key in found.packages
     ]
     return f"{name}: {one_line(', '.join(part for part in parts if part))}"
+
+
+def _findings(facts: InterpreterFacts | None) -> Iterator[RenderableType]:
+    if facts is not None and isinstance(facts.fingerprint, Known):
+        for finding in findings(facts.fingerprint.value):
+            yield Text(one_line(finding.sentence))
 
 
 def _problems(results: Sequence[CellResult]) -> Iterator[RenderableType]:
@@ -161,7 +190,7 @@ def _verdict_line(result: CellResult) -> Text:
     return line
 
 
-def _section(title: str, lines: Iterator[RenderableType] | Iterator[str]) -> list[RenderableType]:
+def _section(title: str, lines: Iterable[RenderableType]) -> list[RenderableType]:
     shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
     return ["", Text(title, style="bold"), *map(_inset, shown)] if shown else []
 

@@ -1,0 +1,79 @@
+"""Which BLAS a process had loaded when it ended, or hung, and what chose its threads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from deadlock_matrix.diagnosis.findings import short_name
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind
+from deadlock_matrix.model.observation import CellResult
+
+# The layers of a dynamic MKL: one of them is loaded when the first product is asked for.
+_LAYER = re.compile(r"(?:lib)?mkl_(intel_thread|gnu_thread|tbb_thread|sequential)\b")
+_LAYER_NAMES = {
+    "intel_thread": "INTEL",
+    "gnu_thread": "GNU",
+    "tbb_thread": "TBB",
+    "sequential": "SEQUENTIAL",
+}
+_ASKED = "numpy"  # whose product of matrices the entries ask for
+
+
+def mapped(result: CellResult) -> Known[tuple[str, ...]] | Unknown:
+    """The libraries that the processes of a cell had mapped: at its end, or when it hung."""
+    if not isinstance(result.observation, Known):
+        return unknown(result.why)
+    observation = result.observation.value
+    if isinstance(observation.probe, Known):
+        return observation.probe.value.native_libraries
+    if not isinstance(observation.evidence, Known):
+        return unknown(observation.probe.reason)
+    processes = observation.evidence.value.after.processes
+    facts = [process.libraries for process in processes]
+    paths = dict.fromkeys(
+        library.path for fact in facts if isinstance(fact, Known) for library in fact.value
+    )
+    for fact in facts:
+        if isinstance(fact, Unknown):
+            return fact
+    return known(tuple(paths), "/proc/PID/maps of every process, while it hung")
+
+
+def blas_in_effect(
+    result: CellResult, fingerprint: Known[Fingerprint] | Unknown
+) -> Known[str] | Unknown:
+    """The BLAS that numpy computes on in a cell: "MKL GNU", "OpenBLAS 0.3.21 (pthreads)".
+
+    Args:
+        result: Of a cell whose entry asks numpy for a product of matrices.
+        fingerprint: Of its interpreter; tells the BLAS libraries apart that have no layers.
+    """
+    paths = mapped(result)
+    if isinstance(paths, Unknown):
+        return paths
+    if layers := _layers(paths.value):
+        return known(f"MKL {' and '.join(layers)}", paths.source)
+    if isinstance(fingerprint, Unknown):
+        return fingerprint
+    libraries = fingerprint.value.libraries
+    if isinstance(libraries, Unknown):
+        return libraries
+    loaded = [
+        library
+        for library in libraries.value
+        if library.kind is LibraryKind.BLAS
+        and library.path in paths.value
+        and _ASKED in library.users
+        and not library.static
+    ]
+    if not loaded:
+        return unknown(f"no BLAS is mapped that the files of {_ASKED} name")
+    names = dict.fromkeys(short_name(library) for library in loaded)
+    return known(" and ".join(names), f"{paths.source}; names and versions from the files")
+
+
+def _layers(paths: Iterable[str]) -> list[str]:
+    found = (_LAYER.search(path.replace("\\", "/").rpartition("/")[2]) for path in paths)
+    return sorted({_LAYER_NAMES[match[1]] for match in found if match})

@@ -1,0 +1,265 @@
+"""How each claim is read off the results: whether it holds, and the figures in one sentence."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from deadlock_matrix.diagnosis.rows import NotShown, Rows
+from deadlock_matrix.model.fact import Unknown
+from deadlock_matrix.model.fingerprint import LibraryKind, NativeLibrary
+
+Reading = tuple[bool, str]
+
+MESSAGE = "Lock blocking "
+"""Of the text in question, what stands in the code that prints it, in one piece."""
+
+_FAMILIES = tuple(f"splitlearn_core.models.{name}" for name in ("gpt2", "gemma", "qwen2"))
+_FORKED = ("multiply", "numpy-torch-multiply", "torch-numpy-multiply")
+
+
+def second_import_initialises_again(rows: Rows) -> Reading:
+    """Counts how often torch's file is executed where several modules import it."""
+    times = _executions(rows)
+    again = any(number > 1 for number in times.values())
+    told = ", ".join(f"{number} x in {where}" for where, number in times.items())
+    return again, f"torch/__init__ is executed {told}: what is initialised there is so as often"
+
+
+def repeated_imports_are_no_ops(rows: Rows) -> Reading:
+    """The same counts, asked the other way round."""
+    again, sentence = second_import_initialises_again(rows)
+    return not again, sentence
+
+
+def torch_outside_conda_has_no_mkl(rows: Rows) -> Reading:
+    """Looks for MKL among the libraries that torch loads, by file."""
+    found = rows.identified()
+    if "conda" in found.distribution:
+        raise NotShown(f"this one is {found.distribution}")
+    if "torch" not in found.packages:
+        raise NotShown("torch is not installed")
+    libraries = [each for each in _libraries(rows) if "torch" in each.users]
+    blas = [each for each in libraries if each.kind is LibraryKind.BLAS]
+    if not blas:
+        raise NotShown("no file tells which BLAS torch uses")
+    own = [each for each in blas if each.static] or blas
+    told = ", ".join(f"{each.name} in {_base(each.path)}" for each in own)
+    return all(each.name != "MKL" for each in own), f"torch of {found.distribution} uses {told}"
+
+
+def message_comes_from_mkl(rows: Rows) -> Reading:
+    """Asks which of the libraries that numpy and torch map contain the text."""
+    printers = rows.identified().printers
+    if isinstance(printers, Unknown):
+        raise NotShown(printers.reason)
+    mkl = [each.path for each in _libraries(rows) if each.name == "MKL"]
+    if not mkl:
+        raise NotShown("there is no MKL here")
+    guilty = [path for path in printers.value if path in mkl or "mkl" in _base(path)]
+    if guilty:
+        return True, f"{', '.join(map(_base, guilty))} contains '{MESSAGE.strip()}'"
+    others = ", ".join(map(_base, printers.value)) or "no library that is mapped"
+    names = ", ".join(dict.fromkeys(map(_base, mkl)))
+    return False, f"'{MESSAGE.strip()}' is not in {names}; {others} contains it"
+
+
+def sequential_makes_mkl_serial(rows: Rows) -> Reading:
+    """Compares what is loaded, and how many threads there are, with and without the variable."""
+    if any(each.name == "MKL" and not each.static for each in _numpy_blas(rows)):
+        before, after = rows.blas("multiply"), rows.blas("multiply", profile="mkl-sequential")
+        threads = rows.threads("multiply"), rows.threads("multiply", profile="mkl-sequential")
+        told = f"{before} with {_count(threads[0])} becomes {after} with {_count(threads[1])}"
+        return after == "MKL SEQUENTIAL" and threads[1] == 1, f"dynamic MKL: {told}"
+    if any(each.name == "MKL" and each.static for each in _libraries(rows)):
+        threads = (
+            rows.threads("torch-twice"),
+            rows.threads("torch-twice", profile="mkl-sequential"),
+        )
+        if threads[0] == 1:
+            raise NotShown("torch has one thread here without the variable, too")
+        told = f"{_count(threads[0])} without the variable, {_count(threads[1])} with it"
+        return threads[1] == 1, f"static MKL in torch: {told}"
+    raise NotShown("there is no MKL here")
+
+
+def variables_before_import(rows: Rows) -> Reading:
+    """Sets them before and after the import, and counts threads."""
+    plain = rows.threads("torch-twice")
+    before, after = rows.threads("torch-variables-before"), rows.threads("torch-variables-after")
+    if plain == 1:
+        raise NotShown("torch has one thread here without the variables, too")
+    told = f"{_count(before)} when set before the import, {_count(after)} when set after it"
+    return before < plain <= after, f"{told}, {_count(plain)} without them"
+
+
+def lazy_imports_one_family(rows: Rows) -> Reading:
+    """Looks which families are loaded when GPT-2 is asked for."""
+    wanted = _FAMILIES[0]
+    facts = rows.facts("create-gpt2", layout="lazy")
+    loaded = {name for each in facts for name in _FAMILIES if each.watched.get(name)}
+    told = ", ".join(sorted(name.rpartition(".")[2] for name in loaded)) or "none"
+    return loaded == {wanted}, f"asking for gpt2 loads: {told}"
+
+
+def lazy_starts_faster(rows: Rows) -> Reading:
+    """Compares the median seconds of 'import splitlearn_core'."""
+    eager = median(each.entry_s for each in rows.facts("package", layout="eager"))
+    lazy = median(each.entry_s for each in rows.facts("package", layout="lazy"))
+    runs = len(rows.cells("package", layout="lazy"))
+    factor = eager / lazy if lazy else float("inf")
+    times = f"{eager:.3g} s eager, {lazy:.3g} s lazy"
+    return factor > 1, f"{_figure(factor)} times faster ({times}; {_count(runs, 'run')} each)"
+
+
+def factory_avoids_models(rows: Rows) -> Reading:
+    """Looks whether the eager layout's models are loaded by the import of the factory alone."""
+    facts = rows.facts("from-factory", layout="eager")
+    models = any(each.watched.get("splitlearn_core.models") for each in facts)
+    loaded = [
+        name for name in (*_FAMILIES, "torch") if all(each.watched.get(name) for each in facts)
+    ]
+    told = ", ".join(name.rpartition(".")[2] for name in loaded) or "no family"
+    return not models, f"in the eager layout it loads {told}"
+
+
+def variables_cure(rows: Rows) -> Reading:
+    """Runs what hangs after a fork under all four variables."""
+    entry, axes = _hanging_entry(rows)
+    return _cured(rows, entry, axes, "mkl-full")
+
+
+def one_thread_cures_fork(rows: Rows) -> Reading:
+    """Runs what hangs after a fork with one thread."""
+    entry, axes = _hanging_entry(rows)
+    return _cured(rows, entry, axes, "threads-1")
+
+
+def sequential_cures_fork(rows: Rows) -> Reading:
+    """Runs what hangs after a fork with a sequential MKL."""
+    entry, axes = _hanging_entry(rows)
+    return _cured(rows, entry, axes, "mkl-sequential")
+
+
+def no_init_at_fork_cures(rows: Rows) -> Reading:
+    """Runs what hangs after a fork without the runtime's handler at the fork."""
+    entry, axes = _hanging_entry(rows)
+    return _cured(rows, entry, axes, "kmp-no-init-at-fork")
+
+
+def other_blas_does_not_hang(rows: Rows) -> Reading:
+    """The same entry, which hangs on MKL, on the interpreters whose numpy computes on another."""
+    hanging = [entry for entry in _FORKED if _hangs_on_mkl(rows, entry)]
+    if not hanging:
+        raise NotShown("no product of matrices hangs on MKL here")
+    told: dict[str, bool] = {}
+    for other in rows.others:
+        for entry in hanging:
+            try:
+                blas = other.blas(entry, context="fork-again")
+                hung = other.hangs(entry, context="fork-again")
+            except NotShown:
+                continue
+            finally:
+                rows.used.extend(other.used)
+            if not blas.startswith("MKL"):
+                told[blas] = told.get(blas, False) or hung
+    if not told:
+        raise NotShown("no interpreter with another BLAS was run beside it")
+    texts = [f"{name} {'hangs too' if hung else 'does not'}" for name, hung in sorted(told.items())]
+    return not any(told.values()), f"{', '.join(hanging)} hangs on MKL; {', '.join(texts)}"
+
+
+def duplicate_is_harmless(rows: Rows) -> Reading:
+    """Needs a process with two copies of LLVM's or Intel's runtime, which refuse each other."""
+    copies = [
+        each
+        for each in _libraries(rows)
+        if each.kind is LibraryKind.OPENMP and each.name in ("libiomp5", "libomp")
+    ]
+    if len(copies) < 2:
+        raise NotShown("it matters to two copies of libiomp5 or libomp in one process; "
+                       f"{_count(len(copies), 'copy', 'copies')} here")  # fmt: skip
+    verdicts = rows.verdicts("package", layout="eager", profile="kmp-duplicate-ok")
+    told = ", ".join(sorted(verdict.value for verdict in verdicts))
+    return told == "ok", f"with it, importing the package comes out {told}"
+
+
+# --- what several of them need --------------------------------------------------------------------
+
+
+def _executions(rows: Rows) -> dict[str, int]:
+    found: dict[str, int] = {}
+    reasons = []
+    for entry, layout in (("package", "eager"), ("torch-twice", "lazy")):
+        try:
+            facts = rows.facts(entry, layout=layout)
+        except NotShown as reason:
+            reasons.append(str(reason))
+            continue
+        found[f"{layout} {entry}" if entry == "package" else entry] = max(
+            each.watched.get("torch", 0) for each in facts
+        )
+    if not found:
+        raise NotShown("; ".join(dict.fromkeys(reasons)))
+    return found
+
+
+def _hanging_entry(rows: Rows) -> tuple[str, dict[str, str]]:
+    """An entry that hangs in a forked child under the baseline: torch's own, or a product's."""
+    places = [("create-gpt2", {"layout": "lazy", "context": "fork-after-parallel"})]
+    places += [(entry, {"layout": "lazy", "context": "fork-again"}) for entry in _FORKED]
+    reasons = []
+    for entry, axes in places:
+        try:
+            if rows.hangs(entry, **axes):
+                return entry, axes
+            reasons.append(f"{entry} does not hang in a forked child here")
+        except NotShown as reason:
+            reasons.append(str(reason))
+    raise NotShown("; ".join(dict.fromkeys(reasons)))
+
+
+def _cured(rows: Rows, entry: str, axes: dict[str, str], profile: str) -> Reading:
+    hung = rows.hangs(entry, **axes, profile=profile)
+    before = len(rows.cells(entry, **axes))
+    after = len(rows.cells(entry, **axes, profile=profile))
+    told = "still hangs" if hung else "comes through"
+    return not hung, (
+        f"{entry} in {axes['context']} hangs ({_count(before, 'run')}); under {profile} it {told} "
+        f"({_count(after, 'run')})"
+    )
+
+
+def _hangs_on_mkl(rows: Rows, entry: str) -> bool:
+    try:
+        if not rows.hangs(entry, context="fork-again"):
+            return False
+        return rows.blas(entry, context="fork-again").startswith("MKL")
+    except NotShown:
+        return False
+
+
+def _libraries(rows: Rows) -> tuple[NativeLibrary, ...]:
+    libraries = rows.identified().libraries
+    if isinstance(libraries, Unknown):
+        raise NotShown(libraries.reason)
+    return libraries.value
+
+
+def _numpy_blas(rows: Rows) -> list[NativeLibrary]:
+    return [
+        each for each in _libraries(rows) if each.kind is LibraryKind.BLAS and "numpy" in each.users
+    ]
+
+
+def _base(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _figure(factor: float) -> str:
+    """Two digits: no clock is better than that."""
+    return f"{float(f'{factor:.2g}'):g}"
+
+
+def _count(number: int, noun: str = "thread", plural: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

@@ -1,0 +1,70 @@
+"""Which profiles make a hang go away: cells that differ in their profile alone, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from deadlock_matrix.model.cell import Role
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.verdict import Verdict
+
+BASELINE = "baseline"
+_HANGS = (Verdict.DEADLOCK, Verdict.HANG)
+
+
+class Cures(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that hangs under the baseline, and what each other profile does to it.
+
+    ``cured`` came out ok in every run, ``uncured`` hung in at least one, ``otherwise`` did
+    neither. ``runs`` counts the baseline's, ``hung`` those of them that hung.
+    """
+
+    interpreter: str
+    layout: str
+    entry: str
+    context: str
+    runs: int
+    hung: int
+    cured: tuple[str, ...]
+    uncured: tuple[str, ...]
+    otherwise: tuple[str, ...]
+
+
+def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
+    """For each place that hangs under the baseline: which profiles cure it and which do not.
+
+    Places are sorted; one that ran under the baseline alone is told too, with nothing tried.
+    """
+    places: dict[tuple[str, str, str, str], dict[str, list[Verdict]]] = {}
+    for result in results:
+        cell = result.cell
+        if cell.role is Role.MATRIX and result.verdict is not Verdict.UNAVAILABLE:
+            place = cell.interpreter.name, cell.layout.name, cell.entry.name, cell.context.name
+            by_profile = places.setdefault(place, {})
+            by_profile.setdefault(cell.profile.name, []).append(result.verdict)
+    return tuple(
+        _cures(place, by_profile)
+        for place, by_profile in sorted(places.items())
+        if any(verdict in _HANGS for verdict in by_profile.get(BASELINE, ()))
+    )
+
+
+def _cures(place: tuple[str, str, str, str], by_profile: dict[str, list[Verdict]]) -> Cures:
+    interpreter, layout, entry, context = place
+    others = {name: verdicts for name, verdicts in by_profile.items() if name != BASELINE}
+    cured = [name for name, verdicts in others.items() if set(verdicts) == {Verdict.OK}]
+    uncured = [name for name, verdicts in others.items() if set(verdicts) & set(_HANGS)]
+    baseline = by_profile[BASELINE]
+    return Cures(
+        interpreter=interpreter,
+        layout=layout,
+        entry=entry,
+        context=context,
+        runs=len(baseline),
+        hung=sum(verdict in _HANGS for verdict in baseline),
+        cured=tuple(sorted(cured)),
+        uncured=tuple(sorted(uncured)),
+        otherwise=tuple(sorted(set(others) - set(cured) - set(uncured))),
+    )

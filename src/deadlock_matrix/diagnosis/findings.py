@@ -1,0 +1,174 @@
+"""What a fingerprint means for the one who has a hang: named findings, each with its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import msgspec
+
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary
+
+_MATTERING = ("numpy", "torch")
+_PRODUCTS = {
+    "libmkl_": "MKL", "mkl_": "MKL", "libopenblas": "OpenBLAS", "libscipy_openblas": "OpenBLAS",
+    "libblis": "BLIS", "libflexiblas": "FlexiBLAS", "libgomp": "libgomp", "libiomp5": "libiomp5",
+    "libomp": "libomp", "libtbb": "TBB",
+}  # fmt: skip
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing worth knowing: ``name`` for programs, ``sentence`` for people, ``files``."""
+
+    name: str
+    sentence: str
+    files: tuple[str, ...]
+
+
+def findings(fingerprint: Fingerprint) -> tuple[Finding, ...]:
+    """What is worth knowing about an interpreter; none if its libraries could not be read."""
+    if not isinstance(fingerprint.libraries, Known):
+        return ()
+    libraries = fingerprint.libraries.value
+    return (
+        *_several_openmp(libraries),
+        *_different_blas(libraries),
+        *_threading_layer(libraries),
+        *_shared_symbols(libraries),
+        *_unforeseen(fingerprint, libraries),
+    )
+
+
+def short_name(library: NativeLibrary) -> str:
+    """``OpenBLAS 0.3.21 (pthreads)``, ``MKL (static)``, ``libgomp``."""
+    version = f" {library.version.value}" if isinstance(library.version, Known) else ""
+    details = ", ".join(
+        [*(["static"] if library.static else []), *filter(None, [library.threading])]
+    )
+    return f"{library.name}{version}" + (f" ({details})" if details else "")
+
+
+def of_kind(libraries: Iterable[NativeLibrary], kind: LibraryKind) -> list[NativeLibrary]:
+    """The libraries of one kind, in their order."""
+    return [library for library in libraries if library.kind is kind]
+
+
+def _several_openmp(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
+    used = [library for library in of_kind(libraries, LibraryKind.OPENMP) if library.users]
+    if len(used) < 2:
+        return
+    names = sorted({library.name for library in used})
+    if len(names) > 1:
+        told = ", ".join(f"{library.name} from {_users(library)}" for library in used)
+        yield Finding(
+            name="several-openmp-runtimes",
+            sentence=f"{_count(len(names))} OpenMP runtimes: {told}",
+            files=_files(used),
+        )
+    for name, copies in groupby(sorted(used, key=_name), _name):
+        if len(same := list(copies)) > 1:
+            told = ", ".join(f"one for {_users(library)}" for library in same)
+            yield Finding(
+                name="copies-of-openmp",
+                sentence=f"{_count(len(same))} copies of {name}: {told}",
+                files=_files(same),
+            )
+
+
+def _different_blas(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
+    by_user = {
+        user: [each for each in of_kind(libraries, LibraryKind.BLAS) if user in each.users]
+        for user in _MATTERING
+    }
+    first, second = (by_user[user] for user in _MATTERING)
+    # torch needs numpy: what is told of it includes numpy's.
+    own = [library for library in second if library not in first]
+    if first and own and {each.name for each in own} != {each.name for each in first}:
+        yield Finding(
+            name="different-blas",
+            sentence=f"numpy computes on {_told(first)}, torch on {_told(own)}",
+            files=_files([*first, *own]),
+        )
+
+
+def _threading_layer(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
+    for library in of_kind(libraries, LibraryKind.BLAS):
+        if library.name != "MKL":
+            continue
+        where = f"{_base(library.path)} ({_users(library)})"
+        if library.static:
+            sentence = f"MKL is static in {where}: MKL_THREADING_LAYER has no effect there"
+            yield Finding(name="mkl-static", sentence=sentence, files=(library.path,))
+        else:
+            sentence = f"MKL is dynamic, {where}: MKL_THREADING_LAYER chooses its threads"
+            yield Finding(name="mkl-dynamic", sentence=sentence, files=(library.path,))
+
+
+def _shared_symbols(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
+    symbols = sorted({symbol for each in libraries for symbol in each.shared_symbols})
+    for symbol in symbols:
+        sharing = [each for each in libraries if symbol in each.shared_symbols]
+        versions = {short_name(each) for each in sharing}
+        if len(sharing) > 1 and len(versions) > 1:
+            told = " and ".join(f"{short_name(each)} in {_users(each)}" for each in sharing)
+            yield Finding(
+                name="shared-object-of-two-versions",
+                sentence=f"{told} both export {symbol}, so that they share one object",
+                files=_files(sharing),
+            )
+
+
+def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
+    """What running showed and the files did not: a difference between the two is itself told.
+
+    Products are compared, not files: what MKL loads by itself when it runs is MKL too.
+    """
+    foreseen = {library.name for library in libraries}
+    for module, fact in fingerprint.running.items():
+        if not isinstance(fact, Known):
+            yield Finding(
+                name="does-not-run",
+                sentence=f"{module} could not be measured: {fact.reason}",
+                files=(),
+            )
+            continue
+        mapped = fact.value.mapped
+        paths = mapped.value if isinstance(mapped, Known) else ()
+        extra = tuple(path for path in paths if _product(_base(path)) not in foreseen)
+        if extra := tuple(path for path in extra if _product(_base(path))):
+            names = ", ".join(_base(path) for path in extra)
+            yield Finding(
+                name="not-told-by-files",
+                sentence=f"import {module} maps {names}, which no file told",
+                files=extra,
+            )
+
+
+def _product(file: str) -> str:
+    """The product that a file's name gives away; empty: it gives none."""
+    return next((name for begin, name in _PRODUCTS.items() if file.startswith(begin)), "")
+
+
+def _name(library: NativeLibrary) -> str:
+    return library.name
+
+
+def _users(library: NativeLibrary) -> str:
+    return ", ".join(library.users) or "nobody"
+
+
+def _told(libraries: Sequence[NativeLibrary]) -> str:
+    return " and ".join(dict.fromkeys(short_name(library) for library in libraries))
+
+
+def _files(libraries: Iterable[NativeLibrary]) -> tuple[str, ...]:
+    return tuple(library.path for library in libraries)
+
+
+def _base(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _count(number: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(number, str(number))

@@ -1,0 +1,128 @@
+"""The results of one interpreter, asked for by what a claim needs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deadlock_matrix.diagnosis.blas import blas_in_effect
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.fingerprint import Fingerprint
+from deadlock_matrix.model.observation import CellResult, ProbeFacts
+from deadlock_matrix.model.verdict import Verdict
+
+HANGS = (Verdict.DEADLOCK, Verdict.HANG)
+
+
+class NotShown(Exception):
+    """What was run, or could be read, does not tell whether a claim holds; the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What was run on one interpreter. ``used`` collects the ids of the cells that were asked for.
+
+    ``others`` are the rows of the other interpreters of the same report.
+    """
+
+    interpreter: str
+    fingerprint: Known[Fingerprint] | Unknown
+    results: tuple[CellResult, ...]
+    others: tuple[Rows, ...] = ()
+    used: list[str] = field(default_factory=list)
+
+    def fresh(self) -> Rows:
+        """The same rows, of which nothing has been used yet."""
+        others = tuple(other.fresh() for other in self.others)
+        return Rows(
+            interpreter=self.interpreter,
+            fingerprint=self.fingerprint,
+            results=self.results,
+            others=others,
+        )
+
+    def cells(
+        self, entry: str, *, layout: str = "lazy", profile: str = "baseline", context: str = "main"
+    ) -> list[CellResult]:
+        """All runs of one point of the matrix.
+
+        Raises:
+            NotShown: It was not run, or could not be.
+        """
+        wanted = (profile, layout, entry, context)
+        found = [result for result in self.results if _place(result) == wanted]
+        if not found:
+            raise NotShown(f"no cell {'/'.join(wanted)} was run")
+        self.used.extend(result.cell.id for result in found)
+        if found[0].verdict is Verdict.UNAVAILABLE:
+            raise NotShown(found[0].why)
+        return found
+
+    def verdicts(self, entry: str, **axes: str) -> set[Verdict]:
+        """The verdicts of one point; raises as `cells`."""
+        return {result.verdict for result in self.cells(entry, **axes)}
+
+    def hangs(self, entry: str, **axes: str) -> bool:
+        """Whether a run of one point hung, all others being ok; raises as `cells`.
+
+        Raises:
+            NotShown: Also if it failed in another way.
+        """
+        verdicts = self.verdicts(entry, **axes)
+        if odd := verdicts - {Verdict.OK, *HANGS}:
+            raise NotShown(f"{entry} came out as {', '.join(sorted(odd))}")
+        return bool(verdicts & set(HANGS))
+
+    def facts(self, entry: str, **axes: str) -> list[ProbeFacts]:
+        """What the probes of one point told, all of them having ended; raises as `cells`.
+
+        Raises:
+            NotShown: Also if one of them did not come so far.
+        """
+        found = []
+        for result in self.cells(entry, **axes):
+            observation = result.observation
+            probe = observation.value.probe if isinstance(observation, Known) else observation
+            if not isinstance(probe, Known) or result.verdict is not Verdict.OK:
+                raise NotShown(f"{result.cell.id}: {result.why}")
+            found.append(probe.value)
+        return found
+
+    def threads(self, entry: str, **axes: str) -> int:
+        """The most threads that a run of one point had in the end; raises as `facts`."""
+        counts = []
+        for facts in self.facts(entry, **axes):
+            if isinstance(facts.threads, Unknown):
+                raise NotShown(facts.threads.reason)
+            counts.append(len(facts.threads.value))
+        return max(counts)
+
+    def blas(self, entry: str, **axes: str) -> str:
+        """The BLAS that numpy computed on in one point; raises as `cells`.
+
+        Raises:
+            NotShown: Also if that is not known, or not the same in every run.
+        """
+        names = set()
+        for result in self.cells(entry, **axes):
+            found = blas_in_effect(result, self.fingerprint)
+            if isinstance(found, Unknown):
+                raise NotShown(found.reason)
+            names.add(found.value)
+        if len(names) != 1:
+            raise NotShown(f"{entry} ran on {' or '.join(sorted(names))}")
+        return names.pop()
+
+    def identified(self) -> Fingerprint:
+        """What the interpreter is.
+
+        Raises:
+            NotShown: It is not known.
+        """
+        if isinstance(self.fingerprint, Unknown):
+            raise NotShown(self.fingerprint.reason)
+        return self.fingerprint.value
+
+
+def _place(result: CellResult) -> tuple[str, str, str, str]:
+    cell = result.cell
+    return cell.profile.name, cell.layout.name, cell.entry.name, cell.context.name
