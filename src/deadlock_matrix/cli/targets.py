@@ -1,0 +1,190 @@
+"""From the words of a command line to a target: what to run, by whom, and what else to try."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from deadlock_matrix.diagnosis.statements import top_level
+from deadlock_matrix.errors import ConfigurationError
+from deadlock_matrix.matrix.axes import check_names, to_name
+from deadlock_matrix.matrix.configuration import INSTALLED, Configuration
+from deadlock_matrix.matrix.interpreters import resolve
+from deadlock_matrix.matrix.wording import suggestion
+from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.diagnosis import Target
+
+AS_IT_IS = "as-it-is"
+HASTY = "import sys; sys.setswitchinterval(1e-6)"
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line. ``words`` are a module, or the arguments of a script."""
+
+    words: tuple[str, ...]
+    statement: str
+    script: Path | None
+    path: Path | None
+    layouts: tuple[str, ...]
+    python: str
+    context: str
+    repeat: int
+    deadline_s: float
+    budget_s: float
+    perturb: bool
+
+
+def make_target(asked: Asked, configuration: Configuration, here: Path) -> Target:
+    """What is to be diagnosed.
+
+    Args:
+        asked: What was asked for.
+        configuration: Has the profiles and contexts; its layouts and entries too are tried where
+            it is about the package that was asked for.
+        here: The folder that a path is relative to, and the first one modules are looked for in.
+
+    Raises:
+        ConfigurationError: One sentence about what is wrong.
+        Unavailable: There is no such interpreter.
+    """
+    name, statement = _statement(asked, here)
+    folder = asked.path.absolute() if asked.path else (None if asked.script else here)
+    interpreter = _interpreter(asked.python, configuration)
+    known = _is_about(configuration, statement) and not asked.path and not asked.layouts
+    layouts = configuration.layouts if known else (INSTALLED, *_layouts(asked.layouts))
+    layout = layouts[0]
+    if layout.overlays:
+        folder = None  # it brings its own
+    if folder is not None:
+        further = interpreter.set.get("PYTHONPATH")
+        path = os.pathsep.join([str(folder), *([further] if further else [])])
+        interpreter = replace(interpreter, set={**interpreter.set, "PYTHONPATH": path})
+    package = top_level(statement)
+    entries = [
+        each
+        for each in configuration.entries
+        if known and top_level(each.statement) == package and each.statement != statement
+    ]
+    return Target(
+        name=name,
+        interpreter=interpreter,
+        profile=Profile(name=AS_IT_IS, summary="the caller's environment"),
+        layout=layout,
+        entry=Entry(name="asked", statement=statement),
+        contexts=_contexts(asked, configuration),
+        other_profiles=tuple(_profiles(configuration)),
+        other_layouts=layouts[1:],
+        other_entries=tuple(entries),
+        watch_modules=configuration.watch_modules,
+        path=str(folder) if folder else "",
+        script=str(asked.script) if asked.script else "",
+        deadline_s=asked.deadline_s,
+        budget_s=asked.budget_s,
+        runs=asked.repeat,
+    )
+
+
+def _statement(asked: Asked, here: Path) -> tuple[str, str]:
+    given = [bool(asked.statement), asked.script is not None, bool(asked.words)]
+    if asked.script is not None and not asked.statement:
+        return asked.script.name, script_statement(asked.script.absolute(), asked.words, here)
+    if sum(given) != 1 or len(asked.words) > 1:
+        raise ConfigurationError(
+            "say what hangs in one way: a MODULE, --statement CODE, or --script FILE with its "
+            "arguments"
+        )
+    if asked.statement:
+        return top_level(asked.statement) or "statement", asked.statement
+    (module,) = asked.words
+    if module.endswith(".py") or not all(part.isidentifier() for part in module.split(".")):
+        hint = f"; for a file, --script {module}" if module.endswith(".py") else ""
+        raise ConfigurationError(
+            f"{module!r} is not the name of a module, such as package or package.module{hint}"
+        )
+    return module, f"import {module}"
+
+
+def script_statement(script: Path, arguments: Sequence[str], here: Path) -> str:
+    """Code that does what ``python script arguments`` does in the folder ``here``."""
+    return "\n".join(
+        [
+            "import os, sys",
+            f"os.chdir({str(here)!r})",
+            f"sys.argv[:] = {[str(script), *arguments]!r}",
+            f"sys.path.insert(0, {str(script.parent)!r})",
+            f"__file__ = {str(script)!r}",
+            'exec(compile(open(__file__, "rb").read(), __file__, "exec"))',
+        ]
+    )
+
+
+def _interpreter(python: str, configuration: Configuration) -> Interpreter:
+    """The one that was asked for, or the one a shell would start here."""
+    if python:
+        return resolve((python,), configuration)[0]
+    found = shutil.which("python") or shutil.which("python3") or sys.executable
+    return Interpreter(name="python", executable=found)
+
+
+def _contexts(asked: Asked, configuration: Configuration) -> tuple[Context, ...]:
+    """The one that was asked for; or else all of them, calling it from the main thread first."""
+    contexts = configuration.contexts
+    if asked.context:
+        names = [each.name for each in contexts]
+        if asked.context not in names:
+            raise ConfigurationError(
+                f"no context is called {asked.context!r}{suggestion(asked.context, names)}"
+            )
+        chosen = tuple(each for each in contexts if each.name == asked.context)
+    else:
+        chosen = tuple(sorted(contexts, key=lambda each: each.name != "main"))
+    if not asked.perturb:
+        return chosen
+    return (
+        chosen[0],
+        *(
+            replace(each, name=f"hasty-{each.name}", prelude=f"{HASTY}\n{each.prelude}")
+            for each in chosen
+        ),
+        *chosen[1:],
+    )
+
+
+def _layouts(given: Sequence[str]) -> tuple[Layout, ...]:
+    layouts = []
+    for text in given:
+        name, _, folder = text.rpartition("=")
+        path = Path(folder).absolute()
+        if not path.is_dir():
+            raise ConfigurationError(
+                f"layout {text!r}: {path} is not a folder; it is given as NAME=FOLDER or FOLDER"
+            )
+        layouts.append(Layout(name=name or to_name(path.name), overlays=(str(path),)))
+    check_names("layout", layouts)
+    return tuple(layouts)
+
+
+def _is_about(configuration: Configuration, statement: str) -> bool:
+    """Whether the configured layouts and entries are of the package that is diagnosed."""
+    package = top_level(statement)
+    return bool(package) and package == configuration.target
+
+
+def _profiles(configuration: Configuration) -> Iterator[Profile]:
+    """What each profile sets, on top of what there is; and without what there is of it."""
+    there = {name for each in configuration.profiles for name in each.set} & set(os.environ)
+    if there:
+        yield Profile(
+            name="without-variables",
+            unset=tuple(sorted(there)),
+            summary="without the variables of this kind that are set here",
+        )
+    for profile in configuration.profiles:
+        if profile.set and any(os.environ.get(name) != v for name, v in profile.set.items()):
+            yield replace(profile, unset=())

@@ -1,0 +1,85 @@
+"""What one run counts as, where the question is whether it hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from statistics import median
+
+from deadlock_matrix.model.diagnosis import Rate
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.observation import CellResult, Exited, Observation, ProbeFacts
+from deadlock_matrix.model.verdict import Verdict
+
+
+class Ending(Enum):
+    """How a run ended."""
+
+    HUNG = "hung"
+    CLEAN = "clean"
+    FAILED = "failed"  # by itself: an exception, a status, a signal
+    MOVING = "moving"  # at its deadline
+    NONE = "none"  # it could not be run
+
+
+def ending(result: CellResult) -> Ending:
+    """What a run counts as. ``sys.exit()`` without a status is a clean end."""
+    if result.verdict in (Verdict.DEADLOCK, Verdict.HANG):
+        return Ending.HUNG
+    if result.verdict is Verdict.OK or exited_cleanly(result):
+        return Ending.CLEAN
+    if result.verdict is Verdict.SLOW:
+        return Ending.MOVING
+    return Ending.FAILED if result.verdict in (Verdict.ERROR, Verdict.CRASH) else Ending.NONE
+
+
+def exited_cleanly(result: CellResult) -> bool:
+    """Whether the entry ended the interpreter by itself, with status 0."""
+    seen = observation_of(result)
+    if seen is None or seen.raised is None:
+        return False
+    return seen.raised.type == "SystemExit" and seen.end == Exited(status=0)
+
+
+def observation_of(result: CellResult) -> Observation | None:
+    """What was seen of a run; ``None`` if there was none."""
+    return result.observation.value if isinstance(result.observation, Known) else None
+
+
+def facts_of(result: CellResult) -> ProbeFacts | None:
+    """What the probe told of itself; ``None`` if it did not come that far."""
+    seen = observation_of(result)
+    return seen.probe.value if seen is not None and isinstance(seen.probe, Known) else None
+
+
+def rate_of(results: Iterable[CellResult]) -> Rate:
+    """How many hung, of the runs that ended or hung: neither the slow nor those not run count."""
+    ends = [ending(result) for result in results]
+    counted = [each for each in ends if each not in (Ending.MOVING, Ending.NONE)]
+    return Rate(hangs=counted.count(Ending.HUNG), runs=len(counted))
+
+
+def entry_s(results: Iterable[CellResult]) -> Known[float] | Unknown:
+    """Median seconds of the entries of the clean runs."""
+    facts = [facts_of(result) for result in results if ending(result) is Ending.CLEAN]
+    times = [each.entry_s for each in facts if each is not None]
+    return known(median(times), f"{len(times)} clean runs") if times else unknown("no clean run")
+
+
+def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
+    """How many threads the process had after its entry; the most of all clean runs."""
+    counts = []
+    for result in results:
+        facts = facts_of(result)
+        if ending(result) is Ending.CLEAN and facts and isinstance(facts.threads, Known):
+            counts.append(len(facts.threads.value))
+    return known(max(counts), "the probe, after its entry") if counts else unknown("no clean run")
+
+
+def threads_when_hung(result: CellResult) -> Known[int] | Unknown:
+    """How many threads the process tree had when it hung."""
+    seen = observation_of(result)
+    if seen is None or not isinstance(seen.evidence, Known):
+        return unknown("no evidence was read")
+    processes = seen.evidence.value.after.processes
+    return known(sum(len(each.threads) for each in processes), "the evidence, when it hung")

@@ -1,0 +1,104 @@
+"""How much a number of runs says about a hang that does not come every time.
+
+Two guarantees, both held by `tests/unit/test_statistics.py`:
+
+- `interval_of` covers the true rate in at least 95 of 100 repetitions: Clopper and Pearson's exact
+  interval never covers less, whatever the rate. It holds for a number of runs that was decided
+  before the first of them, so a run that was made until something hung must not be counted in.
+- `is_cured` says "cured" of a remedy that does nothing in at most 5 of 100 cases. It is Fisher's
+  exact test of "hangs no more seldom than before": before and after are both samples, and so the
+  test accounts for what is not known of the old rate too. To compare with the interval's lower end
+  as if it were the old rate would be stricter than needed; with the observed rate, too lax.
+
+Where several remedies are tried, each with a chance of its own to come out well by luck, the 5 %
+are divided among them (`level_for`), so that they hold for all of them together.
+"""
+
+from __future__ import annotations
+
+from math import ceil, comb, log
+
+from deadlock_matrix.model.diagnosis import Interval, Rate
+
+CONFIDENCE = 0.95
+LEVEL = 1 - CONFIDENCE
+MOST_RUNS = 10_000
+_ROUNDING = 1e-12  # C(3, 3) / C(6, 3) is 0.05, not a little more
+
+
+def interval_of(rate: Rate, confidence: float = CONFIDENCE) -> Interval:
+    """The exact two-sided interval of the true rate; without a run, everything is possible."""
+    if rate.runs == 0:
+        return Interval(low=0.0, high=1.0, confidence=confidence)
+    from scipy.stats import binomtest
+
+    found = binomtest(rate.hangs, rate.runs).proportion_ci(confidence, method="exact")
+    return Interval(low=float(found.low), high=float(found.high), confidence=confidence)
+
+
+def upper_bound(clean_runs: int, confidence: float = CONFIDENCE) -> float:
+    """What the true rate is below if none of ``clean_runs`` hung: 1 without a run."""
+    return 1.0 if clean_runs == 0 else 1.0 - (1.0 - confidence) ** (1.0 / clean_runs)
+
+
+def level_for(remedies: int) -> float:
+    """The chance of a false cure that each of several remedies may have."""
+    return LEVEL / max(1, remedies)
+
+
+def chance_of_luck(before: Rate, clean_runs: int) -> float:
+    """Fisher's one-sided p-value: that so many runs came out clean though nothing has changed.
+
+    Given how many of all runs hung, each choice of which is as likely as another; it is the share
+    of those in which all the hangs fall among the runs before.
+    """
+    return comb(before.runs, before.hangs) / comb(before.runs + clean_runs, before.hangs)
+
+
+def runs_needed(before: Rate, level: float = LEVEL) -> int:
+    """How many runs, all clean, exclude that a remedy changes nothing; at most `MOST_RUNS`.
+
+    Raises:
+        ValueError: Nothing hung before, so that no number of clean runs shows a cure.
+    """
+    if before.hangs == 0:
+        raise ValueError("nothing hung before, so clean runs cannot show a cure")
+    low, high = 0, 1
+    while high < MOST_RUNS and chance_of_luck(before, high) > level + _ROUNDING:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if chance_of_luck(before, middle) > level + _ROUNDING:
+            low = middle
+        else:
+            high = middle
+    return min(high, MOST_RUNS)
+
+
+def is_cured(before: Rate, after: Rate, level: float = LEVEL) -> bool:
+    """Whether a remedy cures: no run hung with it, and they are enough to exclude luck."""
+    if before.hangs == 0 or after.hangs:
+        return False
+    return chance_of_luck(before, after.runs) <= level + _ROUNDING
+
+
+def compare(before: Rate, after: Rate, level: float = LEVEL) -> int:
+    """-1: hangs more seldom than before; 1: more often; 0: nothing shows either."""
+    if not before.runs or not after.runs:
+        return 0
+    from scipy.stats import fisher_exact
+
+    table = [[after.hangs, after.runs - after.hangs], [before.hangs, before.runs - before.hangs]]
+    if fisher_exact(table, alternative="less").pvalue <= level:
+        return -1
+    return 1 if fisher_exact(table, alternative="greater").pvalue <= level else 0
+
+
+def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
+    """How many runs show a hang at least once, with this confidence, at the rate that was seen."""
+    if rate.hangs == 0:
+        raise ValueError("nothing hung, so no number of runs will surely show it")
+    if rate.hangs == rate.runs:
+        return 1
+    share = rate.hangs / rate.runs
+    return ceil(log(1.0 - confidence) / log(1.0 - share))

@@ -1,0 +1,177 @@
+"""Plain answers, statements taken apart, the checklist and the cost."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from unit.diagnosis_factory import make_cell, make_facts, make_result, make_target
+
+from deadlock_matrix.diagnosis.answers import answer, hung_advice, outcome_of
+from deadlock_matrix.diagnosis.checklist import Measurements, checklist
+from deadlock_matrix.diagnosis.costs import cost_of
+from deadlock_matrix.diagnosis.statements import join, other_orders, split, top_level
+from deadlock_matrix.model.diagnosis import Check, HeavyImport, Outcome
+from deadlock_matrix.model.fact import Known, known, unknown
+from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary
+from deadlock_matrix.model.observation import CellResult, ImportStep, Raised
+from deadlock_matrix.model.verdict import Verdict
+
+CELL = make_cell()
+
+
+def failed(type_: str, message: str, *, status: int = 1, stderr: str = "") -> CellResult:
+    raised = Raised(type=type_, message=message, traceback="")
+    return make_result(CELL, Verdict.ERROR, raised=raised, status=status, stderr=stderr)
+
+
+def text(result: CellResult, *, script: str = "", nearby: str = "") -> str:
+    return " ".join(answer(result, make_target(script=script), ["minee", "numpy"], nearby))
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (failed("SystemExit", "2", status=2, stderr="usage: mine [-h] file\n"), "wants arguments"),
+        (failed("SystemExit", "0", status=0), "ended the interpreter by itself"),
+        (failed("EOFError", "EOF when reading a line"), "asks for input"),
+        (failed("SyntaxError", "invalid syntax (x.py, line 3)"), "has to be corrected"),
+        (failed("ImportError", "attempted relative import with no known parent package"),
+         "package.module"),
+        (failed("ModuleNotFoundError", "No module named 'mine'"), "It has minee."),
+        (failed("ModuleNotFoundError", "No module named 'other'"), "which it needs"),
+        (failed("ValueError", "x"), "fails with ValueError: x"),
+        (make_result(CELL, Verdict.ERROR, status=3, why="ended with status 3"), "it ended with"),
+        (make_result(CELL, Verdict.CRASH, why="ended by SIGSEGV"), "it crashes, ended by SIGSEGV"),
+        (make_result(CELL, Verdict.SLOW, why="still moving after 30 s"), "--deadline SECONDS"),
+        (CellResult(cell=CELL, verdict=Verdict.UNAVAILABLE, why="no such file",
+                    observation=unknown("no such file")), "could not be run: no such file"),
+    ],
+)  # fmt: skip
+def test_plain_answers(result: CellResult, words: str) -> None:
+    said = text(result)
+    assert words in said
+    assert outcome_of(result) not in (Outcome.HANG, Outcome.DEADLOCK)
+
+
+def test_a_script_is_told_where_to_put_its_arguments() -> None:
+    result = failed("SystemExit", "2", status=2, stderr="usage: x.py [-h] file\n")
+    assert "--script x.py -- ARGUMENTS" in text(result, script="x.py")
+
+
+def test_a_package_that_lies_nearby_is_found() -> None:
+    result = failed("ModuleNotFoundError", "No module named 'mine'")
+    assert "--path /home/somebody/src" in text(result, nearby="/home/somebody/src")
+
+
+def test_a_clean_run_needs_no_words() -> None:
+    assert answer(make_result(CELL, Verdict.OK), make_target(), []) == ()
+
+
+def test_a_hang_without_a_proof_may_be_slow() -> None:
+    assert "--deadline" in hung_advice(make_result(CELL, Verdict.HANG))[0]
+    assert hung_advice(make_result(CELL, Verdict.DEADLOCK)) == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "imports", "rest"),
+    [
+        ("import a, b as c", ("import a", "import b as c"), ""),
+        ("from a import b, c\nimport d\nd.run()", ("from a import b, c", "import d"), "d.run()"),
+        ("x = 1\nimport a", (), "x = 1\nimport a"),
+        ("not python at all", (), "not python at all"),
+    ],
+)
+def test_a_statement_is_taken_apart(statement: str, imports: tuple[str, ...], rest: str) -> None:
+    parts = split(statement)
+    assert (parts.imports, parts.rest) == (imports, rest)
+
+
+def test_and_put_together_again() -> None:
+    assert join(("import a", "import b"), "a.run()") == "import a\nimport b\na.run()"
+    assert join((), "") == ""
+
+
+def test_other_orders() -> None:
+    assert other_orders("a") == ()
+    assert other_orders("ab") == (("b", "a"),)
+    orders = other_orders("abcdefg")
+    assert len(orders) == len(set(orders)) == 4
+    assert ("g", "f", "e", "d", "c", "b", "a") in orders
+    assert all(sorted(order) == list("abcdefg") for order in orders)
+
+
+@pytest.mark.parametrize(
+    ("statement", "package"),
+    [("import a.b", "a"), ("x = 1\nfrom c.d import e", "c"), ("x = 1", ""), ("(", "")],
+)
+def test_the_package(statement: str, package: str) -> None:
+    assert top_level(statement) == package
+
+
+MKL = NativeLibrary(
+    name="MKL", kind=LibraryKind.BLAS, path="/x/libmkl_rt.so", version=known("2024.2", "made up")
+)
+CONDA = Fingerprint(
+    name="conda",
+    executable="/opt/conda/bin/python",
+    version="3.11.7",
+    implementation="cpython",
+    build="64 bit",
+    distribution="Anaconda",
+    free_threaded=False,
+    packages={"torch": "2.5.1", "numpy": "1.26"},
+    libraries=known((MKL,), "files"),
+)
+
+
+def checks(fingerprint: Fingerprint | None, clean: tuple[CellResult, ...] = ()) -> dict[str, Check]:
+    fact = known(fingerprint, "made up") if fingerprint else unknown("it did not answer")
+    result = make_result(CELL, Verdict.DEADLOCK)
+    made = checklist(Measurements(result=result, clean=clean, fingerprint=fact, trials=()))
+    return {check.text: check for check in made}
+
+
+def test_the_checklist_tells_what_the_interpreter_is() -> None:
+    found = checks(CONDA)
+    assert found["Python comes from conda"].holds == known(True, "made up")
+    assert "torch 2.5.1" in found["torch is installed"].detail
+    assert found["MKL is among its libraries"].detail == "MKL 2024.2"
+    assert found["it has more than one OpenMP runtime"].holds == known(False, "files")
+
+
+def test_what_is_not_known_is_not_ticked() -> None:
+    unknown_ones = [check for check in checks(None).values() if not isinstance(check.holds, Known)]
+    assert {check.holds for check in unknown_ones} >= {unknown("it did not answer")}
+
+
+def test_a_second_import_executes_nothing() -> None:
+    once = make_result(CELL, Verdict.OK, facts=make_facts(watched={"torch": 1, "numpy": 0}))
+    check = checks(CONDA, (once,))["a module's file is executed a second time"]
+    assert check.holds == known(False, "a finder in runs that ended")
+    assert check.detail == "torch once"
+
+
+def test_a_module_that_is_executed_twice_is_seen() -> None:
+    twice = make_result(CELL, Verdict.OK, facts=make_facts(watched={"torch": 2}))
+    check = checks(CONDA, (twice,))["a module's file is executed a second time"]
+    assert check.holds == known(True, "a finder in runs that ended")
+
+
+def test_the_cost_names_who_imports_the_heavy_packages() -> None:
+    facts = make_facts(entry_s=2.0, top_levels={"torch": 900, "small": 2})
+    step = ImportStep(module="torch", importer="mine.models", file="/x/models.py", line=3, at_s=0.1)
+    facts = replace(facts, chains={"torch": (step,)})
+    cost = cost_of([make_result(CELL, Verdict.OK, facts=facts)])
+    assert cost is not None
+    assert (cost.seconds, cost.modules) == (2.0, 902)
+    assert cost.heavy == (
+        HeavyImport(
+            name="torch",
+            modules=900,
+            imported_by=known("mine.models (models.py:3)", "a finder in the probe"),
+        ),
+    )
+
+
+def test_there_is_no_cost_without_a_run() -> None:
+    assert cost_of([]) is None
