@@ -84,7 +84,7 @@ def test_default_preset_asks_about_blas_where_it_differs(built_in: Configuration
     asked = {name: {cell.entry.name for cell in cells if cell.interpreter.name == name}
              for name in ("pip-mkl", "system-blis")}  # fmt: skip
     assert "mkl-service-multiply" in asked["pip-mkl"] - asked["system-blis"]
-    assert "from-factory" not in asked["pip-mkl"] | asked["system-blis"]
+    assert "from-package" not in asked["pip-mkl"] | asked["system-blis"]
     forked = [cell for cell in cells if cell.context.name == "fork-again"]
     assert {cell.interpreter.name for cell in forked} == {"pip-mkl", "system-blis"}
     assert all(cell.expect == (Verdict.OK, Verdict.DEADLOCK, Verdict.HANG) for cell in forked)
