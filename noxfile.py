@@ -84,6 +84,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into site/, strictly: a broken link is an error."""
+    session.install("-e", ".[docs]")
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", *session.posargs, env=quiet)
+
+
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure what the harness costs and how fast it finds a deadlock; prints tables."""
     session.install("-e", ".")

@@ -149,7 +149,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         [HANGS, forked("mkl-full", Verdict.DEADLOCK)],
     ),
     (
-        "remedy-variables-cure", UNTESTED, "does not hang", PIP,
+        "remedy-variables-cure", UNTESTED, "no forked child hangs here", PIP,
         [forked("baseline", Verdict.OK), forked("mkl-full", Verdict.OK)],
     ),
     (
@@ -228,7 +228,8 @@ def test_a_claim_names_the_cells_it_rests_on() -> None:
 
 
 def test_a_cell_that_cannot_be_run_gives_its_reason() -> None:
-    told = answer("remedy-lazy-imports-one-family", PIP, seen("create-gpt2", Verdict.UNAVAILABLE))
+    missing = seen("create-gpt2", Verdict.UNAVAILABLE)
+    told = answer("remedy-lazy-imports-one-family", PIP, TWICE, missing)
     assert (told.outcome, told.sentence) == (UNTESTED, "the layout needs Python >=3.15")
 
 
@@ -238,3 +239,8 @@ def test_the_report_shows_them() -> None:
     at = lines.index("a second 'import torch' runs MKL's initialisation again")
     assert lines[at + 1].startswith("refuted on py: torch/__init__ is executed 1 x")
     assert "not testable here: KMP_DUPLICATE_LIB_OK=TRUE is harmless" in lines
+
+
+def test_an_interpreter_that_there_is_not_is_not_asked() -> None:
+    made = report(seen("package", Verdict.UNAVAILABLE), interpreters=(identified("py", PIP),))
+    assert examine(made) == ()

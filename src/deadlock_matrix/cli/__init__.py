@@ -12,8 +12,11 @@ from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
 
 COMMANDS = {
     "cells": "List the cells that a selection contains.",
+    "ci-matrix": "Print a matrix of jobs for continuous integration.",
+    "diagnose": "Find out why a package hangs, and what helps.",
     "inspect": "Look at a process that hangs now.",
-    "report": "Show a report.",
+    "interpreters": "List every Python on this machine.",
+    "report": "Show, merge, compare and check reports.",
     "run": "Run the matrix.",
     "watch": "Run a command and prove it when it deadlocks.",
 }
@@ -27,7 +30,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"deadlock_matrix.cli.{cmd_name}")
+        module = importlib.import_module(f"deadlock_matrix.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -12,6 +12,7 @@ from deadlock_matrix.diagnosis.rows import NotShown, Rows
 from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
+from deadlock_matrix.model.verdict import Verdict
 
 
 class Outcome(StrEnum):
@@ -142,7 +143,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def examine(report: Report, claims: Sequence[Claim] = CLAIMS) -> tuple[Answer, ...]:
-    """Every claim on every interpreter of the report, in the order of the claims."""
+    """Every claim on every interpreter that something was run on, in the order of the claims."""
     found = {facts.name: facts.fingerprint for facts in report.interpreters}
     nothing = Unknown(reason="the interpreter was not identified")
     by_name = _by_interpreter(report.cells)
@@ -184,4 +185,8 @@ def _by_interpreter(results: Iterable[CellResult]) -> dict[str, list[CellResult]
     found: dict[str, list[CellResult]] = {}
     for result in results:
         found.setdefault(result.cell.interpreter.name, []).append(result)
-    return found
+    return {
+        name: theirs
+        for name, theirs in found.items()
+        if any(result.verdict is not Verdict.UNAVAILABLE for result in theirs)
+    }

@@ -1,4 +1,4 @@
-"""The pytest plugin: options, and nothing else until a run asks for the matrix.
+"""The pytest plugin: options, a fixture and a marker, and nothing else until they are used.
 
 Every pytest run of an environment that has this package loads this module, so it imports only
 pytest, and the option that switches the matrix on is the only one with a claim on the command
@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from deadlock_matrix.pytest_plugin.import_probe import ImportProbe
 
 _AXES = ("interpreter", "profile", "layout", "entry", "context")
 _WHAT = {
@@ -34,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_configuration_file,
         help="Run tests that ask for 'cell' once for each cell of the matrix. The configuration is "
         "FILE (write --deadlock-matrix=FILE), or the nearest pyproject.toml that has one. Adds "
-        "the options --interpreter, --profile, --layout, --entry, --context, --exclude, "
-        "--coverage, --preset and --repeat.",
+        "the options --interpreter, --interpreters-file, --profile, --layout, --entry, --context, "
+        "--exclude, --coverage, --preset and --repeat.",
     )
     group.addoption(
         "--deadlock-matrix-report",
@@ -71,6 +75,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def _add_selection(group: pytest.OptionGroup) -> None:
     group.addoption(
+        "--interpreters-file",
+        dest="deadlock_matrix_interpreters_file",
+        metavar="FILE",
+        help="A JSON list of interpreters, in place of the configured ones: name, executable, set "
+        "(variables that belong to it), and unavailable (why there is none)",
+    )
+    group.addoption(
         "--exclude",
         dest="deadlock_matrix_exclude",
         metavar="AXIS=NAME[,...]",
@@ -91,6 +102,12 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         help="A selection with a name, such as 'smoke'",
     )
     group.addoption(
+        "--include-host",
+        dest="deadlock_matrix_include_host",
+        action="store_true",
+        help="Leave home directories and the names of user and host in what is written",
+    )
+    group.addoption(
         "--repeat",
         dest="deadlock_matrix_repeat",
         metavar="N",
@@ -109,12 +126,42 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(trylast=True)  # the terminal reporter is there by then
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the parts that do something, if the matrix is on."""
+    """Register the marker, and start the parts that do something, if the matrix is on."""
+    config.addinivalue_line(
+        "markers",
+        "imports(target, *, within, without, contexts, ...): import the module in a fresh process "
+        "before the test; fail if it hangs, is too slow, or loads what it must not",
+    )
     if config.getoption("deadlock_matrix") is None:
         return
     from deadlock_matrix.pytest_plugin import activation
 
     activation.activate(config)
+
+
+@pytest.fixture(scope="session")
+def import_probe(request: pytest.FixtureRequest) -> ImportProbe:
+    """Run an import in a fresh process, watched from outside: see docs/pytest.md."""
+    from deadlock_matrix.pytest_plugin.import_probe import open_probe
+
+    return open_probe(request.config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test for each context that a marker ``imports`` names."""
+    if metafunc.definition.get_closest_marker("imports") is not None:
+        from deadlock_matrix.pytest_plugin import import_marker
+
+        import_marker.generate(metafunc)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Run what a marker ``imports`` demands, before the test's own body."""
+    if item.get_closest_marker("imports") is not None:
+        from deadlock_matrix.pytest_plugin import import_marker
+
+        import_marker.check(item)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,9 +17,11 @@ from deadlock_matrix.render.plain import listed, one_line
 def loading(results: Sequence[CellResult]) -> Iterator[RenderableType]:
     """For each entry and layout: the modules it loads, by which chains, and those it does not.
 
-    What no entry loads in any layout tells nothing about a layout, and is left out. Entries of
+    Entries that do not name the target, if others do, tell nothing about it, and are left out. What
+    no entry loads in any layout tells nothing about a layout, and is left out. Entries of
     which the same is to be told are told of together.
     """
+    results = [each for each in results if each.cell.target in each.cell.entry.statement] or results
     by_entry = {
         entry: {layout: loaded(column) for layout, column in grouped(row, layout_of).items()}
         for entry, row in grouped(results, entry_of).items()

@@ -47,6 +47,8 @@ def timing_tables(results: Sequence[CellResult], width: int) -> list[Table]:
         medians = {layout: median_s(part) for layout, part in grouped(row, layout_of).items()}
         if times := {layout: time for layout, time in medians.items() if time is not None}:
             rows[entry] = times
+    # One that was run in one layout alone has nothing to be compared with.
+    rows = {entry: times for entry, times in rows.items() if len(times) > 1} or rows
     columns = [
         name for name in grouped(results, layout_of) if any(name in row for row in rows.values())
     ]

@@ -59,6 +59,8 @@ def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) ->
     facts = {item.name: item for item in report.interpreters}
     for name, results in grouped(report.cells, interpreter_of).items():
         parts += ["", Text(_interpreter(name, facts.get(name)), style="bold")]
+        if all(result.verdict is Verdict.UNAVAILABLE for result in results):
+            continue  # the line says why
         tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
         parts += map(_inset, _findings(facts.get(name)))
         for number, table in enumerate(tables):

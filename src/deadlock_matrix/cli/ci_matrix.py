@@ -1,0 +1,111 @@
+"""``deadlock-matrix ci-matrix``: the matrix of jobs for continuous integration, as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deadlock_matrix.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deadlock_matrix.matrix.configuration import Configuration
+    from deadlock_matrix.model.cell import Interpreter
+
+MOST_JOBS = 256  # GitHub's limit for one matrix
+_VERSION = re.compile(r"3\.\d+t?")
+
+
+@click.command(short_help="Print a matrix of jobs for continuous integration.")
+@click.option(
+    "--config",
+    "configuration_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read the axes from this file instead of the nearest pyproject.toml.",
+)
+@click.option("--interpreter", "interpreters", multiple=True, metavar="NAME",
+              help="A version (3.12), a configured name, a path or NAME=PATH. "
+              "Without it, the configured ones.")  # fmt: skip
+@click.option("--preset", help="A selection with a name, such as 'smoke'.")
+@click.option("--runs-on", "systems", multiple=True, metavar="LABEL", default=("ubuntu-latest",),
+              show_default=True, help="The machine of a job; several: each "
+              "interpreter on each.")  # fmt: skip
+def command(
+    configuration_file: Path | None,
+    interpreters: tuple[str, ...],
+    preset: str | None,
+    systems: tuple[str, ...],
+) -> None:
+    """Print {"include": [...]} on one line: a job for each interpreter.
+
+    Each job has a name, the interpreter as it was given, python-version for actions/setup-python
+    ("3.x" where the interpreter is none that it could install), the preset, runs-on, and how many
+    cells it has at most. The interpreters need not be on this machine.
+    """
+    import json
+
+    from deadlock_matrix.matrix.configuration import load_configuration
+
+    configuration = load_configuration(configuration_file, Path.cwd())
+    include = jobs(configuration, interpreters, preset or "", systems)
+    # ASCII on one line: it is handed on through a file of "name=value" lines.
+    click.echo(json.dumps({"include": include}))
+
+
+def jobs(
+    configuration: Configuration, given: Sequence[str], preset: str, systems: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The jobs, in the order of the interpreters.
+
+    Raises:
+        ConfigurationError: An interpreter has no name, the selection is empty or names what there
+            is not, or there are more than `MOST_JOBS`.
+    """
+    from deadlock_matrix.matrix.expansion import expand
+    from deadlock_matrix.matrix.selection import Selection
+
+    named = _named(configuration, given)
+    selection = Selection(preset=preset or None)
+    cells = expand(configuration, [each for _, each in named], selection)
+    numbers = {each.name: 0 for _, each in named}
+    for cell in cells:
+        numbers[cell.interpreter.name] += 1
+    include = [
+        {
+            "name": f"{each.name}-{system}",
+            "interpreter": text,
+            "python-version": text if _VERSION.fullmatch(text) else "3.x",
+            "preset": preset,
+            "runs-on": system,
+            "cells": numbers[each.name],
+        }
+        for text, each in named
+        for system in dict.fromkeys(systems)
+        if numbers[each.name]
+    ]
+    if len(include) > MOST_JOBS:
+        raise ConfigurationError(
+            f"{len(include)} jobs are more than the {MOST_JOBS} that one matrix may have; name "
+            "fewer interpreters or machines"
+        )
+    return include
+
+
+def _named(configuration: Configuration, given: Sequence[str]) -> list[tuple[str, Interpreter]]:
+    """Each interpreter as text and under the name it will have; nothing is looked for here."""
+    from deadlock_matrix.matrix.axes import check_names, to_name
+    from deadlock_matrix.matrix.interpreters import THIS
+    from deadlock_matrix.model.cell import Interpreter
+
+    configured = {each.name: each for each in configuration.interpreters}
+    texts = list(given) or [*configured] or [THIS]
+    named = []
+    for text in texts:
+        name, equals, _ = text.partition("=")
+        own = Interpreter(name=name if equals else to_name(text))
+        named.append((text, configured.get(text, own)))
+    check_names("interpreter", [each for _, each in named])
+    return named

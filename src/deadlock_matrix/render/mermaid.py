@@ -1,0 +1,81 @@
+"""The wait-for graph of a proof as a Mermaid flowchart, which GitHub and MkDocs draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deadlock_matrix.model.verdict import Node, NodeKind, Proof
+from deadlock_matrix.render.plain import one_line
+
+MOST_EDGES = 120  # a larger picture tells nothing, and Mermaid refuses one of more than 500
+_LONGEST_LABEL = 120
+_SAFE = frozenset(" .,:/+-=_()'")  # beside letters and digits; anything else may be syntax
+
+_SHAPES: dict[NodeKind, tuple[str, str]] = {
+    "thread": ("([", "])"),
+    "lock": ("{{", "}}"),
+    "python-lock": ("{{", "}}"),
+    "gil": ("{{", "}}"),
+    "futex": ("{{", "}}"),
+    "end": ("[/", "/]"),
+    "child": ("[/", "/]"),
+    "pipe": ("[(", ")]"),
+    "process": ("[[", "]]"),
+    "tree": ("[[", "]]"),
+}
+_ARROWS = {
+    "waits for": "==>",
+    "held by": "-->",
+    "ended only by": "-.->",
+    "consists of": "---",
+}
+
+
+def mermaid(proof: Proof) -> str:
+    """The source of a flowchart: who waits for what, and who alone could end that.
+
+    Threads are round, what they wait for is six-sided, groups have double sides. The threads that
+    the proof begins at have a bold border. Labels are escaped: a library or a thread may have any
+    name.
+
+    Returns:
+        Lines without a fence; empty if there is no edge, or more than `MOST_EDGES` of them.
+    """
+    if not 0 < len(proof.edges) <= MOST_EDGES:
+        return ""
+    return "\n".join(_lines(proof)) + "\n"
+
+
+def _lines(proof: Proof) -> Iterator[str]:
+    # Mermaid's own names: an id from a proof could be one of its keywords, such as "end".
+    names = {node.id: f"n{number}" for number, node in enumerate(proof.nodes)}
+    yield "flowchart LR"
+    for node in proof.nodes:
+        yield f"  {names[node.id]}{_shape(node)}"
+    for edge in proof.edges:
+        tail, head = names.get(edge.tail), names.get(edge.head)
+        if tail and head:
+            yield f'  {tail} {_ARROWS[edge.relation]}|"{edge.relation}"| {head}'
+    if roots := [names[root] for root in proof.roots if root in names]:
+        yield "  classDef root stroke-width:3px"
+        yield f"  class {','.join(roots)} root"
+
+
+def _shape(node: Node) -> str:
+    left, right = _SHAPES[node.kind]
+    return f'{left}"{label(node.label)}"{right}'
+
+
+def label(text: str) -> str:
+    """``text`` on one line, with every character that may mean something spelled ``#NN;``."""
+    shown = one_line(text)
+    if len(shown) > _LONGEST_LABEL:
+        shown = f"{shown[: _LONGEST_LABEL - 3]}..."
+    # Not even an empty text may leave the quotes empty.
+    return "".join(_spelled(character) for character in shown) or " "
+
+
+def _spelled(character: str) -> str:
+    if character.isalnum() or character in _SAFE:
+        return character
+    return f"#{ord(character)};"

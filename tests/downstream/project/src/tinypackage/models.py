@@ -1,0 +1,5 @@
+"""The heavy part, which needs torch."""
+
+import torch
+
+TENSOR = torch.Tensor
