@@ -64,7 +64,7 @@ def scenarios(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, the ones of the package under test on real torch and transformers."""
     torch = RECIPES["pip-torch"]
-    session.install("-e", ".[test]", *torch.torch_index, *torch.packages)
+    session.install("-e", ".[test,browser]", *torch.torch_index, *torch.packages)
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 

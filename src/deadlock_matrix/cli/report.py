@@ -10,6 +10,7 @@ import click
 
 from deadlock_matrix.cli.report_compare import compare
 from deadlock_matrix.cli.report_merge import merge
+from deadlock_matrix.cli.report_render import render
 from deadlock_matrix.cli.report_validate import validate
 
 
@@ -45,4 +46,5 @@ def schema() -> None:
 
 command.add_command(compare)
 command.add_command(merge)
+command.add_command(render)
 command.add_command(validate)

@@ -1,0 +1,176 @@
+"""The cells of a report as rows of the grid, each with what is shown when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from deadlock_matrix.diagnosis.causes import Cause
+from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Sighting, recognise
+from deadlock_matrix.model.cell import AXES, Cell
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.observation import (
+    CellResult,
+    Exited,
+    Observation,
+    ProbeFacts,
+    Signalled,
+    Stopped,
+)
+from deadlock_matrix.model.report import Report
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.finished import probe_facts
+from deadlock_matrix.render.html.budget import Kept
+from deadlock_matrix.render.html.choices import Choices
+from deadlock_matrix.render.html.document import Detail, Recognised, Row
+from deadlock_matrix.render.html.imports import import_tree
+from deadlock_matrix.render.html.pool import Pools
+from deadlock_matrix.render.plain import one_line, seconds
+
+_LEAST, _MOST = 400, 4000  # characters that are shown of an output
+_OUTPUTS = 1_500_000  # and of all outputs and tracebacks of cells that are not ok
+_PACKAGES = 12
+
+
+class Details:
+    """Makes details, and remembers what they share."""
+
+    def __init__(self, report: Report, causes: Sequence[Cause], pools: Pools, kept: Kept) -> None:
+        self._fingerprints = {each.name: each.fingerprint for each in report.interpreters}
+        self._causes = causes
+        self._pools = pools
+        self._kept = kept
+        bad = sum(result.verdict is not Verdict.OK for result in report.cells)
+        self._tail = min(max(_OUTPUTS // (3 * max(bad, 1)), _LEAST), _MOST)
+
+    def of(self, result: CellResult) -> Detail:
+        """What is shown of a result when it is opened."""
+        causes = tuple(self._recognised(result))
+        gaps = result.judgement.gaps if result.judgement else ()
+        told = tuple(one_line(f"{gap.subject}: {gap.detail}") for gap in gaps)
+        found = result.observation
+        if isinstance(found, Unknown):
+            return Detail(facts=tuple(_planned(result.cell)), causes=causes)
+        return msgspec.structs.replace(
+            self._observed(result, found.value),
+            causes=causes,
+            gaps=told,
+            hung=self._kept.shown.get(result.cell.id),
+            left_out=result.cell.id in self._kept.left_out,
+        )
+
+    def _observed(self, result: CellResult, seen: Observation) -> Detail:
+        text, healthy = self._pools.text, result.verdict is Verdict.OK
+        size = _LEAST if healthy else self._tail
+        probe = probe_facts(result)
+        environment = sorted(f"{key}={value}" for key, value in seen.environment.items())
+        detail = Detail(
+            facts=(*_measured(result, seen), *_planned(result.cell)),
+            environment=self._pools.list(environment),
+            stdout=_tail(seen.stdout.kept, size, self._pools),
+            stderr=_tail(seen.stderr.kept, size, self._pools),
+            # Of a healthy cell it says nothing that the axes do not, and it is never the same.
+            command=() if healthy else tuple(text(part) for part in seen.command),
+            raised=_raised(seen, size, self._pools),
+            libraries=None if probe else self._mapped(result),
+        )
+        return self._of_probe(detail, probe) if probe else detail
+
+    def _of_probe(self, detail: Detail, probe: ProbeFacts) -> Detail:
+        libraries = probe.native_libraries
+        most = sorted(probe.top_levels.items(), key=lambda item: (-item[1], item[0]))
+        return msgspec.structs.replace(
+            detail,
+            imports=import_tree(probe.chains, self._pools),
+            packages=self._pools.list(f"{name} {number}" for name, number in most[:_PACKAGES]),
+            libraries=(
+                self._pools.list(libraries.value) if isinstance(libraries, Known) else libraries
+            ),
+        )
+
+    def _mapped(self, result: CellResult) -> int | Unknown | None:
+        paths = self._kept.libraries.get(result.cell.id)
+        return None if paths is None else self._pools.list(paths)
+
+    def _recognised(self, result: CellResult) -> Iterator[Recognised]:
+        fingerprint = self._fingerprints.get(result.cell.interpreter.name, NO_FINGERPRINT)
+        for each in recognise(result, fingerprint, self._causes):
+            yield Recognised(
+                cause=self._causes.index(each.cause),
+                certainty=each.certainty,
+                seen=tuple(map(_sighting, each.seen)),
+                unknown=tuple(map(_sighting, each.unknown)),
+            )
+
+
+def row(result: CellResult, choices: Choices, pools: Pools, detail: int) -> Row:
+    """One result in the grid."""
+    cell = result.cell
+    values = {axis: choices.add(cell, axis) for axis in AXES}
+    probe = probe_facts(result)
+    return Row(
+        **values,
+        repeat=cell.repeat,
+        verdict=result.verdict.value,
+        as_expected=result.as_expected,
+        seconds=round(probe.entry_s, 4) if probe else None,
+        why=pools.text(result.why),
+        detail=detail,
+        role=cell.role.value,
+    )
+
+
+def _measured(result: CellResult, seen: Observation) -> Iterator[tuple[str, str]]:
+    probe = probe_facts(result)
+    if probe:
+        yield "entry", seconds(probe.entry_s)
+    yield "whole process", seconds(seen.duration_s)
+    if result.detected_after_s is not None:
+        yield "proved after", f"{seconds(result.detected_after_s)} without progress"
+    yield "came to", {"ended": "its end"}.get(seen.phase, f"phase {seen.phase}")
+    yield "ended", _ended(seen)
+    if probe:
+        yield "modules", f"{probe.modules_before} before, {probe.modules_after} after the entry"
+        threads = probe.threads
+        told = ", ".join(threads.value) if isinstance(threads, Known) else f"? {threads.reason}"
+        yield "threads", one_line(told)
+        memory = probe.peak_memory_kib
+        if isinstance(memory, Known):
+            yield "peak memory", f"{memory.value / 1024:.0f} MiB"
+    evidence = seen.evidence
+    if isinstance(seen.end, Stopped) and type(evidence) is Unknown:
+        yield "evidence", one_line(f"not known: {evidence.reason}")
+
+
+def _ended(seen: Observation) -> str:
+    if isinstance(seen.end, Exited):
+        return f"by itself, with status {seen.end.status}"
+    if isinstance(seen.end, Signalled):
+        return f"by signal {seen.end.signal}"
+    reasons = {"proved": "a deadlock was proved", "deadline": "its deadline came"}
+    return f"by the harness: {reasons.get(seen.end.reason, 'the run was interrupted')}"
+
+
+def _planned(cell: Cell) -> Iterator[tuple[str, str]]:
+    yield "expected", " or ".join(verdict.value for verdict in cell.expect)
+    yield "deadline", seconds(cell.deadline_s)
+
+
+def _raised(seen: Observation, size: int, pools: Pools) -> tuple[str, int] | None:
+    if seen.raised is None:
+        return None
+    told = one_line(f"{seen.raised.type}: {seen.raised.message}"[:size])
+    return told, _tail(seen.raised.traceback, size, pools) or pools.text("")
+
+
+def _tail(text: str, size: int, pools: Pools) -> int | None:
+    kept = text.rstrip()
+    if not kept:
+        return None
+    cut = f"... {len(kept) - size} characters are left out\n" if len(kept) > size else ""
+    return pools.text(cut + kept[-size:])
+
+
+def _sighting(sighting: Sighting) -> str:
+    return one_line(f"{sighting.what} ({sighting.detail})" if sighting.detail else sighting.what)

@@ -1,0 +1,134 @@
+"""A report as one HTML file that needs no network and nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from deadlock_matrix.diagnosis.causes import Cause
+from deadlock_matrix.model.report import Host, Report
+from deadlock_matrix.render.grid import SEVERITY
+from deadlock_matrix.render.html.budget import EVIDENCE_BYTES, keep, left_out_note
+from deadlock_matrix.render.html.cells import Details, row
+from deadlock_matrix.render.html.choices import Choices
+from deadlock_matrix.render.html.compared import Base, compared
+from deadlock_matrix.render.html.document import Document
+from deadlock_matrix.render.html.embedding import policy, script_json
+from deadlock_matrix.render.html.known import known_causes
+from deadlock_matrix.render.html.pool import Pools
+from deadlock_matrix.render.html.sections import (
+    claim_answers,
+    cure_rows,
+    interpreter_views,
+    times_tables,
+)
+from deadlock_matrix.render.plain import count, one_line, seconds
+from deadlock_matrix.render.terminal import headline
+
+
+class Assets(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that a page is made of, as text: see ``render/assets/README.md``."""
+
+    template: str
+    style: str
+    script: str
+    graphviz: str
+
+
+def html(
+    report: Report,
+    assets: Assets,
+    *,
+    causes: Sequence[Cause] = (),
+    base: Base | None = None,
+    evidence_bytes: int = EVIDENCE_BYTES,
+) -> str:
+    """The page.
+
+    Args:
+        report: What is shown, with the evidence that may be shown.
+        assets: Template, style and scripts.
+        causes: Known causes, to be looked for in what hung or failed.
+        base: An earlier report to compare with.
+        evidence_bytes: What the evidence may take; the worst cells have theirs first. At 0, the
+            page tells what came out and leaves out how that was seen.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    shown = document(report, causes, base, evidence_bytes)
+    graphs = any(detail.hung and detail.hung.nodes for detail in shown.details)
+    scripts = [assets.graphviz, assets.script] if graphs else [assets.script]
+    lines = tuple(map(one_line, headline(report)))
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(assets.template)
+    return template.render(
+        policy=policy(scripts, [assets.style], graphs=graphs),
+        run=one_line(report.run),
+        valid=report.valid,
+        first=lines[0],
+        rest=lines[1:],
+        # These are ours, or hold nothing that HTML reads; everything else is escaped.
+        style=Markup(assets.style),
+        scripts=[Markup(script) for script in scripts],
+        document=Markup(script_json(shown)),
+    )
+
+
+def document(
+    report: Report,
+    causes: Sequence[Cause] = (),
+    base: Base | None = None,
+    evidence_bytes: int = EVIDENCE_BYTES,
+) -> Document:
+    """What the page shows; the arguments are those of `html`."""
+    pools, choices = Pools(), Choices()
+    results = (*report.cells, *report.controls)
+    kept = keep(results, pools, evidence_bytes)
+    of = Details(report, causes, pools, kept).of
+    details, found = known_causes([of(each) for each in results], len(report.cells), causes)
+    rows = tuple(row(each, choices, pools, number) for number, each in enumerate(results))
+    numbers = {each.cell.id: number for number, each in enumerate(results)}
+    beside = compared(base, choices, pools) if base is not None else None
+    notes = list(map(one_line, report.notes))
+    if kept.left_out:
+        notes.append(one_line(left_out_note(sorted(kept.left_out))))
+    return Document(
+        axes=choices.values,
+        severity=tuple(verdict.value for verdict in SEVERITY),
+        rows=rows,
+        details=details,
+        texts=pools.texts,
+        lists=pools.lists.values,
+        steps=pools.steps.values,
+        frames=pools.frames.values,
+        missing_controls=tuple(map(one_line, report.summary.controls_missing)),
+        interpreters=tuple(interpreter_views(report)),
+        claims=tuple(claim_answers(report, numbers)),
+        causes=found,
+        times=tuple(times_tables(report)),
+        cures=tuple(cure_rows(report.cells)),
+        run=tuple(_run(report)),
+        notes=tuple(notes),
+        compared=beside,
+    )
+
+
+def _run(report: Report) -> list[tuple[str, str]]:
+    tool = report.tool
+    hosts = [("host", _host(host)) for host in report.hosts]
+    merged = [("merged from", ", ".join(part.run for part in report.merged))]
+    return [
+        ("run", one_line(report.run)),
+        ("started", one_line(report.started)),
+        ("took", seconds(report.duration_s)),
+        *hosts,
+        ("by", one_line(f"{tool.name} {tool.version}, Python {tool.python}")),
+        ("arguments", one_line(" ".join(report.arguments))),
+        *(merged if report.merged else []),
+    ]
+
+
+def _host(host: Host) -> str:
+    where = f"{host.system} {host.release}, {host.machine}, {count(host.cores, 'core')}"
+    return one_line(where)

@@ -1,0 +1,50 @@
+"""Values that many cells share, each kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from deadlock_matrix.render.html.document import Frame, Step
+from deadlock_matrix.render.plain import printable
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Pool(Generic[T]):
+    """Gives each different value a number, from 0."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[T, int] = {}
+
+    def add(self, value: T) -> int:
+        """The number of ``value``."""
+        return self._numbers.setdefault(value, len(self._numbers))
+
+    @property
+    def values(self) -> tuple[T, ...]:
+        """All values, by their numbers."""
+        return tuple(self._numbers)
+
+
+class Pools:
+    """The pools of a page."""
+
+    def __init__(self) -> None:
+        self._texts: Pool[str] = Pool()
+        self.lists: Pool[tuple[int, ...]] = Pool()
+        self.steps: Pool[Step] = Pool()
+        self.frames: Pool[Frame] = Pool()
+
+    def text(self, text: str) -> int:
+        """The number of a text, in which nothing is left that is not printable."""
+        return self._texts.add(printable(text))
+
+    def list(self, texts: Iterable[str]) -> int:
+        """The number of a list of texts."""
+        return self.lists.add(tuple(self.text(text) for text in texts))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts, by their numbers."""
+        return self._texts.values
