@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from deadlock_matrix.run.capacity import cores
+from deadlock_matrix.run.load import Load
+
 pytestmark = pytest.mark.timeout(120)
 TOOL = (sys.executable, "-m", "deadlock_matrix", "diagnose", "--python", sys.executable)
 Done = subprocess.CompletedProcess[str]
@@ -214,6 +217,56 @@ def test_perturbing_is_part_of_the_cell(diagnose: Diagnose, tmp_path: Path) -> N
     done = diagnose("told", "--context", "main", "--repeat", "2", "--perturb", "--output", "out")
     assert done.returncode == 35
     assert "sys.setswitchinterval" in (tmp_path / "out" / "reproducer.py").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process cannot be bound")
+@pytest.mark.skipif(cores() < 2, reason="there is one core")
+def test_one_core_is_a_perturbation(diagnose: Diagnose, tmp_path: Path) -> None:
+    (tmp_path / "bound.py").write_text(
+        "import os, threading\n"
+        "if len(os.sched_getaffinity(0)) == 1:\n"
+        "    lock = threading.Lock()\n"
+        "    lock.acquire()\n"
+        "    lock.acquire()\n"
+    )
+    assert diagnose("bound", "--context", "main", "--repeat", "2").returncode == 0
+    done = diagnose("bound", "--context", "main", "--repeat", "3", "--perturb", "--output", "out")
+    assert done.returncode == 35
+    assert "os.sched_setaffinity" in (tmp_path / "out" / "reproducer.py").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in procfs")
+def test_load_lasts_as_long_as_it_is_wanted() -> None:
+    def state(pid: int) -> str:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    with Load(True) as load:
+        pids = [process.pid for process in load._processes]
+        assert len(pids) == cores()
+        assert all(state(pid) in "RS" for pid in pids)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    with Load(False) as load:
+        assert load._processes == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in procfs")
+def test_load_ends_with_whoever_wanted_it() -> None:
+    script = (
+        "import time\nfrom deadlock_matrix.run.load import Load\n"
+        "with Load(True) as load:\n"
+        "    print(*[process.pid for process in load._processes], flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    pids = [int(word) for word in holder.stdout.readline().split()]
+    assert pids
+    holder.kill()
+    holder.communicate()
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_what_fails_from_another_context_is_told(diagnose: Diagnose, tmp_path: Path) -> None:

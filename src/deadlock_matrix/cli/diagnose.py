@@ -36,7 +36,9 @@ DIAGNOSIS = "diagnosis.json"
 @click.option("--context", default="", metavar="NAME", help="Call it from there only.")
 @click.option("--repeat", type=click.IntRange(min=1), default=10, metavar="N", show_default=True,
               help="How often to run it until it hangs.")  # fmt: skip
-@click.option("--perturb", is_flag=True, help="Let threads take turns in haste too.")
+@click.option("--perturb", is_flag=True,
+              help="Also let threads take turns in haste, and on one core.")  # fmt: skip
+@click.option("--load", is_flag=True, help="Keep every core busy meanwhile.")
 @click.option("--deadline", "deadline_s", type=click.FloatRange(min=0, min_open=True), default=30.0,
               metavar="S", show_default=True, help="Seconds for one run.")  # fmt: skip
 @click.option("--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), default=50.0,
@@ -57,6 +59,7 @@ def command(
     context: str,
     repeat: int,
     perturb: bool,
+    load: bool,
     deadline_s: float,
     budget_s: float,
     json_file: Path | None,
@@ -88,7 +91,11 @@ def command(
     from deadlock_matrix.matrix.axes import to_name
 
     folder = output or here / "reports" / f"diagnosis-{to_name(target.name)}"
-    sys.exit(_diagnose(target, folder, json_file, wanted=output is not None))
+    from deadlock_matrix.run.load import Load
+
+    with Load(load):
+        status = _diagnose(target, folder, json_file, wanted=output is not None)
+    sys.exit(status)
 
 
 def _diagnose(target: Target, folder: Path, json_file: Path | None, *, wanted: bool) -> int:

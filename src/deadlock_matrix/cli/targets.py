@@ -22,6 +22,8 @@ from deadlock_matrix.model.diagnosis import Target
 
 AS_IT_IS = "as-it-is"
 HASTY = "import sys; sys.setswitchinterval(1e-6)"
+ONE_CORE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+"""What brings a race out, as the prelude of a cell: so it is in the reproducer too."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,10 +148,14 @@ def _contexts(asked: Asked, configuration: Configuration) -> tuple[Context, ...]
         chosen = tuple(sorted(contexts, key=lambda each: each.name != "main"))
     if not asked.perturb:
         return chosen
+    preludes = {"hasty": HASTY}
+    if hasattr(os, "sched_setaffinity"):
+        preludes["one-core"] = ONE_CORE
     return (
         chosen[0],
         *(
-            replace(each, name=f"hasty-{each.name}", prelude=f"{HASTY}\n{each.prelude}")
+            replace(each, name=f"{name}-{each.name}", prelude=f"{prelude}\n{each.prelude}")
+            for name, prelude in preludes.items()
             for each in chosen
         ),
         *chosen[1:],
