@@ -48,7 +48,7 @@ PYPY = Answer(
     base_prefix="/opt/pypy3.10-v7.3.17-linux64",
     environment=False,
     site_packages=("/opt/pypy3.10-v7.3.17-linux64/lib/pypy3.10/site-packages",),
-    user_site="/root/.local/lib/pypy3.10/site-packages",
+    user_site="/home/me/.local/lib/pypy3.10/site-packages",
 )
 """What a PyPy says; recorded, as it is on few machines."""
 

@@ -56,11 +56,11 @@ def test_the_listing_of_pixi(tmp_path: Path) -> None:
     said = {
         "platform": "linux-64",
         "global_info": {"bin_dir": "/x/bin", "env_dir": str(tmp_path), "manifest": "/x"},
-        "environments_info": [{"name": "default", "prefix": "/work/.pixi/envs/default"}],
+        "environments_info": [{"name": "default", "prefix": "/project/.pixi/envs/default"}],
     }
     found = read_listing(json.dumps(said).encode(), "pixi info --json")
     assert isinstance(found, Known)
-    assert found.value == ("/work/.pixi/envs/default", str(tmp_path / "ruff"))
+    assert found.value == ("/project/.pixi/envs/default", str(tmp_path / "ruff"))
     outside = read_listing(b'{"global_info": null, "environments_info": []}', "pixi info --json")
     assert isinstance(outside, Known) and outside.value == ()
 
