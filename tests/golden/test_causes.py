@@ -57,6 +57,7 @@ POSSIBLE = {
 }
 
 OF_RESULTS = {
+    "intel_openmp_after_fork": "kmp-after-fork",  # of a run on the recipe pip-mkl
     "logging_lock_over_fork": "logging-lock-held-over-fork",
     "mkl_after_libgomp": "mkl-service-refuses-intel",
     "mutex-type-clash": "protobuf-abseil-clash",
@@ -65,7 +66,6 @@ OF_RESULTS = {
 }
 
 NOT_REPRODUCED = {
-    "kmp-after-fork",
     "numpy-inside-dlopen",
     "openmp-runtimes-duplicate",
     "protobuf-abseil-abort",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +137,86 @@ def test_a_reader_that_goes_away() -> None:
     )
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+@pytest.mark.parametrize("arguments", ["cells", "report schema", "--help", "inspect $$ --json"])
+def test_a_disk_that_is_full(arguments: str) -> None:
+    command = f"{sys.executable} -m deadlock_matrix {arguments} >/dev/full"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 125
+    assert done.stderr == "deadlock-matrix: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there it may need more rights")
+def test_a_standard_output_that_is_closed() -> None:
+    command = f"{sys.executable} -m deadlock_matrix inspect $$ --json >&-"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end it there at once")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_diagnosis_that_is_cancelled(tmp_path: Path, number: signal.Signals) -> None:
+    scratch, ready = tmp_path / "scratch", tmp_path / "ready"
+    scratch.mkdir()
+    os.mkfifo(ready)
+    (tmp_path / "waiting.py").write_text(
+        f"import os, time\nopen({str(ready)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+    )
+    variables = {**os.environ, "TMPDIR": str(scratch), "DEADLOCK_MATRIX_CACHE": str(tmp_path / "c")}
+    with subprocess.Popen(
+        [*TOOL, "diagnose", "--python", sys.executable, "waiting"],
+        cwd=tmp_path, env=variables, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as tool:  # fmt: skip
+        probe = int(ready.read_text())
+        assert list(scratch.iterdir())
+        tool.send_signal(number)
+        _, said = tool.communicate(timeout=30)
+    assert tool.returncode == (130 if number is signal.SIGINT else -number)
+    assert list(scratch.iterdir()) == [] and b"Traceback" not in said
+    end = time.monotonic() + 20
+    while Path(f"/proc/{probe}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_diagnosis_that_could_not_be_written(tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = tool("diagnose", "--python", sys.executable, "--output", "file/inside", "nothing")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr.startswith("deadlock-matrix: ") and done.stderr.count("\n") == 1
+    assert "--output" in done.stderr  # and nothing was run before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.parametrize("option", ["--path", "--layout", "--script"])
+def test_a_name_that_is_no_text(tool: Tool, tmp_path: Path, option: str) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    (folder / "nothing.py").write_text("")
+    rest = [str(folder / "nothing.py")] if option == "--script" else [str(folder), "nothing"]
+    done = tool("diagnose", "--python", sys.executable, option, *rest)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("deadlock-matrix: ") and done.stderr.count("\n") == 1
+    assert "is not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--interpreter", "--runs-on"])
+@pytest.mark.parametrize("text", ["", " ", "a\nb"])
+def test_a_job_without_a_name(tool: Tool, option: str, text: str) -> None:
+    done = tool("ci-matrix", option, text)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "one line, and not empty" in done.stderr
+
+
+def test_too_many_runs(tool: Tool) -> None:
+    done = tool("diagnose", "--repeat", "9" * 30, "nothing")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
 def test_the_schema_of_a_report(tool: Tool) -> None:

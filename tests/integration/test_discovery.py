@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from deadlock_matrix.interpreters import candidates
-from deadlock_matrix.interpreters.command import read_output
+from deadlock_matrix.interpreters.conda import run_listing
 from deadlock_matrix.interpreters.discovery import Discovered, discover
 from deadlock_matrix.interpreters.physical import key_of
 from deadlock_matrix.interpreters.places import Surroundings
@@ -255,7 +255,7 @@ def test_a_tool_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     hanging = f'trap "" TERM INT HUP; sleep 600 & echo $! > "{tmp_path}/child"; wait; sleep 600'
     tool = script(tmp_path / "micromamba", hanging)
     begin = time.monotonic()
-    found = read_output([tool, "env", "list"], 1.0, str(tmp_path))
+    found = run_listing((tool, "env", "list"), around(tmp_path), 1.0)
     assert time.monotonic() - begin < 20
     assert found == Unknown(reason="'micromamba env list' does not end within 1 s, and was ended")
     assert not is_alive(int((tmp_path / "child").read_text()))

@@ -48,7 +48,7 @@ def test_all_of_it() -> None:
         "  Because of A.",
         "  And of B.",
         "  seen: it says x (stderr, line 1\\x1b[2J)",
-        "  remedy (confirmed here): Set it.",
+        "  remedy (confirmed by this project): Set it.",
         "      A=1",
         "      unset B",
         "      c<2",
@@ -77,14 +77,14 @@ def test_a_paragraph_each() -> None:
 def test_short() -> None:
     assert list(short_cause_lines([recognition()])) == [
         "known cause: It hangs (some-cause)",
-        "  remedy (confirmed here): Set it.; A=1, unset B, c<2",
+        "  remedy (confirmed by this project): Set it.; A=1, unset B, c<2",
     ]
 
 
 def test_surest_remedy_first() -> None:
     words = [line.split(")")[0].strip() for line in remedy_lines(cause()) if "):" in line]
     assert words == [
-        "remedy (confirmed here",
+        "remedy (confirmed by this project",
         "remedy (reported",
         "remedy (derived, not tried",
         "does not help (reported: a/b#3",

@@ -149,7 +149,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         [HANGS, forked("mkl-full", Verdict.DEADLOCK)],
     ),
     (
-        "remedy-variables-cure", UNTESTED, "no forked child hangs here", PIP,
+        "remedy-variables-cure", UNTESTED, "no forked child hangs under the baseline", PIP,
         [forked("baseline", Verdict.OK), forked("mkl-full", Verdict.OK)],
     ),
     (
@@ -167,8 +167,24 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
     (
         "no-init-at-fork-cures", CONFIRMED, "kmp-no-init-at-fork", MIXTURE,
         [
-            seen("torch-numpy-multiply", Verdict.DEADLOCK, context="fork-again"),
-            seen("torch-numpy-multiply", context="fork-again", profile="kmp-no-init-at-fork"),
+            ran("py", "torch-numpy-multiply", Verdict.DEADLOCK, GNU),
+            ran("py", "torch-numpy-multiply", Verdict.OK, GNU, profile="kmp-no-init-at-fork"),
+        ],
+    ),
+    (
+        "no-init-at-fork-cures", UNTESTED, "no forked child hangs in MKL", PIP,
+        [
+            HANGS,
+            forked("kmp-no-init-at-fork", Verdict.OK),
+            ran("py", "multiply", Verdict.HANG, (OPENBLAS.path,)),
+        ],
+    ),
+    (
+        "remedy-other-blas", REFUTED, "OpenBLAS 0.3.30 (pthreads) hangs too", MIXTURE,
+        [
+            ran("py", "multiply", Verdict.OK, INTEL),
+            ran("py", "multiply", Verdict.DEADLOCK, GNU, profile="mkl-gnu"),
+            ran("other", "multiply", Verdict.HANG, (OPENBLAS.path,)),
         ],
     ),
     (
@@ -189,7 +205,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         "remedy-other-blas", UNTESTED, "no interpreter with another", MIXTURE,
         [ran("py", "torch-numpy-multiply", Verdict.DEADLOCK, GNU)],
     ),
-    ("duplicate-ok-is-harmless", UNTESTED, "1 copy here", MIXTURE, [TWICE]),
+    ("duplicate-ok-is-harmless", UNTESTED, "two copies of libiomp5", MIXTURE, [TWICE]),
     (
         "duplicate-ok-is-harmless", REFUTED, "comes out crash",
         of(LIBIOMP, msgspec.structs.replace(LIBIOMP, path="/other/libiomp5.so")),

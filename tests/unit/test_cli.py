@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import click
 import pytest
 
 from deadlock_matrix import cli, errors
-from deadlock_matrix.cli import findings, watch
+from deadlock_matrix.cli import diagnose, findings, shell, watch
+from deadlock_matrix.cli.report_paths import read_any
+from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
+from deadlock_matrix.model.diagnosis import Diagnosis, Outcome
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import Exited, Signalled, Stopped
 from deadlock_matrix.model.verdict import Gap, Judgement
+from deadlock_matrix.report.files import check_writable
+from deadlock_matrix.report.private import make_redaction
 from deadlock_matrix.run.watchdog import Watched
 
 
@@ -113,8 +122,79 @@ def test_nothing_could_be_read() -> None:
 
 
 def test_where_a_report_can_be_written(tmp_path: Path) -> None:
-    watch._check_writable(tmp_path / "new" / "found.json")
-    assert list((tmp_path / "new").iterdir()) == []
+    check_writable(tmp_path / "new" / "found.json")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ReportError, match="cannot be written"):
-        watch._check_writable(tmp_path / "file" / "found.json")
+        check_writable(tmp_path / "file" / "found.json")
+
+
+def test_what_is_handed_on_is_always_text() -> None:
+    found = make_redaction(None).apply({"variable": "/x\udcff", "word": "na\u00efve"})
+    assert found == {"variable": "/x\\udcff", "word": "na\u00efve"}
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-1", "soon"])
+def test_what_is_no_number_of_seconds(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Seconds().convert(text, None, None)
+    assert Seconds().convert("0.5", None, None) == 0.5
+
+
+def test_output_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object, **rest: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == ExitStatus.TOOL_FAILED
+    assert capsys.readouterr() == ("", "deadlock-matrix: No space left on device\n")
+
+
+def test_a_stream_that_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    shell.open_missing_streams()
+    assert sys.stdout is not None and not sys.stdout.isatty()
+    sys.stdout.close()
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    shell.check_home()
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(errors.Unavailable, match="set HOME"):
+        shell.check_home()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome.CLEAN, 0),
+        (Outcome.FAILED, 1),
+        (Outcome.DEADLOCK, 35),
+        (Outcome.HANG, 124),
+        (Outcome.SLOW, 124),
+        (Outcome.UNAVAILABLE, 125),
+    ],
+)
+def test_the_status_of_a_diagnosis(outcome: Outcome, status: int) -> None:
+    found = SimpleNamespace(outcome=outcome)
+    assert diagnose._status(cast("Diagnosis", found)) == status
+
+
+def test_the_folder_of_all_runs_is_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(errors.ReportError, match="holds no run") as nothing:
+        read_any(tmp_path, evidence=False)
+    assert "newest" not in str(nothing.value)
+    for name in ("20260102-000000-aaaa", "20260101-000000-bbbb"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plan.json").write_text("{}")
+    with pytest.raises(
+        errors.ReportError, match=r"the newest run in it is .*/20260102-000000-aaaa"
+    ):
+        read_any(tmp_path, evidence=False)

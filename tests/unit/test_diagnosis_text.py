@@ -215,7 +215,11 @@ def test_variables_to_take_away() -> None:
     [
         ((trial(Effect.NOTHING, hangs=1),), "the program itself has to change"),
         ((trial(Effect.CLEAN, runs=1),), "too few runs to call that a cure"),
-        ((trial(Effect.UNTRIED),), "--budget SECONDS leaves time for the rest"),
+        ((trial(Effect.UNTRIED),), "nothing was tried for want of time"),
+        (
+            (trial(Effect.NOTHING, hangs=1), trial(Effect.UNTRIED)),
+            "--budget SECONDS leaves time for the rest",
+        ),
     ],
 )
 def test_without_a_cure_it_says_why(trials: tuple[Trial, ...], words: str) -> None:
@@ -248,7 +252,13 @@ def test_a_fence_is_longer_than_those_inside_it() -> None:
 
 def test_markdown_in_texts_is_shown_as_it_is() -> None:
     found = replace(diagnosis(), sentence="waits in <module> of *x*_y|z")
-    assert r"waits in \<module\> of \*x\*\_y\|z" in bug_report(found)
+    assert r"waits in &lt;module&gt; of \*x\*\_y\|z" in bug_report(found)
+
+
+def test_nobody_is_mentioned_by_a_bug_report() -> None:
+    found = replace(diagnosis(), sentence="raised by @somebody, see #12")
+    assert "@somebody" not in bug_report(found)
+    assert "#12" not in bug_report(found)
 
 
 def test_it_is_the_same_after_json() -> None:

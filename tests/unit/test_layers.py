@@ -57,8 +57,6 @@ IMPURE_MODULES = frozenset(
 """Ways to reach the world outside, or to depend on it."""
 
 PURE_EXCEPTIONS = {
-    "render/interpreters.py": {"io"},  # a text in memory, for rich to draw on
-    "render/terminal.py": {"io"},
     "proof/conclude.py": {"signal"},  # the names of signals
 }
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})

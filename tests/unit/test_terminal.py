@@ -216,10 +216,29 @@ def test_hangs_that_are_alike_are_explained_once() -> None:
 
 def test_many_problems_are_cut() -> None:
     cells = [
-        result(cell(entry=f"e{number:02}"), Verdict.ERROR, why=f"raised {number}")
+        result(cell(entry=f"e{number:02}"), Verdict.ERROR, why=f"raised {chr(65 + number)}")
         for number in range(13)
     ]
     assert "and 3 cells more, in the report" in text(report(*cells))
+
+
+def test_problems_that_differ_by_numbers_alone_are_told_once() -> None:
+    cells = [
+        result(cell(entry=f"e{n}"), Verdict.ERROR, why=f"process {n} waits at 0x7f{n}a0")
+        for n in range(3)
+    ]
+    lines = [line.strip() for line in text(report(*cells)).splitlines()]
+    assert "process 0 waits at 0x7f0a0" in lines
+    assert not any("process 1 waits" in line for line in lines)
+    assert sum(line.startswith("error  py/baseline/eager/e") for line in lines) == 3
+
+
+def test_many_controls_that_are_right_are_counted() -> None:
+    names = [f"py{number}" for number in range(6)]
+    shown = text(report(factory("lazy"), controls=right_controls(*names)))
+    assert "6 right  deadlock  thread-imports (positive-control)" in shown
+    failed = (result(control(), Verdict.OK), *right_controls(*names))
+    assert "FAILED   ok  py: thread-imports" in text(report(factory("lazy"), controls=failed))
 
 
 def test_what_is_unavailable_is_told_by_reason() -> None:

@@ -47,9 +47,15 @@ def group() -> None:
 
 def main() -> None:
     """Run the command; an error of ours is one sentence and an exit status of its own."""
+    from deadlock_matrix.cli.shell import Terminated, end_by, end_tidily, open_missing_streams
+
+    open_missing_streams()
+    end_tidily()
     try:
         group.main(prog_name="deadlock-matrix", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, Terminated):
+            end_by(abort.__cause__.number)
         sys.exit(ExitStatus.INTERRUPTED)
     except click.ClickException as error:
         error.show()
@@ -57,3 +63,8 @@ def main() -> None:
     except DeadlockMatrixError as error:
         click.echo(f"deadlock-matrix: {error}", err=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        # A file that is read or written says so itself; this is our output, or where we stand.
+        named = f": {error.filename}" if error.filename else ""
+        click.echo(f"deadlock-matrix: {error.strerror or error}{named}", err=True)
+        sys.exit(ExitStatus.TOOL_FAILED)

@@ -67,6 +67,11 @@ def jobs(
     from deadlock_matrix.matrix.expansion import expand
     from deadlock_matrix.matrix.selection import Selection
 
+    for text in (*given, *systems):
+        if not text.strip() or not text.isprintable():
+            raise ConfigurationError(
+                f"{text!r} names no interpreter and no machine: a name is one line, and not empty"
+            )
     named = _named(configuration, given)
     selection = Selection(preset=preset or None)
     cells = expand(configuration, [each for _, each in named], selection)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ DIAGNOSIS = "diagnosis.json"
 @click.option("--layout", "layouts", multiple=True, metavar="NAME=FOLDER",
               help="Another arrangement of the package, to be tried as a remedy.")  # fmt: skip
 @click.option("--context", default="", metavar="NAME", help="Call it from there only.")
-@click.option("--repeat", type=click.IntRange(min=1), default=10, metavar="N", show_default=True,
+@click.option("--repeat", type=click.IntRange(min=1, max=100_000), default=10,
+              metavar="N", show_default=True,
               help="How often to run it until it hangs.")  # fmt: skip
 @click.option("--perturb", is_flag=True,
               help="Also let threads take turns in haste, and on one core.")  # fmt: skip
 @click.option("--load", is_flag=True, help="Keep every core busy meanwhile.")
-@click.option("--deadline", "deadline_s", type=click.FloatRange(min=0, min_open=True), default=30.0,
+@click.option("--deadline", "deadline_s", type=Seconds(), default=30.0,
               metavar="S", show_default=True, help="Seconds for one run.")  # fmt: skip
-@click.option("--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), default=50.0,
+@click.option("--budget", "budget_s", type=Seconds(), default=50.0,
               metavar="S", show_default=True, help="Seconds after which no more "
               "runs are begun.")  # fmt: skip
 @click.option(
@@ -68,11 +70,16 @@ def command(
     """Run an import of MODULE under watch; if it hangs, say why, and try what helps.
 
     Exit status: 0 when it does not hang, 35 when a deadlock was proved, 124 when it hangs or is
-    slow and nothing was proved, 1 when it fails by itself, 125 when the tool failed.
+    slow and nothing was proved, 1 when it fails by itself, 125 when the tool failed or
+    the interpreter cannot be used.
     """
+    from deadlock_matrix.cli.shell import check_home
     from deadlock_matrix.cli.targets import Asked, make_target
+    from deadlock_matrix.matrix.axes import to_name
     from deadlock_matrix.matrix.configuration import load_configuration
+    from deadlock_matrix.run.load import Load
 
+    check_home()
     asked = Asked(
         words=words,
         statement=statement,
@@ -88,14 +95,24 @@ def command(
     )
     here = Path.cwd()
     target = make_target(asked, load_configuration(None, here), here)
-    from deadlock_matrix.matrix.axes import to_name
-
     folder = output or here / "reports" / f"diagnosis-{to_name(target.name)}"
-    from deadlock_matrix.run.load import Load
-
+    _check_writable(folder, json_file)
     with Load(load):
         status = _diagnose(target, folder, json_file, wanted=output is not None)
     sys.exit(status)
+
+
+def _check_writable(folder: Path, json_file: Path | None) -> None:
+    """Find out before the first run, not after all of them, whether there is room for a result."""
+    from deadlock_matrix.errors import ReportError
+    from deadlock_matrix.report.files import check_writable
+
+    try:
+        check_writable(folder / REPORT)
+    except ReportError as error:
+        raise ReportError(f"{error}; --output DIRECTORY names another folder") from error
+    if json_file is not None:
+        check_writable(json_file)
 
 
 def _diagnose(target: Target, folder: Path, json_file: Path | None, *, wanted: bool) -> int:
@@ -162,6 +179,7 @@ def _status(found: Diagnosis) -> int:
         Outcome.DEADLOCK: ExitStatus.DEADLOCK,
         Outcome.HANG: ExitStatus.TIMEOUT,
         Outcome.SLOW: ExitStatus.TIMEOUT,
+        Outcome.UNAVAILABLE: ExitStatus.TOOL_FAILED,  # nothing was run, so nothing was found out
     }.get(found.outcome, ExitStatus.FAILED)
 
 

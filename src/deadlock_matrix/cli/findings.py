@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -109,7 +108,7 @@ def show(
         public = make_redaction(None, include_host=include_host).apply(found)
         document = msgspec.json.format(msgspec.json.encode(public), indent=1)
         if str(json_file) == "-":
-            sys.stdout.buffer.write(document + b"\n")
+            click.echo(document)
             return
         write_atomically(json_file, document)
     click.echo(inspection_text(found, only, _recognise(found)), err=to_stderr)

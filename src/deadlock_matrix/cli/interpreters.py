@@ -9,13 +9,15 @@ from pathlib import Path
 
 import click
 
+from deadlock_matrix.cli.seconds import Seconds
+
 
 @click.command(short_help="List every Python on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that was found as JSON.")
 @click.option(
     "--deadline",
     "deadline_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -37,8 +39,11 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
     """
     import msgspec
 
+    from deadlock_matrix.cli.shell import check_home
+
+    check_home()
     from deadlock_matrix.cache import cache_folder
-    from deadlock_matrix.interpreters.command import end_descendants
+    from deadlock_matrix.interpreters.bounded import end_descendants
     from deadlock_matrix.interpreters.discovery import discover
     from deadlock_matrix.interpreters.places import look_around
     from deadlock_matrix.model.discovery import Discovery
@@ -53,7 +58,7 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
     result = Discovery(tool=describe_tool(), interpreters=found.interpreters, notes=found.notes)
     if as_json:
         document = msgspec.json.format(msgspec.json.encode(result), indent=1)
-        sys.stdout.buffer.write(document + b"\n")
+        click.echo(document)
         return
     from deadlock_matrix.render.interpreters import interpreters_text
 

@@ -24,12 +24,10 @@ def command() -> None:
 def show(path: Path) -> None:
     """Print the report PATH: a report.json, or the folder of a run, also of a killed one."""
     from deadlock_matrix.causes import load_causes
+    from deadlock_matrix.cli.report_paths import read_any
     from deadlock_matrix.render.terminal import text
-    from deadlock_matrix.report.store import assemble, read_report
 
-    if path.is_dir():
-        path = path / "report.json" if (path / "report.json").exists() else path
-    report = assemble(path) if path.is_dir() else read_report(path)
+    report = read_any(path, evidence=True).report
     width = min(shutil.get_terminal_size().columns, 120)
     click.echo(text(report, width, colour=sys.stdout.isatty(), causes=load_causes()))
 

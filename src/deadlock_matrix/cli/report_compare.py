@@ -71,10 +71,10 @@ def _show(comparison: Comparison, gate: GateResult | None, json_file: Path | Non
     if json_file is not None:
         document = ComparisonDocument(tool=describe_tool(), comparison=comparison, gate=gate)
         encoded = msgspec.json.encode(document, order="deterministic")
-        data = msgspec.json.format(encoded, indent=1) + b"\n"
+        data = msgspec.json.format(encoded, indent=1)
         if str(json_file) == "-":
-            sys.stdout.buffer.write(data)
+            click.echo(data)
             return
-        write_atomically(json_file, data)
+        write_atomically(json_file, data + b"\n")
     width = min(shutil.get_terminal_size().columns, 120)
     click.echo(comparison_text(comparison, gate, width, colour=sys.stdout.isatty()))

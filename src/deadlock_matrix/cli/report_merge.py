@@ -24,6 +24,7 @@ def merge(paths: tuple[Path, ...], folder: Path) -> None:
     are different ones get different names.
     """
     from deadlock_matrix.cli.report_paths import read_any
+    from deadlock_matrix.diagnosis.words import count
     from deadlock_matrix.errors import ReportError
     from deadlock_matrix.report.host import describe_tool
     from deadlock_matrix.report.merge import merge as put_together
@@ -38,5 +39,5 @@ def merge(paths: tuple[Path, ...], folder: Path) -> None:
     hosts = {(host.system, host.machine) for host in report.hosts}
     click.echo(
         f"{path}: {len(report.cells)} results and {len(report.controls)} controls of "
-        f"{len(report.merged)} runs on {', '.join(sorted(map(' '.join, hosts)))}"
+        f"{count(len(report.merged), 'run')} on {', '.join(sorted(map(' '.join, hosts)))}"
     )

@@ -26,11 +26,23 @@ def read_any(path: Path, *, evidence: bool) -> Read:
     Raises:
         ReportError: There is none, or it cannot be read.
     """
+    from deadlock_matrix.errors import ReportError
     from deadlock_matrix.model.report import SCHEMA_VERSION
+    from deadlock_matrix.report.plan import PLAN_FILE
     from deadlock_matrix.report.store import REPORT_FILE, assemble, fetch_evidence, load
 
     if path.is_dir() and not (path / REPORT_FILE).exists():
+        if not (path / PLAN_FILE).exists():
+            raise ReportError(f"{path} holds no run: {REPORT_FILE} is not there{_below(path)}")
         return Read(assemble(path), SCHEMA_VERSION)
     loaded = load(path)
     report = fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report
     return Read(report, loaded.schema_version)
+
+
+def _below(folder: Path) -> str:
+    """Runs lie in a folder with the others; the newest is the one that is meant most likely."""
+    from deadlock_matrix.report.plan import PLAN_FILE
+
+    plans = sorted(folder.glob(f"*/{PLAN_FILE}"), key=lambda plan: plan.parent.name)
+    return f"; the newest run in it is {plans[-1].parent}" if plans else ""

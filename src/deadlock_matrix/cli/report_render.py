@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +125,6 @@ def _write(file: Path, text: str) -> None:
 
     data = text.encode()
     if file == STANDARD_OUTPUT:
-        sys.stdout.buffer.write(data)
+        click.echo(data, nl=False)
     else:
         write_atomically(file, data)

@@ -44,4 +44,19 @@ def command(configuration: Path | None, arguments: tuple[str, ...]) -> None:
     # Ctrl-C too; a handler, unlike an ignored signal, is not passed on to it.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     command = [sys.executable, "-m", "pytest", str(suite), switch, *workers, *own, *arguments]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    with subprocess.Popen(command) as pytest:
+        _hand_on(pytest)
+        status = pytest.wait()
+    sys.exit(status)
+
+
+def _hand_on(pytest: subprocess.Popen[bytes]) -> None:
+    """Make a request to end one that pytest understands: it stops, and writes what it has."""
+
+    def interrupt(number: int, frame: object) -> None:
+        pytest.send_signal(signal.SIGINT)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)

@@ -55,9 +55,18 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
         ConfigurationError: One sentence about what is wrong.
         Unavailable: There is no such interpreter.
     """
-    name, statement = _statement(asked, here)
     folder = asked.path.absolute() if asked.path else (None if asked.script else here)
+    for given in (
+        asked.statement,
+        *asked.words,
+        *asked.layouts,
+        asked.script or "",
+        folder or here,
+    ):
+        _check_text(str(given))
+    name, statement = _statement(asked, here)
     interpreter = _interpreter(asked.python, configuration)
+    _check_text(interpreter.executable)
     known = _is_about(configuration, statement) and not asked.path and not asked.layouts
     layouts = configuration.layouts if known else (INSTALLED, *_layouts(asked.layouts))
     layout = layouts[0]
@@ -90,6 +99,12 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
         budget_s=asked.budget_s,
         runs=asked.repeat,
     )
+
+
+def _check_text(given: str) -> None:
+    """Refuse the name of a file that is no text: no report and no reproducer could hold it."""
+    if not given.isprintable() and any("\udc80" <= each <= "\udcff" for each in given):
+        raise ConfigurationError(f"{given!a} is not UTF-8: rename it, or go by another path")
 
 
 def _statement(asked: Asked, here: Path) -> tuple[str, str]:

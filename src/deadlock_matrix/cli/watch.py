@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, ReportError, StartError
+from deadlock_matrix.cli.seconds import Seconds
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, StartError
 from deadlock_matrix.model.observation import Exited, Signalled
 
 NOT_EXECUTABLE = 126
@@ -27,7 +27,7 @@ NOT_FOUND = 127
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="End the command after so long. Without it, only a proof ends it.",
 )
@@ -65,7 +65,9 @@ def command(
         sys.exit(NOT_EXECUTABLE if exists else NOT_FOUND)
     try:
         if json_file is not None:
-            _check_writable(json_file)
+            from deadlock_matrix.report.files import check_writable
+
+            check_writable(json_file)  # before the command runs, not after it has hung for an hour
         status = _watch(
             (executable, *arguments[1:]), timeout_s, json_file, keep=keep, include_host=include_host
         )
@@ -76,16 +78,6 @@ def command(
         click.echo(f"deadlock-matrix: {error}", err=True)
         status = ExitStatus.TOOL_FAILED
     sys.exit(status)
-
-
-def _check_writable(file: Path) -> None:
-    """Find out before the command runs, not after it has hung for an hour."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise ReportError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def _watch(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from deadlock_matrix.diagnosis.findings import short_name
+from deadlock_matrix.diagnosis.endings import observation_of
+from deadlock_matrix.diagnosis.findings import of_kind, short_name
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind
 from deadlock_matrix.model.observation import CellResult
@@ -23,9 +25,9 @@ _ASKED = "numpy"  # whose product of matrices the entries ask for
 
 def mapped(result: CellResult) -> Known[tuple[str, ...]] | Unknown:
     """The libraries that the processes of a cell had mapped: at its end, or when it hung."""
-    if not isinstance(result.observation, Known):
+    observation = observation_of(result)
+    if observation is None:
         return unknown(result.why)
-    observation = result.observation.value
     if isinstance(observation.probe, Known):
         return observation.probe.value.native_libraries
     if not isinstance(observation.evidence, Known):
@@ -62,11 +64,8 @@ def blas_in_effect(
         return libraries
     loaded = [
         library
-        for library in libraries.value
-        if library.kind is LibraryKind.BLAS
-        and library.path in paths.value
-        and _ASKED in library.users
-        and not library.static
+        for library in of_kind(libraries.value, LibraryKind.BLAS)
+        if library.path in paths.value and _ASKED in library.users and not library.static
     ]
     if not loaded:
         return unknown(f"no BLAS is mapped that the files of {_ASKED} name")
@@ -75,5 +74,5 @@ def blas_in_effect(
 
 
 def _layers(paths: Iterable[str]) -> list[str]:
-    found = (_LAYER.search(path.replace("\\", "/").rpartition("/")[2]) for path in paths)
+    found = (_LAYER.search(base_name(path)) for path in paths)
     return sorted({_LAYER_NAMES[match[1]] for match in found if match})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from deadlock_matrix.diagnosis.endings import facts_of, observation_of, threads_when_hung
+from deadlock_matrix.diagnosis.endings import observation_of, probe_facts, threads_when_hung
 from deadlock_matrix.diagnosis.findings import of_kind, short_name
 from deadlock_matrix.diagnosis.involved import imports_under_way
 from deadlock_matrix.model.diagnosis import Check, RemedyKind, Trial
@@ -104,7 +104,7 @@ def _import(result: CellResult) -> Check:
 def _second_import(clean: Sequence[CellResult]) -> Check:
     """How often each watched module's file was executed: an import again executes nothing."""
     text = "a module's file is executed a second time"
-    facts = [each for each in map(facts_of, clean) if each is not None]
+    facts = [each for each in map(probe_facts, clean) if each is not None]
     if not facts:
         return Check(text=text, holds=unknown("no run ended, so nobody counted"), detail="")
     most = {name: max(each.watched.get(name, 0) for each in facts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
 
+from deadlock_matrix.diagnosis.findings import of_kind
 from deadlock_matrix.diagnosis.rows import NotShown, Rows
+from deadlock_matrix.diagnosis.words import base_name, count
 from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.fingerprint import LibraryKind, NativeLibrary
 
@@ -14,6 +17,7 @@ MESSAGE = "Lock blocking "
 """Of the text in question, what stands in the code that prints it, in one piece."""
 
 _FAMILIES = tuple(f"splitlearn_core.models.{name}" for name in ("gpt2", "gemma", "qwen2"))
+_LAYERS = ("baseline", "mkl-intel", "mkl-gnu", "mkl-tbb", "mkl-sequential")
 _FORKED = ("multiply", "numpy-torch-multiply", "torch-numpy-multiply")
 
 
@@ -22,7 +26,7 @@ def second_import_initialises_again(rows: Rows) -> Reading:
     times = _executions(rows)
     again = any(number > 1 for number in times.values())
     told = ", ".join(f"{number} x in {where}" for where, number in times.items())
-    return again, f"torch/__init__ is executed {told}: what is initialised there is so as often"
+    return again, f"torch/__init__ is executed {told}"
 
 
 def repeated_imports_are_no_ops(rows: Rows) -> Reading:
@@ -43,7 +47,7 @@ def torch_outside_conda_has_no_mkl(rows: Rows) -> Reading:
     if not blas:
         raise NotShown("no file tells which BLAS torch uses")
     own = [each for each in blas if each.static] or blas
-    told = ", ".join(f"{each.name} in {_base(each.path)}" for each in own)
+    told = ", ".join(f"{each.name} in {base_name(each.path)}" for each in own)
     return all(each.name != "MKL" for each in own), f"torch of {found.distribution} uses {told}"
 
 
@@ -55,11 +59,11 @@ def message_comes_from_mkl(rows: Rows) -> Reading:
     mkl = [each.path for each in _libraries(rows) if each.name == "MKL"]
     if not mkl:
         raise NotShown("there is no MKL here")
-    guilty = [path for path in printers.value if path in mkl or "mkl" in _base(path)]
+    guilty = [path for path in printers.value if path in mkl or "mkl" in base_name(path)]
     if guilty:
-        return True, f"{', '.join(map(_base, guilty))} contains '{MESSAGE.strip()}'"
-    others = ", ".join(map(_base, printers.value)) or "no library that is mapped"
-    names = ", ".join(dict.fromkeys(map(_base, mkl)))
+        return True, f"{', '.join(map(base_name, guilty))} contains '{MESSAGE.strip()}'"
+    others = ", ".join(map(base_name, printers.value)) or "no library that is mapped"
+    names = ", ".join(dict.fromkeys(map(base_name, mkl)))
     return False, f"'{MESSAGE.strip()}' is not in {names}; {others} contains it"
 
 
@@ -68,7 +72,7 @@ def sequential_makes_mkl_serial(rows: Rows) -> Reading:
     if any(each.name == "MKL" and not each.static for each in _numpy_blas(rows)):
         before, after = rows.blas("multiply"), rows.blas("multiply", profile="mkl-sequential")
         threads = rows.threads("multiply"), rows.threads("multiply", profile="mkl-sequential")
-        told = f"{before} with {_count(threads[0])} becomes {after} with {_count(threads[1])}"
+        told = f"{before} with {_threads(threads[0])} becomes {after} with {_threads(threads[1])}"
         return after == "MKL SEQUENTIAL" and threads[1] == 1, f"dynamic MKL: {told}"
     if any(each.name == "MKL" and each.static for each in _libraries(rows)):
         threads = (
@@ -77,7 +81,7 @@ def sequential_makes_mkl_serial(rows: Rows) -> Reading:
         )
         if threads[0] == 1:
             raise NotShown("torch has one thread here without the variable, too")
-        told = f"{_count(threads[0])} without the variable, {_count(threads[1])} with it"
+        told = f"{_threads(threads[0])} without the variable, {_threads(threads[1])} with it"
         return threads[1] == 1, f"static MKL in torch: {told}"
     raise NotShown("there is no MKL here")
 
@@ -88,8 +92,8 @@ def variables_before_import(rows: Rows) -> Reading:
     before, after = rows.threads("torch-variables-before"), rows.threads("torch-variables-after")
     if plain == 1:
         raise NotShown("torch has one thread here without the variables, too")
-    told = f"{_count(before)} when set before the import, {_count(after)} when set after it"
-    return before < plain <= after, f"{told}, {_count(plain)} without them"
+    told = f"{_threads(before)} when set before the import, {_threads(after)} when set after it"
+    return before < plain <= after, f"the process has {told}, {_threads(plain)} without them"
 
 
 def lazy_imports_one_family(rows: Rows) -> Reading:
@@ -107,7 +111,7 @@ def lazy_starts_faster(rows: Rows) -> Reading:
     lazy = median(each.entry_s for each in rows.facts("package", layout="lazy"))
     runs = len(rows.cells("package", layout="lazy"))
     factor = eager / lazy if lazy else float("inf")
-    times = f"{eager:.3g} s eager, {lazy:.3g} s lazy, {_count(runs, 'run')} each"
+    times = f"{eager:.3g} s eager, {lazy:.3g} s lazy under the baseline, {count(runs, 'run')} each"
     return factor > 1, f"{_figure(factor)} times faster ({times})"
 
 
@@ -122,35 +126,28 @@ def factory_avoids_models(rows: Rows) -> Reading:
     return not models, f"in the eager layout it loads {told}"
 
 
-def variables_cure(rows: Rows) -> Reading:
-    """Runs what hangs after a fork under all four variables."""
-    entry, axes = _hanging_entry(rows)
-    return _cured(rows, entry, axes, "mkl-full")
+def cured_by(profile: str, *, on_mkl: bool = False) -> Callable[[Rows], Reading]:
+    """A reader that runs what hangs in a forked child under a profile.
 
+    Args:
+        profile: What is said to cure it.
+        on_mkl: Only what hangs in MKL is meant.
+    """
 
-def one_thread_cures_fork(rows: Rows) -> Reading:
-    """Runs what hangs after a fork with one thread."""
-    entry, axes = _hanging_entry(rows)
-    return _cured(rows, entry, axes, "threads-1")
+    def read(rows: Rows) -> Reading:
+        entry, axes = _hanging_entry(rows, on_mkl)
+        return _cured(rows, entry, axes, profile)
 
-
-def sequential_cures_fork(rows: Rows) -> Reading:
-    """Runs what hangs after a fork with a sequential MKL."""
-    entry, axes = _hanging_entry(rows)
-    return _cured(rows, entry, axes, "mkl-sequential")
-
-
-def no_init_at_fork_cures(rows: Rows) -> Reading:
-    """Runs what hangs after a fork without the runtime's handler at the fork."""
-    entry, axes = _hanging_entry(rows)
-    return _cured(rows, entry, axes, "kmp-no-init-at-fork")
+    return read
 
 
 def other_blas_does_not_hang(rows: Rows) -> Reading:
-    """The same entry, which hangs on MKL, on the interpreters whose numpy computes on another."""
-    hanging = [entry for entry in _FORKED if _hangs_on_mkl(rows, entry)]
+    """The entries that hang on MKL with one of its layers, where numpy computes on another."""
+    hanging = [
+        entry for entry in _FORKED if any(_hangs_on_mkl(rows, entry, each) for each in _LAYERS)
+    ]
     if not hanging:
-        raise NotShown("no product of matrices hangs on MKL here")
+        raise NotShown("no product of matrices hangs on MKL here, with any of its layers")
     told: dict[str, bool] = {}
     for other in rows.others:
         for entry in hanging:
@@ -177,8 +174,7 @@ def duplicate_is_harmless(rows: Rows) -> Reading:
         if each.kind is LibraryKind.OPENMP and each.name in ("libiomp5", "libomp")
     ]
     if len(copies) < 2:
-        raise NotShown("it matters to two copies of libiomp5 or libomp in one process; "
-                       f"{_count(len(copies), 'copy', 'copies')} here")  # fmt: skip
+        raise NotShown("it matters to two copies of libiomp5 or libomp in one process")
     verdicts = rows.verdicts("package", layout="eager", profile="kmp-duplicate-ok")
     told = ", ".join(sorted(verdict.value for verdict in verdicts))
     return told == "ok", f"with it, importing the package comes out {told}"
@@ -204,21 +200,24 @@ def _executions(rows: Rows) -> dict[str, int]:
     return found
 
 
-def _hanging_entry(rows: Rows) -> tuple[str, dict[str, str]]:
+def _hanging_entry(rows: Rows, on_mkl: bool) -> tuple[str, dict[str, str]]:
     """An entry that hangs in a forked child under the baseline: torch's own, or a product's."""
-    places = [("create-gpt2", {"layout": "lazy", "context": "fork-after-parallel"})]
+    places = (
+        [] if on_mkl else [("create-gpt2", {"layout": "lazy", "context": "fork-after-parallel"})]
+    )
     places += [(entry, {"layout": "lazy", "context": "fork-again"}) for entry in _FORKED]
     came_through = []
     reasons = []
     for entry, axes in places:
         try:
-            if rows.hangs(entry, **axes):
+            if rows.hangs(entry, **axes) and (not on_mkl or _hangs_on_mkl(rows, entry)):
                 return entry, axes
             came_through.append(entry)
         except NotShown as reason:
             reasons.append(str(reason))
     if came_through:
-        raise NotShown(f"no forked child hangs here: {', '.join(came_through)} come through")
+        where = "in MKL, under the baseline" if on_mkl else "under the baseline"
+        raise NotShown(f"no forked child hangs {where}; run were {', '.join(came_through)}")
     raise NotShown("; ".join(dict.fromkeys(reasons)))
 
 
@@ -228,16 +227,16 @@ def _cured(rows: Rows, entry: str, axes: dict[str, str], profile: str) -> Readin
     after = len(rows.cells(entry, **axes, profile=profile))
     told = "still hangs" if hung else "comes through"
     return not hung, (
-        f"{entry} in {axes['context']} hangs ({_count(before, 'run')}); under {profile} it {told} "
-        f"({_count(after, 'run')})"
+        f"{entry} in {axes['context']} hangs ({count(before, 'run')}); under {profile} it {told} "
+        f"({count(after, 'run')})"
     )
 
 
-def _hangs_on_mkl(rows: Rows, entry: str) -> bool:
+def _hangs_on_mkl(rows: Rows, entry: str, profile: str = "baseline") -> bool:
     try:
-        if not rows.hangs(entry, context="fork-again"):
+        if not rows.hangs(entry, context="fork-again", profile=profile):
             return False
-        return rows.blas(entry, context="fork-again").startswith("MKL")
+        return rows.blas(entry, context="fork-again", profile=profile).startswith("MKL")
     except NotShown:
         return False
 
@@ -250,13 +249,7 @@ def _libraries(rows: Rows) -> tuple[NativeLibrary, ...]:
 
 
 def _numpy_blas(rows: Rows) -> list[NativeLibrary]:
-    return [
-        each for each in _libraries(rows) if each.kind is LibraryKind.BLAS and "numpy" in each.users
-    ]
-
-
-def _base(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
+    return [each for each in of_kind(_libraries(rows), LibraryKind.BLAS) if "numpy" in each.users]
 
 
 def _figure(factor: float) -> str:
@@ -264,5 +257,5 @@ def _figure(factor: float) -> str:
     return f"{float(f'{factor:.2g}'):g}"
 
 
-def _count(number: int, noun: str = "thread", plural: str = "") -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+def _threads(number: int) -> str:
+    return count(number, "thread")

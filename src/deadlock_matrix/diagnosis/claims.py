@@ -101,7 +101,7 @@ CLAIMS: tuple[Claim, ...] = (
         name="remedy-variables-cure",
         statement="remedy 2: the four variables against MKL's threads make the hang go away",
         source=_ADVICE,
-        read=read.variables_cure,
+        read=read.cured_by("mkl-full"),
     ),
     Claim(
         name="remedy-factory-avoids-models",
@@ -119,19 +119,19 @@ CLAIMS: tuple[Claim, ...] = (
         name="one-thread-cures-fork",
         statement="OMP_NUM_THREADS=1 cures the hang of a forked child",
         source="PyTorch's users",
-        read=read.one_thread_cures_fork,
+        read=read.cured_by("threads-1"),
     ),
     Claim(
         name="sequential-cures-fork",
         statement="MKL_THREADING_LAYER=SEQUENTIAL cures the hang of a forked child",
         source=_ADVICE,
-        read=read.sequential_cures_fork,
+        read=read.cured_by("mkl-sequential"),
     ),
     Claim(
         name="no-init-at-fork-cures",
         statement="KMP_INIT_AT_FORK=FALSE cures MKL's hangs after a fork",
         source="MXNet's users",
-        read=read.no_init_at_fork_cures,
+        read=read.cured_by("kmp-no-init-at-fork", on_mkl=True),
     ),
     Claim(
         name="duplicate-ok-is-harmless",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from deadlock_matrix.diagnosis.endings import facts_of
+from deadlock_matrix.diagnosis.endings import probe_facts
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.diagnosis import HeavyImport, ImportCost
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import CellResult, ProbeFacts
@@ -16,7 +17,7 @@ HEAVY_MODULES = 10
 
 def cost_of(clean: Sequence[CellResult]) -> ImportCost | None:
     """The cost of an entry; ``None`` if no run of it told its facts."""
-    facts = [each for each in map(facts_of, clean) if each is not None]
+    facts = [each for each in map(probe_facts, clean) if each is not None]
     if not facts:
         return None
     last = facts[-1]  # it was told by then whose importers are asked for
@@ -42,5 +43,5 @@ def _importer(facts: ProbeFacts, name: str) -> Known[str] | Unknown:
     if not chain:
         return unknown("nobody looked for it")
     step = chain[-1]
-    where = step.file.replace("\\", "/").rpartition("/")[2]
+    where = base_name(step.file)
     return known(f"{step.importer} ({where}:{step.line})", "a finder in the probe")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from deadlock_matrix.diagnosis.endings import HANGS
 from deadlock_matrix.model.cell import Role
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
 
 BASELINE = "baseline"
-_HANGS = (Verdict.DEADLOCK, Verdict.HANG)
 
 
 class Cures(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +37,29 @@ def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
 
     Places are sorted; one that ran under the baseline alone is told too, with nothing tried.
     """
+    return tuple(
+        _cures(place, by_profile)
+        for place, by_profile in _by_place(results)
+        if any(verdict in HANGS for verdict in by_profile.get(BASELINE, ()))
+    )
+
+
+def harms(results: Iterable[CellResult]) -> tuple[Cures, ...]:
+    """For each place that is ok under the baseline and hangs under another profile: which ones.
+
+    They are the ``uncured`` of what is returned; ``cured`` came out ok as before.
+    """
+    found = (
+        _cures(place, by_profile)
+        for place, by_profile in _by_place(results)
+        if set(by_profile.get(BASELINE, ())) == {Verdict.OK}
+    )
+    return tuple(each for each in found if each.uncured)
+
+
+def _by_place(
+    results: Iterable[CellResult],
+) -> list[tuple[tuple[str, str, str, str], dict[str, list[Verdict]]]]:
     places: dict[tuple[str, str, str, str], dict[str, list[Verdict]]] = {}
     for result in results:
         cell = result.cell
@@ -44,18 +67,14 @@ def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
             place = cell.interpreter.name, cell.layout.name, cell.entry.name, cell.context.name
             by_profile = places.setdefault(place, {})
             by_profile.setdefault(cell.profile.name, []).append(result.verdict)
-    return tuple(
-        _cures(place, by_profile)
-        for place, by_profile in sorted(places.items())
-        if any(verdict in _HANGS for verdict in by_profile.get(BASELINE, ()))
-    )
+    return sorted(places.items())
 
 
 def _cures(place: tuple[str, str, str, str], by_profile: dict[str, list[Verdict]]) -> Cures:
     interpreter, layout, entry, context = place
     others = {name: verdicts for name, verdicts in by_profile.items() if name != BASELINE}
     cured = [name for name, verdicts in others.items() if set(verdicts) == {Verdict.OK}]
-    uncured = [name for name, verdicts in others.items() if set(verdicts) & set(_HANGS)]
+    uncured = [name for name, verdicts in others.items() if set(verdicts) & set(HANGS)]
     baseline = by_profile[BASELINE]
     return Cures(
         interpreter=interpreter,
@@ -63,7 +82,7 @@ def _cures(place: tuple[str, str, str, str], by_profile: dict[str, list[Verdict]
         entry=entry,
         context=context,
         runs=len(baseline),
-        hung=sum(verdict in _HANGS for verdict in baseline),
+        hung=sum(verdict in HANGS for verdict in baseline),
         cured=tuple(sorted(cured)),
         uncured=tuple(sorted(uncured)),
         otherwise=tuple(sorted(set(others) - set(cured) - set(uncured))),

@@ -11,6 +11,8 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import CellResult, Exited, Observation, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
 
+HANGS = (Verdict.DEADLOCK, Verdict.HANG)
+
 
 class Ending(Enum):
     """How a run ended."""
@@ -24,7 +26,7 @@ class Ending(Enum):
 
 def ending(result: CellResult) -> Ending:
     """What a run counts as. ``sys.exit()`` without a status is a clean end."""
-    if result.verdict in (Verdict.DEADLOCK, Verdict.HANG):
+    if result.verdict in HANGS:
         return Ending.HUNG
     if result.verdict is Verdict.OK or exited_cleanly(result):
         return Ending.CLEAN
@@ -46,7 +48,7 @@ def observation_of(result: CellResult) -> Observation | None:
     return result.observation.value if isinstance(result.observation, Known) else None
 
 
-def facts_of(result: CellResult) -> ProbeFacts | None:
+def probe_facts(result: CellResult) -> ProbeFacts | None:
     """What the probe told of itself; ``None`` if it did not come that far."""
     seen = observation_of(result)
     return seen.probe.value if seen is not None and isinstance(seen.probe, Known) else None
@@ -61,7 +63,7 @@ def rate_of(results: Iterable[CellResult]) -> Rate:
 
 def entry_s(results: Iterable[CellResult]) -> Known[float] | Unknown:
     """Median seconds of the entries of the clean runs."""
-    facts = [facts_of(result) for result in results if ending(result) is Ending.CLEAN]
+    facts = [probe_facts(result) for result in results if ending(result) is Ending.CLEAN]
     times = [each.entry_s for each in facts if each is not None]
     return known(median(times), f"{len(times)} clean runs") if times else unknown("no clean run")
 
@@ -70,7 +72,7 @@ def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
     """How many threads the process had after its entry; the most of all clean runs."""
     counts = []
     for result in results:
-        facts = facts_of(result)
+        facts = probe_facts(result)
         if ending(result) is Ending.CLEAN and facts and isinstance(facts.threads, Known):
             counts.append(len(facts.threads.value))
     return known(max(counts), "the probe, after its entry") if counts else unknown("no clean run")

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import msgspec
 
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary
 
@@ -63,7 +64,7 @@ def _several_openmp(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
         told = ", ".join(f"{library.name} from {_users(library)}" for library in used)
         yield Finding(
             name="several-openmp-runtimes",
-            sentence=f"{_count(len(names))} OpenMP runtimes: {told}",
+            sentence=f"{_number(len(names))} OpenMP runtimes: {told}",
             files=_files(used),
         )
     for name, copies in groupby(sorted(used, key=_name), _name):
@@ -71,7 +72,7 @@ def _several_openmp(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
             told = ", ".join(f"one for {_users(library)}" for library in same)
             yield Finding(
                 name="copies-of-openmp",
-                sentence=f"{_count(len(same))} copies of {name}: {told}",
+                sentence=f"{_number(len(same))} copies of {name}: {told}",
                 files=_files(same),
             )
 
@@ -96,7 +97,7 @@ def _threading_layer(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
     for library in of_kind(libraries, LibraryKind.BLAS):
         if library.name != "MKL":
             continue
-        where = f"{_base(library.path)} ({_users(library)})"
+        where = f"{base_name(library.path)} ({_users(library)})"
         if library.static:
             sentence = f"MKL is static in {where}: MKL_THREADING_LAYER has no effect there"
             yield Finding(name="mkl-static", sentence=sentence, files=(library.path,))
@@ -135,9 +136,9 @@ def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) ->
             continue
         mapped = fact.value.mapped
         paths = mapped.value if isinstance(mapped, Known) else ()
-        extra = tuple(path for path in paths if _product(_base(path)) not in foreseen)
-        if extra := tuple(path for path in extra if _product(_base(path))):
-            names = ", ".join(_base(path) for path in extra)
+        extra = tuple(path for path in paths if _product(base_name(path)) not in foreseen)
+        if extra := tuple(path for path in extra if _product(base_name(path))):
+            names = ", ".join(base_name(path) for path in extra)
             yield Finding(
                 name="not-told-by-files",
                 sentence=f"import {module} maps {names}, which no file told",
@@ -166,9 +167,5 @@ def _files(libraries: Iterable[NativeLibrary]) -> tuple[str, ...]:
     return tuple(library.path for library in libraries)
 
 
-def _base(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
-
-
-def _count(number: int) -> str:
+def _number(number: int) -> str:
     return {2: "two", 3: "three", 4: "four"}.get(number, str(number))

@@ -23,7 +23,7 @@ from deadlock_matrix.diagnosis.attempts import (
     minimised_by,
 )
 from deadlock_matrix.diagnosis.costs import heavy_packages
-from deadlock_matrix.diagnosis.endings import Ending, ending, facts_of, observation_of, rate_of
+from deadlock_matrix.diagnosis.endings import Ending, ending, observation_of, probe_facts, rate_of
 from deadlock_matrix.diagnosis.minimise import Minimiser, OutOfTime
 from deadlock_matrix.diagnosis.remedies import KINDS, added_variables, candidates, cell_of
 from deadlock_matrix.diagnosis.statements import join, split
@@ -86,7 +86,7 @@ def find_hang(target: Target, bench: Bench) -> Found:
     if ending(result) is not Ending.CLEAN:
         return Found(result, first, (Series(context=first.name, rate=rate_of([result])),), ())
     seen: dict[str, list[CellResult]] = {first.name: [result]}
-    facts = facts_of(result)
+    facts = probe_facts(result)
     if facts is not None:
         # From now on it is also asked who imports what has turned out to be heavy.
         watched = dict.fromkeys((*target.watch_modules, *heavy_packages(facts)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from deadlock_matrix.diagnosis.endings import observation_of
-from deadlock_matrix.model.evidence import Evidence, PythonFrame, ThreadFacts
+from deadlock_matrix.diagnosis.imports import import_chain
+from deadlock_matrix.diagnosis.words import base_name
+from deadlock_matrix.model.evidence import Evidence, ThreadFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
 
@@ -20,7 +22,6 @@ _EVERYWHERE = (
     "libffi",
     "_ctypes.",
 )
-_IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
 _OUTERMOST = 6  # native frames: those further out tell who called whom, not where it waits
 
 
@@ -47,7 +48,7 @@ def imports_under_way(result: CellResult) -> tuple[str, ...]:
     if seen is None or not isinstance(seen.evidence, Known):
         return ()
     chains = [
-        tuple(_chain(thread.python))
+        import_chain(thread.python)
         for facts in seen.evidence.value.stacks
         if isinstance(facts.stacks, Known)
         for thread in facts.stacks.value.threads
@@ -79,17 +80,5 @@ def _calling(evidence: Evidence, stuck: set[tuple[int, int]]) -> Iterator[str]:
 
 
 def _is_everywhere(path: str) -> bool:
-    name = path.replace("\\", "/").rpartition("/")[2]
+    name = base_name(path)
     return not name or path.startswith("[") or name.startswith(_EVERYWHERE)
-
-
-def _chain(frames: Sequence[PythonFrame]) -> Iterator[str]:
-    importer = ""
-    for frame in frames:
-        path = frame.file.replace("\\", "/")
-        if not any(part in path for part in _IMPORTLIB):
-            importer = f"{path.rpartition('/')[2]}:{frame.line}"
-        elif frame.function == "_find_and_load":
-            name = frame.values.get("name", "").strip("'\"")
-            if name:
-                yield f"{name} ({importer})"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deadlock_matrix.diagnosis.blas import blas_in_effect
+from deadlock_matrix.diagnosis.endings import HANGS, probe_facts
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import CellResult, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
-
-HANGS = (Verdict.DEADLOCK, Verdict.HANG)
 
 
 class NotShown(Exception):
@@ -80,11 +79,10 @@ class Rows:
         """
         found = []
         for result in self.cells(entry, **axes):
-            observation = result.observation
-            probe = observation.value.probe if isinstance(observation, Known) else observation
-            if not isinstance(probe, Known) or result.verdict is not Verdict.OK:
+            facts = probe_facts(result)
+            if facts is None or result.verdict is not Verdict.OK:
                 raise NotShown(f"{result.cell.id}: {result.why}")
-            found.append(probe.value)
+            found.append(facts)
         return found
 
     def threads(self, entry: str, **axes: str) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from deadlock_matrix.diagnosis.imports import imported_module
 from deadlock_matrix.diagnosis.look import ABSENT, Bindings, Look, Seen, Unlooked, best, every
 from deadlock_matrix.diagnosis.signs import (
     AnySign,
@@ -124,11 +125,7 @@ def _under_way(sign: ImportsSign, traces: Traces) -> Look:
 def _thread_imports(sign: ImportsSign, thread: ThreadTraces) -> Look:
     if isinstance(thread.python, Unknown):
         return Unlooked(why=thread.python.reason)
-    names = [
-        frame.values.get("name", "").strip("'\"")
-        for frame in thread.python.value
-        if frame.function == "_find_and_load" and "importlib" in frame.file
-    ]
+    names = [name for frame in thread.python.value if (name := imported_module(frame))]
     found = _in_order(sign.chain, names)
     return Seen(where=f"thread {thread.facts.tid}: {' > '.join(found)}") if found else ABSENT
 

@@ -18,8 +18,8 @@ from deadlock_matrix.diagnosis.signs import (
     PlatformSign,
     SymbolsSign,
 )
-from deadlock_matrix.diagnosis.threads import base_name
 from deadlock_matrix.diagnosis.traces import ThreadTraces, Traces
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.fact import Known, Unknown
 
 

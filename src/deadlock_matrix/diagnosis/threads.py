@@ -25,6 +25,7 @@ from deadlock_matrix.diagnosis.signs import (
 )
 from deadlock_matrix.diagnosis.traces import ThreadTraces, Traces
 from deadlock_matrix.diagnosis.waiting import descriptor, waiting
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.evidence import NativeFrame, PythonFrame
 from deadlock_matrix.model.fact import Known, Unknown
 
@@ -243,8 +244,3 @@ def merge(bound: Bindings, found: Mapping[str, str | None]) -> Bindings | None:
     if any(bound.get(name, text) != text for name, text in told.items()):
         return None
     return bound | told
-
-
-def base_name(path: str) -> str:
-    """The last part of a path of any system."""
-    return path.replace("\\", "/").rpartition("/")[2]

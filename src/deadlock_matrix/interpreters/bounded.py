@@ -20,20 +20,28 @@ _MARK = "DEADLOCK_MATRIX_BOUNDED"
 """A variable by which descendants are known, also those that left family and session."""
 
 _KEPT_BYTES = 1 << 20
+_LOOK_S = 0.02
 _KILL_S = 5.0  # that the kernel has to end what was killed
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the process, and what it wrote (the last MiB).
+    """What became of the process, and what it wrote: the last MiB, or all if it was limited.
 
     ``status`` is its exit status, or the number of the signal that ended it, negated.
-    ``in_time`` is false if it was ended because its time was up.
+    ``in_time`` is false if it was ended because its time was up, ``in_limit`` if it had printed
+    more than it may.
     """
 
     status: int
     in_time: bool
-    said: str
+    in_limit: bool
+    output: bytes
     complained: str
+
+    @property
+    def said(self) -> str:
+        """Its standard output as text."""
+        return _text(self.output)
 
     @property
     def words(self) -> str:
@@ -42,12 +50,26 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         return words if len(words) <= 300 else "... " + words[-300:]
 
 
-def run_bounded(command: Sequence[str], environment: Mapping[str, str], deadline_s: float) -> Ended:
-    """Start ``command`` in an empty folder and a session of its own, and wait until it ends.
+def run_bounded(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    deadline_s: float,
+    *,
+    folder: str = "",
+    limit: int | None = None,
+) -> Ended:
+    """Start ``command`` in a session of its own, and wait until it ends.
 
     Whatever it started is ended with it, also what outlives it. Missed is only a descendant that
     has lost its parent and left the session, *and* has another environment or hides it from us. The
     killing may take some seconds more than the deadline.
+
+    Args:
+        command: An executable and its arguments.
+        environment: All its variables.
+        deadline_s: Seconds after which it is ended.
+        folder: Where it is run; without it, in an empty folder that is removed afterwards.
+        limit: Bytes of standard output after which it is ended too.
 
     Raises:
         OSError, ValueError: It cannot be started.
@@ -55,9 +77,9 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], deadline
     mark = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(
         prefix="deadlock-matrix-", ignore_cleanup_errors=True
-    ) as folder:
+    ) as scratch:
         # Into files: nobody who holds a pipe open can make us wait.
-        out, err, here = (Path(folder, name) for name in ("out", "err", "here"))
+        out, err, here = (Path(scratch, name) for name in ("out", "err", "here"))
         here.mkdir()
         with out.open("wb") as stdout, err.open("wb") as stderr:
             child = subprocess.Popen(
@@ -66,22 +88,46 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], deadline
                 stdout=stdout,
                 stderr=stderr,
                 env={**environment, _MARK: mark},
-                cwd=here,
+                cwd=folder or here,
                 start_new_session=True,
             )
-        in_time = True
         try:
-            child.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            in_time = False
+            in_time = _wait(child, out, deadline_s, limit)
         finally:
             _end(child, mark)
         return Ended(
             status=-9 if child.returncode is None else child.returncode,  # the kernel holds it
             in_time=in_time,
-            said=_read_end(out),
-            complained=_read_end(err),
+            in_limit=_is_within(out, limit),
+            output=_read_end(out, _KEPT_BYTES if limit is None else limit),
+            complained=_text(_read_end(err, _KEPT_BYTES)),
         )
+
+
+def end_descendants() -> None:
+    """End every process that descends from this one, so that no thread has to wait for one."""
+    end = time.monotonic() + _KILL_S
+    while (left := _children(os.getpid())) and time.monotonic() < end:  # a thread may start another
+        _kill(left)
+        time.sleep(_LOOK_S)
+
+
+def _wait(child: subprocess.Popen[bytes], out: Path, deadline_s: float, limit: int | None) -> bool:
+    """Wait until it ends, or prints too much; whether that was in time."""
+    end = time.monotonic() + deadline_s
+    step = deadline_s if limit is None else min(_LOOK_S, deadline_s)
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(step)
+            return True
+        if not _is_within(out, limit):
+            return True
+        if time.monotonic() >= end:
+            return False
+
+
+def _is_within(out: Path, limit: int | None) -> bool:
+    return limit is None or out.stat().st_size <= limit
 
 
 def _end(child: subprocess.Popen[bytes], mark: str) -> None:
@@ -101,10 +147,14 @@ def _end(child: subprocess.Popen[bytes], mark: str) -> None:
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return list(psutil.Process(pid).children(recursive=True))
-    except psutil.Error:
-        return []
+    """The descendants of a process that are not merely left to be waited for."""
+    found = []
+    with suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if _is_alive(process):
+                    found.append(process)
+    return found
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:
@@ -127,7 +177,11 @@ def _is_alive(process: psutil.Process) -> bool:
     return bool(process.status() != psutil.STATUS_ZOMBIE)
 
 
-def _read_end(path: Path) -> str:
+def _read_end(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _KEPT_BYTES))
-        return file.read().decode("utf-8", errors="replace")
+        file.seek(max(0, path.stat().st_size - most))
+        return file.read()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")

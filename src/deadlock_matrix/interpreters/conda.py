@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from deadlock_matrix.interpreters.command import read_output
+from deadlock_matrix.interpreters.bounded import run_bounded
 from deadlock_matrix.interpreters.places import (
     Surroundings,
     expand,
@@ -30,6 +30,7 @@ _ARGUMENTS = {
     "pixi": ("info", "--json"),
 }
 _NAMED_BY = ("CONDA_EXE", "MAMBA_EXE")  # also where they are shell functions and not on PATH
+_OUTPUT_LIMIT = 4 << 20
 _USUAL_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "conda")
 
 Command = tuple[str, ...]
@@ -75,8 +76,20 @@ def run_listing(
         surroundings: Where that is.
         deadline_s: Seconds after which it is ended.
     """
-    said = read_output(command, deadline_s, surroundings.folder)
-    return read_listing(said.value, said.source) if isinstance(said, Known) else said
+    shown = " ".join([Path(command[0]).name, *command[1:]])
+    try:
+        ended = run_bounded(
+            command, os.environ, deadline_s, folder=surroundings.folder, limit=_OUTPUT_LIMIT
+        )
+    except (OSError, ValueError) as error:
+        return unknown(f"'{shown}' cannot be started: {error}")
+    if not ended.in_limit:
+        return unknown(f"'{shown}' prints more than {_OUTPUT_LIMIT} bytes, and was ended")
+    if not ended.in_time:
+        return unknown(f"'{shown}' does not end within {deadline_s:g} s, and was ended")
+    if ended.status:
+        return unknown(f"'{shown}' failed with status {ended.status}")
+    return read_listing(ended.output, shown)
 
 
 def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:

@@ -173,7 +173,7 @@ def _file(interpreter: Interpreter, cache: Path) -> Path:
     if _NO_USER_SITE in os.environ:
         loading[_NO_USER_SITE] = "1"
     key = [_executable(interpreter), sorted(interpreter.set.items()), sorted(loading.items())]
-    name = hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]
+    name = hashlib.sha256(ascii(key).encode()).hexdigest()[:32]  # a variable need not be text
     return cache / _FOLDER / f"{name}.json"
 
 

@@ -92,7 +92,10 @@ def _discover(text: str, configuration: Configuration) -> str:
     # pyenv's first: on PATH it has wrappers that stand for one version at a time.
     root = pyenv_root(os.environ, Path.home())
     versions = pyenv_versions(root, spec.major, spec.minor)
-    found = get_interpreter(text, try_first_with=versions)
+    try:
+        found = get_interpreter(text, try_first_with=versions)
+    except RuntimeError as error:  # the one that fits is too old to be asked: it says so
+        raise Unavailable(f"interpreter {text!r}: {error}") from error
     if found is None or not found.executable:
         raise Unavailable(
             f"no interpreter {text!r} was found on this machine; give its path as name=path"

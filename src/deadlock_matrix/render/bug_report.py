@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
+from deadlock_matrix.diagnosis.endings import observation_of
 from deadlock_matrix.model.diagnosis import Diagnosis, Outcome
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.render.diagnosis import check_line, cure_lines, effect_text, sureness
-from deadlock_matrix.render.plain import one_line, printable
+from deadlock_matrix.render.markup import code, escaped, fenced, table
 from deadlock_matrix.render.stacks import short_stacks
 
 _MOST_LIBRARIES = 12
+_LONGEST = 20_000  # of a path or the list of packages, in characters
 
 
 def bug_report(found: Diagnosis) -> str:
@@ -23,28 +24,28 @@ def bug_report(found: Diagnosis) -> str:
 def _lines(found: Diagnosis) -> Iterator[str]:
     yield f"# {_title(found)}"
     yield ""
-    yield _escaped(found.sentence)
+    yield escaped(found.sentence)
     yield from _paragraphs(found.advice)
-    yield from _section("How often", [f"- {_escaped(line)}" for line in sureness(found)])
+    yield from _section("How often", [f"- {escaped(line)}" for line in sureness(found)])
     if found.reproducer is not None:
-        yield from _section("To reproduce", _fenced(found.reproducer.text, "python"))
+        yield from _section("To reproduce", [fenced(found.reproducer.text, "python")])
         alone = found.reproducer.alone
         told = alone.value if isinstance(alone, Known) else alone.reason
         yield ""
-        yield f"Run alone, without any tool, this script came to: {_escaped(told)}."
+        yield f"Run alone, without any tool, this script came to: {escaped(told)}."
     if found.imports:
-        yield from _section("Imports under way", [f"- `{_code(step)}`" for step in found.imports])
+        yield from _section("Imports under way", [f"- {code(step)}" for step in found.imports])
     if found.involved:
-        paths = [f"- `{_code(path)}`" for path in found.involved]
+        paths = [f"- {code(path, _LONGEST)}" for path in found.involved]
         yield from _section("Libraries in which it waits", paths)
     yield from _proof(found)
     stacks = "\n".join(short_stacks(found.result))
     if stacks:
-        yield from _section("Stacks", _fenced(stacks, "text"))
+        yield from _section("Stacks", [fenced(stacks)])
     for cause in found.causes:
-        lines = [_escaped(cause.explanation), "", *(f"- {_escaped(each)}" for each in cause.advice)]
+        lines = [escaped(cause.explanation), "", *(f"- {escaped(each)}" for each in cause.advice)]
         lines += [f"- see {reference}" for reference in cause.references]
-        yield from _section(f"Known cause ({cause.certainty}): {_escaped(cause.title)}", lines)
+        yield from _section(f"Known cause ({cause.certainty}): {escaped(cause.title)}", lines)
     yield from _remedies(found)
     yield from _section("Checklist", [f"- {_escaped_line(check_line(each))}"
                                       for each in found.checklist])  # fmt: skip
@@ -65,7 +66,7 @@ def _title(found: Diagnosis) -> str:
     context = found.result.cell.context
     where = "" if context.name == "main" else f" (called from: {context.summary or context.name})"
     statement = found.target.entry.statement
-    name = found.target.name if "\n" in statement else f"`{_code(statement)}`"
+    name = found.target.name if "\n" in statement else code(statement)
     return f"{name} {what}{where}"
 
 
@@ -74,13 +75,13 @@ def _proof(found: Diagnosis) -> Iterator[str]:
     if judgement is None:
         return
     if judgement.proof is not None:
-        lines = [f"- {_escaped(each.does)} — {_escaped(each.name)}" for each in judgement.threads
+        lines = [f"- {escaped(each.does)} — {escaped(each.name)}" for each in judgement.threads
                  if each.stuck]  # fmt: skip
         kind = judgement.proof.kind.value
         intro = f"Proved from outside ({kind} proof); each of these threads waits for ever:"
         yield from _section("Proof", [intro, "", *lines])
     elif judgement.gaps:
-        lines = [f"- {_escaped(gap.subject)}: {_escaped(gap.detail)}" for gap in judgement.gaps]
+        lines = [f"- {escaped(gap.subject)}: {escaped(gap.detail)}" for gap in judgement.gaps]
         yield from _section("Why it is not proved", lines)
 
 
@@ -88,18 +89,16 @@ def _remedies(found: Diagnosis) -> Iterator[str]:
     if not found.trials:
         return
     rows = [
-        f"| {_cell(each.remedy.name)} | {_cell(each.remedy.summary)} | {_cell(effect_text(each))} |"
+        [escaped(text) for text in (each.remedy.name, each.remedy.summary, effect_text(each))]
         for each in found.trials
     ]
-    yield from _section(
-        "Remedies, measured", ["| remedy | what it is | effect |", "| --- | --- | --- |", *rows]
-    )
+    yield from _section("Remedies, measured", [table(("remedy", "what it is", "effect"), rows)])
     if found.cure is not None:
         text = "\n".join(cure_lines(found.cure, found.target.profile.set))
         yield ""
-        yield f"The smallest that cures ({_escaped(effect_text(found.cure))}):"
+        yield f"The smallest that cures ({escaped(effect_text(found.cure))}):"
         yield ""
-        yield from _fenced(text, "text")
+        yield fenced(text)
 
 
 def _environment(found: Diagnosis) -> Iterator[str]:
@@ -109,26 +108,26 @@ def _environment(found: Diagnosis) -> Iterator[str]:
         return
     what = fact.value
     lines = [
-        f"- {what.implementation} {_escaped(what.version)}, {_escaped(what.distribution)}",
-        f"- {_escaped(what.build)}",
+        f"- {what.implementation} {escaped(what.version)}, {escaped(what.distribution)}",
+        f"- {escaped(what.build)}",
         *_libraries(what),
     ]
-    observation = found.result.observation
-    if isinstance(observation, Known) and isinstance(observation.value.evidence, Known):
-        machine = observation.value.evidence.value.machine
+    seen = observation_of(found.result)
+    if seen is not None and isinstance(seen.evidence, Known):
+        machine = seen.evidence.value.machine
         lines.append(f"- {machine.system} {machine.kernel}, {machine.architecture}, {machine.libc}")
     yield from _section("Environment", lines)
     packages = ", ".join(f"{name} {version}" for name, version in what.packages.items())
     if packages:
         yield ""
-        yield f"Installed: {_escaped(packages)}"
+        yield f"Installed: {escaped(packages, _LONGEST)}"
 
 
 def _libraries(what: Fingerprint) -> Iterator[str]:
     if isinstance(what.libraries, Known):
         for each in what.libraries.value[:_MOST_LIBRARIES]:
             version = f" {each.version.value}" if isinstance(each.version, Known) else ""
-            yield f"- {_escaped(each.name + version)}: `{_code(each.path)}`"
+            yield f"- {escaped(each.name + version)}: {code(each.path, _LONGEST)}"
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
@@ -139,30 +138,10 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
 def _paragraphs(texts: Sequence[str]) -> Iterator[str]:
     for text in texts:
         yield ""
-        yield _escaped(text)
-
-
-def _fenced(text: str, language: str) -> list[str]:
-    """A block of code, with a fence that is longer than any inside."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return [f"{fence}{language}", *printable(text).rstrip("\n").splitlines(), fence]
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_<>|#\[\]])", r"\\\1", one_line(text))
+        yield escaped(text)
 
 
 def _escaped_line(text: str) -> str:
-    """As `_escaped`, but for the box of a task list in front."""
+    """As `escaped`, but for the box of a task list in front."""
     box, rest = text[:3], text[3:]
-    return f"{'[ ]' if box == '[?]' else box} {_escaped(rest)}"
-
-
-def _cell(text: str) -> str:
-    return _escaped(text)
-
-
-def _code(text: str) -> str:
-    return one_line(text).replace("`", "'")
+    return f"{'[ ]' if box == '[?]' else box} {escaped(rest)}"

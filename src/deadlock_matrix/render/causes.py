@@ -10,7 +10,7 @@ from deadlock_matrix.model.report import Report
 from deadlock_matrix.render.plain import count, listed, one_line, printable
 
 _CONFIRMED = {
-    Confirmation.HERE: "confirmed here",
+    Confirmation.HERE: "confirmed by this project",
     Confirmation.REPORTED: "reported",
     Confirmation.DERIVED: "derived, not tried",
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +20,8 @@ from deadlock_matrix.model.comparison import (
     Side,
 )
 from deadlock_matrix.model.report import Host
+from deadlock_matrix.render.drawing import RULED, draw, inset, section
 from deadlock_matrix.render.plain import count, listed, one_line
-from deadlock_matrix.render.tables import RULED
 
 _SHOWN = 10  # cells with the same change
 _SECTIONS: tuple[tuple[str, str, tuple[ChangeKind, ...]], ...] = (
@@ -77,17 +77,7 @@ def comparison_text(
         width: Columns.
         colour: Whether to use colour.
     """
-    console = Console(
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        legacy_windows=False,
-    )
-    with console.capture() as capture:
-        console.print(_renderable(comparison, gate))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return draw(_renderable(comparison, gate), width, colour)
 
 
 def _renderable(comparison: Comparison, gate: GateResult | None) -> RenderableType:
@@ -96,15 +86,15 @@ def _renderable(comparison: Comparison, gate: GateResult | None) -> RenderableTy
         parts.append(Text(_verdict(gate), style="green" if gate.passed else "bold red"))
     parts.append(Text(_headline(comparison)))
     parts += [_side("before", comparison.before), _side("now", comparison.after)]
-    parts += ["", _inset(_table(comparison))]
+    parts += ["", inset(_table(comparison))]
     failed = frozenset(gate.failed) if gate is not None else frozenset[Change]()
     allowed = frozenset(each.change for each in gate.allowed) if gate is not None else frozenset()
     for title, style, kinds in _SECTIONS:
         chosen = [change for change in comparison.changes if change.kind in kinds]
-        parts += _section(title, _changes(chosen, style, failed, allowed))
+        parts += section(title, _changes(chosen, style, failed, allowed))
     if gate is not None:
-        parts += _section("Expected", _expectations(gate))
-    parts += _section("How it was decided", _limits(comparison))
+        parts += section("Expected", _expectations(gate))
+    parts += section("How it was decided", _limits(comparison))
     return Group(*parts)
 
 
@@ -217,12 +207,3 @@ def _limits(comparison: Comparison) -> Iterator[str]:
         f"or more seldom needs p <= {limits.alpha:g} in Fisher's exact test, one-sided; else it is "
         "flaky."
     )
-
-
-def _section(title: str, lines: Iterable[RenderableType]) -> list[RenderableType]:
-    shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
-    return ["", Text(title, style="bold"), *map(_inset, shown)] if shown else []
-
-
-def _inset(part: RenderableType) -> RenderableType:
-    return Padding(part, (0, 0, 0, 2))

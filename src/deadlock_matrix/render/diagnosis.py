@@ -184,6 +184,8 @@ def _no_cure(found: Diagnosis) -> str:
             f"{listed(clean)} came out clean, in too few runs to call that a cure; "
             "--budget SECONDS leaves more time"
         )
+    if all(each.effect is Effect.UNTRIED for each in found.trials) and found.trials:
+        return "nothing was tried for want of time; --budget SECONDS leaves more"
     if any(each.effect is Effect.UNTRIED for each in found.trials):
         return "nothing that was tried cures it; --budget SECONDS leaves time for the rest"
     return "nothing that was tried cures it: the program itself has to change"

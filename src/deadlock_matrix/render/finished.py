@@ -7,22 +7,13 @@ from statistics import median
 
 import msgspec
 
+from deadlock_matrix.diagnosis.endings import probe_facts
 from deadlock_matrix.model.cell import Calling
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.grid import interpreter_of
 
 _REFERENCE = "eager"
-
-
-def probe_facts(result: CellResult) -> ProbeFacts | None:
-    """What the probe told of itself; ``None`` if it did not come that far."""
-    if isinstance(result.observation, Known):
-        probe = result.observation.value.probe
-        if isinstance(probe, Known):
-            return probe.value
-    return None
 
 
 def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFacts]]:

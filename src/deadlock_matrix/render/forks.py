@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from deadlock_matrix.diagnosis.blas import blas_in_effect
-from deadlock_matrix.diagnosis.cures import Cures, cures
+from deadlock_matrix.diagnosis.cures import Cures, cures, harms
+from deadlock_matrix.diagnosis.endings import probe_facts
 from deadlock_matrix.model.cell import Calling
-from deadlock_matrix.model.fact import Known, unknown
+from deadlock_matrix.model.fact import Known, Unknown, unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.drawing import RULED
 from deadlock_matrix.render.grid import SEVERITY, grouped, interpreter_of, profile_of
 from deadlock_matrix.render.plain import count, listed, one_line
-from deadlock_matrix.render.tables import RULED, STYLES
+from deadlock_matrix.render.tables import STYLES
 
 _MULTIPLIES = "multiply"  # what the names of the entries end with that ask numpy for a product
 _LAYER = "MKL_THREADING_LAYER"
@@ -52,7 +54,8 @@ def _table(by_blas: Mapping[str, Sequence[CellResult]], questions: Sequence[str]
         for names, part in _alike(group).items():
             by_question = grouped(part, _question)
             fields = (_became(by_question.get(question, [])) for question in questions)
-            table.add_row(f"{blas}\n  {', '.join(names)}", *fields)
+            first = Group(Text(blas), Padding(Text(", ".join(names)), (0, 0, 0, 2)))
+            table.add_row(first, *fields)
     return table
 
 
@@ -105,6 +108,18 @@ def cure_lines(results: Sequence[CellResult]) -> Iterator[RenderableType]:
         ):  # fmt: skip
             if profiles:
                 yield Padding(Text(f"{word} {listed(profiles)}"), (0, 0, 0, 4))
+    yield from _harm_lines(results)
+
+
+def _harm_lines(results: Sequence[CellResult]) -> Iterator[RenderableType]:
+    groups: dict[tuple[str, ...], list[Cures]] = {}
+    for each in harms(results):
+        groups.setdefault(each.uncured, []).append(each)
+    for profiles, places in groups.items():
+        for place in places:
+            where = f"{place.interpreter}/{place.layout}/{place.entry}/{place.context}"
+            yield one_line(f"{where}: comes through under the baseline")
+        yield Padding(Text(f"made to hang by {listed(profiles)}"), (0, 0, 0, 4))
 
 
 def _asks_for_a_product(result: CellResult) -> bool:
@@ -162,8 +177,7 @@ def _blas(report: Report, result: CellResult) -> str:
 
 
 def _threads(result: CellResult) -> str:
-    if isinstance(result.observation, Known):
-        probe = result.observation.value.probe
-        if isinstance(probe, Known) and isinstance(probe.value.threads, Known):
-            return count(len(probe.value.threads.value), "thread")
-    return "threads not counted"
+    facts = probe_facts(result)
+    if facts is None or isinstance(facts.threads, Unknown):
+        return "threads not counted"
+    return count(len(facts.threads.value), "thread")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.diagnosis.recognition import Recognition
+from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.evidence import NativeFrame, PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
@@ -118,7 +119,7 @@ def _python_frame(frame: PythonFrame) -> str:
 
 
 def _native_frame(frame: NativeFrame) -> str:
-    library = frame.library.rpartition("/")[2] or "?"
+    library = base_name(frame.library) or "?"
     return one_line(f"{frame.symbol} ({library})")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.box import Box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,28 +17,16 @@ from deadlock_matrix.model.fingerprint import (
     LibraryKind,
     NativeLibrary,
 )
+from deadlock_matrix.render.drawing import RULED, draw
 from deadlock_matrix.render.plain import count, listed, one_line
 
 _PACKAGES = ("torch", "numpy", "transformers")
 _FIRST_WIDTH = 24
 
-# Plain ASCII, as in the tables of a report.
-_RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-
 
 def interpreters_text(found: Discovery, width: int = 80, colour: bool = False) -> str:
     """The interpreters as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
-    console = Console(
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        legacy_windows=False,
-    )
-    with console.capture() as capture:
-        console.print(_renderable(found))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return draw(_renderable(found), width, colour)
 
 
 def _renderable(found: Discovery) -> RenderableType:
@@ -63,7 +50,7 @@ def summary(working: int, broken: int) -> str:
 
 
 def _table(title: str, facts: Sequence[InterpreterFacts]) -> Table:
-    table = Table(box=_RULED, show_edge=False, pad_edge=False, header_style="", expand=True)
+    table = Table(box=RULED, show_edge=False, pad_edge=False, header_style="", expand=True)
     table.add_column(title, width=_FIRST_WIDTH, overflow="fold")
     table.add_column("where, and what is in it", ratio=1, overflow="fold")
     for each in facts:

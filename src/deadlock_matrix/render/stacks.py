@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deadlock_matrix.diagnosis import imports
+from deadlock_matrix.diagnosis.endings import observation_of
+from deadlock_matrix.diagnosis.imports import imported_module, is_importlib
 from deadlock_matrix.model.evidence import ProcessStacks, PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.render.plain import count, one_line
 
-_IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
 _PROBE = "deadlock_matrix/probe/probe.py"
 _FRAMES = 8
 
 
 def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
     """The stacks of each process of a cell: its Python frames, or else its native ones."""
-    if not isinstance(result.observation, Known):
+    seen = observation_of(result)
+    if seen is None or not isinstance(seen.evidence, Known):
         return ()
-    evidence = result.observation.value.evidence
-    if not isinstance(evidence, Known):
-        return ()
+    evidence = seen.evidence.value
     read: dict[int, ProcessStacks] = {}
-    for facts in (*evidence.value.stacks, *evidence.value.native_stacks):
+    for facts in (*evidence.stacks, *evidence.native_stacks):
         if isinstance(facts.stacks, Known):
             read.setdefault(facts.pid, facts.stacks.value)
     return tuple(read.values())
@@ -54,14 +55,18 @@ def short_stacks(result: CellResult, frames: int = _FRAMES) -> Iterator[str]:
             yield from (f"    {line}" for line in lines)
 
 
+def import_chain(frames: Sequence[PythonFrame]) -> tuple[str, ...]:
+    """The modules whose import is under way, fit to be shown."""
+    return tuple(map(one_line, imports.import_chain(frames)))
+
+
 def _deepest_import(frames: Sequence[PythonFrame]) -> tuple[int, str]:
     depth, wanted, importer = 0, "", ""
     for frame in frames:
-        if _is_importlib(frame):
-            name = frame.values.get("name", "").strip("'\"")
+        if is_importlib(frame):
             if frame.function == "_find_and_load":
                 depth += 1
-                wanted = name
+                wanted = imported_module(frame)
         elif frame.function == "<module>":
             importer = f"{frame.file}:{frame.line}"
     if not depth:
@@ -75,7 +80,7 @@ def _thread_lines(thread: ThreadStack, limit: int) -> Iterator[str]:
     frames = [
         frame
         for frame in thread.python
-        if not _is_importlib(frame) and not _path(frame).endswith(_PROBE)
+        if not is_importlib(frame) and not frame.file.replace("\\", "/").endswith(_PROBE)
     ]
     if len(frames) > limit:
         yield f"... {count(len(frames) - limit, 'frame')} left out"
@@ -95,25 +100,3 @@ def _title(threads: Sequence[ThreadStack]) -> str:
     gil = ", holds the GIL" if isinstance(first.holds_gil, Known) and first.holds_gil.value else ""
     name = f" {one_line(first.name)}" if first.name else ""
     return f"thread {first.tid}{name}{gil}"
-
-
-def _is_importlib(frame: PythonFrame) -> bool:
-    return any(part in _path(frame) for part in _IMPORTLIB)
-
-
-def _path(frame: PythonFrame) -> str:
-    return frame.file.replace("\\", "/")
-
-
-def import_chain(frames: Sequence[PythonFrame]) -> tuple[str, ...]:
-    """The modules whose import is under way, outermost first: ``torch (m.py:3)``."""
-    chain: list[str] = []
-    importer = ""
-    for frame in frames:
-        if not _is_importlib(frame):
-            importer = f"{_path(frame).rpartition('/')[2]}:{frame.line}"
-        elif frame.function == "_find_and_load":
-            name = frame.values.get("name", "").strip("'\"")
-            if name:
-                chain.append(one_line(f"{name} ({importer})" if importer else name))
-    return tuple(chain)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.box import Box
 from rich.table import Table
 from rich.text import Text
 
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render.drawing import RULED
 from deadlock_matrix.render.finished import factor_text, median_s, speedup
 from deadlock_matrix.render.grid import Field, entry_of, fold, grouped, layout_of, profile_of
 from deadlock_matrix.render.plain import one_line, seconds
@@ -28,9 +28,6 @@ STYLES: dict[Verdict, str] = {
 _COMPARED = "lazy is"
 _FIRST_WIDTH = 14
 _GAP = 3  # between two columns
-
-# Plain ASCII: a report is read in logs of any encoding.
-RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:

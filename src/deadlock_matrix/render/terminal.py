@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.causes import known_causes
 from deadlock_matrix.render.claims import claim_lines
+from deadlock_matrix.render.drawing import draw, inset, section
 from deadlock_matrix.render.failure import reasons
 from deadlock_matrix.render.forks import cure_lines, forked_children, threading_layers
 from deadlock_matrix.render.grid import by_severity, grouped, interpreter_of
@@ -26,6 +27,7 @@ from deadlock_matrix.render.plain import count, listed, one_line, seconds
 from deadlock_matrix.render.tables import STYLES, timing_tables, verdict_tables
 
 _SHOWN = 10
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
 def text(
@@ -39,18 +41,7 @@ def text(
         colour: With ANSI sequences.
         causes: Known causes, to be looked for in what hung or failed.
     """
-    file = io.StringIO()
-    console = Console(
-        file=file,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        legacy_windows=False,
-    )
-    console.print(renderable(report, width, causes))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return draw(renderable(report, width, causes), width, colour)
 
 
 def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) -> RenderableType:
@@ -62,18 +53,18 @@ def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) ->
         if all(result.verdict is Verdict.UNAVAILABLE for result in results):
             continue  # the line says why
         tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
-        parts += map(_inset, _findings(facts.get(name)))
+        parts += map(inset, _findings(facts.get(name)))
         for number, table in enumerate(tables):
-            parts += [*([""] if number else []), _inset(table)]
-    parts += _section("What the entries load", loading(report.cells))
-    parts += _section("What numpy computes on", threading_layers(report))
-    parts += _section("A product of matrices in a forked child", forked_children(report))
-    parts += _section("Claims, and what was measured", claim_lines(report))
-    parts += _section("Cures, and what cures nothing", cure_lines(report.cells))
-    parts += _section("Not ok", _problems(report.cells))
-    parts += _section("Known causes", known_causes(report, causes))
-    parts += _section("Controls", _controls(report))
-    parts += _section("About this run", _notes(report))
+            parts += [*([""] if number else []), inset(table)]
+    parts += section("What the entries load", loading(report.cells))
+    parts += section("What numpy computes on", threading_layers(report))
+    parts += section("A product of matrices in a forked child", forked_children(report))
+    parts += section("Claims, and what was measured", claim_lines(report))
+    parts += section("Cures, and what cures nothing", cure_lines(report.cells))
+    parts += section("Not ok", _problems(report.cells))
+    parts += section("Known causes", known_causes(report, causes))
+    parts += section("Controls", _controls(report))
+    parts += section("About this run", _notes(report))
     return Group(*parts)
 
 
@@ -93,7 +84,7 @@ def headline(report: Report) -> tuple[str, ...]:
     done = f"{summary.cells} of {count(report.planned, 'cell')} in {seconds(report.duration_s)}"
     lines = [
         first,
-        f"run {report.run}: {done}",
+        f"run {one_line(report.run)}: {done}",
         f"on {where}, by {report.tool.name} {report.tool.version}",
     ]
     if not summary.complete:
@@ -139,15 +130,16 @@ def _problems(results: Sequence[CellResult]) -> Iterator[RenderableType]:
         for result in by_severity(results)
         if not result.as_expected or result.verdict not in unshown
     ]
-    groups: dict[tuple[Verdict, tuple[str, ...]], list[CellResult]] = {}
+    groups: dict[tuple[Verdict, bool, tuple[str, ...]], list[CellResult]] = {}
     for result in problems:
-        told = (one_line(result.why), *reasons(result))
-        groups.setdefault((result.verdict, told), []).append(result)
-    for (_, told), group in list(groups.items())[:_SHOWN]:
+        # Ids and addresses differ from run to run: what is alike but for them is told once.
+        alike = tuple(_NUMBERS.sub("#", line) for line in _told(result))
+        groups.setdefault((result.verdict, result.as_expected, alike), []).append(result)
+    for group in list(groups.values())[:_SHOWN]:
         yield from map(_verdict_line, group[:_SHOWN])
         if len(group) > _SHOWN:
             yield Text(f"and {len(group) - _SHOWN} more like these")
-        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in told)
+        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in _told(group[0]))
     if len(groups) > _SHOWN:
         rest = sum(map(len, list(groups.values())[_SHOWN:]))
         yield Text(f"and {count(rest, 'cell')} more, in the report")
@@ -159,8 +151,18 @@ def _problems(results: Sequence[CellResult]) -> Iterator[RenderableType]:
         yield Padding(Text(why), (0, 0, 0, 4))
 
 
+def _told(result: CellResult) -> tuple[str, ...]:
+    return (one_line(result.why), *reasons(result))
+
+
 def _controls(report: Report) -> Iterator[RenderableType]:
     failed = set(report.summary.controls_failed)
+    if report.valid and len(report.controls) > _SHOWN:
+        kinds = grouped(report.controls, lambda result: result.cell.layout.name)
+        for name, group in kinds.items():
+            told = f"{one_line(name)} ({group[0].cell.role.value})"
+            yield Text(f"{len(group)} right  {group[0].verdict.value}  {told}")
+        return
     for result in report.controls:
         wrong = result.cell.id in failed
         cell = result.cell
@@ -190,12 +192,3 @@ def _verdict_line(result: CellResult) -> Text:
     if result.as_expected:
         line.append("  (expected)")
     return line
-
-
-def _section(title: str, lines: Iterable[RenderableType]) -> list[RenderableType]:
-    shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
-    return ["", Text(title, style="bold"), *map(_inset, shown)] if shown else []
-
-
-def _inset(part: RenderableType) -> RenderableType:
-    return Padding(part, (0, 0, 0, 2))

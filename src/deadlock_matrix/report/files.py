@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,24 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # not there, or its folder is none
             draft.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether ``path`` could be written now, before what it is for takes its time.
+
+    Makes nothing that stays, not even the folders that are missing.
+
+    Raises:
+        ReportError: The folder cannot be made or the file cannot be written.
+    """
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

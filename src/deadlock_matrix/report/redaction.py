@@ -115,6 +115,8 @@ class Redaction:
         return self._done[text]
 
     def _replace(self, text: str) -> str:
+        if not text.isascii():  # a name or a variable need not be UTF-8, which JSON has to be
+            text = text.encode(errors="backslashreplace").decode()
         if self._hidden is not None:
             text = self._hidden.sub(HIDDEN, text)
             if len(text) >= CUT_FROM:

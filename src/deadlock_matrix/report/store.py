@@ -185,7 +185,7 @@ def _in_folder(folder: Path) -> Path:
     if not path.exists() and (folder / PLAN_FILE).exists():
         raise ReportError(
             f"{folder} has no {REPORT_FILE}: the run was killed or is still running; "
-            "put its report together from the journals first"
+            "deadlock-matrix report merge puts it together from the journals"
         )
     return path
 

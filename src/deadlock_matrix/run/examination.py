@@ -14,8 +14,6 @@ from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
 
 ATTEMPTS = 5
-ATTEMPTS_WITHIN_S = 1.0
-"""For all of the attempts: a tree that grows faster than it is read must not hold us up."""
 
 STACKS_WITHIN_S = 2.0
 """For the stacks of a whole tree, which may have a thousand processes; parents come first."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from deadlock_matrix.diagnosis.causes import Cause
+from deadlock_matrix.diagnosis.endings import probe_facts
 from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Sighting, recognise
 from deadlock_matrix.model.cell import AXES, Cell
 from deadlock_matrix.model.fact import Known, Unknown
@@ -20,7 +21,6 @@ from deadlock_matrix.model.observation import (
 )
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render.finished import probe_facts
 from deadlock_matrix.render.html.budget import Kept
 from deadlock_matrix.render.html.choices import Choices
 from deadlock_matrix.render.html.document import Detail, Recognised, Row

@@ -12,7 +12,7 @@ from deadlock_matrix.render.html.document import Remedy as RemedyView
 from deadlock_matrix.render.plain import one_line, printable
 
 _CONFIRMED = {
-    Confirmation.HERE: "confirmed here",
+    Confirmation.HERE: "confirmed by this project",
     Confirmation.REPORTED: "reported",
     Confirmation.DERIVED: "derived, not tried",
 }

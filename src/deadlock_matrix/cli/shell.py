@@ -1,0 +1,62 @@
+"""What whoever started this command gave it, or did not: streams, a home, a folder; how to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from deadlock_matrix.errors import Unavailable
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal other than Ctrl-C's asked for the end. It unwinds the command as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def open_missing_streams() -> None:
+    """Give what is printed a place to go where a stream was closed: Python has ``None`` there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, nowhere)
+
+
+def end_tidily() -> None:
+    """Make a closed terminal or a cancelled job end what was begun, as Ctrl-C does.
+
+    Children are ended and scratch folders removed. What is ignored stays so (``nohup``).
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would leave something behind
+    raise Terminated(number)
+
+
+def end_by(number: int) -> None:
+    """End by this signal itself, so that the caller sees what happened."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def check_home() -> None:
+    """Find out before anything is done whether there is a home folder.
+
+    Raises:
+        Unavailable: No variable names it, and the user is none that the system knows.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        raise Unavailable(
+            "this user's home folder is not known: set HOME to a folder that can be written to"
+        ) from None

@@ -1,0 +1,38 @@
+"""Imports that are under way, read off the Python frames of a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deadlock_matrix.diagnosis.words import base_name
+from deadlock_matrix.model.evidence import PythonFrame
+
+_IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
+
+
+def is_importlib(frame: PythonFrame) -> bool:
+    """Whether a frame belongs to the machinery of imports."""
+    path = frame.file.replace("\\", "/")
+    return any(part in path for part in _IMPORTLIB)
+
+
+def imported_module(frame: PythonFrame) -> str:
+    """The module that a frame of importlib imports; empty: its name was not read.
+
+    Asked of any frame: empty too where it begins no import.
+    """
+    if frame.function != "_find_and_load" or not is_importlib(frame):
+        return ""
+    return frame.values.get("name", "").strip("'\"")
+
+
+def import_chain(frames: Iterable[PythonFrame]) -> tuple[str, ...]:
+    """The modules whose import is under way, outermost first: ``torch (m.py:3)``."""
+    chain: list[str] = []
+    importer = ""
+    for frame in frames:
+        if not is_importlib(frame):
+            importer = f"{base_name(frame.file)}:{frame.line}"
+        elif name := imported_module(frame):
+            chain.append(f"{name} ({importer})" if importer else name)
+    return tuple(chain)
