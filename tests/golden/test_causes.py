@@ -186,8 +186,11 @@ def test_module_is_told() -> None:
 
 def test_what_nobody_can_see_is_told() -> None:
     result = as_result(read("3.11/python-lock-inherited-over-fork"))
-    (doubt,) = recognition(result).unknown
-    assert doubt.what == "another thread of the parent held this lock when the process forked"
+    assert [doubt.what for doubt in recognition(result).unknown] == [
+        "another thread of the parent held this lock when the process forked",
+        # The recording has no native stacks.
+        "not: it waits inside an OpenMP runtime, which waits in libc as a Python lock does",
+    ]
 
 
 @pytest.mark.parametrize("name", ["torch-after-fork", "logging_lock_over_fork"])
