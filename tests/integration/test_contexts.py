@@ -65,7 +65,8 @@ def test_torch_hangs_in_a_child_forked_after_its_parent_has_computed(
     assert seen.end == Stopped(reason="proved") and seen.phase == "entry"
     assert isinstance(seen.evidence, Known)
     parent, child = seen.evidence.value.after.processes
-    assert child.parent == parent.pid and len(child.threads) == 1
+    # Other threads may be there: scipy's BLAS starts its own in the child.
+    assert child.parent == parent.pid and child.threads
     libraries = {
         frame.library.rpartition("/")[2]
         for facts in seen.evidence.value.native_stacks
