@@ -161,7 +161,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         [HANGS, forked("threads-1", Verdict.OK)],
     ),
     (
-        "sequential-cures-fork", REFUTED, "mkl-sequential it still hangs", PIP,
+        "sequential-cures-torch-after-fork", REFUTED, "mkl-sequential it still hangs", PIP,
         [HANGS, forked("mkl-sequential", Verdict.DEADLOCK)],
     ),
     (
@@ -169,6 +169,15 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         [
             ran("py", "torch-numpy-multiply", Verdict.DEADLOCK, GNU),
             ran("py", "torch-numpy-multiply", Verdict.OK, GNU, profile="kmp-no-init-at-fork"),
+        ],
+    ),
+    (
+        "sequential-cures-mkl-after-fork", CONFIRMED, "under mkl-sequential it comes", MIXTURE,
+        [
+            HANGS,
+            forked("mkl-sequential", Verdict.DEADLOCK),
+            ran("py", "torch-numpy-multiply", Verdict.DEADLOCK, GNU),
+            ran("py", "torch-numpy-multiply", Verdict.OK, GNU, profile="mkl-sequential"),
         ],
     ),
     (
@@ -231,7 +240,12 @@ def test_claim(
 def test_every_claim_can_be_confirmed_and_refuted_or_is_its_own_opposite() -> None:
     tested = {(claim, outcome) for claim, outcome, *_ in CASES}
     names = {claim.name for claim in CLAIMS}
-    alike = {"one-thread-cures-fork", "sequential-cures-fork", "no-init-at-fork-cures"}
+    alike = {
+        "one-thread-cures-fork",
+        "sequential-cures-torch-after-fork",
+        "sequential-cures-mkl-after-fork",
+        "no-init-at-fork-cures",
+    }
     for outcome in (CONFIRMED, REFUTED):
         assert {claim for claim, each in tested if each is outcome} | alike == names
 

@@ -122,8 +122,14 @@ CLAIMS: tuple[Claim, ...] = (
         read=read.cured_by("threads-1"),
     ),
     Claim(
-        name="sequential-cures-fork",
-        statement="MKL_THREADING_LAYER=SEQUENTIAL cures the hang of a forked child",
+        name="sequential-cures-mkl-after-fork",
+        statement="MKL_THREADING_LAYER=SEQUENTIAL cures what hangs in a dynamic MKL after a fork",
+        source=_ADVICE,
+        read=read.cured_by("mkl-sequential", on_mkl=True),
+    ),
+    Claim(
+        name="sequential-cures-torch-after-fork",
+        statement="MKL_THREADING_LAYER=SEQUENTIAL cures torch's own hang after a fork",
         source=_ADVICE,
         read=read.cured_by("mkl-sequential"),
     ),
