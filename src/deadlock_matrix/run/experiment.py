@@ -138,7 +138,9 @@ class Experiment:
                 return known(f"was ended by signal {number}", "one run")
         if watched.end.reason == "proved":
             return known("deadlock", f"one run, {watched.duration_s:.1f} s")
-        if isinstance(watched.progressing, Known) and watched.progressing.value:
+        if isinstance(watched.progressing, Unknown):
+            return unknown(watched.progressing.reason)
+        if watched.progressing.value:
             return unknown("it was still moving when its time was up")
         return known("hang", f"one run, {watched.duration_s:.1f} s")
 
