@@ -173,17 +173,39 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     start: int
 
 
+class PythonHandler(msgspec.Struct, frozen=True, kw_only=True):
+    """What CPython's own table of handlers (``signal.getsignal``) says of one signal.
+
+    ``default`` and ``ignored`` are SIG_DFL and SIG_IGN. ``foreign`` is None: a handler was there
+    before Python came. ``python`` is a function or method written in Python, with its qualified
+    name (``Arbiter.stop``), file and first line; ``builtin`` one written in C, with its name
+    (``default_int_handler``); ``object`` any other callable, named by its type
+    (``functools.partial``). The table knows nothing of a handler that C code installed: for such
+    a signal the kernel says *caught* and the table says ``default``.
+    """
+
+    signal: int
+    kind: Literal["default", "ignored", "foreign", "python", "builtin", "object"]
+    name: str = ""
+    file: str = ""
+    line: int = 0
+
+
 class PythonRuntime(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of CPython without stopping it.
 
     ``runtime_start`` and ``runtime_end`` bound the exported object ``_PyRuntime``, in which the
     main interpreter's GIL lies. ``interrupt_handler`` is the Python-level handler of SIGINT, by
     the name in the interpreter's own handler table: ``default_int_handler`` is Python's own.
+    ``handlers`` is that whole table: one entry for each signal that Python has.
     """
 
     runtime_start: int
     runtime_end: int
     interrupt_handler: Known[str] | Unknown
+    handlers: Known[tuple[PythonHandler, ...]] | Unknown = Unknown(
+        reason="not read by this version"
+    )
 
 
 class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,13 +71,49 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class Strength(StrEnum):
+    """Whether an answer rests on facts alone, or on assumptions besides."""
+
+    PROVED = "proved"
+    LIKELY = "likely"
+
+
+class AssumptionKind(StrEnum):
+    """What an answer may rest on without being able to read it: a closed list, on purpose."""
+
+    NO_ALARM = "no-alarm"  # a process has set no interval timer that would end or wake it
+    NO_SIGNAL = "no-signal"  # nobody sends a signal whose handler could wake a thread
+    FOREIGN_HANDLER = "foreign-handler"  # a handler in C, whose code is not known, wakes nobody
+    NOT_INTERRUPTED = "not-interrupted"  # nobody sends SIGINT, which Python's main thread obeys
+    NOT_CANCELLED = "not-cancelled"  # nobody cancels the waiting thread
+    RELEASED_BY_HOLDER = "lock-released-by-holder"  # only who took the lock releases it
+    NOT_TOUCHED = "not-touched"  # nobody changes what the wait is on behind the kernel's back
+
+
+class Assumption(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that cannot be read, taken to be so, with what speaks for it.
+
+    ``detail`` is a clause that follows "if": ``no SIGTERM comes (its handler is app.stop,
+    app.py:12)``. ``source`` is where the evidence for it was read.
+    """
+
+    kind: AssumptionKind
+    subject: str  # the id of the node it is about
+    detail: str
+    source: str
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a proof needs besides its edges, and that was found to hold."""
+    """Something that a proof needs besides its edges, and that was found to hold.
+
+    What ``assumes`` names had to be assumed for it; a fact assumes nothing.
+    """
 
     name: str
     subject: str  # the id of the node it is about
     detail: str
     source: str
+    assumes: tuple[Assumption, ...] = ()
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +128,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """Why none of the threads in it can ever move again.
 
     It begins at ``roots`` and is closed: whatever could end the wait of a thread in it is itself a
-    thread in it. Nothing in it is spare: see ``deadlock_matrix.proof.check``.
+    thread in it. Nothing in it is spare: see ``deadlock_matrix.proof.check``. It is *proved* if it
+    rests on facts alone; ``assumptions`` are those that its conditions name, and make it *likely*.
     """
 
     kind: ProofKind
@@ -101,6 +138,12 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     conditions: tuple[Condition, ...]
+    assumptions: tuple[Assumption, ...] = ()
+
+    @property
+    def strength(self) -> Strength:
+        """Proved, or likely."""
+        return Strength.LIKELY if self.assumptions else Strength.PROVED
 
 
 class Doing(msgspec.Struct, frozen=True, kw_only=True):

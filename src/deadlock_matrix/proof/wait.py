@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deadlock_matrix.model.verdict import Condition, Gap, Node
+from deadlock_matrix.model.verdict import Assumption, Condition, Gap, Node
 from deadlock_matrix.proof.world import Key
 
 Scope = Literal["thread", "process", "tree"]
@@ -18,6 +18,10 @@ class Wait:
     ``scope`` tells how the wakers are known: ``thread`` is one owner who alone can end it;
     ``process`` and ``tree`` are all threads of one, because nothing says who of them it would be.
     ``interruptible``: a signal handler might end it too, so it counts only where none can run.
+
+    A wait proves something by facts only if none of its ``conditions`` assumes anything.
+    ``assuming`` holds other readings of the same wait, each complete under assumptions: they are
+    tried only where facts alone do not make it stuck.
     """
 
     node: Node
@@ -29,13 +33,23 @@ class Wait:
     phrase: str  # "waits for mutex 0x7f.. of libfoo.so"
     names_owner: bool = False  # the phrase says already who it is: "joins thread 3 'worker'"
     conditions: tuple[Condition, ...]
+    assuming: tuple[Wait, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What has to be assumed for this reading."""
+        return tuple(each for condition in self.conditions for each in condition.assumes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Open:
-    """A wait that may end, or of which too little is known."""
+    """A wait that may end, or of which too little is known.
+
+    ``assuming``: how it reads under assumptions, where there are some that would close it.
+    """
 
     gap: Gap
+    assuming: tuple[Wait, ...] = ()
 
 
 class Refusal:
