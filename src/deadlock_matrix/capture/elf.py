@@ -1,23 +1,26 @@
 """What the files mapped into a process say of themselves: exported symbols, versions, kind.
 
-Source: the dynamic symbol table and version definitions, which every shared library and every
-CPython executable keeps when stripped. pyelftools is imported on first use.
+All of it is read from the process's memory, into which the loader has mapped what it needs itself:
+headers, dynamic section, symbol and version tables. No file is opened, so it does not matter
+whether the observer could: the file may lie in a container, have been removed or replaced by an
+upgrade, or stand on a file server that does not answer.
+
+Source: the ELF-64 specification and the GNU extensions that glibc's loader reads
+(``DT_GNU_HASH``, ``DT_VERDEF``). Both supported architectures are little-endian.
 """
 
 from __future__ import annotations
 
-import os
+import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
 
-from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.model.evidence import Mapping
 
 PAGE = 4096
-CACHED_FILES = 256
+CACHED_FILES = 1024
 DELETED = " (deleted)"
 
 # Everything that is ever looked up; a file is read once for all of them.
@@ -29,19 +32,27 @@ SYMBOLS = (
     "pthread_mutex_lock",
 )
 
+_PT_LOAD, _PT_DYNAMIC, _PT_NOTE = 1, 2, 4
+_DT_NEEDED, _DT_HASH, _DT_STRTAB, _DT_SYMTAB = 1, 4, 5, 6
+_DT_GNU_HASH, _DT_VERDEF, _DT_VERDEFNUM = 0x6FFF_FEF5, 0x6FFF_FFFC, 0x6FFF_FFFD
+_SYMBOL = struct.Struct("<IBBHQQ")
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+_NOTES_LIMIT = 1 << 12
+_TABLE_LIMIT = 1 << 16  # program headers and dynamic section: a few kilobytes at most
+_CHAIN_LIMIT = 1 << 12  # symbols in one hash bucket: a handful
+_VERSIONS_LIMIT = 1 << 10
+
 
 class Unusable(Exception):
-    """A file that cannot be read, or is not a 64-bit ELF file. The message says why."""
+    """A mapping that is no 64-bit ELF file, or cannot be read. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElfFile:
     """One file. ``symbols`` maps a name to (address in the file's own numbering, size)."""
 
-    machine: str  # "x86_64", "aarch64" or what pyelftools calls it
-    bits: int
-    first_offset: int  # of the first loaded segment, rounded down to a page
-    first_address: int
+    machine: str  # "x86_64", "aarch64" or "ELF machine N"
+    first_address: int  # of the first loaded segment, rounded down to a page
     symbols: dict[str, tuple[int, int]]
     versions: tuple[str, ...]  # that it defines: "GLIBC_2.36", ...
     needs: tuple[str, ...]
@@ -60,90 +71,6 @@ class ElfFile:
         """Whether it is musl: loader, C library and locks in one file that needs no other."""
         exported = {"__libc_start_main", "pthread_mutex_lock"} <= self.symbols.keys()
         return exported and not self.needs and not self.is_glibc and self.dynamic
-
-
-_cache: OrderedDict[tuple[str, int, int, int, int], ElfFile] = OrderedDict()
-
-
-def read_elf(path: str) -> ElfFile:
-    """Reads one file, or takes it from the cache when it is unchanged.
-
-    Raises:
-        Unusable: it is not there, not readable, or not a 64-bit ELF file.
-    """
-    try:
-        with Path(path).open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            key = (path, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-            if key not in _cache:
-                _cache[key] = _parse(stream)
-                if len(_cache) > CACHED_FILES:
-                    _cache.popitem(last=False)
-            _cache.move_to_end(key)
-            return _cache[key]
-    except OSError as error:
-        raise Unusable(f"{path}: {os.strerror(error.errno or 0)}") from None
-
-
-_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
-
-
-def import_elftools() -> None:
-    """Imports pyelftools, which takes some 40 ms the first time."""
-    import elftools.elf.elffile  # noqa: F401
-
-
-def _parse(stream: IO[bytes]) -> ElfFile:
-    from elftools.common.exceptions import ELFError
-    from elftools.construct import ConstructError
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        elf = ELFFile(stream)
-        loads = list(elf.iter_segments("PT_LOAD"))
-        if not loads:
-            raise Unusable("it has no loadable segment")
-        machine = elf.header["e_machine"]
-        return ElfFile(
-            machine=_MACHINES.get(machine, str(machine)),
-            bits=elf.elfclass,
-            first_offset=loads[0]["p_offset"] // PAGE * PAGE,
-            first_address=loads[0]["p_vaddr"] // PAGE * PAGE,
-            symbols=_exported(elf),
-            versions=tuple(_versions(elf)),
-            needs=tuple(_needed(elf)),
-            dynamic=any(True for _ in elf.iter_segments("PT_DYNAMIC")),
-        )
-    except (ELFError, ConstructError, ValueError, KeyError, AssertionError) as error:
-        raise Unusable(f"not a readable ELF file: {error}") from None
-
-
-def _exported(elf: Any) -> dict[str, tuple[int, int]]:
-    """Looked up by hash: libtorch has a hundred thousand names."""
-    table = elf.get_section_by_name(".gnu.hash") or elf.get_section_by_name(".hash")
-    found: dict[str, tuple[int, int]] = {}
-    if table is None:
-        return found
-    for name in SYMBOLS:
-        symbol = table.get_symbol(name)
-        if symbol is not None and symbol["st_shndx"] != "SHN_UNDEF" and symbol["st_value"]:
-            found[name] = (symbol["st_value"], symbol["st_size"])
-    return found
-
-
-def _versions(elf: Any) -> Iterator[str]:
-    section = elf.get_section_by_name(".gnu.version_d")
-    if section is not None:
-        for _, names in section.iter_versions():
-            yield from (name.name for name in names)
-
-
-def _needed(elf: Any) -> Iterator[str]:
-    for segment in elf.iter_segments("PT_DYNAMIC"):
-        yield from (tag.needed for tag in segment.iter_tags("DT_NEEDED"))
-
-
-# --- a file as it is mapped into a process ------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +95,7 @@ def loaded(memory: Memory, mapping: Mapping) -> Loaded:
     When a file is mapped twice (``dlmopen``) the copy at or below the mapping counts.
 
     Raises:
-        Unusable: the file is not the one that was mapped, or is not readable.
+        Unusable: it is not a file, or its headers are not mapped or not understood.
         OSError: the mappings cannot be read.
     """
     found = memory.loaded.get(mapping.start)
@@ -177,51 +104,181 @@ def loaded(memory: Memory, mapping: Mapping) -> Loaded:
     return found
 
 
+# By path, device and inode, and the headers: a file that has taken the inode of another differs
+# in its program headers, or at least in the build id among its notes.
+_cache: OrderedDict[tuple[str, tuple[int, int] | None, bytes], ElfFile] = OrderedDict()
+
+
 def _load(memory: Memory, mapping: Mapping) -> Loaded:
     if not mapping.path.startswith("/"):
         raise Unusable(f"{mapping.path or 'anonymous memory'} is not a file")
-    file = read_elf(_readable_path(memory, mapping))
     begin = None
     for other in memory.maps.of_file(mapping.path):
-        if other.path and other.offset == file.first_offset and other.start <= mapping.start:
+        if other.path and other.offset == 0 and other.start <= mapping.start:
             begin = other.start
     if begin is None:
         raise Unusable(f"{mapping.path}: its first segment is not mapped")
-    return Loaded(path=mapping.path, file=file, bias=begin - file.first_address)
-
-
-def _readable_path(memory: Memory, mapping: Mapping) -> str:
-    """A path under which the very file that is mapped can be read.
-
-    It may have been deleted, replaced by an upgrade, or lie in a container. On overlayfs and
-    btrfs the device in ``maps`` is not the one stat(2) tells, so an equal inode is enough there.
-    ``map_files`` needs more rights than the rest (CAP_CHECKPOINT_RESTORE).
-    """
-    identity = memory.maps.device_and_inode(mapping.path)
-    path = mapping.path
-    plain = path.removesuffix(DELETED)
-    by_root = f"/proc/{memory.pid}/root{plain}"
-    candidates = [] if path.endswith(DELETED) else [plain, by_root]
-    similar = ""
-    for candidate in candidates:
-        try:
-            status = Path(candidate).stat()
-        except OSError:
-            continue
-        if (status.st_dev, status.st_ino) == identity:
-            return candidate
-        if identity is not None and status.st_ino == identity[1]:
-            similar = similar or candidate
-    by_range = f"/proc/{memory.pid}/map_files/{mapping.start:x}-{mapping.end:x}"
-    if os.access(by_range, os.R_OK):
-        return by_range
-    by_exe = f"/proc/{memory.pid}/exe"
     try:
-        if str(Path(by_exe).readlink()) == path:
-            return by_exe
-    except OSError:
-        pass
-    if similar:
-        return similar
-    name = Path(plain).name
-    raise Unusable(f"{name} on the disk is not the file that is mapped, or cannot be read")
+        image = _Image(memory, begin)
+        key = (mapping.path, memory.maps.device_and_inode(mapping.path), image.headers())
+        if key not in _cache:
+            _cache[key] = _parse(image)
+            if len(_cache) > CACHED_FILES:
+                _cache.popitem(last=False)
+        _cache.move_to_end(key)
+    except (Unreadable, struct.error) as error:
+        raise Unusable(f"{mapping.path}: {error}") from None
+    return Loaded(path=mapping.path, file=_cache[key], bias=image.bias)
+
+
+def _parse(image: _Image) -> ElfFile:
+    tags = image.dynamic_section()
+    return ElfFile(
+        machine=image.machine,
+        first_address=image.first_address,
+        symbols=_exported(image, tags),
+        versions=tuple(_versions(image, tags)),
+        needs=tuple(image.name(tags, offset) for offset in tags.get(_DT_NEEDED, ())),
+        dynamic=bool(tags),
+    )
+
+
+class _Image:
+    """The segments of one file, in memory."""
+
+    def __init__(self, memory: Memory, begin: int) -> None:
+        self.memory = memory
+        self.begin = begin
+        self._head = memory.read(begin, 64)
+        if self._head[:5] != b"\x7fELF\x02":
+            raise Unreadable("not a 64-bit ELF file")
+        number = struct.unpack_from("<H", self._head, 18)[0]
+        self.machine = _MACHINES.get(number, f"ELF machine {number}")
+        offset = struct.unpack_from("<Q", self._head, 32)[0]
+        size, count = struct.unpack_from("<HH", self._head, 54)
+        if size < 56 or not 0 < size * count <= _TABLE_LIMIT:
+            raise Unreadable("its program headers are not understood")
+        self._raw = memory.read(begin + offset, size * count)
+        # (type, offset, address, size in the file)
+        self.segments = [
+            (kind, at, address, in_file)
+            for kind, _, at, address, _, in_file, _, _ in (
+                struct.unpack_from("<IIQQQQQQ", self._raw, index * size) for index in range(count)
+            )
+        ]
+        loads = [(at, address) for kind, at, address, _ in self.segments if kind == _PT_LOAD]
+        if not loads:
+            raise Unreadable("it has no loadable segment")
+        self.first_address = loads[0][1] // PAGE * PAGE
+        self.bias = begin - self.first_address
+
+    def headers(self) -> bytes:
+        """What tells this file from another one: its headers, and its notes with the build id."""
+        parts = [self._head, self._raw]
+        for kind, _, address, size in self.segments:
+            if kind == _PT_NOTE and size <= _NOTES_LIMIT:
+                parts.append(self.memory.read(self.bias + address, size))
+        return b"".join(parts)
+
+    def dynamic_section(self) -> dict[int, list[int]]:
+        """Values by tag; empty for a static program."""
+        tags: dict[int, list[int]] = {}
+        for kind, _, address, size in self.segments:
+            if kind != _PT_DYNAMIC or size > _TABLE_LIMIT:
+                continue
+            raw = self.memory.read(self.bias + address, size // 16 * 16)
+            for tag, value in struct.iter_unpack("<QQ", raw):
+                if tag == 0:
+                    break
+                tags.setdefault(tag, []).append(value)
+        return tags
+
+    def address(self, tags: dict[int, list[int]], tag: int) -> int | None:
+        """Where a table lies. glibc's loader relocates these in place, musl's does not."""
+        if tag not in tags:
+            return None
+        value = tags[tag][0]
+        return value if value >= self.begin else value + self.bias
+
+    def name(self, tags: dict[int, list[int]], offset: int) -> str:
+        """A name out of the string table."""
+        table = self.address(tags, _DT_STRTAB)
+        if table is None:
+            raise Unreadable("it has no string table")
+        return self.memory.text(table + offset, limit=512)
+
+
+# --- exported symbols and versions --------------------------------------------------------------
+
+
+def _exported(image: _Image, tags: dict[int, list[int]]) -> dict[str, tuple[int, int]]:
+    """Looked up by hash, as the loader does: libtorch has a hundred thousand names."""
+    found: dict[str, tuple[int, int]] = {}
+    symbols = image.address(tags, _DT_SYMTAB)
+    gnu, plain = image.address(tags, _DT_GNU_HASH), image.address(tags, _DT_HASH)
+    if symbols is None:
+        return found
+    for name in SYMBOLS:
+        if gnu is not None:
+            candidates = _by_gnu_hash(image.memory, gnu, name)
+        elif plain is not None:
+            candidates = _by_hash(image.memory, plain, name)
+        else:
+            break
+        for index in candidates:
+            raw = image.memory.read(symbols + index * _SYMBOL.size, _SYMBOL.size)
+            text, _, _, section, value, size = _SYMBOL.unpack(raw)
+            if section and value and image.name(tags, text) == name:
+                found[name] = (value, size)
+                break
+    return found
+
+
+def _by_gnu_hash(memory: Memory, table: int, name: str) -> Iterator[int]:
+    wanted = 5381
+    for byte in name.encode("ascii"):
+        wanted = (wanted * 33 + byte) & 0xFFFF_FFFF
+    buckets, first, bloom, _ = struct.unpack("<IIII", memory.read(table, 16))
+    if not buckets:
+        return
+    at = table + 16 + 8 * bloom
+    index = memory.number(at + 4 * (wanted % buckets), 4)
+    chain = at + 4 * buckets
+    for _ in range(_CHAIN_LIMIT if index >= first else 0):
+        there = memory.number(chain + 4 * (index - first), 4)
+        if there | 1 == wanted | 1:
+            yield index
+        if there & 1:
+            return
+        index += 1
+
+
+def _by_hash(memory: Memory, table: int, name: str) -> Iterator[int]:
+    wanted = 0
+    for byte in name.encode("ascii"):
+        wanted = (wanted << 4) + byte
+        high = wanted & 0xF000_0000
+        wanted = (wanted ^ (high >> 24)) & ~high & 0xFFFF_FFFF
+    buckets, _ = struct.unpack("<II", memory.read(table, 8))
+    if not buckets:
+        return
+    index = memory.number(table + 8 + 4 * (wanted % buckets), 4)
+    for _ in range(_CHAIN_LIMIT):
+        if not index:
+            return
+        yield index
+        index = memory.number(table + 8 + 4 * (buckets + index), 4)
+
+
+def _versions(image: _Image, tags: dict[int, list[int]]) -> Iterator[str]:
+    at = image.address(tags, _DT_VERDEF)
+    count = min(tags.get(_DT_VERDEFNUM, [0])[0], _VERSIONS_LIMIT)
+    if at is None:
+        return
+    for _ in range(count):
+        _, _, _, names, _, aux, following = struct.unpack("<HHHHIII", image.memory.read(at, 20))
+        if names:
+            yield image.name(tags, image.memory.number(at + aux, 4))
+        if not following:
+            return
+        at += following

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from deadlock_matrix.capture.elf import import_elftools
 from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.machine import machine_of, table_architecture
 from deadlock_matrix.capture.permission import check_access, explain
@@ -43,9 +41,8 @@ class LinuxCollector:
         self._stacks.close()
 
     def warm_up(self) -> None:
-        """Starts the helper, and imports what the first snapshot would import."""
+        """Starts the helper."""
         self._stacks.start()
-        threading.Thread(target=import_elftools, daemon=True).start()
 
     def check(self, pid: int) -> None:
         """See `permission.check_access`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import platform
 import re
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 from deadlock_matrix.capture.elf import DELETED, Unusable, loaded
-from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import open_directory
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Machine
@@ -93,25 +92,23 @@ def _libc_in(memory: Memory) -> str:
         if file.is_musl:
             return "musl"
         if file.is_glibc and "__libc_start_main" in file.symbols:
-            return f"glibc {_glibc_version(library.path, file.versions)}"
+            return f"glibc {_glibc_version(memory, library.path, file.versions)}"
     return "unknown: no C library is mapped (a static program?)"
 
 
-def _glibc_version(path: str, versions: tuple[str, ...]) -> str:
+def _glibc_version(memory: Memory, path: str, versions: tuple[str, ...]) -> str:
     """From the banner that libc.so.6 prints when it is run, else the newest symbol version.
 
     The latter can be older than the library: not every release brings new symbols.
     """
-    try:
-        with (
-            Path(path).open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            found = _BANNER.search(content)
+    for mapping in memory.maps.of_file(path):
+        if mapping.permissions == "r--p":
+            try:
+                found = _BANNER.search(memory.read(mapping.start, mapping.end - mapping.start))
+            except Unreadable:
+                continue
             if found:
                 return found[1].decode("ascii")
-    except (OSError, ValueError):
-        pass
     pairs = [m for m in map(_VERSION.fullmatch, versions) if m]
     newest = max(((int(m[1]), int(m[2])) for m in pairs), default=(0, 0))
     return f"{newest[0]}.{newest[1]}"
