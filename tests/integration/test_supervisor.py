@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from deadlock_matrix.errors import RunError
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 from deadlock_matrix.run.process import Order
 from deadlock_matrix.run.subreaper import SubreaperSupervisor
@@ -105,6 +106,34 @@ def test_waiting_is_bounded(driver: Driver) -> None:
     assert driver.supervisor.wait(0.01) is None
     assert driver.supervisor.end() == Leftovers(ended=1, alive=())
     assert driver.supervisor.wait(0) is None
+
+
+def test_asks_its_processes_for_their_alarms(driver: Driver) -> None:
+    code = """
+import os, signal, time
+child = os.fork()
+if not child:
+    signal.alarm(1000)
+    read_end, write_end = os.pipe()
+    os.write(1, f'{os.getpid()}\\n'.encode())
+    os.read(read_end, 1)
+os.waitpid(child, 0)
+"""
+    pid = driver.start(code)
+    child = int(driver.line())
+    while not all(_asleep_in(each, "do_wait", "pipe_read") for each in (pid, child)):
+        pass
+    found = driver.supervisor.alarms([pid, child, 999_999_999])
+    assert isinstance(found[pid], Known) and found[pid].value == ()
+    assert isinstance(found[child], Known) and 900 < found[child].value[0] <= 1000
+    assert isinstance(found[999_999_999], Unknown)
+    assert driver.supervisor.wait(0) is None  # nobody took its stop for its end
+    os.kill(child, signal.SIGKILL)
+    assert driver.supervisor.wait(20) == Exited(status=0)
+
+
+def _asleep_in(pid: int, *functions: str) -> bool:
+    return any(name in Path(f"/proc/{pid}/wchan").read_text() for name in functions)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from deadlock_matrix.capture.glance import Glancer
+from deadlock_matrix.capture.interval_timers import alarms_of_machine
 from deadlock_matrix.capture.machine import machine_of, table_architecture
 from deadlock_matrix.capture.permission import check_access, explain
 from deadlock_matrix.capture.pipes import outside_holders
@@ -66,13 +67,14 @@ class LinuxCollector:
             CaptureError: the first root has ended, or is not ours to read.
         """
         begun = time.monotonic()
+        alarms = alarms_of_machine()
         table = process_table()
         tree = members(roots, table)
         shares = sharers(tree, table)
         processes: list[ProcessFacts] = []
         for pid in tree:
             try:
-                processes.append(read_process(pid, table_architecture(pid), shares[pid]))
+                processes.append(read_process(pid, table_architecture(pid), shares[pid], alarms))
             except OSError as error:
                 if not is_gone(error):
                     raise explain(pid, error) from None

@@ -27,7 +27,10 @@ _STUCK = "not read while a thread of the process sleeps uninterruptibly"
 
 
 def read_process(
-    pid: int, architecture: str, shares: Known[tuple[int, ...]] | Unknown
+    pid: int,
+    architecture: str,
+    shares: Known[tuple[int, ...]] | Unknown,
+    alarms: Known[tuple[float, ...]] | Unknown,
 ) -> ProcessFacts:
     """Reads one process: threads first, then the rest, then the thread ids once more.
 
@@ -38,6 +41,7 @@ def read_process(
         pid: the process.
         architecture: of the target, for the names of system calls.
         shares: the processes on the same memory, see `shared_memory.sharers`.
+        alarms: what is known of its alarms, read before, see `interval_timers`.
 
     Raises:
         OSError: it ended meanwhile (`proc_files.is_gone`), or is not ours to read.
@@ -64,6 +68,7 @@ def read_process(
                 signals=_signals(pid, read),
                 tracer=_tracer(pid, read),
                 timers=_timers(pid, directory),
+                alarms=alarms,
                 descriptors=descriptors,
                 own_descriptors=own_descriptors(speaker, read.threads),
                 descriptors_in_flight=descriptors_in_flight(pid, thread, descriptors),
@@ -133,8 +138,7 @@ def _timers(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
     """POSIX timers (timer_create), one text each.
 
     Source: ``/proc/PID/timers``, which exists only in kernels with CONFIG_CHECKPOINT_RESTORE.
-    Interval timers (setitimer, alarm) are not in it: they can only send SIGALRM, SIGVTALRM or
-    SIGPROF, which shows in the caught signals.
+    Interval timers (setitimer, alarm) are not in it: see `interval_timers`.
     """
     try:
         raw = read_whole("timers", directory)

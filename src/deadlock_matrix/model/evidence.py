@@ -231,6 +231,8 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     python: Known[PythonRuntime] | Unknown
     # Libraries that name pthread_cancel; looked for where a thread joins another natively.
     cancelling: Known[tuple[str, ...]] | Unknown = Unknown(reason="not looked for")
+    # Seconds until each alarm (setitimer(ITIMER_REAL), alarm) that the process has set.
+    alarms: Known[tuple[float, ...]] | Unknown = Unknown(reason="not read by this version")
 
 
 class PipeHolder(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import psutil
 
 from deadlock_matrix.errors import StartError
+from deadlock_matrix.model.fact import Known, Unknown, unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 from deadlock_matrix.run.process import Order
 
@@ -88,6 +90,10 @@ class PortableSupervisor:
                 if process.is_running() and process.ppid() in (0, 1):
                     orphans.append(pid)
         return (self._process.pid, *sorted(set(orphans) - {self._process.pid}))
+
+    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+        """See `Supervisor.alarms`."""
+        return dict.fromkeys(pids, unknown("alarms are asked for on Linux only"))
 
     def end(self) -> Leftovers:
         """See `Supervisor.end`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
 
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 
 
@@ -41,6 +43,12 @@ class Supervisor(Protocol):
 
     def tree_roots(self) -> tuple[int, ...]:
         """The main process, and others that were left to us when their parents ended."""
+
+    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+        """Seconds until each process's alarms, asked of the processes themselves.
+
+        This interrupts their sleep for a moment: only for a tree that is about to be ended.
+        """
 
     def end(self) -> Leftovers:
         """End whatever is left of the tree, the main process included, in bounded time."""

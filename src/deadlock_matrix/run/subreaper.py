@@ -8,16 +8,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from deadlock_matrix.capture import interval_timers
 from deadlock_matrix.errors import RunError, StartError
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 from deadlock_matrix.run.process import Order
 
 SCRIPT = Path(__file__).with_name("subreaper_script.py")
 ANSWER_WITHIN_S = 20.0
+ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
 PACKET = 1 << 20
 
 
@@ -99,6 +103,15 @@ class SubreaperSupervisor:
             return (self._main,)
         others = {int(pid) for pid in text.split()} - {self._main}
         return (self._main, *sorted(others))
+
+    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+        """See `Supervisor.alarms`."""
+        found: dict[str, float | str] = {}
+        for at in range(0, len(pids), ASKED_AT_ONCE):
+            some = list(pids[at : at + ASKED_AT_ONCE])
+            self._send({"do": "alarms", "script": str(interval_timers.SCRIPT), "pids": some})
+            found |= self._receive("alarms")["found"]
+        return {pid: interval_timers.from_answer(found.get(str(pid), "")) for pid in pids}
 
     def end(self) -> Leftovers:
         """See `Supervisor.end`."""

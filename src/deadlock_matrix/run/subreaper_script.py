@@ -10,13 +10,15 @@ reports end of file). Run by path with ``-I -S``; only the standard library, no 
 package. One tree at a time.
 
 Messages are JSON, one a packet. In: ``spawn`` (with descriptors: the three standard streams, and a
-file that holds the order), ``end``, ``release`` (go away and leave the tree alone). Out: ``ready``,
-``started``, ``failed``, ``exited``, ``ended``, ``released``.
+file that holds the order), ``alarms`` (ask these processes for theirs, by the script given; see
+there), ``end``, ``release`` (go away and leave the tree alone). Out: ``ready``, ``started``,
+``failed``, ``exited``, ``alarms``, ``ended``, ``released``.
 """
 
 import ctypes
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -118,6 +120,8 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            if os.WIFSTOPPED(status):
+                continue  # of a process that was asked for its alarm, and has been let go
             self.reaped += 1
             if pid == self.main:
                 self.main = 0
@@ -127,6 +131,13 @@ class Supervisor:
                     at_s=time.monotonic(),
                     cpu_s=usage.ru_utime + usage.ru_stime,
                 )
+
+    def alarms(self, script, pids):
+        """Ask each process for its alarm; Yama may allow that to an ancestor alone, as we are."""
+        try:
+            return runpy.run_path(script)["look_in_a_thread"](pids)
+        except Exception as error:
+            return {pid: f"{type(error).__name__}: {error}" for pid in pids}
 
     def end(self):
         """End the whole tree; returns how many were ended and a text for each that could not be."""
@@ -167,7 +178,7 @@ class Supervisor:
                     os.read(wakeup.fileno(), 4096)
                     self.reap()
                     continue
-                packet, descriptors, _, _ = socket.recv_fds(self.channel, 4096, 4)
+                packet, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, 4)
                 if not packet:
                     return
                 request = json.loads(packet)
@@ -178,6 +189,8 @@ class Supervisor:
                     with open(order, encoding="ascii", closefd=False) as file:
                         file.seek(0)
                         self.spawn(json.load(file), streams)
+                elif request["do"] == "alarms":
+                    self.send(event="alarms", found=self.alarms(request["script"], request["pids"]))
                 elif request["do"] == "release":
                     self.send(event="released")
                     os._exit(0)

@@ -1,0 +1,56 @@
+"""Alarms: what ``alarm`` and ``setitimer(ITIMER_REAL)`` have set; ``/proc/PID`` shows none of it.
+
+Two sources tell:
+
+- ``/proc/timer_list``, for root: all timers of the machine by the function they will call. An alarm
+  is one that calls ``it_real_fn``, of a process that is not named. So it tells of every process at
+  once that it has none, as long as nobody on the machine has one.
+- ``interval_timers_script``: a thread of the process itself is made to ask. That interrupts the
+  process for a fraction of a millisecond, so it is done only where the process is about to be
+  ended.
+
+The other two interval timers count processor time: where nobody runs they stand still.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deadlock_matrix.capture.proc_files import read_whole, reason_of
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+SCRIPT = Path(__file__).with_name("interval_timers_script.py")
+"""Loaded by path, by whoever is an ancestor of the processes: ``look_in_a_thread(pids)``."""
+
+TIMER_LIST = "/proc/timer_list"
+_FUNCTION = re.compile(rb"^ #\d+: <[^>]*>, (\S+?),", re.MULTILINE)
+_OF_AN_ALARM = b"it_real_fn"
+
+Alarms = Known[tuple[float, ...]] | Unknown
+
+
+def alarms_of_machine(path: str = TIMER_LIST) -> Alarms:
+    """No alarm at all on the machine, or it is not known whose they are.
+
+    Read *before* the processes are: an alarm that fires meanwhile has ended its process by then.
+    """
+    try:
+        text = read_whole(path)
+    except OSError as error:
+        return unknown(reason_of(error, path))
+    functions = set(_FUNCTION.findall(text))
+    # Containers show an empty file in its place, some kernels addresses in place of names.
+    if not any(b"tick" in name or b"hrtimer" in name for name in functions):
+        return unknown(f"{path} does not name what its timers call")
+    if _OF_AN_ALARM in functions:
+        return unknown(f"alarms are pending on this machine, and {path} does not tell whose")
+    return known((), f"{path}: no alarm is pending on the whole machine")
+
+
+def from_answer(answer: float | str) -> Alarms:
+    """From what `SCRIPT` answers for one process to a fact."""
+    if isinstance(answer, str):
+        return unknown(f"it could not be asked for its alarm: {answer or 'no answer'}")
+    source = "getitimer, called by one of its own threads"
+    return known((answer,) if answer > 0 else (), source)

@@ -1,0 +1,180 @@
+"""Asking a sleeping process for its alarm: the answer, and that the process notices nothing.
+
+Each program makes one raw system call, without anything around it that would try again, and prints
+what the call returned: an interruption that the kernel does not undo would show as EINTR, a wake-up
+as a return too early.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deadlock_matrix.capture import interval_timers
+from deadlock_matrix.model.fact import Known, Unknown
+
+pytestmark = [
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.uname().machine != "x86_64", reason="done on x86-64 Linux"
+    ),
+    pytest.mark.timeout(120),
+]
+
+ASKED = 300
+BEGIN = """
+import ctypes, os, select, signal, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+def said(result): print(result, ctypes.get_errno() if result < 0 else 0, flush=True)
+def after_input(do): threading.Thread(target=lambda: (os.read(0, 1), do())).start()
+word = ctypes.c_int(0)
+def wake():
+    word.value = 1
+    libc.syscall(202, ctypes.byref(word), 129, 1, None, None, 0)
+print("ready", flush=True)
+"""
+FUTEX = "after_input(wake)\nsaid(libc.syscall(202, ctypes.byref(word), 128, 0, None, None, 0))"
+CALLS = {
+    "futex": (FUTEX, 202, "0 0"),
+    "futex-until": (
+        "class Time(ctypes.Structure): _fields_ = [('s', ctypes.c_long), ('ns', ctypes.c_long)]\n"
+        "after_input(wake)\n"
+        "limit = Time(60, 0)\n"
+        "said(libc.syscall(202, ctypes.byref(word), 128, 0, ctypes.byref(limit), None, 0))",
+        202,
+        "0 0",
+    ),
+    "wait4": (
+        "child = os.fork()\n"
+        "if not child: os.read(0, 1); os._exit(0)\n"
+        "said(libc.waitpid(child, None, 0) - child)",
+        61,
+        "0 0",
+    ),
+    "read": ("said(libc.read(0, ctypes.create_string_buffer(1), 1))", 0, "1 0"),
+    "poll": ("said(libc.poll((ctypes.c_int * 2)(0, 1), 1, -1))", 7, "1 0"),
+    "nanosleep": ("said(libc.nanosleep((ctypes.c_long * 2)(5, 0), None))", 230, "0 0"),
+}
+look: Callable[..., dict[int, float | str]] = runpy.run_path(str(interval_timers.SCRIPT))[
+    "look_in_a_thread"
+]
+
+
+@contextmanager
+def running(program: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", BEGIN + program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def until_asleep_in(pid: int, call: int) -> None:
+    while not Path(f"/proc/{pid}/syscall").read_text().startswith(f"{call} "):
+        pass
+
+
+def end_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("x")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_call_goes_on_as_if_nothing_had_been(name: str) -> None:
+    program, call, result = CALLS[name]
+    with running(program) as process:
+        until_asleep_in(process.pid, call)
+        answers = [look([process.pid])[process.pid] for _ in range(ASKED)]
+        assert set(answers) == {0.0}
+        assert process.poll() is None
+        assert Path(f"/proc/{process.pid}/stat").read_text().split()[2] in "SR"
+        assert "TracerPid:\t0" in Path(f"/proc/{process.pid}/status").read_text()
+        assert end_of(process) == result
+
+
+def test_alarm_is_found() -> None:
+    with running("signal.alarm(1000)\n" + FUTEX) as process:
+        until_asleep_in(process.pid, 202)
+        answer = look([process.pid])[process.pid]
+        assert isinstance(answer, float) and 900 < answer <= 1000
+
+
+def test_thread_with_all_signals_blocked_keeps_its_mask_and_its_handlers() -> None:
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
+    with running(block + FUTEX) as process:
+        until_asleep_in(process.pid, 202)
+
+        def signals() -> list[str]:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            return [line for line in lines if line.startswith(("Sig", "Shd"))]
+
+        before = signals()
+        assert look([process.pid])[process.pid] == 0.0
+        assert signals() == before
+        assert end_of(process) == "0 0"
+
+
+def test_wait_for_events_is_left_alone() -> None:
+    """The kernel does not begin it again by itself: not even looked at closely."""
+    program = (
+        "e = select.epoll(); e.register(0)\nsaid(libc.epoll_wait(e.fileno(), bytes(12), 1, -1))"
+    )
+    with running(program) as process:
+        until_asleep_in(process.pid, 232)
+        assert isinstance(look([process.pid])[process.pid], str)
+        assert end_of(process) == "1 0"
+
+
+def test_stopped_process_is_left_alone() -> None:
+    with running("os.kill(os.getpid(), signal.SIGSTOP)") as process:
+        while Path(f"/proc/{process.pid}/stat").read_text().split()[2] != "T":
+            pass
+        assert isinstance(look([process.pid])[process.pid], str)
+        assert Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T"
+
+
+def test_process_that_has_ended() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert isinstance(look([process.pid])[process.pid], str)
+
+
+def test_signals_arrive_while_it_is_asked() -> None:
+    """A handler that counts, hundreds of signals, hundreds of questions: none is lost."""
+    program = (
+        "seen = []\n"
+        "signal.signal(signal.SIGRTMIN, lambda n, f: seen.append(n))\n"
+        "threading.Thread(target=lambda: (os.read(0, 1), print(len(seen), flush=True),"
+        " os._exit(0))).start()\n"
+        "while True: threading.Event().wait()"
+    )
+    with running(program) as process:
+        until_asleep_in(process.pid, 202)
+        for _ in range(ASKED):
+            os.kill(process.pid, 34)
+            look([process.pid])
+        until_asleep_in(process.pid, 202)
+        assert end_of(process) == str(ASKED)
+
+
+def test_answers_become_facts() -> None:
+    assert interval_timers.from_answer(0.0) == Known(
+        value=(), source="getitimer, called by one of its own threads"
+    )
+    pending = interval_timers.from_answer(2.5)
+    assert isinstance(pending, Known) and pending.value == (2.5,)
+    assert isinstance(interval_timers.from_answer("it ended"), Unknown)
