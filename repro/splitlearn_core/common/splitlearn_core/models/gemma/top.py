@@ -1,15 +1,14 @@
 """The part of a Gemma that predicts tokens."""
 
-import copy
-
 import torch
 from torch import nn
 from transformers import GemmaForCausalLM
 
-from ..blocks import rotary_arguments, run_blocks, take_blocks
+from ..part import Part
+from .scale import take_unscaled
 
 
-class GemmaTopModel(nn.Module):
+class GemmaTopModel(Part):
     """The blocks from the second split point on, the final norm and the head.
 
     Gemma ties the head to the embedding: ``top.lm_head.weight`` and ``bottom.embed_tokens.weight``
@@ -19,19 +18,13 @@ class GemmaTopModel(nn.Module):
 
     def __init__(self, model: GemmaForCausalLM, split_point_2: int) -> None:
         """Take over the modules of ``model``."""
-        super().__init__()
-        self.config = model.config
-        self.layers = take_blocks(model.model.layers, split_point_2, len(model.model.layers))
-        self.norm = model.model.norm
-        self.rotary_emb = copy.deepcopy(getattr(model.model, "rotary_emb", None))
+        stop = model.config.num_hidden_layers
+        super().__init__(model, "layers", split_point_2, stop, embed_tokens=nn.Identity())
+        take_unscaled(self, model)
         self.lm_head = model.lm_head
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return logits ``(batch, length, vocabulary)``."""
-        rotary = rotary_arguments(self.rotary_emb, hidden_states)
-        hidden_states = run_blocks(
-            self.layers, self.config, hidden_states, attention_mask, **rotary
-        )
-        return self.lm_head(self.norm(hidden_states))
+        return self.lm_head(self.run(inputs_embeds=hidden_states, attention_mask=attention_mask))

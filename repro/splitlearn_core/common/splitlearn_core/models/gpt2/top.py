@@ -4,10 +4,11 @@ import torch
 from torch import nn
 from transformers import GPT2LMHeadModel
 
-from ..blocks import run_blocks, take_blocks
+from ..part import Part
+from .positions import NoPositions
 
 
-class GPT2TopModel(nn.Module):
+class GPT2TopModel(Part):
     """The blocks from the second split point on, the final norm and the head.
 
     Where the model ties the head to the embedding, as GPT-2 does, ``top.lm_head.weight`` and
@@ -18,15 +19,12 @@ class GPT2TopModel(nn.Module):
 
     def __init__(self, model: GPT2LMHeadModel, split_point_2: int) -> None:
         """Take over the modules of ``model``."""
-        super().__init__()
-        self.config = model.config
-        self.h = take_blocks(model.transformer.h, split_point_2, len(model.transformer.h))
-        self.ln_f = model.transformer.ln_f
+        absent = {"wte": nn.Identity(), "wpe": NoPositions(), "drop": nn.Identity()}
+        super().__init__(model, "h", split_point_2, model.config.num_hidden_layers, **absent)
         self.lm_head = model.lm_head
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return logits ``(batch, length, vocabulary)``."""
-        hidden_states = run_blocks(self.h, self.config, hidden_states, attention_mask)
-        return self.lm_head(self.ln_f(hidden_states))
+        return self.lm_head(self.run(inputs_embeds=hidden_states, attention_mask=attention_mask))

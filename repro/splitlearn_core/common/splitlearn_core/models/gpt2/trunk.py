@@ -4,20 +4,20 @@ import torch
 from torch import nn
 from transformers import GPT2LMHeadModel
 
-from ..blocks import run_blocks, take_blocks
+from ..part import Part
+from .positions import NoPositions
 
 
-class GPT2TrunkModel(nn.Module):
+class GPT2TrunkModel(Part):
     """The blocks between the split points."""
 
     def __init__(self, model: GPT2LMHeadModel, split_point_1: int, split_point_2: int) -> None:
         """Take over the modules of ``model``."""
-        super().__init__()
-        self.config = model.config
-        self.h = take_blocks(model.transformer.h, split_point_1, split_point_2)
+        absent = {"wte": nn.Identity(), "wpe": NoPositions(), "drop": nn.Identity()}
+        super().__init__(model, "h", split_point_1, split_point_2, **absent, ln_f=nn.Identity())
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return hidden states of the shape given, ``(batch, length, hidden)``."""
-        return run_blocks(self.h, self.config, hidden_states, attention_mask)
+        return self.run(inputs_embeds=hidden_states, attention_mask=attention_mask)

@@ -1,15 +1,13 @@
 """The part of a Qwen2 that predicts tokens."""
 
-import copy
-
 import torch
 from torch import nn
 from transformers import Qwen2ForCausalLM
 
-from ..blocks import rotary_arguments, run_blocks, take_blocks
+from ..part import Part
 
 
-class Qwen2TopModel(nn.Module):
+class Qwen2TopModel(Part):
     """The blocks from the second split point on, the final norm and the head.
 
     Large Qwen2 models have a head of their own. The small ones tie it to the embedding: then
@@ -20,19 +18,12 @@ class Qwen2TopModel(nn.Module):
 
     def __init__(self, model: Qwen2ForCausalLM, split_point_2: int) -> None:
         """Take over the modules of ``model``."""
-        super().__init__()
-        self.config = model.config
-        self.layers = take_blocks(model.model.layers, split_point_2, len(model.model.layers))
-        self.norm = model.model.norm
-        self.rotary_emb = copy.deepcopy(getattr(model.model, "rotary_emb", None))
+        stop = model.config.num_hidden_layers
+        super().__init__(model, "layers", split_point_2, stop, embed_tokens=nn.Identity())
         self.lm_head = model.lm_head
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return logits ``(batch, length, vocabulary)``."""
-        rotary = rotary_arguments(self.rotary_emb, hidden_states)
-        hidden_states = run_blocks(
-            self.layers, self.config, hidden_states, attention_mask, **rotary
-        )
-        return self.lm_head(self.norm(hidden_states))
+        return self.lm_head(self.run(inputs_embeds=hidden_states, attention_mask=attention_mask))
