@@ -281,7 +281,7 @@ def test_a_helper_killed_in_the_middle_leaves_nobody_stopped(
     process = start(sys.executable, NOBODY_HOLDS_IT)
     for attempt in range(8):
         reader = StackReader(native_limit_s=0.005 * (attempt + 1))
-        reader.read(process.pid, native=False)  # so that the helper is ready
+        reader._worker.ask({"pid": process.pid, "native": False}, 20)  # the helper is ready
         reader.read(process.pid, native=True)
         reader.close()
         states = {t.state for t in collector.snapshot([process.pid]).processes[0].threads}
@@ -328,10 +328,10 @@ signal.pause()
 def test_the_helper_is_kept_and_ends_with_its_reader(start: Start) -> None:
     process = start(sys.executable, "import signal\nready()\nsignal.pause()")
     reader = StackReader()
-    reader.read(process.pid, native=False)
+    reader.read(process.pid, native=True)
     helper = reader._worker._process
     assert helper is not None
-    reader.read(process.pid, native=False)
+    reader.read(process.pid, native=True)
     assert reader._worker._process is helper
     reader.close()
     assert helper.returncode is not None

@@ -27,6 +27,7 @@ DELETED = " (deleted)"
 SYMBOLS = (
     "_PyRuntime",
     "_Py_NoneStruct",
+    "Py_Version",
     "syscall",
     "__libc_start_main",
     "pthread_mutex_lock",

@@ -43,7 +43,7 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
     its symbols cannot be told from a program that is not Python.
     """
     try:
-        library = _python_in(memory)
+        library = library_of(memory)
         if library is None:
             return unknown("no executable or libpython that is mapped exports _PyRuntime")
         bounds = library.range_of("_PyRuntime")
@@ -51,7 +51,7 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
         return unknown(f"looking for _PyRuntime: {error}")
     except OSError as error:
         return unknown(reason_of(error, f"/proc/{memory.pid}: looking for _PyRuntime"))
-    assert bounds is not None  # _python_in looked
+    assert bounds is not None  # library_of looked
     runtime = PythonRuntime(
         runtime_start=bounds[0],
         runtime_end=bounds[1],
@@ -63,7 +63,7 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
 def is_free_threaded(memory: Memory) -> Known[bool] | Unknown:
     """Whether it is a build without a GIL (PEP 703), from the layout of ``None``."""
     try:
-        library = _python_in(memory)
+        library = library_of(memory)
         none = library.range_of("_Py_NoneStruct") if library else None
         if none is None:
             return unknown("no mapped file exports _Py_NoneStruct")
@@ -72,7 +72,7 @@ def is_free_threaded(memory: Memory) -> Known[bool] | Unknown:
         return unknown(str(error))
 
 
-def _python_in(memory: Memory) -> Loaded | None:
+def library_of(memory: Memory) -> Loaded | None:
     """The one loaded file that exports ``_PyRuntime``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Stacks of a process: pystack in a helper process, else py-spy, else the reasons of both."""
+"""Stacks of a process: from its memory; else pystack in a helper, else py-spy, else all reasons."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import Container, Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
+from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small
-from deadlock_matrix.capture.proc_text import parse_stat, parse_status
+from deadlock_matrix.capture.proc_text import parse_stat
 from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
 from deadlock_matrix.capture.python_runtime import is_free_threaded
+from deadlock_matrix.capture.python_stacks import NotReadable, thread_ids
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.model.evidence import (
     NativeFrame,
@@ -55,9 +59,12 @@ class StackReader:
                 nothing is stopped, and the stacks hold only as far as the threads slept, which
                 two snapshots around the call can tell.
         """
-        stopped = native and _is_stopped(pid)
         begun = time.monotonic()
-        tool = "pystack"
+        own, reason = _from_memory(pid)
+        if own is not None and not native:
+            return _facts(pid, python_stacks.TOOL, begun, own)
+        begun = time.monotonic()
+        stopped = native and _is_stopped(pid)
         try:
             reply = self._worker.ask({"pid": pid, "native": native}, self._limits[native])
         except WorkerFailed as error:
@@ -70,17 +77,44 @@ class StackReader:
             raise
         if "threads" in reply:
             threads = _threads(pid, reply["threads"])
-        else:
-            tool = "py-spy"
-            begun = time.monotonic()
-            try:
-                threads = read_stacks(pid, self._limits[False])
-            except PySpyFailed as other:
-                return StackFacts(pid=pid, stacks=unknown(f"pystack: {reply['error']}; {other}"))
-        stacks = ProcessStacks(
-            pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
-        )
-        return StackFacts(pid=pid, stacks=known(stacks, tool))
+            return _facts(pid, "pystack", begun, _with_own_frames(threads, own))
+        if own is not None:  # better than nothing, and better than py-spy
+            return _facts(pid, python_stacks.TOOL, begun, own)
+        begun = time.monotonic()
+        try:
+            threads = read_stacks(pid, self._limits[False])
+        except PySpyFailed as other:
+            reasons = f"from its memory: {reason}; pystack: {reply['error']}; {other}"
+            return StackFacts(pid=pid, stacks=unknown(reasons))
+        return _facts(pid, "py-spy", begun, threads)
+
+
+def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) -> StackFacts:
+    stacks = ProcessStacks(
+        pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
+    )
+    return StackFacts(pid=pid, stacks=known(stacks, tool))
+
+
+def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:
+    try:
+        return python_stacks.read_stacks(pid), ""
+    except NotReadable as error:
+        return None, str(error)
+
+
+def _with_own_frames(
+    threads: tuple[ThreadStack, ...], own: tuple[ThreadStack, ...] | None
+) -> tuple[ThreadStack, ...]:
+    """pystack's native frames beside the Python frames read here, which it loses in part.
+
+    It cannot read a ``str`` that is not ASCII and leaves out the frame.
+    """
+    frames = {thread.tid: thread.python for thread in own or ()}
+    return tuple(
+        msgspec.structs.replace(thread, python=frames.get(thread.tid, thread.python))
+        for thread in threads
+    )
 
 
 def _is_stopped(pid: int) -> bool:
@@ -126,15 +160,14 @@ def _threads(pid: int, replies: list[dict[str, Any]]) -> tuple[ThreadStack, ...]
 
 def _ids(pid: int) -> Mapping[int, int]:
     """From the ids that a process in a container has for its threads to the observer's."""
-    ids: dict[int, int] = {}
     try:
-        if parse_status(read_small(f"/proc/{pid}/status")).own_process_id == pid:
-            return ids
-        for tid in numbers_in(f"/proc/{pid}/task"):
-            ids[parse_status(read_small(f"/proc/{pid}/task/{tid}/status")).own_id] = tid
+        directory = open_directory(f"/proc/{pid}")
+        try:
+            return thread_ids(directory)
+        finally:
+            os.close(directory)
     except (OSError, ValueError):
-        pass
-    return ids
+        return {}
 
 
 def _tids(pid: int) -> Container[int]:

@@ -1,0 +1,237 @@
+"""Stacks of Python functions, read from a process's memory without stopping it.
+
+Nothing is taken from files or from the observer's own view of the system: it works the same for a
+process in a container, for an interpreter that an upgrade has replaced, and for names in any
+alphabet. Thread ids are those that the threads have for themselves (`ThreadFacts.own_tid`).
+
+A thread that runs meanwhile may show a stack that never was. What is broken in one is said in a
+frame of its own (`BROKEN`), with the frames inside of it; for a thread that sleeps all the time the
+stack is the truth, which two snapshots around the reading can tell.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from deadlock_matrix.capture.line_tables import line_at
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.python_objects import ObjectLayout, type_name
+from deadlock_matrix.capture.python_strings import read_string
+from deadlock_matrix.capture.python_values import (
+    bytes_of,
+    content_of_cell,
+    names_in,
+    text_of_value,
+)
+from deadlock_matrix.capture.stacks_worker import KEPT, is_kept
+from deadlock_matrix.model.evidence import PythonFrame
+
+BROKEN = "<not readable>"
+MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 64, 1 << 14, 1 << 11
+"""A Python program may recurse deeper; the outermost frames of such a stack are left out."""
+
+_THREAD_LIMIT = 0x400  # of a ``struct pthread``, in which its thread's id is looked for
+_C_STACK = 3  # FRAME_OWNED_BY_CSTACK: where C code called back into Python, in 3.12 and 3.13
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """What is needed to read the stacks of one process."""
+
+    version: tuple[int, int]
+    runtime: int  # address of _PyRuntime
+    layout: ObjectLayout
+    offsets: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonThread:
+    """One thread state. ``own_tid`` is 0 for a thread that has ended or was lost in a fork."""
+
+    state: int  # its address
+    interpreter: int  # the interpreter's address
+    own_tid: int
+    frames: tuple[PythonFrame, ...]  # outermost first
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """A thread state before its thread's id is known."""
+
+    address: int
+    interpreter: int
+    thread: int  # address of the ``struct pthread``
+    native: int  # the id CPython noted when the thread began, from 3.11; else 0
+
+
+def read_threads(
+    memory: Memory, python: Interpreter, own_tids: Collection[int]
+) -> tuple[PythonThread, ...]:
+    """All thread states of all interpreters in the process.
+
+    Args:
+        memory: of the process.
+        python: its interpreter.
+        own_tids: ids of its threads, as the process itself sees them.
+
+    Raises:
+        Unreadable: the list of threads is not what it should be.
+    """
+    states = list(_states(memory, python))
+    found = _own_tids(memory, states, own_tids)
+    return tuple(
+        PythonThread(
+            state=state.address,
+            interpreter=state.interpreter,
+            own_tid=tid,
+            frames=frames_of(memory, python, state.address) if tid else (),
+        )
+        for state, tid in zip(states, found, strict=True)
+    )
+
+
+def _states(memory: Memory, python: Interpreter) -> Iterator[_State]:
+    at = python.offsets
+    interpreter = memory.number(python.runtime + at["runtime_state.interpreters_head"])
+    for _ in range(MOST_INTERPRETERS):
+        if not interpreter:
+            return
+        state = memory.number(interpreter + at["interpreter_state.threads_head"])
+        for _ in range(MOST_THREADS):
+            if not state:
+                break
+            if memory.number(state + at["thread_state.interp"]) != interpreter:
+                raise Unreadable("a thread state does not belong to the interpreter that lists it")
+            native = at.get("thread_state.native_thread_id")
+            yield _State(
+                address=state,
+                interpreter=interpreter,
+                thread=memory.number(state + at["thread_state.thread_id"]),
+                native=memory.number(state + native) if native is not None else 0,
+            )
+            state = memory.number(state + at["thread_state.next"])
+        else:
+            raise Unreadable("its list of threads has no end")
+        interpreter = memory.number(interpreter + at["interpreter_state.next"])
+    raise Unreadable("its list of interpreters has no end")
+
+
+def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -> list[int]:
+    """The id of each state's thread, from the C library's description of the thread.
+
+    A thread state names its thread by ``pthread_self()``, the address of a ``struct pthread``, in
+    which glibc and musl keep the id; the kernel clears it when the thread ends, and a fork in the
+    threads it does not copy. Where it stands differs: it is where every thread has an id of the
+    process, or 0, and no two the same. CPython's own note of the id would do from 3.11, but not
+    always after a fork.
+    """
+    raws: list[bytes] = []
+    for state in states:
+        try:
+            raws.append(memory.read(state.thread, _THREAD_LIMIT))
+        except Unreadable:
+            raws.append(b"")
+    alive = set(own_tids)
+    for place in range(0, _THREAD_LIMIT, 4):
+        ids = [int.from_bytes(raw[place : place + 4], "little") for raw in raws]
+        there = [each for each in ids if each]
+        by_thread = {state.thread: each for state, each in zip(states, ids, strict=True) if each}
+        if there and alive.issuperset(there) and len(set(there)) == len(by_thread):
+            return ids
+    if all(state.native for state in states):
+        return [state.native if state.native in alive else 0 for state in states]
+    raise Unreadable("which thread is which: the C library's description of them is not understood")
+
+
+# --- frames -------------------------------------------------------------------------------------
+
+
+def frames_of(memory: Memory, python: Interpreter, state: int) -> tuple[PythonFrame, ...]:
+    """The stack of one thread, outermost frame first."""
+    walk = _old_frames if "thread_state.frame" in python.offsets else _frames
+    found: list[PythonFrame] = []
+    try:
+        for frame in walk(memory, python, state):
+            if len(found) == MOST_FRAMES:
+                raise Unreadable(f"more than {MOST_FRAMES} frames")
+            found.append(frame)
+    except Unreadable as error:
+        found.append(PythonFrame(function=BROKEN, file=str(error), line=0))
+    return tuple(reversed(found))
+
+
+def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonFrame]:
+    """Up to 3.10: frame objects, innermost first."""
+    at, layout = python.offsets, python.layout
+    frame = memory.number(state + at["thread_state.frame"])
+    while frame:
+        if type_name(memory, layout, frame) != "frame":
+            raise Unreadable(f"no frame at {frame:#x}")
+        code = memory.number(frame + at["frame_object.code"])
+        place = memory.number(frame + at["frame_object.lasti"], 4, signed=True)
+        if python.version >= (3, 10):  # it counts instructions, of two bytes
+            place *= 2
+        yield _frame(memory, python, code, place, frame + at["frame_object.localsplus"])
+        frame = memory.number(frame + at["frame_object.previous"])
+
+
+def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonFrame]:
+    """3.11 and 3.12: the interpreter's own frames, innermost first."""
+    at, layout = python.offsets, python.layout
+    cframe = memory.number(state + at["thread_state.cframe"])
+    frame = memory.number(cframe + at["cframe.current_frame"]) if cframe else 0
+    while frame:
+        raw = memory.read(frame, 80)
+        code = _word(raw, at["interpreter_frame.executable"])
+        owner = raw[at["interpreter_frame.owner"]]
+        if owner != _C_STACK:
+            if type_name(memory, layout, code) != "code":
+                raise Unreadable(f"no frame at {frame:#x}")
+            begin = code + at["code_object.co_code_adaptive"]
+            place = _word(raw, at["interpreter_frame.instr_ptr"]) - begin
+            slots = frame + at["interpreter_frame.localsplus"]
+            yield _frame(memory, python, code, place, slots)
+        frame = _word(raw, at["interpreter_frame.previous"])
+
+
+def _word(raw: bytes, at: int) -> int:
+    return int.from_bytes(raw[at : at + 8], "little")
+
+
+def _frame(memory: Memory, python: Interpreter, code: int, place: int, slots: int) -> PythonFrame:
+    at, layout = python.offsets, python.layout
+    if type_name(memory, layout, code) != "code":
+        raise Unreadable(f"no code at {code:#x}")
+    file = read_string(memory, layout, memory.number(code + at["code_object.filename"]))
+    first = memory.number(code + at["code_object.firstlineno"], 4, signed=True)
+    table = bytes_of(memory, layout, memory.number(code + at["code_object.linetable"]))
+    return PythonFrame(
+        function=read_string(memory, layout, memory.number(code + at["code_object.name"])),
+        file=file,
+        line=line_at(table, first, place, python.version),
+        values=_values(memory, python, code, slots) if is_kept(file) else {},
+    )
+
+
+def _values(memory: Memory, python: Interpreter, code: int, slots: int) -> dict[str, str]:
+    """The variables that are kept and have a value, of which cells are opened."""
+    at, layout = python.offsets, python.layout
+    fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
+    if "code_object.localsplusnames" in at:
+        fields = ("localsplusnames",)
+    names = [
+        name
+        for field in fields
+        for name in names_in(memory, layout, memory.number(code + at[f"code_object.{field}"]))
+    ]
+    found: dict[str, str] = {}
+    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
+    for name, value in zip(names, words, strict=True):
+        if name in KEPT and value:
+            value = content_of_cell(memory, layout, value)
+            if value:
+                tagged = python.version >= (3, 12)
+                found[name] = text_of_value(memory, layout, value, tagged)
+    return found
