@@ -166,3 +166,28 @@ def test_reasons_are_few() -> None:
     assert reasons(judgement) == "t0 runs; t1 runs; t2 runs; and 4 more"
     assert reasons(change(judgement, gaps=gaps[:2])) == "t0 runs; t1 runs"
     assert "it moved, or ended" in reasons(change(judgement, gaps=()))
+
+
+@pytest.mark.parametrize(
+    ("streams", "why"),
+    [
+        ({}, ""),
+        ({"stderr": "first\nlast\n"}, ": last"),
+        ({"stdout": "MKL ERROR\n"}, ": MKL ERROR (on standard output)"),
+        ({"stdout": "MKL ERROR\n", "stderr": "why\n"}, ": why"),
+    ],
+)  # fmt: skip
+def test_what_ends_by_itself_says_why(streams: dict[str, str], why: str) -> None:
+    stdout = streams.get("stdout", "")
+    said = Output(size=len(stdout), kept=stdout)
+    observation = observe(Exited(status=2), stdout=said, stderr=streams.get("stderr", ""))
+    assert conclude(observation, None) == (
+        Verdict.ERROR,
+        f"ended with status 2 in the entry{why}",
+    )
+
+
+def test_a_crash_says_why() -> None:
+    observation = observe(Signalled(signal=6), stderr="free(): invalid pointer\n")
+    why = "ended by SIGABRT in the entry: free(): invalid pointer"
+    assert conclude(observation, None) == (Verdict.CRASH, why)

@@ -25,7 +25,8 @@ def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Ver
     end = observation.end
     where = _PHASES[observation.phase]
     if isinstance(end, Signalled):
-        return Verdict.CRASH, f"ended by {_signal_name(end.signal)} {where}"
+        ended = f"ended by {_signal_name(end.signal)} {where}"
+        return Verdict.CRASH, ended + _last_words(observation)
     if isinstance(end, Exited):
         return _ended_by_itself(observation, end, where)
     if judgement is not None and judgement.outcome == "deadlock" and judgement.proof is not None:
@@ -41,11 +42,8 @@ def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple
     if raised is not None:
         return Verdict.ERROR, f"the entry raised {raised.type}: {_first_line(raised.message)}"
     if end.status != 0:
-        said = _last_line(observation.stderr.kept)
-        return (
-            Verdict.ERROR,
-            f"ended with status {end.status} {where}" + (f": {said}" if said else ""),
-        )
+        ended = f"ended with status {end.status} {where}"
+        return Verdict.ERROR, ended + _last_words(observation)
     if not isinstance(observation.probe, Known):
         return Verdict.ERROR, f"ended with status 0 {where}: {observation.probe.reason}"
     return Verdict.OK, f"the entry took {observation.probe.value.entry_s:.2f} s"
@@ -77,6 +75,14 @@ def _signal_name(number: int) -> str:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:300]
+
+
+def _last_words(observation: Observation) -> str:
+    """The last line on standard error, or else, as libraries in C use that too, on its output."""
+    if said := _last_line(observation.stderr.kept):
+        return f": {said}"
+    said = _last_line(observation.stdout.kept)
+    return f": {said} (on standard output)" if said else ""
 
 
 def _last_line(text: str) -> str:
