@@ -9,12 +9,16 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What the ``deadlock-matrix`` command returns to its caller."""
+    """What the ``deadlock-matrix`` command returns to its caller, and pytest with the matrix on."""
 
-    OK = 0
-    FAILED = 1  # a cell, a control or a gate did not come out as expected
+    OK = 0  # of a run: complete, with right controls, and nothing unexpected
+    FAILED = 1  # a cell or a gate did not come out as expected
     USAGE = 2  # as click: the command line is wrong
     DEADLOCK = 35  # EDEADLK on Linux; the same number everywhere, so that scripts can rely on it
+    NOTHING_RAN = 69  # EX_UNAVAILABLE of sysexits.h: every cell is unavailable
+    CONTROLS_WRONG = 70  # EX_SOFTWARE: controls failed or were not run, so nothing is proved
+    NOT_WRITTEN = 74  # EX_IOERR: results could not be written, as on a full disk
+    INCOMPLETE = 75  # EX_TEMPFAIL: some cells have no result; run it again
     TIMEOUT = 124  # as timeout(1)
     TOOL_FAILED = 125  # as timeout(1)
     INTERRUPTED = 130  # as a shell reports SIGINT

@@ -25,6 +25,8 @@ import deadlock_matrix
 
 # Runs inside this process would load it anew each time, and its types with it.
 import deadlock_matrix.pytest_plugin.activation
+from deadlock_matrix.errors import ExitStatus
+from deadlock_matrix.model.outcome import RunOutcome
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.report.store import assemble, read_report
@@ -65,6 +67,7 @@ def pytest_deadlock_matrix_run_cell(cell):
 """
 
 Write = Callable[..., None]
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by procfs")
 
 
 @pytest.fixture(scope="session")
@@ -256,7 +259,7 @@ def test_expected_verdicts_pass_and_others_fail(pytester: pytest.Pytester, scrip
         ]
     )
     assert "Traceback" not in result.stdout.str()
-    assert first_line(result) == "valid: 1 of 4 cells not as expected, 3 controls right"
+    assert first_line(result).startswith("unexpected: 1 of 4 cells not as expected, 3 controls")
     assert report_of(pytester).summary.unexpected == 1
 
 
@@ -271,8 +274,8 @@ def test_a_failed_control_fails_the_run(pytester: pytest.Pytester, scripted: Wri
     scripted("ok", control="ok")
     result = pytester.runpytest(*ON)
     result.assert_outcomes(passed=3, failed=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert first_line(result).startswith("invalid: 1 of 3 controls failed")
+    assert result.ret == ExitStatus.CONTROLS_WRONG
+    assert first_line(result).startswith("controls wrong: 1 of 3 controls failed")
 
 
 def test_an_unavailable_control_fails_a_run_in_which_no_test_does(
@@ -281,8 +284,8 @@ def test_an_unavailable_control_fails_a_run_in_which_no_test_does(
     scripted("ok", control="unavailable")
     result = pytester.runpytest(*ON)
     result.assert_outcomes(passed=1, skipped=3)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert first_line(result).startswith("invalid: 3 of 3 controls failed")
+    assert result.ret == ExitStatus.CONTROLS_WRONG
+    assert first_line(result).startswith("controls wrong: 3 of 3 controls failed")
 
 
 def test_a_run_without_controls_fails(pytester: pytest.Pytester, scripted: Write) -> None:
@@ -291,8 +294,8 @@ def test_a_run_without_controls_fails(pytester: pytest.Pytester, scripted: Write
         *ON, "test_imports.py::test_import[this/baseline/installed/ok/main]"
     )
     result.assert_outcomes(passed=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert first_line(result).startswith("invalid: no control was run")
+    assert result.ret == ExitStatus.CONTROLS_WRONG
+    assert first_line(result).startswith("controls wrong: no control was run")
 
 
 def test_a_selection_by_keyword_keeps_the_controls(
@@ -319,10 +322,21 @@ def test_stopping_at_the_first_failure_keeps_what_is_finished(
     scripted("ok", "error", "crash")
     result = pytester.runpytest(*ON, "-x")
     result.assert_outcomes(passed=4, failed=1)
+    assert result.ret == ExitStatus.INCOMPLETE
     report = report_of(pytester)
     assert verdicts(report) == {"ok": "ok", "error": "error"}
     assert (report.planned, report.summary.complete) == (3, False)
-    result.stdout.fnmatch_lines(["interrupted: some cells have no result"])
+    result.stdout.fnmatch_lines(["incomplete: 2 of 3 cells done; it was stopped before its end*"])
+
+
+def test_workers_that_stop_at_the_first_failure_are_not_interrupted(
+    pytester: pytest.Pytester, scripted: Write
+) -> None:
+    scripted("error", "ok")
+    result = pytester.runpytest_subprocess(*ON, "-x", "-n", "2", "--repeat=40")
+    assert result.ret == ExitStatus.INCOMPLETE
+    assert first_line(result).startswith("incomplete: ")
+    assert "it was stopped before its end" in " ".join(result.outlines)
 
 
 def test_junit_has_a_test_for_each_cell(pytester: pytest.Pytester, scripted: Write) -> None:
@@ -344,7 +358,7 @@ def test_the_report_goes_where_it_is_asked_for_once(
     scripted("ok")
     option = "--deadlock-matrix-report=out/here"
     assert pytester.runpytest(*ON, option).ret == pytest.ExitCode.OK
-    assert read_report(pytester.path / "out" / "here").valid
+    assert read_report(pytester.path / "out" / "here").controlled
     again = pytester.runpytest(*ON, option)
     assert again.ret == pytest.ExitCode.USAGE_ERROR
     again.stderr.fnmatch_lines(["*holds a run already*"])
@@ -390,7 +404,7 @@ def test_it_needs_none_of_the_other_plugins(pytester: pytest.Pytester, scripted:
         option for name in ("timeout", "xdist", "terminal") for option in ("-p", f"no:{name}")
     ]
     assert pytester.runpytest(*ON, *without, "--strict-markers").ret == pytest.ExitCode.OK
-    assert report_of(pytester).valid
+    assert report_of(pytester).controlled
 
 
 # --- pytest-xdist -------------------------------------------------------------------------------
@@ -403,7 +417,7 @@ def test_workers_share_one_run(pytester: pytest.Pytester, scripted: Write, worke
     result.assert_outcomes(passed=4, failed=4)
     report = report_of(pytester)
     assert set(verdicts(report)) == {"ok", "error", "hang", "crash", "deadlock"}
-    assert (report.planned, report.summary.complete, report.valid) == (5, True, True)
+    assert (report.planned, report.summary.complete, report.controlled) == (5, True, True)
     journals = {path.stem for path in (run_folder(pytester) / "journal").iterdir()}
     assert journals == {"main"} if workers == "0" else journals <= {"gw0", "gw1", "gw2", "gw3"}
 
@@ -422,7 +436,7 @@ def test_a_real_run(pytester: pytest.Pytester, project: Write) -> None:
         file.write('[[layout]]\nname = "future"\npython = ">=3.99"\n')
     result = pytester.runpytest_subprocess(*ON, "-n", "2", timeout=120)
     result.assert_outcomes(passed=4, failed=2, skipped=3)
-    assert first_line(result) == "valid: 2 of 6 cells not as expected, 3 controls right"
+    assert first_line(result).startswith("unexpected: 2 of 6 cells not as expected, 3 controls")
     report = report_of(pytester)
     ran = {each.cell.entry.name: each for each in report.cells if each.cell.layout.name != "future"}
     assert ran["quick"].verdict is Verdict.OK
@@ -430,6 +444,64 @@ def test_a_real_run(pytester: pytest.Pytester, project: Write) -> None:
     assert ran["stuck"].verdict in (Verdict.DEADLOCK, Verdict.HANG)
     result.stdout.fnmatch_lines(["*raised: ModuleNotFoundError*", "*needs Python >=3.99*"])
     assert not (run_folder(pytester) / "scratch").exists()
+
+
+# --- what died says why -------------------------------------------------------------------------
+
+LAST_WORDS = "INTEL ERROR: libgone.so: cannot open it"
+DIES = f"import os; os.write(1, b'{LAST_WORDS} \\x1b[2J\\n'); os.write(2, b'so I end'); os._exit(2)"
+
+
+def test_a_cell_that_dies_says_its_last_words_everywhere(
+    pytester: pytest.Pytester, project: Write
+) -> None:
+    project({"dies": DIES})
+    result = pytester.runpytest_subprocess(*ON, "-n", "0", timeout=120)
+    assert result.ret == ExitStatus.FAILED
+    folder = run_folder(pytester)
+    renderings = {
+        "pytest": result.stdout.str().partition("= deadlock matrix =")[0],
+        "terminal": result.stdout.str().partition("= deadlock matrix =")[2],
+    }
+    for name in ("markdown", "html", "junit"):
+        file = pytester.path / name
+        command = [sys.executable, "-m", "deadlock_matrix", "report", "render", str(folder)]
+        subprocess.run([*command, f"--{name}", str(file)], check=True, timeout=60)
+        renderings[name] = file.read_text(encoding="utf-8")
+    for name, shown in renderings.items():
+        assert "stderr, last lines:" in shown, name
+        assert "so I end" in shown, name
+        assert f"{LAST_WORDS} " in shown, name
+        assert "\x1b[2J" not in shown, name
+
+
+# --- a disk that is full --------------------------------------------------------------------------
+
+
+@linux
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_cannot_be_written_is_told_all_the_same(
+    pytester: pytest.Pytester, project: Write, workers: str
+) -> None:
+    """Files may not grow beyond some size, which is how a full disk looks from inside."""
+    project({"large": "print('x' * 60_000)", "small": "import json"})
+    limited = (
+        "import resource; import pytest; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); "
+        f"raise SystemExit(pytest.main({[*ON, '-n', workers]!r}))"
+    )
+    result = pytester.run(sys.executable, "-c", limited, timeout=120)
+    assert result.ret == ExitStatus.NOT_WRITTEN
+    first = first_line(result)
+    assert first.startswith("not written: 1 of 5 results could not be saved (File too large)")
+    result.stdout.fnmatch_lines(["*large/main* is ok, but *cannot be written: File too large"])
+    assert "2 of 2 cells in" in result.stdout.str()
+    shown = subprocess.run(
+        [sys.executable, "-m", "deadlock_matrix", "report", "show", str(run_folder(pytester))],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "valid" not in shown.stdout.partition(":")[0]
+    assert shown.returncode == ExitStatus.INCOMPLETE  # what it held is only what was written
 
 
 # --- interrupted --------------------------------------------------------------------------------
@@ -490,19 +562,17 @@ def begin(pytester: pytest.Pytester, project: Write) -> Iterator[Callable[[int],
         wait_for(lambda each=each: not each.probe.is_running())  # type: ignore[misc]
 
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by procfs")
-
-
 @linux
 @pytest.mark.parametrize("workers", [0, 2])
 def test_interrupting_writes_the_report(begin: Callable[[int], Interrupted], workers: int) -> None:
     run = begin(workers)
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
-    assert run.process.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert run.process.wait(60) == ExitStatus.INTERRUPTED
     report = read_report(run.folder)
     assert verdicts(report) == {"quick": "ok"}
-    assert (report.planned, report.summary.complete, report.valid) == (2, False, True)
-    assert "1 of 2 cells" in run.output.read_text()
+    assert (report.planned, report.summary.complete, report.controlled) == (2, False, True)
+    assert "interrupted: 1 of 2 cells done" in run.output.read_text()
+    assert report.outcome is RunOutcome.INTERRUPTED
     wait_for(lambda: not run.probe.is_running())
 
 
@@ -510,13 +580,13 @@ def test_interrupting_writes_the_report(begin: Callable[[int], Interrupted], wor
 def test_a_killed_worker_costs_its_cell_alone(begin: Callable[[int], Interrupted]) -> None:
     run = begin(2)
     run.worker().kill()
-    assert run.process.wait(60) == pytest.ExitCode.TESTS_FAILED
+    assert run.process.wait(60) == ExitStatus.INCOMPLETE
     report = read_report(run.folder)
     assert verdicts(report) == {"quick": "ok"}
     assert not report.summary.complete
     output = run.output.read_text()
     assert "crashed while running" in output
-    assert "interrupted: some cells have no result" in output
+    assert "incomplete: 1 of 2 cells done" in output
     assert not run.probe.is_running()
 
 
@@ -526,8 +596,9 @@ def test_a_killed_controller_loses_no_finished_cell(begin: Callable[[int], Inter
     run.process.kill()
     run.process.wait()
     report = assemble(run.folder)
+    assert report.outcome is RunOutcome.INCOMPLETE
     assert verdicts(report) == {"quick": "ok"}
-    assert (report.planned, report.summary.complete, report.valid) == (2, False, True)
+    assert (report.planned, report.summary.complete, report.controlled) == (2, False, True)
     wait_for(lambda: not run.probe.is_running())
 
 

@@ -199,7 +199,7 @@ def idle_pool(pid: int, size: int, library: str = "libgomp.so.1") -> Proof:
 
 def test_a_sample_is_a_valid_report() -> None:
     sample = report(*timed(0.5, 0.6), deadlock(idle_pool(7, 2), cell(layout="lazy")))
-    assert sample.valid
+    assert sample.controlled
     assert [each.cell.id for each in sample.cells][1].endswith("/#2")
     assert msgspec.json.decode(msgspec.json.encode(sample), type=Report) == sample
     assert all(isinstance(each.fingerprint, Known) for each in sample.interpreters)

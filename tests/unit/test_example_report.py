@@ -24,7 +24,7 @@ def report() -> Report:
 
 
 def test_it_is_a_valid_run(report: Report) -> None:
-    assert report.valid
+    assert report.controlled
     assert report.summary.complete
     assert text(report, 80).startswith("valid")
 

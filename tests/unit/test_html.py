@@ -33,6 +33,8 @@ from deadlock_matrix.render.html.page import document, html
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.report.compare.comparison import compare
 from deadlock_matrix.report.store import read_report
+from tests.unit.test_report_samples import cell
+from tests.unit.test_report_samples import result as sample
 
 LARGEST_PAGE = 5_000_000
 
@@ -110,9 +112,9 @@ def test_nothing_hostile_stands_in_the_page_as_it_was_given() -> None:
         assert character not in page
 
 
-def test_an_invalid_run_is_called_so() -> None:
+def test_a_run_without_controls_is_called_so() -> None:
     page = html(msgspec.structs.replace(example(), controls=()), read_assets())
-    assert '<p class="status invalid">invalid' in page
+    assert '<p class="status controls-wrong">controls wrong: no control was run' in page
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "&lt;", "\u2028\u2029", '"\\', "\x00"])
@@ -358,3 +360,26 @@ def test_the_options_choose_exactly_the_cell() -> None:
         interpreters = (result.cell.interpreter,)
         found = expand(configuration, interpreters, Selection(include=include))
         assert [cell.id for cell in found] == [result.cell.id]
+
+
+# --- what died, and what became of forked children ------------------------------------------------
+
+
+def test_the_last_words_stand_in_the_list_once_for_what_is_alike() -> None:
+    said = "MKL ERROR: \x1b[2Jno libtbb\n"
+    dead = [
+        sample(cell(entry=name), Verdict.ERROR, why="it ended", stdout=said) for name in ("a", "b")
+    ]
+    shown = document(samples.report(dead))
+    told = [each.last_words for each in shown.details if each.last_words is not None]
+    (text,) = [shown.texts[number] for number in told]
+    assert text == "stdout, last lines:\n  MKL ERROR: \\x1b[2Jno libtbb"
+
+
+def test_what_became_of_forked_children_is_in_the_page() -> None:
+    hung = sample(cell(entry="multiply", context="fork-again"), Verdict.DEADLOCK)
+    fine = sample(cell(entry="torch-numpy-multiply", context="fork-again"))
+    (table,) = document(samples.report([hung, fine])).forks
+    assert table.head == ("BLAS in the process", "interpreters", "numpy", "torch, numpy")
+    fields = [field for row in table.rows for field in row[2]]
+    assert ("deadlock", "deadlock") in fields and ("ok", "ok") in fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.report.journal import Journal, read_journal, read_journals
+from deadlock_matrix.report.journal import Journal, read_journal, read_journals, unwritten
 from deadlock_matrix.report.side_files import SideFiles
 from tests.unit.test_report_samples import cell, result
 
@@ -166,3 +167,36 @@ def test_ill_formed_evidence_is_refused(tmp_path: Path) -> None:
 def test_text_that_is_no_unicode_is_one_clear_error(tmp_path: Path) -> None:
     with Journal(tmp_path, "gw0") as journal, pytest.raises(ReportError, match="ill-formed"):
         journal.append(msgspec.structs.replace(RESULTS[0], why="\udcff"))
+
+
+def test_a_line_that_does_not_fit_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full takes a part of a line; what comes after it must be readable."""
+    real = os.write
+
+    def half(number: int, data: bytes) -> int:
+        if b'"name":"b"' in data and len(data) > 100:
+            return real(number, data[:100])
+        if len(data) > 100 and not data.startswith(b"{"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(number, data)
+
+    monkeypatch.setattr(os, "write", half)
+    with Journal(tmp_path, "gw0") as journal:
+        journal.append(RESULTS[0])
+        with pytest.raises(ReportError, match="No space left on device") as caught:
+            journal.append(RESULTS[1])
+        journal.append(RESULTS[2])
+    contents = read_journals(tmp_path)
+    assert contents.results == (RESULTS[0], RESULTS[2])
+    assert contents.damaged == ()
+    assert unwritten(RESULTS[1], caught.value).reason == "No space left on device"
+
+
+def test_what_could_not_be_written_is_handed_on_without_its_evidence() -> None:
+    hung = result(cell(), Verdict.DEADLOCK)
+    left = unwritten(hung, ReportError("it is ill-formed"))
+    assert (left.result.verdict, left.result.judgement) == (hung.verdict, hung.judgement)
+    assert isinstance(left.result.observation, Known)
+    assert "could not be written" in left.result.observation.value.evidence.reason  # type: ignore[union-attr]

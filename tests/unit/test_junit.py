@@ -114,13 +114,15 @@ def test_a_run_without_controls_is_an_error() -> None:
 def test_a_control_without_a_result_is_an_error() -> None:
     of = report(result(cell()))
     missing = msgspec.structs.replace(of.summary, controls_missing=("positive-control/py/x",))
-    (error,) = parsed(msgspec.structs.replace(of, summary=missing)).iter("error")
+    error, run = parsed(msgspec.structs.replace(of, summary=missing)).iter("error")
+    assert run.get("message") == "controls wrong: 1 control not run; the results prove nothing"
     assert error.get("message") == "the control was planned, and has no result"
 
 
 def test_a_run_that_was_cut_short_is_an_error() -> None:
     (error,) = parsed(report(result(cell()), planned=9)).iter("error")
-    assert error.get("message") == "the run was cut short: 1 of 9 cells have a result"
+    assert error.get("type") == "incomplete"
+    assert (error.get("message") or "").startswith("incomplete: 1 of 9 cells done")
 
 
 # --- text from outside ----------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_it_begins_with_whether_the_run_is_valid() -> None:
     assert markdown(report(result(cell()))).startswith("## ✅ deadlock-matrix: valid: all cells")
     wrong = result(control("positive"), Verdict.OK)
     text = markdown(report(result(cell()), controls=(wrong,)))
-    assert text.startswith("## ❌ deadlock-matrix: invalid: 1 of 1 control failed")
+    assert text.startswith("## ⛔ deadlock-matrix: controls wrong: 1 of 1 control")
     assert text.index("Controls that are not right") < text.index("| profile |")
 
 

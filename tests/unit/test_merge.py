@@ -51,7 +51,7 @@ def test_shards_are_put_side_by_side() -> None:
     assert ids(both) == ["py/baseline/eager/factory/main", "py/baseline/lazy/factory/main"]
     assert both.interpreters == one.interpreters
     assert (both.planned, both.duration_s, both.started) == (2, 90.0, one.started)
-    assert both.valid and both.summary.complete and both.notes == ()
+    assert both.controlled and both.summary.complete and both.notes == ()
     assert both.summary.verdicts == {"ok": 2}
     assert both.hosts == (LINUX,)
     assert [part.run for part in both.merged] == [A, B]
@@ -240,8 +240,8 @@ def test_taking_apart_gives_back_the_runs() -> None:
 
 def test_a_failed_control_spoils_the_merged_report() -> None:
     one, two, third = three()
-    assert merged(one, two).valid
-    assert not merged(one, two, third).valid
+    assert merged(one, two).controlled
+    assert not merged(one, two, third).controlled
     assert merged(one, two, third).summary.controls_failed == (
         "positive-control/conda@Windows-AMD64/baseline/thread-imports/factory/main",
         "positive-control/py@Windows-AMD64/baseline/thread-imports/factory/main",
@@ -250,7 +250,7 @@ def test_a_failed_control_spoils_the_merged_report() -> None:
 
 def test_a_run_without_controls_is_not_covered_by_those_of_another() -> None:
     both = merged(report(result(), run=A), report(result(), run=B, controls=()))
-    assert not both.valid
+    assert not both.controlled
     assert both.summary.controls_missing == (f"all controls of run {B}",)
 
 

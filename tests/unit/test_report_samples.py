@@ -176,6 +176,7 @@ def result(
     chains: dict[str, tuple[ImportStep, ...]] | None = None,
     stderr: str = "",
     why: str = "",
+    stdout: str = "",
 ) -> CellResult:
     """A result as a run would give it: evidence where it hung, probe facts where it did not."""
     of = of or cell()
@@ -191,7 +192,7 @@ def result(
         last_progress_s=known(0.1, "progress file"),
         probe=known(probe_facts(entry_s, chains or {}), "probe") if not hung else no_probe,
         raised=None,
-        stdout=Output(size=0, kept=""),
+        stdout=Output(size=len(stdout), kept=stdout),
         stderr=Output(size=len(stderr), kept=stderr),
         evidence=known(evidence(), "procfs") if hung else unknown("nothing hung"),
         leftovers=Leftovers(ended=int(hung), alive=()),

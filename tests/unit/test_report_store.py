@@ -96,7 +96,7 @@ def test_cells_and_controls_are_sorted_by_id(report: Report) -> None:
 def test_a_finished_run_is_complete_and_valid(report: Report) -> None:
     assert report.summary.complete
     assert report.planned == 3
-    assert report.valid
+    assert report.controlled
     assert report.duration_s == 12.5
 
 
@@ -104,14 +104,14 @@ def test_an_interrupted_run_tells_what_is_missing(tmp_path: Path) -> None:
     report = assemble(run(tmp_path, (*CONTROLS, CELLS[0])))
     assert not report.summary.complete
     assert (len(report.cells), report.planned) == (1, 3)
-    assert report.valid
+    assert report.controlled
     assert report.duration_s >= 0
 
 
 def test_a_run_killed_before_its_first_cell_is_invalid(tmp_path: Path) -> None:
     begin(tmp_path, planned())
     report = assemble(tmp_path)
-    assert not report.valid
+    assert not report.controlled
     assert len(report.summary.controls_missing) == 2
 
 

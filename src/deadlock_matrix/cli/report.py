@@ -22,14 +22,20 @@ def command() -> None:
 @command.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def show(path: Path) -> None:
-    """Print the report PATH: a report.json, or the folder of a run, also of a killed one."""
+    """Print the report PATH: a report.json, or the folder of a run, also of a killed one.
+
+    The exit status is that of the run: 0 only if it is complete, its controls are right and
+    nothing in it is unexpected.
+    """
     from deadlock_matrix.causes import load_causes
     from deadlock_matrix.cli.report_paths import read_any
     from deadlock_matrix.render.terminal import text
+    from deadlock_matrix.report.outcome import EXIT_STATUS
 
     report = read_any(path, evidence=True).report
     width = min(shutil.get_terminal_size().columns, 120)
     click.echo(text(report, width, colour=sys.stdout.isatty(), causes=load_causes()))
+    sys.exit(EXIT_STATUS[report.outcome])
 
 
 @command.command()

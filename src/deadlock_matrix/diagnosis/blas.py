@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from deadlock_matrix.diagnosis.endings import observation_of
 from deadlock_matrix.diagnosis.findings import of_kind, short_name
 from deadlock_matrix.diagnosis.words import base_name
+from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind
 from deadlock_matrix.model.observation import CellResult
@@ -20,6 +21,8 @@ _LAYER_NAMES = {
     "tbb_thread": "TBB",
     "sequential": "SEQUENTIAL",
 }
+PRODUCT = "multiply"
+"""What the names of the entries end with that ask numpy for a product of matrices."""
 _ASKED = "numpy"  # whose product of matrices the entries ask for
 
 
@@ -71,6 +74,19 @@ def blas_in_effect(
         return unknown(f"no BLAS is mapped that the files of {_ASKED} name")
     names = dict.fromkeys(short_name(library) for library in loaded)
     return known(" and ".join(names), f"{paths.source}; names and versions from the files")
+
+
+def asks_for_a_product(cell: Cell) -> bool:
+    """Whether the entry asks numpy for a product of matrices."""
+    return cell.entry.name.endswith(PRODUCT)
+
+
+def blas_of_product(result: CellResult, fingerprint: Known[Fingerprint] | Unknown) -> str:
+    """The BLAS that numpy computed on, in words; nothing of entries that ask for no product."""
+    if not asks_for_a_product(result.cell):
+        return ""
+    found = blas_in_effect(result, fingerprint)
+    return found.value if isinstance(found, Known) else "an unknown BLAS"
 
 
 def _layers(paths: Iterable[str]) -> list[str]:

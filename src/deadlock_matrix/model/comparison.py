@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from deadlock_matrix.model.outcome import RunOutcome
 from deadlock_matrix.model.report import Host, Tool
 
 COMPARISON_VERSION = 1
@@ -84,8 +85,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...]
     hosts: tuple[Host, ...]
     tool: Tool
-    valid: bool
-    complete: bool
+    outcome: RunOutcome
     cells: int
 
 

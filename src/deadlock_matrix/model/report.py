@@ -7,6 +7,8 @@ import msgspec
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.outcome import RunEnd, RunOutcome
+from deadlock_matrix.model.verdict import Verdict
 
 SCHEMA_VERSION = 3
 
@@ -30,15 +32,21 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts by verdict of the matrix cells, and whether the controls came out right."""
+    """Counts by verdict of the matrix cells, whether the controls came out right, and the end.
+
+    ``unwritten`` leads from the id of a result, or the name of a file, that could not be written
+    into the run's folder, to the reason. Such a result is in the report without its evidence.
+    """
 
     cells: int
     verdicts: dict[str, int]
     unexpected: int
     controls: int
     controls_failed: tuple[str, ...]
-    complete: bool  # false: the run was interrupted, some cells have no result
+    complete: bool  # false: some cells or controls have no result
     controls_missing: tuple[str, ...] = ()  # planned, but without a result
+    ended: Known[RunEnd] | Unknown = Unknown(reason="what ended it was not read by this version")
+    unwritten: dict[str, str] = {}
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +98,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(part.host for part in self.merged)) or (self.host,)
 
     @property
-    def valid(self) -> bool:
+    def controlled(self) -> bool:
         """A run whose controls fail proves nothing; nor does one without controls."""
         failed = self.summary.controls_failed or self.summary.controls_missing
         return bool(self.controls) and not failed
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """How the run came out, in one word. A report of merged runs is judged as a whole."""
+        summary = self.summary
+        if summary.unwritten:
+            return RunOutcome.NOT_WRITTEN
+        if self._ended(RunEnd.INTERRUPTED):
+            return RunOutcome.INTERRUPTED
+        if summary.controls_failed:
+            return RunOutcome.CONTROLS_WRONG
+        if not summary.complete or self._ended(RunEnd.BROKEN):
+            return RunOutcome.INCOMPLETE
+        if all(result.verdict is Verdict.UNAVAILABLE for result in self.cells):
+            return RunOutcome.NOTHING_RAN
+        if not self.controlled:
+            return RunOutcome.CONTROLS_WRONG
+        return RunOutcome.UNEXPECTED if summary.unexpected else RunOutcome.AS_EXPECTED
+
+    def _ended(self, end: RunEnd) -> bool:
+        ended = self.summary.ended
+        return isinstance(ended, Known) and ended.value is end

@@ -14,19 +14,27 @@ import msgspec
 import pytest
 
 from deadlock_matrix.causes import load_causes
-from deadlock_matrix.errors import DeadlockMatrixError
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
+from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.outcome import RunEnd, RunOutcome
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.pytest_plugin.planning import cell_id, make_plan, report_folder
 from deadlock_matrix.render.terminal import text
-from deadlock_matrix.report.journal import JOURNAL_FOLDER
+from deadlock_matrix.report.journal import JOURNAL_FOLDER, Unwritten
+from deadlock_matrix.report.outcome import EXIT_STATUS
 from deadlock_matrix.report.plan import PLAN_FILE, Plan, begin, write_plan
 from deadlock_matrix.report.private import make_redaction, redact_plan
 from deadlock_matrix.report.redaction import Redaction
-from deadlock_matrix.report.store import assemble, write_report
+from deadlock_matrix.report.store import REPORT_FILE, assemble, write_report
 
 FOLDER_KEY = "deadlock_matrix_folder"
 PLAN_KEY = "deadlock_matrix_plan"
 SCRATCH_KEY = "deadlock_matrix_scratch"
+UNWRITTEN_ATTRIBUTE = "deadlock_matrix_unwritten"
+"""Of a test's report: the result of its cell as JSON, if it could not be written."""
+
+_STATUSES = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+"""What the outcome of the run says better; pytest's others tell that there was none."""
 
 
 class Node(Protocol):
@@ -56,6 +64,8 @@ class Controller:
         self.others = 0
         self._began_s = time.monotonic()
         self._report: Report | None = None
+        self._unwritten: list[Unwritten] = []
+        self._interruption: RunEnd | None = None
         self._path: Path | None = None
         self._error: str | None = None
 
@@ -105,7 +115,7 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)  # by then, the workers have ended
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report; a run that proves nothing fails."""
+        """Write the report, and end with the status of the run's outcome."""
         if self.folder is None:
             return
         if self.scratch is not None:
@@ -113,15 +123,28 @@ class Controller:
         if self._nothing_ran(self.folder):
             _discard(self.folder)
             return
+        ended = known(self._end(session), "pytest, at the end of its session")
+        taken_s = time.monotonic() - self._began_s
         try:
-            self._report = assemble(self.folder, time.monotonic() - self._began_s)
-            self._path = write_report(self._report, self.folder)
+            report = assemble(self.folder, taken_s, ended=ended, unwritten=self._unwritten)
         except DeadlockMatrixError as error:
             self._error = str(error)
-            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            session.exitstatus = ExitStatus.NOT_WRITTEN
             return
-        if not self._report.valid and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._report = self._write(report, self.folder)
+        outcome = self._report.outcome
+        if outcome is not RunOutcome.AS_EXPECTED and session.exitstatus in _STATUSES:
+            session.exitstatus = EXIT_STATUS[outcome]
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell Ctrl-C from ``-x``, for which pytest-xdist interrupts too, and from pytest.exit."""
+        ctrl_c = excinfo.type is KeyboardInterrupt
+        self._interruption = RunEnd.INTERRUPTED if ctrl_c else RunEnd.STOPPED
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what could not be written: the report at the end still tells it."""
+        if (left := getattr(report, UNWRITTEN_ATTRIBUTE, None)) is not None:
+            self._unwritten.append(msgspec.json.decode(left, type=Unwritten))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report and where it is."""
@@ -135,6 +158,27 @@ class Controller:
             terminalreporter.write_line(f"\nreport: {self._path}")
         if self._error is not None:
             terminalreporter.write_line(f"deadlock matrix: no report: {self._error}", red=True)
+
+    def _end(self, session: pytest.Session) -> RunEnd:
+        if self._interruption is not None:
+            return self._interruption
+        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+            return RunEnd.BROKEN
+        stopped = session.shouldstop or session.shouldfail
+        return RunEnd.STOPPED if stopped else RunEnd.FINISHED
+
+    def _write(self, report: Report, folder: Path) -> Report:
+        """Write the report; what comes back says so if it could not be."""
+        try:
+            self._path = write_report(report, folder)
+        except DeadlockMatrixError as error:
+            self._error = str(error)
+            cause = error.__cause__
+            why = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
+            lost = {**report.summary.unwritten, REPORT_FILE: why}
+            summary = msgspec.structs.replace(report.summary, unwritten=lost)
+            return msgspec.structs.replace(report, summary=summary)
+        return report
 
     def _select(self, nodeids: Iterable[str]) -> None:
         if self.plan is None:
@@ -150,7 +194,10 @@ class Controller:
         selected = tuple(id_ for id_ in known if id_ in chosen)
         self.plan = msgspec.structs.replace(self.plan, selected=selected)
         if self.folder is not None:
-            write_plan(self.folder, redact_plan(self.plan, self._make_redaction(self.plan)))
+            try:
+                write_plan(self.folder, redact_plan(self.plan, self._make_redaction(self.plan)))
+            except DeadlockMatrixError as error:
+                pytest.exit(str(error), returncode=ExitStatus.NOT_WRITTEN)
 
     def _make_redaction(self, plan: Plan) -> Redaction:
         include = self.config.getoption("deadlock_matrix_include_host")

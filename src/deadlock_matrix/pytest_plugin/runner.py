@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,15 +11,17 @@ import msgspec
 import pytest
 
 from deadlock_matrix.cache import cache_folder
+from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.cell import Cell, Role
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.pytest_plugin.controller import (
     FOLDER_KEY,
     PLAN_KEY,
     SCRATCH_KEY,
+    UNWRITTEN_ATTRIBUTE,
     Controller,
 )
-from deadlock_matrix.report.journal import Journal
+from deadlock_matrix.report.journal import Journal, unwritten
 from deadlock_matrix.report.plan import Plan
 from deadlock_matrix.report.private import make_redaction
 from deadlock_matrix.report.redaction import Redaction
@@ -39,6 +42,7 @@ class Outcome(NamedTuple):
 
 
 _OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
+_UNWRITTEN: pytest.StashKey[str] = pytest.StashKey()
 _ATTRIBUTE = "deadlock_matrix_outcome"  # pytest-xdist hands on a report's own attributes
 
 
@@ -103,8 +107,15 @@ class Runner:
                 cell=cell, config=self.config
             )
             result = self._redact(result)
-            self._open_journal().append(result)
             request.node.stash[_OUTCOME] = Outcome(result.verdict.value, result.as_expected)
+            try:
+                self._open_journal().append(result)
+            except ReportError as error:
+                left = unwritten(result, error)
+                request.node.stash[_UNWRITTEN] = msgspec.json.encode(left).decode()
+                with suppress(ReportError):  # there may be room without the evidence
+                    self._open_journal().append(left.result)
+                pytest.fail(f"{result.cell.id} is {result.verdict.value}, but {error}", False)
             return result
 
         return run
@@ -133,6 +144,8 @@ class Runner:
         outcome = item.stash.get(_OUTCOME, None)
         if report.when == "call" and outcome is not None:
             setattr(report, _ATTRIBUTE, tuple(outcome))
+            if (left := item.stash.get(_UNWRITTEN, None)) is not None:
+                setattr(report, UNWRITTEN_ATTRIBUTE, left)
         return report
 
     @pytest.hookimpl(trylast=True)

@@ -21,6 +21,7 @@ from deadlock_matrix.model.comparison import (
 )
 from deadlock_matrix.model.report import Host
 from deadlock_matrix.render.drawing import RULED, draw, inset, section
+from deadlock_matrix.render.headline import WORDS
 from deadlock_matrix.render.plain import count, listed, one_line
 
 _SHOWN = 10  # cells with the same change
@@ -118,10 +119,9 @@ def _kinds(changes: Sequence[Change]) -> str:
 
 def _side(word: str, side: Side) -> Text:
     runs = f" of {count(len(side.runs), 'run')}" if len(side.runs) > 1 else ""
-    state = "valid" if side.valid else "INVALID"
-    cut = ", interrupted" if not side.complete else ""
     where = listed(list(dict.fromkeys(map(_host, side.hosts))))
-    text = f"{word + ':':<8}{side.run}{runs}, {count(side.cells, 'result')}, {state}{cut}, {where}"
+    state = WORDS[side.outcome]
+    text = f"{word + ':':<8}{side.run}{runs}, {count(side.cells, 'result')}, {state}, {where}"
     return Text(one_line(text))
 
 

@@ -9,10 +9,10 @@ from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Gap, Judgement
 from deadlock_matrix.render.causes import short_cause_lines
-from deadlock_matrix.render.plain import last_lines, listed, one_line, seconds
+from deadlock_matrix.render.last_words import said
+from deadlock_matrix.render.plain import listed, one_line, seconds
 from deadlock_matrix.render.stacks import innermost_import, short_stacks
 
-_ERROR_LINES = 6
 _GAPS = 4
 
 
@@ -52,13 +52,7 @@ def _lines(result: CellResult, recognitions: Sequence[Recognition]) -> Iterator[
     yield f"after: {seconds(observation.duration_s)}, in phase {observation.phase}"
     if result.detected_after_s is not None:
         yield f"proved: {seconds(result.detected_after_s)} after the last progress"
-    if observation.raised is not None:
-        raised = observation.raised
-        yield f"raised: {raised.type}: {one_line(raised.message)}"
-        yield from (f"  {line}" for line in last_lines(raised.traceback, _ERROR_LINES))
-    elif lines := last_lines(observation.stderr.kept, _ERROR_LINES):
-        yield "stderr, last lines:"
-        yield from (f"  {line}" for line in lines)
+    yield from said(observation)
     yield from short_stacks(result)
     if isinstance(observation.evidence, Unknown) and result.judgement is not None:
         yield f"no evidence: {one_line(observation.evidence.reason)}"

@@ -12,10 +12,13 @@ from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Recognition, r
 from deadlock_matrix.model.cell import Role
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.outcome import RunOutcome
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.failure import failure
 from deadlock_matrix.render.grid import grouped, interpreter_of
+from deadlock_matrix.render.headline import headline
+from deadlock_matrix.render.last_words import last_words
 from deadlock_matrix.render.plain import one_line
 
 CONTROLS = "controls"
@@ -28,8 +31,8 @@ def junit(report: Report, *, causes: Sequence[Cause] = ()) -> str:
 
     A suite for each interpreter has its cells, one more the controls. A cell that is not as
     expected is a failure, with its verdict as the type; one that could not be run is skipped. A
-    control without a result, a run without controls, or one that was cut short, is an error: no
-    server can take it for a success.
+    control without a result is an error, and so is a run that was interrupted, cut short or not
+    written, that ran nothing, or that ran without controls: no server can take it for a success.
 
     Args:
         report: What is written.
@@ -57,8 +60,8 @@ def _add_suite(root: Element, name: str, cases: Sequence[Element], report: Repor
     suite.set("timestamp", _clean(report.started.removesuffix("Z")))
     properties = SubElement(suite, "properties")
     tool = f"{report.tool.name} {report.tool.version}"
-    valid = "yes" if report.valid else "no"
-    for key, value in (("run", report.run), ("tool", tool), ("valid", valid)):
+    outcome = report.outcome.value
+    for key, value in (("outcome", outcome), ("run", report.run), ("tool", tool)):
         SubElement(properties, "property", name=key, value=_clean(value))
     suite.extend(cases)
 
@@ -81,24 +84,23 @@ def _case(result: CellResult, recognitions: Sequence[Recognition]) -> Element:
         failed = SubElement(case, "failure", type=result.verdict.value, message=_message(result))
         failed.text = _clean(failure(result, recognitions))
     elif result.verdict is not Verdict.OK:
-        SubElement(case, "system-out").text = f"expected: {_message(result)}"
+        told = "\n".join([f"expected: {_message(result)}", *last_words(result)])
+        SubElement(case, "system-out").text = _clean(told)
     return case
 
 
 def _lacking(report: Report) -> Iterator[Element]:
-    """An error for everything without which the rest proves nothing."""
+    """An error for everything that keeps the run from being one, and that no failure tells."""
     for name in report.summary.controls_missing:
-        yield _error(name, "the control was planned, and has no result")
-    if not report.controls and not report.summary.controls_missing:
-        yield _error("controls", "no control was run: the results prove nothing")
-    if not report.summary.complete:
-        planned, done = report.planned, report.summary.cells
-        yield _error("complete", f"the run was cut short: {done} of {planned} cells have a result")
+        yield _error(name, "incomplete", "the control was planned, and has no result")
+    failed = report.outcome is RunOutcome.CONTROLS_WRONG and bool(report.summary.controls_failed)
+    if report.outcome not in (RunOutcome.AS_EXPECTED, RunOutcome.UNEXPECTED) and not failed:
+        yield _error("run", report.outcome.value, headline(report)[0])
 
 
-def _error(name: str, message: str) -> Element:
+def _error(name: str, kind: str, message: str) -> Element:
     case = Element("testcase", classname=CONTROLS, name=_clean(one_line(name)), time="0.000")
-    SubElement(case, "error", type="incomplete", message=_clean(message))
+    SubElement(case, "error", type=kind, message=_clean(message))
     return case
 
 

@@ -15,6 +15,7 @@ from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render import answer, fork_tables
 from deadlock_matrix.render.causes import known_causes
 from deadlock_matrix.render.failure import reasons
 from deadlock_matrix.render.grid import (
@@ -25,11 +26,12 @@ from deadlock_matrix.render.grid import (
     layout_of,
     profile_of,
 )
+from deadlock_matrix.render.headline import MARKS, headline
+from deadlock_matrix.render.last_words import last_words
 from deadlock_matrix.render.markup import code, details, escaped, fenced, table
 from deadlock_matrix.render.mermaid import mermaid
 from deadlock_matrix.render.plain import count, listed
 from deadlock_matrix.render.stacks import short_stacks
-from deadlock_matrix.render.terminal import headline
 
 SMALLEST_LIMIT = 4000
 _CUT_NOTE = 600  # bytes kept free for the sentence about what was cut
@@ -71,9 +73,12 @@ def markdown(
     blocks = [
         *(_compared(comparison, gate) if comparison is not None else ()),
         *_broken_controls(report),
-        *_tables(report),
+        *_answer(report),
+        *_fork_tables(report),
         *_problems(report.cells),
         *_one("known causes", "Known causes", known_causes(report, causes)),
+        *_one("what is not available", "Not available", answer.unavailable(report)),
+        *_tables(report),
         *_claims(report),
         *_controls(report),
         *_one("notes", "About this run", report.notes),
@@ -100,9 +105,8 @@ def _within(first: str, blocks: Sequence[Block], limit: int) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    valid, *rest = headline(report)
-    mark = "✅" if report.valid and not report.summary.unexpected else "❌"
-    yield f"## {mark} deadlock-matrix: {escaped(valid, 300)}"
+    first, *rest = headline(report)
+    yield f"## {MARKS[report.outcome]} deadlock-matrix: {escaped(first, 300)}"
     yield ""
     yield "  \n".join(escaped(line, 300) for line in rest)
 
@@ -135,6 +139,40 @@ def _cells(cells: Sequence[str]) -> Iterator[str]:
         yield f"  - and {len(cells) - _SHOWN} more"
 
 
+# --- the answer ---------------------------------------------------------------------------------
+
+
+def _answer(report: Report) -> Iterator[Block]:
+    lines = [f"### {answer.TITLE}", ""]
+    told = answer.told(report)
+    for number, each in enumerate(told):
+        sentence = escaped(each.sentence)
+        lines.append(f"**{sentence}**" if number == 0 else f"- {sentence}")
+        lines += [f"  - {escaped(line)}" for line in each.lines]
+        lines += [""] * (number == 0)
+    if told:
+        yield Block(what="answers", text="\n".join(lines).rstrip())
+
+
+def _fork_tables(report: Report) -> Iterator[Block]:
+    for number, each in enumerate(fork_tables.fork_tables(report)):
+        title = "" if number else f"### {fork_tables.TITLE}\n\n"
+        header = [fork_tables.FIRST, "interpreters", *map(escaped, each.questions)]
+        rows = [
+            [
+                escaped(row.blas),
+                escaped(", ".join(row.interpreters)),
+                *(_fate(text, worst) for text, worst in row.fields),
+            ]
+            for row in each.rows
+        ]
+        yield Block(what="fork tables", text=title + table(header, rows))
+
+
+def _fate(text: str, worst: Verdict | None) -> str:
+    return text if worst in (None, Verdict.OK) else f"**{text}**"
+
+
 # --- the matrix -----------------------------------------------------------------------------------
 
 
@@ -142,7 +180,10 @@ def _tables(report: Report) -> Iterator[Block]:
     facts = {item.name: item for item in report.interpreters}
     groups = grouped(report.cells, interpreter_of)
     worst = sorted(groups, key=lambda name: -sum(not each.as_expected for each in groups[name]))
+    missing = answer.never_ran(report)
     for name in worst:
+        if name in missing:
+            continue  # a line above says why
         layouts = list(grouped(groups[name], layout_of))
         rows = [
             [escaped(profile, 200), *(_field(results, layout) for layout in layouts)]
@@ -176,20 +217,20 @@ def _problems(results: Sequence[CellResult]) -> Iterator[Block]:
     for result in by_severity(results):
         if result.verdict is Verdict.OK and result.as_expected:
             continue
+        if result.verdict is Verdict.UNAVAILABLE:
+            continue  # told by reason
         told = (result.why, *reasons(result))
         groups.setdefault((result.verdict, result.as_expected, told), []).append(result)
     graphs = 0
     for number, ((verdict, expected, told), group) in enumerate(groups.items()):
         lines = ["### Not ok", ""] if number == 0 else []
-        word = f"**{verdict.value}**"
-        if expected:  # being unavailable is never a failure, and nobody expects it
-            is_missing = verdict is Verdict.UNAVAILABLE
-            word = verdict.value if is_missing else f"{verdict.value} (expected)"
+        word = f"{verdict.value} (expected)" if expected else f"**{verdict.value}**"
         lines.append(f"- {word}: {escaped(told[0])}")
         lines += [f"  - {escaped(line)}" for line in told[1:]]
         lines += _cells([result.cell.id for result in group])
-        text = "\n".join(lines)
-        yield Block(what="problems", text=text)
+        if said := "\n".join(last_words(group[0])):
+            lines += ["", fenced(said)]
+        yield Block(what="problems", text="\n".join(lines))
         if drawn := _graph(group[0]):
             graphs += 1
             if graphs <= _GRAPHS:

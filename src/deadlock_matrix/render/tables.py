@@ -14,7 +14,7 @@ from deadlock_matrix.render.finished import factor_text, median_s, speedup
 from deadlock_matrix.render.grid import Field, entry_of, fold, grouped, layout_of, profile_of
 from deadlock_matrix.render.plain import one_line, seconds
 
-STYLES: dict[Verdict, str] = {
+VERDICT_STYLES: dict[Verdict, str] = {
     Verdict.OK: "green",
     Verdict.ERROR: "red",
     Verdict.CRASH: "red",
@@ -70,7 +70,7 @@ def _by_layout(results: Sequence[CellResult]) -> dict[str, Text]:
 def verdict_text(field: Field) -> Text:
     """A field's label in the colour of its worst verdict."""
     label = field.label.replace(Verdict.UNAVAILABLE.value, "n/a")
-    return Text(label, style=STYLES[field.worst])
+    return Text(label, style=VERDICT_STYLES[field.worst])
 
 
 def _tables(

@@ -16,15 +16,18 @@ from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render import answer, fork_tables
 from deadlock_matrix.render.causes import known_causes
 from deadlock_matrix.render.claims import claim_lines
 from deadlock_matrix.render.drawing import draw, inset, section
 from deadlock_matrix.render.failure import reasons
 from deadlock_matrix.render.forks import cure_lines, forked_children, threading_layers
 from deadlock_matrix.render.grid import by_severity, grouped, interpreter_of
+from deadlock_matrix.render.headline import STYLES, headline
+from deadlock_matrix.render.last_words import last_words
 from deadlock_matrix.render.loading import loading
-from deadlock_matrix.render.plain import count, listed, one_line, seconds
-from deadlock_matrix.render.tables import STYLES, timing_tables, verdict_tables
+from deadlock_matrix.render.plain import count, listed, one_line
+from deadlock_matrix.render.tables import VERDICT_STYLES, timing_tables, verdict_tables
 
 _SHOWN = 10
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\b\d+\b")
@@ -45,61 +48,44 @@ def text(
 
 
 def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) -> RenderableType:
-    """The report as something rich can print: whether it is valid first, controls last."""
-    parts: list[RenderableType] = [Text(line) for line in headline(report)]
-    facts = {item.name: item for item in report.interpreters}
-    for name, results in grouped(report.cells, interpreter_of).items():
-        parts += ["", Text(_interpreter(name, facts.get(name)), style="bold")]
-        if all(result.verdict is Verdict.UNAVAILABLE for result in results):
-            continue  # the line says why
-        tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
-        parts += map(inset, _findings(facts.get(name)))
-        for number, table in enumerate(tables):
-            parts += [*([""] if number else []), inset(table)]
-    parts += section("What the entries load", loading(report.cells))
-    parts += section("What numpy computes on", threading_layers(report))
-    parts += section("A product of matrices in a forked child", forked_children(report))
-    parts += section("Claims, and what was measured", claim_lines(report))
-    parts += section("Cures, and what cures nothing", cure_lines(report.cells))
+    """The report as something rich can print: how it came out, the answer, then the details."""
+    first, *rest = headline(report)
+    parts: list[RenderableType] = [Text(first, style=STYLES[report.outcome]), *map(Text, rest)]
+    parts += section(answer.TITLE, _answer(report))
+    parts += section(fork_tables.TITLE, forked_children(report))
     parts += section("Not ok", _problems(report.cells))
     parts += section("Known causes", known_causes(report, causes))
+    parts += section("Cures, and what cures nothing", cure_lines(report.cells))
+    parts += section("Not available", answer.unavailable(report))
+    parts += _interpreters(report, width)
+    parts += section("What the entries load", loading(report.cells))
+    parts += section("What numpy computes on", threading_layers(report))
+    parts += section("Claims, and what was measured", claim_lines(report))
     parts += section("Controls", _controls(report))
     parts += section("About this run", _notes(report))
     return Group(*parts)
 
 
-def headline(report: Report) -> tuple[str, ...]:
-    """Lines that say whether the run is valid, and how much of it there is."""
-    summary = report.summary
-    if report.valid:
-        bad = summary.unexpected
-        cells = f"{bad} of {count(summary.cells, 'cell')} not as expected"
-        first = f"valid: {cells if bad else 'all cells as expected'}, "
-        first += f"{count(summary.controls, 'control')} right"
-    else:
-        first = f"invalid: {_fault(report)}; the results prove nothing"
-    where = "; ".join(
-        f"{host.system} {host.machine}, {count(host.cores, 'core')}" for host in report.hosts
-    )
-    done = f"{summary.cells} of {count(report.planned, 'cell')} in {seconds(report.duration_s)}"
-    lines = [
-        first,
-        f"run {one_line(report.run)}: {done}",
-        f"on {where}, by {report.tool.name} {report.tool.version}",
-    ]
-    if not summary.complete:
-        lines.append("interrupted: some cells have no result")
-    return tuple(lines)
+def _answer(report: Report) -> Iterator[RenderableType]:
+    for each in answer.told(report):
+        yield Text(each.sentence)
+        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in each.lines)
 
 
-def _fault(report: Report) -> str:
-    summary = report.summary
-    if summary.controls_failed:
-        failed = len(summary.controls_failed)
-        return f"{failed} of {count(summary.controls, 'control')} failed"
-    if summary.controls_missing:
-        return f"{count(len(summary.controls_missing), 'control')} not run"
-    return "no control was run"
+def _interpreters(report: Report, width: int) -> Iterator[RenderableType]:
+    facts = {item.name: item for item in report.interpreters}
+    missing = answer.never_ran(report)
+    for name, results in grouped(report.cells, interpreter_of).items():
+        if name in missing:
+            continue  # a line under "Not available" says why
+        yield ""
+        yield Text(_interpreter(name, facts.get(name)), style="bold")
+        yield from map(inset, _findings(facts.get(name)))
+        tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
+        for number, table in enumerate(tables):
+            if number:
+                yield ""
+            yield inset(table)
 
 
 def _interpreter(name: str, facts: InterpreterFacts | None) -> str:
@@ -139,16 +125,11 @@ def _problems(results: Sequence[CellResult]) -> Iterator[RenderableType]:
         yield from map(_verdict_line, group[:_SHOWN])
         if len(group) > _SHOWN:
             yield Text(f"and {len(group) - _SHOWN} more like these")
-        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in _told(group[0]))
+        told = (*_told(group[0]), *last_words(group[0]))
+        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in told)
     if len(groups) > _SHOWN:
         rest = sum(map(len, list(groups.values())[_SHOWN:]))
         yield Text(f"and {count(rest, 'cell')} more, in the report")
-    missing = [result for result in by_severity(results) if result.verdict is Verdict.UNAVAILABLE]
-    for why, group in grouped(missing, lambda result: one_line(result.why)).items():
-        yield Text(
-            f"unavailable (n/a): {count(len(group), 'cell')}", style=STYLES[Verdict.UNAVAILABLE]
-        )
-        yield Padding(Text(why), (0, 0, 0, 4))
 
 
 def _told(result: CellResult) -> tuple[str, ...]:
@@ -157,7 +138,7 @@ def _told(result: CellResult) -> tuple[str, ...]:
 
 def _controls(report: Report) -> Iterator[RenderableType]:
     failed = set(report.summary.controls_failed)
-    if report.valid and len(report.controls) > _SHOWN:
+    if report.controlled and len(report.controls) > _SHOWN:
         kinds = grouped(report.controls, lambda result: result.cell.layout.name)
         for name, group in kinds.items():
             told = f"{one_line(name)} ({group[0].cell.role.value})"
@@ -187,7 +168,7 @@ def _notes(report: Report) -> Iterator[str]:
 
 def _verdict_line(result: CellResult) -> Text:
     line = Text()
-    line.append(result.verdict.value, style=STYLES[result.verdict])
+    line.append(result.verdict.value, style=VERDICT_STYLES[result.verdict])
     line.append(f"  {one_line(result.cell.id)}")
     if result.as_expected:
         line.append("  (expected)")

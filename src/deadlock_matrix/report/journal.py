@@ -8,6 +8,7 @@ written beside the journals first, then the line that refers to it: whoever read
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from typing import Self
 import msgspec
 
 from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, explain
 from deadlock_matrix.report.files import read_bounded
@@ -75,12 +77,15 @@ class Journal:
         return line
 
     def _write(self, line: bytes) -> None:
+        before = os.fstat(self._number).st_size
         try:
             written = os.write(self._number, line)
             while written < len(line):  # a full disk, or a signal in the middle of a long line
                 written += os.write(self._number, line[written:])
             os.fsync(self._number)
         except OSError as error:
+            with suppress(OSError):  # half a line would spoil the one after it
+                os.ftruncate(self._number, before)
             raise ReportError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def _mend(self) -> None:
@@ -92,6 +97,26 @@ class Journal:
             file.seek(size - 1)
             if file.read(1) != b"\n":
                 self._write(b"\n")
+
+
+class Unwritten(msgspec.Struct, frozen=True, kw_only=True):
+    """A result that could not be written, without its evidence, and why it could not."""
+
+    result: CellResult
+    reason: str
+
+
+def unwritten(result: CellResult, error: ReportError) -> Unwritten:
+    """What is left of a result after `Journal.append` has failed: small enough to be handed on."""
+    cause = error.__cause__
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    reason = reason or "it is not what its type says"
+    seen = result.observation
+    if isinstance(seen, Known) and isinstance(seen.value.evidence, Known):
+        aside = unknown(f"it could not be written: {reason}")
+        observation = msgspec.structs.replace(seen.value, evidence=aside)
+        result = msgspec.structs.replace(result, observation=known(observation, seen.source))
+    return Unwritten(result=result, reason=reason)
 
 
 class JournalContents(msgspec.Struct, frozen=True, kw_only=True):

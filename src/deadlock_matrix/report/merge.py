@@ -19,7 +19,7 @@ from deadlock_matrix.model.report import SCHEMA_VERSION, Part, Report, Summary, 
 from deadlock_matrix.report.merge_notes import contradictions, own_notes, renamings
 from deadlock_matrix.report.names import Names, name_interpreters
 from deadlock_matrix.report.parts import in_order, rename, renumber, take_apart
-from deadlock_matrix.report.summary import summarise
+from deadlock_matrix.report.summary import end_of_all, summarise
 
 Results = tuple[CellResult, ...]
 
@@ -161,10 +161,12 @@ def _summarise(
     """Count again; whether a control failed was found in its run, beside that run's cells."""
     failed: list[str] = []
     missing: set[str] = set()
+    unwritten: dict[str, str] = {}
     for run in placed:
         own = run.part.summary
         failed += [run.ids.get(id_, id_) for id_ in own.controls_failed]
         missing.update(names.in_id(run.part.run, id_) for id_ in own.controls_missing)
+        unwritten |= {run.ids.get(id_, id_): why for id_, why in own.unwritten.items()}
         # One run's controls tell nothing about what another run did elsewhere, or on another day.
         if run.cells and not run.controls and not own.controls_missing:
             missing.add(f"all controls of run {run.part.run}")
@@ -173,6 +175,8 @@ def _summarise(
         controls_failed=tuple(sorted(failed)),
         controls_missing=tuple(sorted(missing)),
         complete=all(run.part.summary.complete for run in placed),
+        ended=end_of_all(run.part.summary for run in placed),
+        unwritten=unwritten,
     )
 
 

@@ -12,15 +12,17 @@ import msgspec
 from deadlock_matrix import __version__
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.cell import Role
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.outcome import RunEnd
 from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, decode, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
-from deadlock_matrix.report.journal import JOURNAL_FOLDER, read_journals
+from deadlock_matrix.report.journal import JOURNAL_FOLDER, Unwritten, read_journals
 from deadlock_matrix.report.migrations import MIGRATIONS, Migration
 from deadlock_matrix.report.plan import PLAN_FILE, read_plan
 from deadlock_matrix.report.side_files import SideFiles
-from deadlock_matrix.report.summary import summarise
+from deadlock_matrix.report.summary import NO_END, summarise
 
 REPORT_FILE = "report.json"
 MAX_REPORT_BYTES = 1 << 30
@@ -134,7 +136,14 @@ def _decode(data: bytes, origin: str, migrations: Mapping[int, Migration]) -> tu
         raise ReportError(f"{origin} {explain(error, data, 'report')}") from error
 
 
-def assemble(folder: Path, duration_s: float | None = None, *, evidence: bool = True) -> Report:
+def assemble(
+    folder: Path,
+    duration_s: float | None = None,
+    *,
+    evidence: bool = True,
+    ended: Known[RunEnd] | Unknown = NO_END,
+    unwritten: Iterable[Unwritten] = (),
+) -> Report:
     """Put the report of a run together from its plan and its journals.
 
     Works at any time: for a run that is over, one that was killed, and one that still runs.
@@ -143,14 +152,20 @@ def assemble(folder: Path, duration_s: float | None = None, *, evidence: bool = 
         folder: The run's folder.
         duration_s: How long the run took; by default, from its plan to its last journal entry.
         evidence: Read the evidence too, which the journals refer to.
+        ended: What ended the run, if that is known.
+        unwritten: Results that could not be written, or not with their evidence.
 
     Raises:
         ReportError: There is no plan, or plan or journals cannot be read.
     """
     plan = read_plan(folder)
     contents = read_journals(folder)
-    cells = [result for result in contents.results if result.cell.role is Role.MATRIX]
-    controls = [result for result in contents.results if result.cell.role is not Role.MATRIX]
+    lost = {each.result.cell.id: each for each in unwritten}
+    done = {result.cell.id for result in contents.results}  # some perhaps without their evidence
+    rest = (each.result for id_, each in lost.items() if id_ not in done)
+    results = (*contents.results, *rest)
+    cells = [result for result in results if result.cell.role is Role.MATRIX]
+    controls = [result for result in results if result.cell.role is not Role.MATRIX]
     planned_cells, planned_controls = plan.planned_cells(), plan.planned_controls()
     report = Report(
         schema_version=SCHEMA_VERSION,
@@ -164,7 +179,14 @@ def assemble(folder: Path, duration_s: float | None = None, *, evidence: bool = 
         cells=_sorted(cells),
         controls=_sorted(controls),
         planned=len(planned_cells),
-        summary=summarise(cells, controls, planned_cells, planned_controls),
+        summary=summarise(
+            cells,
+            controls,
+            planned_cells,
+            planned_controls,
+            ended=ended,
+            unwritten={id_: each.reason for id_, each in lost.items()},
+        ),
         notes=contents.damaged,
     )
     return fetch_evidence(report, folder) if evidence else report

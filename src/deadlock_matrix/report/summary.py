@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from deadlock_matrix.model.fact import Known, Unknown, unknown
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.outcome import RunEnd
 from deadlock_matrix.model.report import Summary
 from deadlock_matrix.model.verdict import Verdict
+
+NO_END = unknown("no end of the run was recorded: it was killed, or is still running")
+_WORST_FIRST = (RunEnd.INTERRUPTED, RunEnd.BROKEN, RunEnd.STOPPED, RunEnd.FINISHED)
 
 
 def summarise(
@@ -15,8 +21,11 @@ def summarise(
     controls: Sequence[CellResult],
     planned_cells: Iterable[str],
     planned_controls: Iterable[str] = (),
+    *,
+    ended: Known[RunEnd] | Unknown = NO_END,
+    unwritten: Mapping[str, str] = MappingProxyType({}),
 ) -> Summary:
-    """Count what came out, against the ids of what was planned.
+    """Count what came out, against the ids of what was planned; say what ended the run.
 
     A control fails when it has another verdict than it must have. One that is unavailable fails
     too, unless its interpreter could run nothing: a matrix that ran without its controls is not
@@ -40,7 +49,19 @@ def summarise(
         ),
         controls_missing=tuple(sorted(expected_controls - done_controls)),
         complete=done >= set(planned_cells) | expected_controls,
+        ended=ended,
+        unwritten=dict(unwritten),
     )
+
+
+def end_of_all(summaries: Iterable[Summary]) -> Known[RunEnd] | Unknown:
+    """What ended several runs together: the worst end of any; unknown if one of them is."""
+    ends = [summary.ended for summary in summaries]
+    for worst in _WORST_FIRST[:-1]:
+        for end in ends:
+            if isinstance(end, Known) and end.value is worst:
+                return end
+    return next((end for end in ends if isinstance(end, Unknown)), ends[0] if ends else NO_END)
 
 
 def _fails(control: CellResult, answering: set[str]) -> bool:

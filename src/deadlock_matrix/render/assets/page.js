@@ -1031,9 +1031,15 @@
     return place;
   }
 
+  const lastWords = (row) =>
+    row.detail && row.detail.last_words !== undefined
+      ? make("pre.last", { tabindex: 0 }, data.texts[row.detail.last_words])
+      : null;
+
   function drawProblems() {
     const groups = new Map();
-    const odd = rows.filter((row) => row.role === "matrix" && (row.verdict !== "ok" || !row.expected));
+    const told = (row) => row.role === "matrix" && row.verdict !== "unavailable";
+    const odd = rows.filter((row) => told(row) && (row.verdict !== "ok" || !row.expected));
     odd.sort((a, b) => Number(a.expected) - Number(b.expected) || severity(a.verdict) - severity(b.verdict));
     for (const row of odd) {
       const key = `${row.verdict}\n${row.expected}\n${row.why}`;
@@ -1054,9 +1060,10 @@
             make(
               "h3",
               null,
-              `${group[0].verdict}: ${count(group.length, "run")}${group[0].expected && group[0].verdict !== "unavailable" ? ", as expected" : ""}`,
+              `${group[0].verdict}: ${count(group.length, "run")}${group[0].expected ? ", as expected" : ""}`,
             ),
             make("p", null, group[0].why),
+            lastWords(group[0]),
             cellLinks(group.map((row) => row.point)),
           ),
         ),
@@ -1168,6 +1175,31 @@
                   true,
                 ),
               ),
+            ),
+          ]
+        : [],
+    );
+    fill(
+      "forks",
+      data.forks.map((each) =>
+        table(
+          each.head,
+          each.rows.map(([blas, names, fields]) => [
+            blas,
+            names,
+            ...fields.map(([text, verdict]) => (verdict ? make("span.fate", null, mark(verdict, "small"), text) : text)),
+          ]),
+        ),
+      ),
+    );
+    fill(
+      "unavailable",
+      data.unavailable.length
+        ? [
+            make(
+              "ul.findings",
+              null,
+              data.unavailable.map((line) => make("li", null, line)),
             ),
           ]
         : [],

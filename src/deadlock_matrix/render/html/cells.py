@@ -26,11 +26,13 @@ from deadlock_matrix.render.html.choices import Choices
 from deadlock_matrix.render.html.document import Detail, Recognised, Row
 from deadlock_matrix.render.html.imports import import_tree
 from deadlock_matrix.render.html.pool import Pools
+from deadlock_matrix.render.last_words import last_words
 from deadlock_matrix.render.plain import one_line, seconds
 
 _LEAST, _MOST = 400, 4000  # characters that are shown of an output
 _OUTPUTS = 1_500_000  # and of all outputs and tracebacks of cells that are not ok
 _PACKAGES = 12
+_MOST_TOLD = 100  # different errors and crashes of which the last words are shown in the list
 
 
 class Details:
@@ -42,6 +44,7 @@ class Details:
         self._pools = pools
         self._kept = kept
         bad = sum(result.verdict is not Verdict.OK for result in report.cells)
+        self._told: set[tuple[Verdict, bool, str]] = set()
         self._tail = min(max(_OUTPUTS // (3 * max(bad, 1)), _LEAST), _MOST)
 
     def of(self, result: CellResult) -> Detail:
@@ -56,6 +59,7 @@ class Details:
             self._observed(result, found.value),
             causes=causes,
             gaps=told,
+            last_words=self._last_words(result),
             hung=self._kept.shown.get(result.cell.id),
             left_out=result.cell.id in self._kept.left_out,
         )
@@ -88,6 +92,17 @@ class Details:
                 self._pools.list(libraries.value) if isinstance(libraries, Known) else libraries
             ),
         )
+
+    def _last_words(self, result: CellResult) -> int | None:
+        """Told once of results that are told of together, and not without end."""
+        key = result.verdict, result.as_expected, result.why
+        if key in self._told or len(self._told) >= _MOST_TOLD:
+            return None
+        lines = tuple(last_words(result))
+        if not lines:
+            return None
+        self._told.add(key)
+        return self._pools.text("\n".join(lines))
 
     def _mapped(self, result: CellResult) -> int | Unknown | None:
         paths = self._kept.libraries.get(result.cell.id)

@@ -9,6 +9,7 @@ import msgspec
 from deadlock_matrix.model.comparison import WORSE, Change, ChangeKind, Comparison, Side
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
+from deadlock_matrix.render.headline import WORDS
 from deadlock_matrix.render.html.cells import row
 from deadlock_matrix.render.html.choices import Choices
 from deadlock_matrix.render.html.document import ChangeGroup, Compared
@@ -86,9 +87,7 @@ def _renamed(result: CellResult, names: dict[str, str]) -> CellResult:
 
 def _side(side: Side) -> str:
     runs = f" of {count(len(side.runs), 'run')}" if len(side.runs) > 1 else ""
-    state = "valid" if side.valid else "invalid"
-    cut = ", interrupted" if not side.complete else ""
-    return one_line(f"{side.run}{runs}, {count(side.cells, 'result')}, {state}{cut}")
+    return one_line(f"{side.run}{runs}, {count(side.cells, 'result')}, {WORDS[side.outcome]}")
 
 
 def _verdicts(numbers: dict[str, int]) -> str:

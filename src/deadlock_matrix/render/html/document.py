@@ -140,6 +140,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raised: tuple[str, int] | None = None  # type and message, traceback
     stdout: int | None = None
     stderr: int | None = None
+    last_words: int | None = None  # of the first of those of which the same is to be told
     command: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
     causes: tuple[Recognised, ...] = ()
@@ -195,6 +196,13 @@ class TimesTable(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
+class ForkView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of forked children: a row for each BLAS, each field with its worst verdict."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]  # BLAS, interpreters, fields
+
+
 class ChangeGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The same change of one or more cells: each with its id, and what stood before and now."""
 
@@ -232,6 +240,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[KnownCause, ...]
     times: tuple[TimesTable, ...]
     cures: tuple[tuple[str, ...], ...]  # place, cured by, not by, something else under
+    forks: tuple[ForkView, ...]
+    unavailable: tuple[str, ...]  # a line for each reason
     run: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     compared: Compared | None

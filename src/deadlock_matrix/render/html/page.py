@@ -8,7 +8,9 @@ import msgspec
 
 from deadlock_matrix.diagnosis.causes import Cause
 from deadlock_matrix.model.report import Host, Report
+from deadlock_matrix.render import answer
 from deadlock_matrix.render.grid import SEVERITY
+from deadlock_matrix.render.headline import headline
 from deadlock_matrix.render.html.budget import EVIDENCE_BYTES, keep, left_out_note
 from deadlock_matrix.render.html.cells import Details, row
 from deadlock_matrix.render.html.choices import Choices
@@ -20,11 +22,11 @@ from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.render.html.sections import (
     claim_answers,
     cure_rows,
+    fork_views,
     interpreter_views,
     times_tables,
 )
 from deadlock_matrix.render.plain import count, one_line, seconds
-from deadlock_matrix.render.terminal import headline
 
 
 class Assets(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +67,11 @@ def html(
     return template.render(
         policy=policy(scripts, [assets.style], graphs=graphs),
         run=one_line(report.run),
-        valid=report.valid,
+        outcome=report.outcome.value,
         first=lines[0],
         rest=lines[1:],
+        question=answer.TITLE,
+        answers=answer.told(report),
         # These are ours, or hold nothing that HTML reads; everything else is escaped.
         style=Markup(assets.style),
         scripts=[Markup(script) for script in scripts],
@@ -108,6 +112,8 @@ def document(
         causes=found,
         times=tuple(times_tables(report)),
         cures=tuple(cure_rows(report.cells)),
+        forks=tuple(fork_views(report)),
+        unavailable=tuple(answer.unavailable(report)),
         run=tuple(_run(report)),
         notes=tuple(notes),
         compared=beside,

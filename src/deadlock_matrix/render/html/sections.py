@@ -12,8 +12,14 @@ from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.render.finished import factor_text, median_s, speedup
+from deadlock_matrix.render.fork_tables import FIRST, fork_tables
 from deadlock_matrix.render.grid import entry_of, grouped, interpreter_of, layout_of
-from deadlock_matrix.render.html.document import ClaimAnswers, InterpreterView, TimesTable
+from deadlock_matrix.render.html.document import (
+    ClaimAnswers,
+    ForkView,
+    InterpreterView,
+    TimesTable,
+)
 from deadlock_matrix.render.plain import one_line, seconds
 
 _COMPARED = "lazy is"
@@ -144,3 +150,19 @@ def cure_rows(results: Sequence[CellResult]) -> Iterator[tuple[str, ...]]:
             place = f"{each.interpreter}/{each.layout}/{each.entry}/{each.context}"
             told = (each.cured, each.uncured, each.otherwise)
             yield one_line(place), *(one_line(", ".join(names)) for names in told)
+
+
+def fork_views(report: Report) -> Iterator[ForkView]:
+    """What became of forked children, by the BLAS in the process and the order of the imports."""
+    for each in fork_tables(report):
+        yield ForkView(
+            head=(FIRST, "interpreters", *map(one_line, each.questions)),
+            rows=tuple(
+                (
+                    one_line(row.blas),
+                    one_line(", ".join(row.interpreters)),
+                    tuple((text, worst.value if worst else "") for text, worst in row.fields),
+                )
+                for row in each.rows
+            ),
+        )

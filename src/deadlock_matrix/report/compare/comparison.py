@@ -79,15 +79,19 @@ def _compare_point(point: Point, limits: Limits) -> Iterator[Change]:
 
 def _validity(before: Report, after: Report) -> Iterator[Change]:
     for report, which in ((before, "old"), (after, "new")):
-        if not report.valid:
+        if not report.controlled:
             yield Change(
                 kind=ChangeKind.INVALID,
                 cell="",
-                before="valid" if before.valid else "invalid",
-                after="valid" if after.valid else "invalid",
+                before=_controls(before),
+                after=_controls(after),
                 sentence=f"the {which} report is invalid, so the comparison proves nothing: "
                 f"{_fault(report)}",
             )
+
+
+def _controls(report: Report) -> str:
+    return "controls right" if report.controlled else "controls wrong"
 
 
 def _fault(report: Report) -> str:
@@ -111,8 +115,7 @@ def _side(report: Report) -> Side:
         runs=tuple(part.run for part in report.merged) or (report.run,),
         hosts=report.hosts,
         tool=report.tool,
-        valid=report.valid,
-        complete=report.summary.complete,
+        outcome=report.outcome,
         cells=len(report.cells),
     )
 
