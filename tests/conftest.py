@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,57 +10,30 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pythons import VERSIONS, WITH_GIL, interpreter
 
 if TYPE_CHECKING:
     from deadlock_matrix.model.cell import Cell
     from deadlock_matrix.model.observation import CellResult, Observation
     from deadlock_matrix.run.workspace import Workspace
 
-VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 TOKEN = "WANTED_TOKEN"
-
-
-@cache
-def find_python(version: str) -> str:
-    """The executable of a CPython of that version, or an empty text."""
-    if version == ".".join(map(str, sys.version_info[:2])):
-        return sys.executable
-    command = f"python{version}"
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found = [shutil.which(command) or "", *pyenv.glob(f"versions/*/bin/{command}")]
-    ask = "import sys; print(sys.executable, sys.implementation.name, *sys.version_info[:2])"
-    for path in filter(None, found):
-        done = subprocess.run(
-            [path, "-I", "-c", ask], capture_output=True, text=True, timeout=60, check=False
-        )
-        answer = re.fullmatch(r"(.+) cpython (\d+) (\d+)\n", done.stdout)
-        if answer and f"{answer[2]}.{answer[3]}" == version:
-            return answer[1]
-    return ""
 
 
 @pytest.fixture(params=VERSIONS)
 def python(request: pytest.FixtureRequest) -> str:
     """Each CPython that the probe has to run on, as far as it is there."""
-    return _python(request.param)
+    return interpreter(request.param)
 
 
-@pytest.fixture(params=[VERSIONS[0], VERSIONS[-1]])
+@pytest.fixture(params=[WITH_GIL[0], WITH_GIL[-1]])
 def python_at_the_ends(request: pytest.FixtureRequest) -> str:
     """The oldest and the newest of them."""
-    return _python(request.param)
-
-
-def _python(version: str) -> str:
-    found = find_python(version)
-    if not found:
-        pytest.skip(f"there is no CPython {version} here")
-    return found
+    return interpreter(request.param)
 
 
 # --- cells --------------------------------------------------------------------------------------

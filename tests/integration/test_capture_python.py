@@ -9,14 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import pytest
+from pythons import VERSIONS, WITH_GIL, interpreter
 
 from deadlock_matrix.capture.linux import LinuxCollector
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
-from deadlock_matrix.model.evidence import ProcessStacks, SystemCall, ThreadStack
+from deadlock_matrix.model.evidence import (
+    ProcessStacks,
+    PythonHandler,
+    SystemCall,
+    ThreadStack,
+)
 from deadlock_matrix.model.fact import Known, Unknown
 
 pytestmark = [
@@ -24,22 +29,7 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@cache
-def interpreter(version: str) -> str:
-    if version == ".".join(map(str, sys.version_info[:2])):
-        return sys.executable
-    found = shutil.which(f"python{version}")
-    if found is None:
-        pytest.skip(f"there is no python{version} here")
-    ask = [found, "-c", "import sys; print(sys.executable)"]
-    done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"python{version} does not run")
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -129,6 +119,51 @@ while True: signal.pause()
     assert interrupt_handler(collector, process.pid) == "other: function"
 
 
+TOLD_APART = """
+import functools, signal
+class Arbiter:
+    def stop(self, *ignored):
+        pass
+class int:  # not the int that SIG_IGN is
+    def __call__(self, *ignored):
+        pass
+def größe(*ignored):
+    pass
+signal.signal(signal.SIGTERM, Arbiter().stop)
+signal.signal(signal.SIGHUP, functools.partial(größe))
+signal.signal(signal.SIGUSR1, print)
+signal.signal(signal.SIGUSR2, int())
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+ready()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_whole_table_of_handlers(start: Start, collector: LinuxCollector, version: str) -> None:
+    process = start(interpreter(version), TOLD_APART)
+    python = collector.snapshot([process.pid]).processes[0].python
+    assert isinstance(python, Known), python
+    handlers = python.value.handlers
+    assert isinstance(handlers, Known), handlers
+    assert [handler.signal for handler in handlers.value] == list(range(1, 65))
+    told = {handler.signal: handler for handler in handlers.value}
+
+    def is_python(number: int, name: str, line: int) -> bool:
+        wanted = PythonHandler(signal=number, kind="python", name=name, file="<string>", line=line)
+        return told[number] == wanted
+
+    assert is_python(signal.SIGTERM, "Arbiter.stop", 5)  # a line comes before the code
+    assert is_python(signal.SIGHUP, "größe", 10)
+    kinds = {number: (told[number].kind, told[number].name) for number in told}
+    assert kinds[signal.SIGINT] == ("builtin", "default_int_handler")
+    assert kinds[signal.SIGUSR1] == ("builtin", "print")
+    assert kinds[signal.SIGUSR2] == ("object", "int")
+    assert kinds[signal.SIGALRM] == kinds[signal.SIGPIPE] == ("ignored", "")
+    assert kinds[signal.SIGQUIT] == kinds[signal.SIGKILL] == ("default", "")
+
+
 def test_a_c_function_is_not_python_s_own_because_of_its_name(
     start: Start, collector: LinuxCollector
 ) -> None:
@@ -187,7 +222,7 @@ threading.Thread(target=wait).start()
 """
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", WITH_GIL)
 def test_the_holder_of_the_gil(start: Start, collector: LinuxCollector, version: str) -> None:
     process = start(interpreter(version), HOLD_THE_GIL)
 
@@ -200,7 +235,7 @@ def test_the_holder_of_the_gil(start: Start, collector: LinuxCollector, version:
     until(held)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", WITH_GIL)
 def test_the_gil_lies_in_the_runtime(start: Start, collector: LinuxCollector, version: str) -> None:
     process = start(interpreter(version), HOLD_THE_GIL + "while True: pass")
     facts = collector.snapshot([process.pid]).processes[0]
@@ -214,7 +249,7 @@ def test_the_gil_lies_in_the_runtime(start: Start, collector: LinuxCollector, ve
     until(waits_there)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", WITH_GIL)
 def test_nobody_holds_the_gil(start: Start, collector: LinuxCollector, version: str) -> None:
     process = start(interpreter(version), NOBODY_HOLDS_IT)
     until(lambda: holders(read(collector, process.pid)) == [])

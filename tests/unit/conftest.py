@@ -8,6 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 EVENTS = frozenset(
     {
@@ -88,3 +89,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def guard() -> Guard:
     """For tests of the guard itself."""
     return GUARD
+
+
+# A busy machine may take any time over an example.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")

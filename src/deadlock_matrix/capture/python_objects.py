@@ -1,7 +1,7 @@
 """A few fields of CPython objects, read from another process's memory.
 
 Source: ``Include/object.h``, ``Include/cpython/object.h`` and ``Include/methodobject.h``, the same
-from 3.6 to 3.14. A free-threaded build has a longer object header; which one it is is found out
+from 3.6 to 3.15. A free-threaded build has a longer object header; which one it is is found out
 by reading the name of the type of ``None``. Builds with another header (``Py_TRACE_REFS``) fail
 that test and are reported as unreadable.
 """
@@ -58,6 +58,14 @@ def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
     return memory.text(memory.number(kind + layout.type_name_at))
 
 
+def is_a(memory: Memory, layout: ObjectLayout, address: int, name: str) -> bool:
+    """Whether it is an object whose type has exactly this name."""
+    try:
+        return address % 8 == 0 and type_name(memory, layout, address) == name
+    except Unreadable:
+        return False
+
+
 def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tuple[str, int]:
     """Name of a function written in C, and where its ``PyMethodDef`` lies.
 
@@ -66,3 +74,12 @@ def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tupl
     """
     definition = memory.number(address + layout.header)
     return memory.text(memory.number(definition)), definition
+
+
+def first_field(memory: Memory, layout: ObjectLayout, address: int) -> int:
+    """What follows the header: the function of a bound method or of a ``functools.partial``.
+
+    Raises:
+        Unreadable: it cannot be read.
+    """
+    return memory.number(address + layout.header)

@@ -13,9 +13,9 @@ from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_status, text_of
 from deadlock_matrix.capture.python_frames import Interpreter, PythonThread, read_threads
+from deadlock_matrix.capture.python_image import library_of
 from deadlock_matrix.capture.python_objects import layout_of
 from deadlock_matrix.capture.python_offsets import offsets_by_size, offsets_by_version
-from deadlock_matrix.capture.python_runtime import library_of
 from deadlock_matrix.model.evidence import ThreadStack
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 

@@ -13,8 +13,8 @@ characters, the hash and a word of bit fields. Then:
 
 Up to 3.11 there is one more word in front of the ASCII characters, a ``wchar_t`` pointer. Whether
 there is, the size of ``str`` itself tells (``tp_basicsize``). The bit fields begin with
-``interned``, of two bits up to 3.13 and of sixteen from 3.14. Whose ``kind`` is where cannot be
-mistaken: it is never 0, so a lowest byte of 3 or less means that ``interned`` is the long one.
+``interned``, of two bits; a whole byte in free-threaded builds of 3.14 and later, of which some
+had sixteen bits. Where ``kind`` is cannot be mistaken: it is never 0, and ``interned`` at most 3.
 
 Reliable as long as the string lives; its contents never change once others can see it. A ``str``
 that is being made, or memory used again, shows as `Unreadable` or as other text.
@@ -83,7 +83,8 @@ def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int
 
 def _state(word: int) -> tuple[int, bool, bool]:
     """Bytes per character, whether it is compact, whether it is ASCII."""
-    bits = word >> 16 if word & 0xFF <= 3 else word >> 2
+    shift = 2 if word & 0xFF > 3 else 8 if word & 0xFF00 else 16
+    bits = word >> shift
     return bits & 7, bool(bits & 8), bool(bits & 16)
 
 
