@@ -37,8 +37,10 @@ class Maps:
     """
 
     def __init__(self, raw: bytes) -> None:
-        self._lines = raw.splitlines()
+        # Not splitlines: a path may hold a carriage return, of which the kernel escapes nothing.
+        self._lines = [line for line in raw.split(b"\n") if line]
         self._starts = [int(line[: line.index(b"-")], 16) for line in self._lines]
+        self._by_path: dict[str, list[int]] | None = None
 
     def find(self, address: int) -> Mapping | None:
         """The mapping that holds an address."""
@@ -53,18 +55,25 @@ class Maps:
 
         The pages of ``.bss`` behind a writable segment are such a continuation: without a path.
         """
-        name = path.encode("utf-8", "surrogateescape")
         found: list[Mapping] = []
-        for line in self._lines:
-            if line.endswith(name):
-                mapping = _parse(line)
-                if mapping.path == path:
-                    found.append(mapping)
-            elif found and len(line.split(None, 5)) < 6:
-                mapping = _parse(line)
-                if mapping.start == found[-1].end:
-                    found.append(mapping)
+        for index in self._lines_of(path):
+            found.append(_parse(self._lines[index]))
+            for line in self._lines[index + 1 :]:
+                following = _parse(line)
+                if following.path or following.start != found[-1].end:
+                    break
+                found.append(following)
         return found
+
+    def _lines_of(self, path: str) -> list[int]:
+        """Where the mappings of a file stand. Its path is text, in which a byte may be escaped."""
+        if self._by_path is None:
+            self._by_path = {}
+            for index, line in enumerate(self._lines):
+                fields = line.split(None, 5)
+                if len(fields) == 6 and fields[5].startswith(b"/"):
+                    self._by_path.setdefault(path_of(fields[5]), []).append(index)
+        return self._by_path.get(path, [])
 
     def libraries(self) -> tuple[Library, ...]:
         """Files with executable pages, each at its lowest address, in order of address."""
@@ -94,12 +103,10 @@ class Maps:
 
     def device_and_inode(self, path: str) -> tuple[int, int] | None:
         """Device number and inode of a mapped file, to tell it from another of the same name."""
-        name = path.encode("utf-8", "surrogateescape")
-        for line in self._lines:
-            if line.endswith(name):
-                fields = line.split(None, 5)
-                major, minor = fields[3].split(b":")
-                return os.makedev(int(major, 16), int(minor, 16)), int(fields[4])
+        for index in self._lines_of(path):
+            fields = self._lines[index].split(None, 5)
+            major, minor = fields[3].split(b":")
+            return os.makedev(int(major, 16), int(minor, 16)), int(fields[4])
         return None
 
 
