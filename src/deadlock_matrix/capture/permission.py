@@ -13,6 +13,7 @@ from deadlock_matrix.errors import CaptureError
 
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 _CAP_SYS_PTRACE = 1 << 19
+_CAP_DAC = 1 << 1 | 1 << 2  # DAC_OVERRIDE, DAC_READ_SEARCH: either opens other users' files
 
 
 def check_access(pid: int) -> None:
@@ -29,7 +30,7 @@ def check_access(pid: int) -> None:
             raise CaptureError(
                 "/proc is not mounted here; mount it to look at processes."
             ) from None
-        raise CaptureError(f"there is no process {pid}; give the id of a running one.") from None
+        raise CaptureError(_absent(pid)) from None
     except OSError as error:
         raise explain(pid, error) from None
     if leader not in (0, pid):
@@ -72,24 +73,38 @@ def explain(pid: int, error: OSError) -> CaptureError:
             f"{refused}: kernel.yama.ptrace_scope is 3, which forbids it to everybody; it can only"
             " be lowered at the next start of the machine."
         )
+    owner = _owner(pid)
     if os.geteuid() == 0 and not _has_ptrace_capability():
         return CaptureError(
             f"{refused}: this container lacks the capability SYS_PTRACE; start it with"
             " --cap-add=SYS_PTRACE, or look from the host."
         )
-    owner = _owner(pid)
+    if _has_ptrace_capability() and _in_user_namespace():
+        return CaptureError(
+            f"{refused}: it runs outside of this user namespace, where the capability SYS_PTRACE"
+            " of this one counts for nothing; look from inside its own container, or as root of"
+            " the host."
+        )
     if owner is not None and owner != os.geteuid():
-        return CaptureError(f"{refused}: it belongs to user {owner}; look as that user or by sudo.")
+        if _has_ptrace_capability() and not _capabilities() & _CAP_DAC:
+            return CaptureError(
+                f"{refused}: it belongs to user {owner}, and the capability SYS_PTRACE does not"
+                f" open the files of its /proc/{pid}; add the capability DAC_READ_SEARCH."
+            )
+        return CaptureError(
+            f"{refused}: it belongs to user {owner}; look as that user, by sudo, or with the"
+            " capabilities SYS_PTRACE and DAC_READ_SEARCH."
+        )
     if scope == 2:
         return CaptureError(
             f"{refused}: kernel.yama.ptrace_scope is 2, which allows it to administrators only;"
-            " use sudo."
+            " use sudo, or the capability SYS_PTRACE in a container."
         )
     if scope == 1:
         return CaptureError(
             f"{refused}: kernel.yama.ptrace_scope is 1, which allows it to a parent only; start"
-            f" the program by `deadlock-matrix watch`, or use sudo, or run"
-            f" `sudo sysctl kernel.yama.ptrace_scope=0`."
+            " the program by `deadlock-matrix watch`, or use sudo (in a container: the capability"
+            " SYS_PTRACE), or run `sudo sysctl kernel.yama.ptrace_scope=0`."
         )
     return CaptureError(
         f"{refused}: it has closed itself to others (it changed its user, or is marked not"
@@ -112,11 +127,38 @@ def _status_field(pid: int | str, name: bytes) -> bytes | None:
     return None
 
 
-def _has_ptrace_capability() -> bool:
+def _capabilities() -> int:
+    """The effective ones of this process, a bit mask (capabilities(7)); 0 where not readable."""
     try:
-        return bool(int(_status_field("self", b"CapEff") or b"0", 16) & _CAP_SYS_PTRACE)
+        return int(_status_field("self", b"CapEff") or b"0", 16)
     except (OSError, ValueError):
+        return 0
+
+
+def _has_ptrace_capability() -> bool:
+    return bool(_capabilities() & _CAP_SYS_PTRACE)
+
+
+def _in_user_namespace() -> bool:
+    """Whether user ids here are not those of the whole machine (user_namespaces(7))."""
+    try:
+        return read_small("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
+    except OSError:
         return False
+
+
+def _absent(pid: int) -> str:
+    """Why ``/proc`` does not show a process: there is none, or it is hidden."""
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except PermissionError:
+        pass
+    except (OSError, OverflowError):
+        return f"there is no process {pid} here; give the id of a running one, as ps shows it here."
+    return (
+        f"process {pid} may not be looked at: /proc hides other users' processes (hidepid); look"
+        " as its user or by sudo."
+    )
 
 
 def _owner(pid: int) -> int | None:
