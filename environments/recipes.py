@@ -12,9 +12,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
+
+from environments import locks
 
 FOLDER = Path(__file__).parent
 NOX = FOLDER.parent / ".nox"
@@ -24,6 +25,7 @@ TORCH_INDEX_VARIABLE = "DEADLOCK_MATRIX_TORCH_INDEX"
 BACKENDS = ("venv", "conda", "found")
 THIS_PLATFORM = f"{sys.platform}-{platform.machine()}"
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_STANDARD_LIBRARY = f"{sys.base_prefix}/lib/python{THIS_PYTHON}"
 
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class Recipe:
     environment: str = ""
     library: str = ""
     system_packages: tuple[str, ...] = ()  # of Debian
-    packages: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()  # of environments/locks; "torch" brings torch along
     wheels: tuple[str, ...] = ()  # that are built here
     conda: tuple[str, ...] = ()
     local_conda: tuple[str, ...] = ()
@@ -76,7 +78,9 @@ class Recipe:
         if self.environment and not self.obtain:
             return RECIPES[self.environment].command
         found = f"install CPython {self.python}, with pyenv for instance"
-        return self.obtain or (found if self.backend == "found" else f"nox -s {self.session}")
+        return self.obtain or (
+            found if self.backend == "found" else f"nox -s environments -- {self.name}"
+        )
 
     @property
     def channel(self) -> str:
@@ -84,11 +88,12 @@ class Recipe:
         return os.environ.get(CHANNEL_VARIABLE, "") if self.backend == "conda" else ""
 
     @property
-    def torch_index(self) -> tuple[str, ...]:
-        """Options of pip for the index that the user names for torch, if it comes by pip."""
+    def torch(self) -> tuple[str, ...]:
+        """Arguments of pip for torch, if it comes by pip; from the user's index too."""
+        if "torch" not in self.locks:
+            return ()
         index = os.environ.get(TORCH_INDEX_VARIABLE)
-        has_torch = any(package.startswith("torch") for package in self.packages)
-        return ("--extra-index-url", index) if index and has_torch else ()
+        return (*(("--extra-index-url", index) if index else ()), *locks.TORCH)
 
     def refusal(self) -> str:
         """Why it cannot even be tried on this machine, or nothing."""
@@ -98,18 +103,13 @@ class Recipe:
             return f"it needs Python {self.pythons}, nox runs on {THIS_PYTHON}"
         if self.backend == "conda" and not self.channel and not self.local_conda:
             return f"it needs a real conda channel, and {CHANNEL_VARIABLE} names none"
-        if self.local_conda and not self.channel and sys.base_prefix == "/usr":
-            return "the operating system's own Python cannot be packed for conda"
-        if self.system_packages and not shutil.which("dpkg-query"):
+        if self.local_conda and not self.channel and not Path(_STANDARD_LIBRARY).exists():
+            return f"there is no {_STANDARD_LIBRARY}, so this Python cannot be packed for conda"
+        if self.system_packages and not shutil.which("dpkg-deb"):
             return "it needs Debian or Ubuntu"
+        if self.python.startswith("/") and not Path(self.python).exists():
+            return f"there is no {self.python}"
         return ""
-
-    @property
-    def lacks_conda(self) -> bool:
-        """Whether nothing is here that makes conda environments."""
-        tools = ("mamba", "micromamba", "conda") if self.channel else ()
-        here = find_spec("rattler") or any(map(shutil.which, tools))
-        return self.backend == "conda" and not here
 
     @cached_property
     def stamp(self) -> str:
@@ -121,14 +121,25 @@ class Recipe:
             asdict(library) if library else "",
             below,
             (sys.version, sys.base_prefix, *_stat(self.python)),
-            (*self.torch_index, self.channel),
+            (*self.torch, self.channel),
+            [locks.file(name).read_text() for name in self._locks],
             [(FOLDER / f"{name}.py").read_text() for name in self._builders],
         )
         return hashlib.sha256(json.dumps(built_from, sort_keys=True).encode()).hexdigest()
 
     @property
     def _builders(self) -> list[str]:
-        return [*self.requires, *(["libraries"] if self.library else [])]
+        return [
+            *self.requires,
+            *(["libraries"] if self.library else []),
+            *(["debian"] if self.system_packages else []),
+            *(["mkl"] if "mkl" in self.locks else []),
+        ]
+
+    @property
+    def _locks(self) -> list[str]:
+        library = LIBRARIES[self.library].lock if self.library else ""
+        return [*self.locks, *filter(None, (library,))]
 
     @property
     def _record(self) -> Path:
@@ -153,7 +164,7 @@ class Recipe:
     @property
     def before(self) -> tuple[str, ...]:
         """The sessions that must have ended before its own begins."""
-        if not self.is_to_be_built() or self.channel or self.lacks_conda:
+        if not self.is_to_be_built() or self.channel:
             return ()
         return (RECIPES[self.environment].session,) if self.environment else self.requires
 
@@ -186,7 +197,7 @@ class Library:
 
     name: str
     system_packages: tuple[str, ...] = ()
-    wheels: tuple[str, ...] = ()
+    lock: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -211,6 +222,8 @@ def read(path: Path = FOLDER / "recipes.toml") -> tuple[dict[str, Recipe], dict[
             raise ValueError(f"{recipe.name}: there is no recipe {recipe.environment!r}")
         if recipe.library and recipe.library not in libraries:
             raise ValueError(f"{recipe.name}: there is no library {recipe.library!r}")
+        if unlocked := set(recipe.locks) - locks.LOCKS.keys():
+            raise ValueError(f"{recipe.name}: there is no lock {', '.join(sorted(unlocked))}")
     return recipes, libraries
 
 
