@@ -504,6 +504,22 @@ def test_what_cannot_be_written_is_told_all_the_same(
     assert shown.returncode == ExitStatus.INCOMPLETE  # what it held is only what was written
 
 
+# --- early ----------------------------------------------------------------------------------------
+
+
+def test_the_table_of_an_interpreter_does_not_wait_for_the_others(
+    pytester: pytest.Pytester, scripted: Write
+) -> None:
+    scripted("ok", "hang")
+    names = [f"--interpreter={name}={sys.executable}" for name in ("first", "second")]
+    result = pytester.runpytest(*ON, *names)
+    early, _, late = result.stdout.str().partition("= deadlock matrix =")
+    tables = [line for line in early.splitlines() if line.startswith(("first: ", "second: "))]
+    assert len(tables) == 1
+    assert "baseline         hang 1/2 !" in early
+    assert late.count("baseline         hang 1/2 !") == 2
+
+
 # --- interrupted --------------------------------------------------------------------------------
 
 

@@ -383,3 +383,14 @@ def test_what_became_of_forked_children_is_in_the_page() -> None:
     assert table.head == ("BLAS in the process", "interpreters", "numpy", "torch, numpy")
     fields = [field for row in table.rows for field in row[2]]
     assert ("deadlock", "deadlock") in fields and ("ok", "ok") in fields
+
+
+def test_interpreters_that_could_not_run_have_a_line_and_no_rows() -> None:
+    missing = [sample(cell(interpreter=name), Verdict.UNAVAILABLE, why="gone") for name in "ab"]
+    of = samples.report([sample(cell()), *missing])
+    shown = document(of)
+    names = {each.name for each in shown.axes["interpreter"]}
+    assert names == {"py", "pip-torch"}  # that of the sample's controls
+    assert shown.unavailable == ("a, b: gone",)
+    before = document(of, base=Base(report=of, comparison=compare(of, of)))
+    assert len(before.axes["interpreter"]) == 4  # what is compared is not left out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deadlock_matrix.pytest_plugin.controller import Controller
+from deadlock_matrix.pytest_plugin.early import EarlyTables
 from deadlock_matrix.pytest_plugin.progress import ProgressLine, wants_progress_line
 from deadlock_matrix.pytest_plugin.runner import Runner
 
@@ -20,6 +21,8 @@ def activate(config: pytest.Config) -> None:
     controller = Controller(config)
     manager.register(controller, "deadlock-matrix-controller")
     manager.register(Runner(config, controller), "deadlock-matrix-runner")
+    if manager.hasplugin("terminalreporter") and not config.option.collectonly:
+        manager.register(EarlyTables(config, controller), "deadlock-matrix-early")
     if wants_progress_line(config):
         manager.register(ProgressLine(config, controller), "deadlock-matrix-progress")
     # Cells take seconds to minutes: one handed out in advance would wait behind a hanging one

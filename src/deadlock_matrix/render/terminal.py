@@ -72,23 +72,39 @@ def _answer(report: Report) -> Iterator[RenderableType]:
         yield from (Padding(Text(line), (0, 0, 0, 4)) for line in each.lines)
 
 
+def interpreter_text(
+    name: str,
+    facts: InterpreterFacts | None,
+    results: Sequence[CellResult],
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """What was found on one interpreter, as text, while the others are still to come."""
+    return draw(Group(*_interpreter(name, facts, results, width)), width, colour)
+
+
 def _interpreters(report: Report, width: int) -> Iterator[RenderableType]:
     facts = {item.name: item for item in report.interpreters}
     missing = answer.never_ran(report)
     for name, results in grouped(report.cells, interpreter_of).items():
-        if name in missing:
-            continue  # a line under "Not available" says why
-        yield ""
-        yield Text(_interpreter(name, facts.get(name)), style="bold")
-        yield from map(inset, _findings(facts.get(name)))
-        tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
-        for number, table in enumerate(tables):
-            if number:
-                yield ""
-            yield inset(table)
+        if name not in missing:  # else a line under "Not available" says why
+            yield ""
+            yield from _interpreter(name, facts.get(name), results, width)
 
 
-def _interpreter(name: str, facts: InterpreterFacts | None) -> str:
+def _interpreter(
+    name: str, facts: InterpreterFacts | None, results: Sequence[CellResult], width: int
+) -> Iterator[RenderableType]:
+    yield Text(_identity(name, facts), style="bold")
+    yield from map(inset, _findings(facts))
+    tables = (*verdict_tables(results, width - 2), *timing_tables(results, width - 2))
+    for number, table in enumerate(tables):
+        if number:
+            yield ""
+        yield inset(table)
+
+
+def _identity(name: str, facts: InterpreterFacts | None) -> str:
     if facts is None:
         return name
     if not isinstance(facts.fingerprint, Known):

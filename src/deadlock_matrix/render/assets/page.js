@@ -1406,7 +1406,7 @@
   function drawNavigation() {
     const sections = [...document.querySelectorAll("main > section:not([hidden])")];
     byId("nav").append(
-      ...sections.map((each) => make("a", { href: `#${each.id}` }, each.querySelector("h2").textContent)),
+      ...sections.map((each) => make("a", { href: `#${each.id}` }, each.dataset.short || each.querySelector("h2").textContent)),
     );
   }
 

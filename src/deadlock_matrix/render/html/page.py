@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from deadlock_matrix.diagnosis.causes import Cause
+from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Host, Report
-from deadlock_matrix.render import answer
-from deadlock_matrix.render.grid import SEVERITY
+from deadlock_matrix.render import answer, fork_tables
+from deadlock_matrix.render.grid import SEVERITY, interpreter_of
 from deadlock_matrix.render.headline import headline
 from deadlock_matrix.render.html.budget import EVIDENCE_BYTES, keep, left_out_note
 from deadlock_matrix.render.html.cells import Details, row
@@ -71,6 +72,7 @@ def html(
         first=lines[0],
         rest=lines[1:],
         question=answer.TITLE,
+        forks=fork_tables.TITLE,
         answers=answer.told(report),
         # These are ours, or hold nothing that HTML reads; everything else is escaped.
         style=Markup(assets.style),
@@ -87,10 +89,11 @@ def document(
 ) -> Document:
     """What the page shows; the arguments are those of `html`."""
     pools, choices = Pools(), Choices()
-    results = (*report.cells, *report.controls)
+    cells = _shown(report) if base is None else report.cells
+    results = (*cells, *report.controls)
     kept = keep(results, pools, evidence_bytes)
     of = Details(report, causes, pools, kept).of
-    details, found = known_causes([of(each) for each in results], len(report.cells), causes)
+    details, found = known_causes([of(each) for each in results], len(cells), causes)
     rows = tuple(row(each, choices, pools, number) for number, each in enumerate(results))
     numbers = {each.cell.id: number for number, each in enumerate(results)}
     beside = compared(base, choices, pools) if base is not None else None
@@ -118,6 +121,12 @@ def document(
         notes=tuple(notes),
         compared=beside,
     )
+
+
+def _shown(report: Report) -> tuple[CellResult, ...]:
+    """The cells of the grid: without the interpreters of which a line says why none could run."""
+    missing = answer.never_ran(report)
+    return tuple(each for each in report.cells if interpreter_of(each) not in missing)
 
 
 def _run(report: Report) -> list[tuple[str, str]]:

@@ -99,7 +99,9 @@ def _alike(
     for answer in answers:
         groups.setdefault((answer.outcome.value, answer.sentence), []).append(answer)
     for (outcome, sentence), each in groups.items():
-        cells = dict.fromkeys(rows[cell] for answer in each for cell in answer.cells)
+        cells = dict.fromkeys(
+            rows[cell] for answer in each for cell in answer.cells if cell in rows
+        )
         names = tuple(one_line(answer.interpreter) for answer in each)
         yield outcome, one_line(sentence), names, tuple(cells)
 
