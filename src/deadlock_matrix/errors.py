@@ -15,6 +15,7 @@ class ExitStatus(IntEnum):
     FAILED = 1  # a cell or a gate did not come out as expected
     USAGE = 2  # as click: the command line is wrong
     DEADLOCK = 35  # EDEADLK on Linux; the same number everywhere, so that scripts can rely on it
+    LIKELY = 36  # a likely deadlock: the same, under assumptions that are named
     NOTHING_RAN = 69  # EX_UNAVAILABLE of sysexits.h: every cell is unavailable
     CONTROLS_WRONG = 70  # EX_SOFTWARE: controls failed or were not run, so nothing is proved
     NOT_WRITTEN = 74  # EX_IOERR: results could not be written, as on a full disk

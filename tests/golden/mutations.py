@@ -394,19 +394,22 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
     if any(node.kind == "tree" for node in proof.nodes):
         needed.add(((), "processes"))
     for condition in proof.conditions:
+        if not condition.subject.startswith("process-"):
+            continue
+        pid = pid_of(condition)
         if condition.name == "threads-complete":
-            pid = pid_of(condition)
             needed |= {((pid,), "threads_after"), ((pid,), "start")}
-            needed |= in_both(pid, "signals", "waking-signal", "tracer", "shares_memory_with")
+        elif condition.name == "no-io-uring":
+            needed |= in_both(pid, "tracer", "shares_memory_with", "timers")
             needed |= in_both(pid, "descriptors", "own_descriptors", "io-uring", "special_mappings")
-        elif condition.name == "no-waking-signal":
-            caught = set(condition.detail.removeprefix("caught signals: ").split(", "))
-            if any(signal.startswith("SIGINT") for signal in caught):
-                needed |= in_both(pid_of(condition), "python", "interrupt")
-            if any(not signal.startswith(("SIGINT", "none")) for signal in caught):
-                needed |= in_both(pid_of(condition), "timers")
-            if caught & {"SIGCANCEL", "SIGSETXID"}:
-                needed.add(((), "libc"))
+        elif condition.name == "no-waking-signal" and "SIGINT" in condition.detail:
+            needed |= in_both(pid, "interrupt")
+        elif condition.name == "no-foreign-handler":
+            needed |= in_both(pid, "signals", "waking-signal")
+            if "SIGINT" in condition.detail:
+                needed |= in_both(pid, "python")  # it may be a handler in C
+            if "SIGCANCEL" in condition.detail or "SIGSETXID" in condition.detail:
+                needed |= {((), "libc"), *in_both(pid, "python")}
     # A process that was not there before had no threads there, either.
     pids = {site[0] for site, _ in needed if site}
     needed |= {((pid,), "presence-before") for pid in pids}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gzip
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.verdict import ProofKind
+from deadlock_matrix.model.verdict import Outcome, ProofKind
 
 FOLDER = Path(__file__).parent / "evidence"
 SUFFIX = ".json.gz"
@@ -21,7 +20,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: str
     python: str  # "3.11.7"
-    outcome: Literal["deadlock", "partial", "not-proved"]
+    outcome: Outcome
     proof: ProofKind | None
     evidence: Evidence
 

@@ -54,6 +54,9 @@ POSSIBLE = {
     "python-lock-inherited-over-fork": "python-lock-held-over-fork",
     # This child has taken its lock twice, which nobody can tell from outside.
     "child-deadlocked-waited-for": "python-lock-held-over-fork",
+    # Likely deadlocked, as far as what somebody else does to them later is left out.
+    "healthy-deadlocked-child-killed-by-alarm": "python-lock-held-over-fork",
+    "healthy-deadlocked-child-killed-by-thread": "python-lock-held-over-fork",
 }
 
 OF_RESULTS = {

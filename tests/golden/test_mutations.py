@@ -10,10 +10,12 @@ from golden.recordings import read, recorded
 
 from deadlock_matrix.model.verdict import Proof
 from deadlock_matrix.proof.check import find_faults
+from deadlock_matrix.proof.closure import find_stuck, read_all
 from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.proof.world import index
 
 DEADLOCKS = recorded("deadlock")
-OTHERS = recorded("partial", "not-proved")
+OTHERS = recorded("likely", "partial", "likely-partial", "not-proved")
 
 
 def proof_of(identifier: str) -> Proof:
@@ -25,10 +27,10 @@ def proof_of(identifier: str) -> Proof:
 # --- the proof ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("identifier", recorded("deadlock", "partial"))
+@pytest.mark.parametrize("identifier", recorded("deadlock", "likely", "partial", "likely-partial"))
 def test_no_part_of_a_proof_is_spare(identifier: str) -> None:
     proof = proof_of(identifier)
-    for field in ("edges", "nodes", "roots", "conditions"):
+    for field in ("edges", "nodes", "roots", "conditions", "assumptions"):
         parts = getattr(proof, field)
         for number, part in enumerate(parts):
             without = replace(proof, **{field: (*parts[:number], *parts[number + 1 :])})
@@ -66,6 +68,18 @@ def same(proof: Proof, other: Proof | None) -> bool:
     return other is not None and [(e.tail, e.head) for e in proof.edges] == [
         (e.tail, e.head) for e in other.edges
     ]
+
+
+@pytest.mark.parametrize("identifier", recorded("likely", "likely-partial"))
+def test_every_assumption_is_needed(identifier: str) -> None:
+    """What is told to be assumed is the least that the answer needs."""
+    readings = read_all(index(read(identifier).evidence))
+    assumed = proof_of(identifier).assumptions
+    roots = set(find_stuck(readings, frozenset(assumed)).waits)
+    assert assumed and roots
+    for assumption in assumed:
+        fewer = frozenset(each for each in assumed if each != assumption)
+        assert not roots <= find_stuck(readings, fewer).waits.keys(), assumption
 
 
 # --- never more from less -----------------------------------------------------------------------

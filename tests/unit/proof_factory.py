@@ -25,6 +25,7 @@ from deadlock_matrix.model.evidence import (
     ProcessFacts,
     ProcessStacks,
     PythonFrame,
+    PythonHandler,
     PythonRuntime,
     Signals,
     Snapshot,
@@ -259,10 +260,16 @@ def catching(*numbers: int) -> Known[Signals]:
     return known(Signals(caught=caught, ignored=0, pending=0), "status")
 
 
-def python(interrupt_handler: str = "default_int_handler") -> Known[PythonRuntime]:
-    handler = known(interrupt_handler, "mem")
+def python(
+    interrupt_handler: str = "default_int_handler",
+    handlers: tuple[PythonHandler, ...] | None = None,
+) -> Known[PythonRuntime]:
+    """``handlers=None``: the table of handlers was not read, as in older evidence."""
     runtime = PythonRuntime(
-        runtime_start=RUNTIME, runtime_end=RUNTIME + 0x1000, interrupt_handler=handler
+        runtime_start=RUNTIME,
+        runtime_end=RUNTIME + 0x1000,
+        interrupt_handler=known(interrupt_handler, "mem"),
+        handlers=UNKNOWN if handlers is None else known(handlers, "mem"),
     )
     return known(runtime, "_PyRuntime")
 

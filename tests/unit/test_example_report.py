@@ -37,10 +37,14 @@ def test_every_result_is_concluded_again(report: Report) -> None:
         judgement = result.judgement
         if isinstance(observation.evidence, Known):
             judgement = judge(observation.evidence.value)
-            assert judgement == result.judgement
-            assert judgement.proof is not None
+            # An earlier version wrote it, which put less into a proof.
+            assert result.judgement is not None and judgement.outcome == result.judgement.outcome
+            assert judgement.proof is not None and result.judgement.proof is not None
+            assert judgement.proof.kind is result.judgement.proof.kind
             assert not find_faults(judgement.proof)
         verdict, why = conclude(observation, judgement)
-        assert (verdict, why) == (result.verdict, result.why)
+        assert verdict is result.verdict
+        if verdict is not Verdict.DEADLOCK:
+            assert why == result.why
         deadlocks += verdict is Verdict.DEADLOCK
     assert deadlocks == 2  # the control, and the model created after a fork

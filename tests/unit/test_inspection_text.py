@@ -22,6 +22,8 @@ from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.report import Tool
 from deadlock_matrix.model.verdict import (
+    Assumption,
+    AssumptionKind,
     Condition,
     Doing,
     Edge,
@@ -31,7 +33,7 @@ from deadlock_matrix.model.verdict import (
     ProofKind,
     Verdict,
 )
-from deadlock_matrix.render.inspection import NATIVE_FRAMES, inspection_text
+from deadlock_matrix.render.inspection import NATIVE_FRAMES, inspection_text, stuck_text
 
 PROOF = Proof(
     kind=ProofKind.OWNER,
@@ -107,6 +109,7 @@ def inspection(native: bool = False, **rest: Any) -> Inspection:
         "subject": "process 7",
         "verdict": Verdict.DEADLOCK,
         "partial": False,
+        "outcome": "deadlock",
         "sentence": PROOF.sentence,
         "proof": PROOF,
         "gaps": (),
@@ -161,7 +164,8 @@ def test_only_one_process_is_shown() -> None:
 def test_what_stands_in_the_way() -> None:
     unread = Gap(kind="unknown", subject="process 7", detail="permission\ndenied")
     found = inspection(
-        verdict="not-proved", proof=None, sentence="it waits", gaps=(GAP, unread),
+        verdict="not-proved", outcome="not-proved", proof=None, sentence="it waits",
+        gaps=(GAP, unread),
         detected_after_s=unknown("not watched"),
     )  # fmt: skip
     text = inspection_text(found)
@@ -178,10 +182,41 @@ def test_a_command_at_its_deadline(verdict: Verdict) -> None:
 
 
 def test_some_threads_only() -> None:
-    found = inspection(verdict="not-proved", partial=True, gaps=(GAP,))
+    found = inspection(verdict="not-proved", partial=True, outcome="partial", gaps=(GAP,))
     text = inspection_text(found)
-    assert text.startswith("deadlock of some threads, the main thread not among them: ")
+    assert text.startswith("partial deadlock: ")
     assert "how this was read" in text and "what stands in the way" in text
+
+
+def test_likely_names_what_it_assumes() -> None:
+    assumed = Assumption(
+        kind=AssumptionKind.NO_SIGNAL,
+        subject="process-7",
+        detail="no SIGTERM comes (the handler is stop, a.py:3)",
+        source="/proc/7/status",
+    )
+    condition = msgspec.structs.replace(PROOF.conditions[0], detail="x", assumes=(assumed,))
+    proof = msgspec.structs.replace(PROOF, assumptions=(assumed,), conditions=(condition,))
+    text = inspection_text(inspection(verdict="not-proved", outcome="likely", proof=proof))
+    assert text.startswith("likely deadlock: ")
+    assert "what is assumed, because it cannot be read\n" in text
+    assert "no-signal: no SIGTERM comes (the handler is stop, a.py:3)\n" in text
+    assert "evidence read in /proc/7/status" in text and ": x" not in text
+
+
+def test_what_is_likely_stands_beside_what_is_proved() -> None:
+    found = inspection(verdict="not-proved", partial=True, outcome="partial", likely=PROOF)
+    assert f"\nlikely deadlock of the whole process: {PROOF.sentence}" in inspection_text(found)
+
+
+def test_text_of_those_who_are_stuck() -> None:
+    found = inspection(verdict="not-proved", partial=True, outcome="partial")
+    text = stuck_text(found)
+    assert text.startswith(f"partial deadlock: {PROOF.sentence}\n\nmain thread 7, stuck: ")
+    assert '    File "b.py", line 4, in wait' in text and "pool" not in text
+    likely = Doing(pid=7, tid=7, name="main thread 7", does="waits", stuck=False, likely=True)
+    many = inspection(outcome="likely", threads=(likely,) * 20)
+    assert "likely stuck: waits" in stuck_text(many) and "and 12 threads more" in stuck_text(many)
 
 
 def test_nothing_could_be_read() -> None:

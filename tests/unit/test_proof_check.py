@@ -157,7 +157,7 @@ def test_native_lock_needs_its_memory_for_itself() -> None:
 def test_end_of_a_thread_is_no_lock() -> None:
     """A join taken for a lock would need less: nobody would ask about cancellation."""
     proof = proof_of("native joins")
-    assert {node.kind for node in proof.nodes} == {"thread", "end"}
+    assert {node.kind for node in proof.nodes} == {"thread", "end", "all-threads", "process"}
     kept = tuple(c for c in proof.conditions if c.name != "no-cancellation")
     assert find_faults(change(proof, conditions=kept))
 

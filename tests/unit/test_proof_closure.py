@@ -20,12 +20,12 @@ from unit.proof_factory import (
 
 from deadlock_matrix.model.evidence import Evidence, ThreadFacts
 from deadlock_matrix.model.fact import known
-from deadlock_matrix.proof.closure import find_stuck, reachable
+from deadlock_matrix.proof.closure import find_stuck, reachable, read_all
 from deadlock_matrix.proof.world import index
 
 
 def stuck(what: Evidence) -> set[int]:
-    return {tid for _, tid in find_stuck(index(what)).waits}
+    return {tid for _, tid in find_stuck(read_all(index(what))).waits}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_process_that_can_be_reached_frees_only_waits_without_owner() -> None:
 
 def test_nearest_first() -> None:
     threads = [on_mutex(1, 3), on_mutex(2, 1), on_mutex(3, 2), on_mutex(4, 1)]
-    found = find_stuck(index(evidence(process(*threads))))
+    found = find_stuck(read_all(index(evidence(process(*threads)))))
     assert [tid for _, tid in reachable(found, [(1, 1)])] == [1, 3, 2]
     assert [tid for _, tid in reachable(found, [(1, 4)])] == [4, 1, 3, 2]
 
@@ -140,6 +140,6 @@ def test_is_the_largest_closed_set(tree: tuple[Evidence, Model]) -> None:
 @given(trees())
 def test_everybody_is_accounted_for(tree: tuple[Evidence, Model]) -> None:
     what, model = tree
-    found = find_stuck(index(what))
+    found = find_stuck(read_all(index(what)))
     told = [*found.waits, *found.free, *found.gaps]
     assert sorted(tid for _, tid in told) == sorted(model)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from unit.proof_factory import (
     UNKNOWN,
+    catching,
     change,
     evidence,
     on_mutex,
@@ -40,6 +41,7 @@ PROBE = ProbeFacts(
 DEADLINE, PROVED = Stopped(reason="deadline"), Stopped(reason="proved")
 RELOCKED = judge(evidence(process(on_mutex(1, 1))))
 PARTIAL = judge(evidence(process(sleeping(1), on_robust_mutex(2, 2))))
+LIKELY = judge(evidence(process(on_mutex(1, 1), signals=catching(10))))
 ASLEEP = judge(evidence(process(sleeping(1))))
 
 
@@ -117,7 +119,21 @@ def test_what_ended_by_itself_was_not_deadlocked(end: End) -> None:
     assert conclude(observe(end, probe=known(PROBE, "")), RELOCKED)[0] is not Verdict.DEADLOCK
 
 
-@pytest.mark.parametrize("judgement", [None, PARTIAL, ASLEEP])
+@pytest.mark.parametrize(
+    ("judgement", "title"),
+    [(PARTIAL, "partial deadlock"), (LIKELY, "likely deadlock")],
+)
+def test_what_is_short_of_a_deadlock_is_told(judgement: Judgement, title: str) -> None:
+    assert judgement.proof is not None
+    verdict, why = conclude(observe(DEADLINE), judgement)
+    told = f"{title}: {judgement.proof.sentence}"
+    assert (verdict, why) == (Verdict.HANG, f"no progress in the entry; {told}")
+    moving = observe(DEADLINE, progressing=known(True, "stacks"))
+    verdict, why = conclude(moving, judgement)
+    assert verdict is Verdict.SLOW and why == f"still moving in the entry after 12.0 s; {told}"
+
+
+@pytest.mark.parametrize("judgement", [None, ASLEEP])
 def test_slow(judgement: Judgement | None) -> None:
     observation = observe(DEADLINE, progressing=known(True, "stacks"))
     assert conclude(observation, judgement) == (
@@ -131,7 +147,6 @@ def test_slow(judgement: Judgement | None) -> None:
     [
         (None, "no evidence could be read"),
         (ASLEEP, "main thread 1 waits in clock_nanosleep with a time limit"),
-        (PARTIAL, "the main thread is not part of the deadlock that was found: main thread 1"),
     ],
 )
 @pytest.mark.parametrize("progressing", [known(False, "stacks"), UNKNOWN])

@@ -24,9 +24,16 @@ from unit.proof_factory import (
     wanting_gil,
 )
 
-from deadlock_matrix.model.evidence import Evidence, ThreadFacts
+from deadlock_matrix.model.evidence import Evidence, ProcessFacts, PythonHandler, ThreadFacts
 from deadlock_matrix.model.fact import known
-from deadlock_matrix.model.verdict import Gap, Judgement, Proof, ProofKind
+from deadlock_matrix.model.verdict import (
+    AssumptionKind,
+    Gap,
+    Judgement,
+    Proof,
+    ProofKind,
+    Strength,
+)
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import MOST_GAPS, could_be_stuck, describe_gap, judge
 
@@ -48,7 +55,7 @@ CROSSED = (on_mutex(1, 2), on_mutex(2, 1))
 def test_crossed_mutexes() -> None:
     judgement = judged(*CROSSED)
     proof = proof_in(judgement)
-    assert proof.kind is ProofKind.OWNER and proof.roots == ("thread-1-1",)
+    assert proof.kind is ProofKind.OWNER and proof.roots == ("thread-1-1", "all-1")
     assert proof.sentence == (
         "Main thread 1 waits for mutex 0x7f0000001040, held by thread 2 't2', which waits for "
         "mutex 0x7f0000001080, held by main thread 1: none of them can ever go on."
@@ -61,16 +68,16 @@ def test_relocked_mutex() -> None:
     assert proof.kind is ProofKind.CLOSED_WORLD
     assert proof.sentence == (
         "Main thread 1 waits for mutex 0x7f0000001040, which it holds itself: it is the only "
-        "thread of the process, it waits without a time limit, and nothing outside can wake it."
+        "thread of the process, and it waits without a time limit."
     )
 
 
 def test_relocked_mutex_that_only_its_owner_unlocks() -> None:
-    proof = proof_in(judged(on_robust_mutex(1, 1), sleeping(2)))
+    proof = proof_in(judged(on_robust_mutex(1, 1), sleeping(2)), "partial")
     assert proof.kind is ProofKind.OWNER
     assert proof.sentence == (
         "Main thread 1 waits for robust mutex 0x7f0000001000, which it holds itself: "
-        "none of them can ever go on."
+        "it can never go on. Thread 2 't2' can go on."
     )
 
 
@@ -84,8 +91,7 @@ def test_lone_thread_in_a_lock_without_owner() -> None:
     proof = proof_in(judged(on_futex(1)))
     assert proof.kind is ProofKind.CLOSED_WORLD
     assert proof.sentence.endswith(
-        "it is the only thread of the process, it waits without a time limit, and nothing "
-        "outside can wake it."
+        "it is the only thread of the process, and it waits without a time limit."
     )
 
 
@@ -121,7 +127,7 @@ def test_two_processes_with_a_pipe_each() -> None:
 
 
 def test_who_is_not_reached_is_not_in_the_proof() -> None:
-    proof = proof_in(judged(*CROSSED, sleeping(3), on_mutex(4, 1)))
+    proof = proof_in(judged(*CROSSED, sleeping(3), on_mutex(4, 1)), "partial")
     assert {node.id for node in proof.nodes if node.kind == "thread"} == {
         "thread-1-1",
         "thread-1-2",
@@ -152,7 +158,7 @@ def test_main_thread_and_another_wait_for_the_same() -> None:
     assert proof.kind is ProofKind.CLOSED_WORLD
     ends = {(edge.tail, edge.relation) for edge in proof.edges if edge.tail.startswith("join-")}
     assert ends == {
-        ("join-1-2-main", "ended only by"),
+        ("join-1-2-process", "ended only by"),
         ("join-1-2", "held by"),
         ("join-1-3", "held by"),
     }
@@ -162,7 +168,75 @@ def test_main_thread_and_another_wait_for_the_same_futex() -> None:
     child = process(on_futex(10), parent=1)
     root = process(on_futex(1), on_futex(2), signals=catching(2), python=python())
     proof = proof_in(judge(evidence(root, child)))
-    assert len([node for node in proof.nodes if node.kind == "futex"]) == 3
+    assert len([node for node in proof.nodes if node.kind == "futex"]) == 2
+
+
+# --- assumptions --------------------------------------------------------------------------------
+
+SIGTERM = known(
+    (PythonHandler(signal=15, kind="python", name="stop", file="/a.py", line=3),), "mem"
+)
+
+
+STOP = PythonHandler(signal=15, kind="python", name="stop", file="/a.py", line=3)
+
+
+def server(*threads: ThreadFacts) -> ProcessFacts:
+    """A process with a handler of SIGTERM, in Python."""
+    runtime = change(python(), value=change(python().value, handlers=known((STOP,), "mem")))
+    return process(*threads, signals=catching(2, 15), python=runtime)
+
+
+def test_server_with_a_handler_is_likely() -> None:
+    judgement = judge(evidence(server(on_futex(1), on_futex(2))))
+    proof = proof_in(judgement, "likely")
+    assert proof.strength is Strength.LIKELY and judgement.likely_whole is proof
+    assert [each.kind for each in proof.assumptions] == [AssumptionKind.NO_SIGNAL]
+    assert proof.sentence.endswith("; thread 2 't2' waits for futex 0x7f0000001000, if no SIGTERM "
+                                   "comes (the handler is stop, a.py:3).")  # fmt: skip
+    assert [(doing.stuck, doing.likely) for doing in judgement.threads] == [(False, True)] * 2
+
+
+def test_handler_in_python_does_not_run_in_a_mutex() -> None:
+    proof = proof_in(judge(evidence(server(*CROSSED))))
+    assert proof.strength is Strength.PROVED
+
+
+def test_handler_in_c_may_unlock_a_mutex() -> None:
+    proof = proof_in(judged(*CROSSED, signals=catching(10)), "likely")
+    assert [each.kind for each in proof.assumptions] == [AssumptionKind.FOREIGN_HANDLER]
+
+
+def test_what_is_proved_comes_first_and_what_is_likely_besides() -> None:
+    judgement = judge(evidence(server(*CROSSED, on_futex(3))))
+    proof = proof_in(judgement, "partial")
+    assert proof.strength is Strength.PROVED and "can go on" not in proof.sentence
+    assert judgement.likely is not None and find_faults(judgement.likely) == ()
+    assert judgement.likely.assumptions and judgement.likely_whole is judgement.likely
+
+
+def test_child_could_interrupt_its_parent() -> None:
+    root = process(on_futex(1), signals=catching(2), python=python())
+    judgement = judge(evidence(root, process(sleeping(9), parent=1)))
+    proof = proof_in(judgement, "likely")
+    assert [each.kind for each in proof.assumptions] == [AssumptionKind.NOT_INTERRUPTED]
+    assert "if no other process sends SIGINT to process 1." in proof.sentence
+
+
+def test_deadlocked_child_of_a_living_parent_is_told() -> None:
+    child = process(on_mutex(10, 11), on_mutex(11, 10), parent=1)
+    judgement = judge(evidence(process(sleeping(1)), child))
+    proof = proof_in(judgement, "partial")
+    assert proof.sentence.endswith(
+        "none of them can ever go on. Main thread of process 1 can go on."
+    )
+
+
+def test_each_thread_tells_what_it_waits_for() -> None:
+    """An obstacle of the process stands below, once."""
+    judgement = judged(on_futex(1), on_futex(2), tracer=known(9, "status"))
+    assert {doing.does for doing in judgement.threads} == {"waits for futex 0x7f0000001000"}
+    assert [gap.detail for gap in judgement.gaps] == ["is traced by process 9"]
 
 
 # --- partial ------------------------------------------------------------------------------------
@@ -193,7 +267,7 @@ def test_child_that_the_root_does_not_wait_for() -> None:
 def test_leader_that_has_ended_leaves_the_others_as_roots() -> None:
     ended = change(sleeping(1), state="Z")
     proof = proof_in(judged(ended, on_mutex(2, 3), on_mutex(3, 2)))
-    assert proof.roots == ("thread-1-2", "thread-1-3")
+    assert proof.roots == ("thread-1-2", "thread-1-3", "all-1")
 
 
 def test_leader_that_has_ended_and_somebody_who_moves() -> None:

@@ -13,9 +13,9 @@ from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.model.verdict import Judgement, Outcome
 from deadlock_matrix.proof.conclude import reasons
-from deadlock_matrix.render.inspection import inspection_text
+from deadlock_matrix.render.inspection import inspection_text, stuck_text
 from deadlock_matrix.report.files import write_atomically
 from deadlock_matrix.report.host import describe_tool
 from deadlock_matrix.report.private import make_redaction
@@ -35,6 +35,19 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
         watched.evidence,
         detected,
         otherwise="slow" if moving else "hang",
+    )
+
+
+def of_living_command(
+    arguments: tuple[str, ...], judgement: Judgement, evidence: Evidence
+) -> Inspection:
+    """A command of which some threads are deadlocked, or it is likely, and that goes on."""
+    return _make(
+        shlex.join(arguments),
+        judgement,
+        known(evidence, "two snapshots that agree"),
+        unknown("the command goes on"),
+        otherwise="not-proved",
     )
 
 
@@ -59,12 +72,13 @@ def _make(
 ) -> Inspection:
     proof = judgement.proof if judgement is not None else None
     proved = judgement is not None and judgement.outcome == "deadlock"
+    outcome: Outcome = judgement.outcome if judgement is not None else "not-proved"
     sentence = proof.sentence if proof is not None else reasons(judgement)
     return Inspection(
         tool=describe_tool(),
         subject=subject,
         verdict="deadlock" if proved else otherwise,
-        partial=judgement is not None and judgement.outcome == "partial",
+        partial=outcome in ("partial", "likely-partial"),
         sentence=sentence,
         proof=proof,
         gaps=judgement.gaps if judgement is not None else (),
@@ -72,6 +86,8 @@ def _make(
         libraries=_libraries(evidence),
         detected_after_s=detected_after_s,
         evidence=evidence,
+        outcome=outcome,
+        likely=judgement.likely if judgement is not None else None,
     )
 
 
@@ -105,13 +121,24 @@ def show(
         include_host: Leave home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
-        public = make_redaction(None, include_host=include_host).apply(found)
-        document = msgspec.json.format(msgspec.json.encode(public), indent=1)
+        document = _document(found, include_host=include_host)
         if str(json_file) == "-":
             click.echo(document)
             return
         write_atomically(json_file, document)
     click.echo(inspection_text(found, only, _recognise(found)), err=to_stderr)
+
+
+def tell(found: Inspection, json_file: Path | None, *, include_host: bool = False) -> None:
+    """Tell at once, on standard error, of threads that are stuck while the command goes on."""
+    if json_file is not None:
+        write_atomically(json_file, _document(found, include_host=include_host))
+    click.echo(f"deadlock-matrix: {stuck_text(found)}", err=True)
+
+
+def _document(found: Inspection, *, include_host: bool) -> bytes:
+    public = make_redaction(None, include_host=include_host).apply(found)
+    return msgspec.json.format(msgspec.json.encode(public), indent=1)
 
 
 def _recognise(found: Inspection) -> tuple[Recognition, ...]:

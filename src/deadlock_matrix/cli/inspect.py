@@ -32,10 +32,12 @@ from deadlock_matrix.errors import ExitStatus
 def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: bool) -> None:
     """Show what every thread of the process PID waits for, and whether that can ever end.
 
-    Exit status: 35 when a deadlock was proved, also one without the main thread; 0 otherwise.
+    Exit status: 35 when a deadlock was proved, 36 when one is likely, that is, under assumptions
+    that are named; both also of some threads alone, or of one process of the tree; 0 otherwise.
     """
     from deadlock_matrix.capture.collector import open_collector
     from deadlock_matrix.cli.findings import of_process, show
+    from deadlock_matrix.model.verdict import Strength
     from deadlock_matrix.run.examination import add_native_stacks, examine_twice
     from deadlock_matrix.run.watchdog import Rates
 
@@ -54,4 +56,7 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
     shown = None if tree else pid
     where = Path("-") if as_json else None
     show(found, where, to_stderr=False, only=shown, include_host=include_host)
-    sys.exit(ExitStatus.DEADLOCK if found.proof is not None else ExitStatus.OK)
+    if found.proof is None:
+        sys.exit(ExitStatus.OK)
+    proved = found.proof.strength is Strength.PROVED
+    sys.exit(ExitStatus.DEADLOCK if proved else ExitStatus.LIKELY)

@@ -14,7 +14,9 @@ import click
 
 from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, StartError
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.observation import Exited, Signalled
+from deadlock_matrix.model.verdict import Judgement
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -42,20 +44,30 @@ NOT_FOUND = 127
     is_flag=True,
     help="Leave home directories and the names of user and host in the JSON.",
 )
+@click.option(
+    "--likely",
+    is_flag=True,
+    help="End the command for a likely deadlock too: one that rests on assumptions, which are "
+    "named.",
+)
 @click.option("--keep", is_flag=True, help="Leave a hung command as it is, for a debugger.")
 @click.argument("arguments", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
 def command(
     timeout_s: float | None,
     json_file: Path | None,
     include_host: bool,
+    likely: bool,
     keep: bool,
     arguments: tuple[str, ...],
 ) -> None:
     """Run COMMAND with our own standard input, output and error, and watch it from outside.
 
+    A deadlock of some threads, or one that is only likely, is told at once while the command goes
+    on.
+
     Exit status: the command's own (128 and the number of a signal that ended it); 35 when it was
-    proved deadlocked; 124 when its time was up; 125 when the tool failed; 126 or 127 when the
-    command cannot be executed or found.
+    proved deadlocked; 36 when it was ended for a likely deadlock; 124 when its time was up; 125
+    when the tool failed; 126 or 127 when the command cannot be executed or found.
     """
     executable = shutil.which(arguments[0])
     if executable is None:
@@ -69,7 +81,12 @@ def command(
 
             check_writable(json_file)  # before the command runs, not after it has hung for an hour
         status = _watch(
-            (executable, *arguments[1:]), timeout_s, json_file, keep=keep, include_host=include_host
+            (executable, *arguments[1:]),
+            timeout_s,
+            json_file,
+            likely=likely,
+            keep=keep,
+            include_host=include_host,
         )
     except StartError as error:
         click.echo(f"deadlock-matrix: {error}", err=True)
@@ -85,6 +102,7 @@ def _watch(
     timeout_s: float | None,
     json_file: Path | None,
     *,
+    likely: bool,
     keep: bool,
     include_host: bool,
 ) -> int:
@@ -94,6 +112,12 @@ def _watch(
     try:
         from deadlock_matrix.capture.collector import open_collector
         from deadlock_matrix.run.watchdog import Watchdog
+
+        def tell(evidence: Evidence, judgement: Judgement) -> None:
+            from deadlock_matrix.cli import findings
+
+            found = findings.of_living_command(arguments, judgement, evidence)
+            findings.tell(found, json_file, include_host=include_host)
 
         interrupts = _Interrupts()
         pid = supervisor.start(
@@ -109,7 +133,13 @@ def _watch(
         collector = open_collector()
         try:
             watched = Watchdog(
-                supervisor, collector, pid, timeout_s, stop=interrupts.want_end
+                supervisor,
+                collector,
+                pid,
+                timeout_s,
+                stop=interrupts.want_end,
+                tell=tell,
+                end_likely=likely,
             ).watch()
         finally:
             collector.close()
@@ -128,6 +158,8 @@ def _watch(
             click.echo(f"left as it is: process {pid}", err=True)
         else:
             supervisor.end()
+        if watched.end.reason == "likely":
+            return ExitStatus.LIKELY
         return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT
     finally:
         supervisor.close()

@@ -9,7 +9,7 @@ import msgspec
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.report import SCHEMA_VERSION, Tool
-from deadlock_matrix.model.verdict import Doing, Gap, Proof
+from deadlock_matrix.model.verdict import Doing, Gap, Outcome, Proof
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     tool: Tool
     subject: str  # "process 7868" or the command
     verdict: Literal["deadlock", "hang", "slow", "not-proved"]
-    partial: bool  # threads are deadlocked, the main thread not among them
+    partial: bool  # threads are deadlocked, others of the root process may go on
     sentence: str
     proof: Proof | None
     gaps: tuple[Gap, ...]
@@ -32,3 +32,5 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     libraries: tuple[str, ...]
     detected_after_s: Known[float] | Unknown
     evidence: Known[Evidence] | Unknown
+    outcome: Outcome = "not-proved"  # what the last look shows, with its strength
+    likely: Proof | None = None  # beside a proof about some: what is likely of all threads

@@ -27,7 +27,7 @@ class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", ta
 class Stopped(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="stopped"):
     """We ended it: a proof was found, or the deadline came."""
 
-    reason: Literal["proved", "deadline", "interrupted"]
+    reason: Literal["proved", "likely", "deadline", "interrupted"]
 
 
 End = Exited | Signalled | Stopped

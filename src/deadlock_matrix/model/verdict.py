@@ -39,6 +39,7 @@ NodeKind = Literal[
     "pipe",
     "process",
     "tree",
+    "all-threads",  # of the root process: that none of them goes on is claimed too
 ]
 
 
@@ -146,6 +147,28 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         return Strength.LIKELY if self.assumptions else Strength.PROVED
 
 
+def core_of(proof: Proof) -> Proof:
+    """What lies behind the threads it begins at, without the claim that nobody else goes on."""
+    claims = {node.id for node in proof.nodes if node.kind == "all-threads"}
+    following: dict[str, list[str]] = {}
+    for edge in proof.edges:
+        following.setdefault(edge.tail, []).append(edge.head)
+    roots = tuple(root for root in proof.roots if root not in claims)
+    waiting, seen = list(roots), set(roots)
+    while waiting:
+        new = [head for head in following.get(waiting.pop(), ()) if head not in seen]
+        seen.update(new)
+        waiting += new
+    of_processes = {node.id for node in proof.nodes if node.kind == "process"}
+    return msgspec.structs.replace(
+        proof,
+        roots=roots,
+        nodes=tuple(node for node in proof.nodes if node.id in seen or node.id in of_processes),
+        edges=tuple(edge for edge in proof.edges if edge.tail in seen),
+        conditions=tuple(each for each in proof.conditions if each.subject in seen | of_processes),
+    )
+
+
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
     """What one thread does, in words: ``waits for mutex 0x7f.. of libfoo.so, held by thread 3``."""
 
@@ -154,17 +177,38 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # in words: "main thread 12"
     does: str
     stuck: bool  # nobody but the stuck threads could wake it
+    likely: bool = False  # stuck, if the assumptions of the answer are so
+
+
+Outcome = Literal["deadlock", "likely", "partial", "likely-partial", "not-proved"]
+
+TITLES: dict[Outcome, str] = {
+    "deadlock": "deadlock",
+    "likely": "likely deadlock",
+    "partial": "partial deadlock",
+    "likely-partial": "likely partial deadlock",
+    "not-proved": "no deadlock proved",
+}
+"""Each outcome for a reader."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What one piece of evidence shows.
 
-    ``deadlock`` and ``partial`` carry a proof; in ``partial`` the root process's main thread is
-    not among the stuck ones, so the program may still do its work. ``gaps`` tell what keeps the
-    main thread, or else the proof, from being stuck.
+    All but ``not-proved`` carry a proof. ``deadlock``: no thread of the root process can go on;
+    ``partial``: some threads cannot, be it the main thread or one process of the tree, but
+    others of the root process may still do work. ``likely`` and ``likely-partial`` say the same
+    under assumptions. ``likely`` holds, beside a ``partial`` that is proved, what is likely of the
+    whole. ``gaps`` tell what keeps the main thread, or else the proof, from being stuck.
     """
 
-    outcome: Literal["deadlock", "partial", "not-proved"]
+    outcome: Outcome
     proof: Proof | None
     gaps: tuple[Gap, ...]
     threads: tuple[Doing, ...] = ()
+    likely: Proof | None = None
+
+    @property
+    def likely_whole(self) -> Proof | None:
+        """The proof that none of the root process's threads goes on, under assumptions."""
+        return self.proof if self.outcome == "likely" else self.likely

@@ -1,115 +1,159 @@
 """Does a proof stand by itself? Asked of the data alone, without the evidence it came from.
 
 This is written apart from the code that makes proofs, so that each holds the other: a proof with
-an edge or a condition taken away does not stand.
+an edge, a condition or an assumption taken away does not stand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deadlock_matrix.model.verdict import Node, Proof, ProofKind
 
-ASLEEP = {"asleep-throughout", "no-time-limit", "in-that-call"}
-OF_A_FUTEX = ASLEEP | {"private-futex"}
-OF_A_PROCESS = {
+OF_EVERY_PROCESS = {"no-foreign-handler"}
+OF_A_PROCESS = OF_EVERY_PROCESS | {
     "threads-complete",
     "no-waking-signal",
+    "no-timer",
     "no-tracer",
     "memory-not-shared",
     "no-io-uring",
 }
+ASLEEP = {"asleep-throughout", "no-time-limit", "in-that-call"}
+OF_A_FUTEX = ASLEEP | {"private-futex"}
+INTERRUPTIBLE = {"python-lock", "futex", "child", "pipe"}
+"""Kinds of waits that a signal handler could end: they need all conditions of the process."""
+
 THREAD_NEEDS = {
     "gil": {"waits-for-gil"},
     "lock": OF_A_FUTEX | {"memory-not-shared"},
     "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
-    "python-lock": OF_A_FUTEX,
-    "futex": OF_A_FUTEX,
-    "child": ASLEEP,
-    "pipe": ASLEEP | {"no-outside-end"},
+    "python-lock": OF_A_FUTEX | {"not-interrupted"},
+    "futex": OF_A_FUTEX | {"not-interrupted"},
+    "child": ASLEEP | {"not-interrupted"},
+    "pipe": ASLEEP | {"no-outside-end", "not-interrupted"},
 }
 
 
 def find_faults(proof: Proof) -> tuple[str, ...]:
-    """Everything that is missing for the proof to stand; empty if it stands."""
-    nodes = {node.id: node for node in proof.nodes}
-    holds: dict[str, set[str]] = {}
-    for condition in proof.conditions:
-        if condition.subject not in nodes:
-            return (f"a condition is about an unknown node: {condition.subject}",)
-        holds.setdefault(condition.subject, set()).add(condition.name)
-    next_of: dict[tuple[str, str], list[str]] = {}
-    for edge in proof.edges:
-        if edge.head not in nodes or edge.tail not in nodes:
-            return (f"an edge leads to or from an unknown node: {edge.tail} -> {edge.head}",)
-        next_of.setdefault((edge.tail, edge.relation), []).append(edge.head)
+    """Everything that is missing for the proof to stand, or is spare in it; empty if it stands."""
+    return tuple(_Checked(proof).faults())
 
-    faults: list[str] = []
-    if not proof.roots:
-        faults.append("it begins nowhere")
-    waiting = list(proof.roots)
-    seen = set(waiting)
 
-    def visit(identifier: str) -> None:
-        if identifier not in seen:
-            seen.add(identifier)
-            waiting.append(identifier)
+class _Checked:
+    def __init__(self, proof: Proof) -> None:
+        self._proof = proof
+        self._nodes = {node.id: node for node in proof.nodes}
+        self._holds: dict[str, set[str]] = {}
+        for condition in proof.conditions:
+            self._holds.setdefault(condition.subject, set()).add(condition.name)
+        self._next: dict[tuple[str, str], list[str]] = {}
+        for edge in proof.edges:
+            self._next.setdefault((edge.tail, edge.relation), []).append(edge.head)
 
-    while waiting:
-        node = nodes.get(waiting.pop())
-        if node is None:
-            faults.append("it begins at an unknown node")
-            continue
-        heads = {
-            relation: next_of.get((node.id, relation), [])
-            for relation in ("waits for", "held by", "ended only by", "consists of")
-        }
+    def faults(self) -> Iterator[str]:
+        """All that is wrong, the plain contradictions first."""
+        unknown = list(self._unknown_nodes())
+        if unknown:
+            yield from unknown
+            return
+        yield from self._assumptions()
+        starts = [self._nodes[root] for root in self._proof.roots]
+        claims = [node for node in starts if node.kind == "all-threads"]
+        threads = [node for node in starts if node.kind != "all-threads"]
+        if not threads:
+            yield "it begins nowhere"
+        wanted = [node for node in self._proof.nodes if node.kind == "all-threads"]
+        if claims != wanted:
+            yield "what it says of all threads is not among what it begins with"
+        first = self._visit(threads)
+        if self._proof.kind is ProofKind.OWNER:
+            for node in first:
+                if self._heads(node, "ended only by"):
+                    yield f"{node.label} has no owner, and the proof is said to rest on owners"
+        reached = {node.id: node for node in (*first, *self._visit(claims))}
+        for node in reached.values():
+            yield from self._faults_of(node)
+        for node in self._proof.nodes:
+            if node.id not in reached and not self._is_subject(node, reached):
+                yield f"{node.label} has nothing to do with it"
+
+    def _unknown_nodes(self) -> Iterator[str]:
+        for condition in self._proof.conditions:
+            if condition.subject not in self._nodes:
+                yield f"a condition is about an unknown node: {condition.subject}"
+        for edge in self._proof.edges:
+            if edge.head not in self._nodes or edge.tail not in self._nodes:
+                yield f"an edge leads to or from an unknown node: {edge.tail} -> {edge.head}"
+        for root in self._proof.roots:
+            if root not in self._nodes:
+                yield "it begins at an unknown node"
+
+    def _assumptions(self) -> Iterator[str]:
+        """What the conditions assume is what the proof says it assumes."""
+        made = {each for condition in self._proof.conditions for each in condition.assumes}
+        for assumption in made - set(self._proof.assumptions):
+            yield f"it does not say that it assumes: {assumption.detail}"
+        for assumption in set(self._proof.assumptions) - made:
+            yield f"nothing needs what it assumes: {assumption.detail}"
+
+    def _visit(self, starts: list[Node]) -> list[Node]:
+        waiting = list(starts)
+        seen = {node.id: node for node in starts}
+        while waiting:
+            node = waiting.pop()
+            for relation in ("waits for", "held by", "ended only by", "consists of"):
+                for head in self._heads(node, relation):
+                    if head not in seen:
+                        seen[head] = self._nodes[head]
+                        waiting.append(self._nodes[head])
+        return list(seen.values())
+
+    def _heads(self, node: Node, relation: str) -> list[str]:
+        return self._next.get((node.id, relation), [])
+
+    def _missing(self, identifier: str, needed: set[str]) -> str:
+        return ", ".join(sorted(needed - self._holds.get(identifier, set())))
+
+    def _is_subject(self, node: Node, reached: dict[str, Node]) -> bool:
+        """A process may be there for its conditions, if one of its threads is in the proof."""
+        return node.kind == "process" and any(
+            identifier.startswith(f"thread-{node.id.removeprefix('process-')}-")
+            for identifier in reached
+        )
+
+    def _faults_of(self, node: Node) -> Iterator[str]:
         if node.kind == "thread":
-            faults.extend(_thread_faults(node, nodes, heads["waits for"], holds))
-            _require_process(node, heads["waits for"], nodes, next_of, holds, faults)
-            following = heads["waits for"]
-        elif node.kind in ("process", "tree"):
-            following = heads["consists of"]
-            if len(following) != node.members or not following:
-                faults.append(f"{node.label}: {len(following)} members of {node.members}")
-            if node.kind == "tree" and "processes-complete" not in holds.get(node.id, set()):
-                faults.append(f"{node.label}: nothing says processes-complete")
-            if node.kind == "process" and OF_A_PROCESS - holds.get(node.id, set()):
-                missing = sorted(OF_A_PROCESS - holds.get(node.id, set()))
-                faults.append(f"{node.label}: nothing says {', '.join(missing)}")
-        else:
-            following = heads["held by"] + heads["ended only by"]
-            if len(following) != 1:
-                faults.append(f"{node.label}: nobody is known who could end the wait for it")
-            if proof.kind is ProofKind.OWNER and heads["ended only by"]:
-                faults.append(f"{node.label} has no owner, and the proof is said to rest on owners")
-        for identifier in following:
-            visit(identifier)
-    return tuple(faults)
+            yield from self._faults_of_thread(node)
+        elif node.kind in ("process", "tree", "all-threads"):
+            yield from self._faults_of_group(node)
+        elif len(self._heads(node, "held by") + self._heads(node, "ended only by")) != 1:
+            yield f"{node.label}: nobody is known who could end the wait for it"
 
-
-def _thread_faults(
-    node: Node, nodes: dict[str, Node], heads: list[str], holds: dict[str, set[str]]
-) -> list[str]:
-    if len(heads) != 1:
-        return [f"{node.label}: it is not known what it waits for"]
-    needed = THREAD_NEEDS.get(nodes[heads[0]].kind, OF_A_FUTEX)
-    missing = sorted(needed - holds.get(node.id, set()))
-    return [f"{node.label}: nothing says {', '.join(missing)}"] if missing else []
-
-
-def _require_process(
-    node: Node,
-    heads: list[str],
-    nodes: dict[str, Node],
-    next_of: dict[tuple[str, str], list[str]],
-    holds: dict[str, set[str]],
-    faults: list[str],
-) -> None:
-    """A wait that a signal handler could end needs the process's conditions, owner or not."""
-    for head in heads:
-        lock = nodes[head]
-        if lock.kind != "python-lock":
-            continue  # without an owner: asked of the process node; a native lock: not needed
-        pid = node.id.split("-")[1]
-        missing = sorted(OF_A_PROCESS - holds.get(f"process-{pid}", set()))
+    def _faults_of_thread(self, node: Node) -> Iterator[str]:
+        heads = self._heads(node, "waits for")
+        if len(heads) != 1:
+            yield f"{node.label}: it is not known what it waits for"
+            return
+        kind = self._nodes[heads[0]].kind
+        missing = self._missing(node.id, THREAD_NEEDS.get(kind, OF_A_FUTEX))
         if missing:
-            faults.append(f"process {pid}: nothing says {', '.join(missing)}")
+            yield f"{node.label}: nothing says {missing}"
+        pid = node.id.split("-")[1]
+        of_process = OF_A_PROCESS if kind in INTERRUPTIBLE else OF_EVERY_PROCESS
+        missing = self._missing(f"process-{pid}", of_process)
+        if missing:
+            yield f"process {pid}: nothing says {missing}"
+
+    def _faults_of_group(self, node: Node) -> Iterator[str]:
+        members = self._heads(node, "consists of")
+        if len(members) != node.members or not members:
+            yield f"{node.label}: {len(members)} members of {node.members}"
+        needed = {"tree": {"processes-complete"}, "process": OF_A_PROCESS}
+        missing = self._missing(node.id, needed.get(node.kind, set()))
+        if missing:
+            yield f"{node.label}: nothing says {missing}"
+        if node.kind == "all-threads":
+            process = f"process-{node.id.removeprefix('all-')}"
+            if self._missing(process, {"threads-complete"}):
+                yield f"{node.label}: nothing says that these are all"

@@ -6,7 +6,7 @@ import signal
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited, Observation, Signalled
-from deadlock_matrix.model.verdict import Gap, Judgement, Verdict
+from deadlock_matrix.model.verdict import TITLES, Gap, Judgement, Verdict
 from deadlock_matrix.proof.judge import describe_gap
 
 MOST_REASONS = 3
@@ -33,7 +33,11 @@ def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Ver
         return Verdict.DEADLOCK, judgement.proof.sentence
     progressing = observation.progressing
     if isinstance(progressing, Known) and progressing.value:
-        return Verdict.SLOW, f"still moving {where} after {observation.duration_s:.1f} s"
+        moving = f"still moving {where} after {observation.duration_s:.1f} s"
+        found = judgement is not None and judgement.proof is not None
+        return Verdict.SLOW, f"{moving}; {reasons(judgement)}" if found else moving
+    if judgement is not None and judgement.proof is not None:
+        return Verdict.HANG, f"no progress {where}; {reasons(judgement)}"
     return Verdict.HANG, f"no progress {where}, and no proof: {reasons(judgement)}"
 
 
@@ -50,12 +54,11 @@ def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple
 
 
 def reasons(judgement: Judgement | None) -> str:
-    """What stands in the way of a proof, in a sentence."""
+    """What was found short of a deadlock, or what stands in the way of a proof."""
     if judgement is None:
         return "no evidence could be read"
-    if judgement.outcome == "partial" and judgement.proof is not None:
-        found = "the main thread is not part of the deadlock that was found"
-        return f"{found}: {_join(judgement.gaps)}"
+    if judgement.proof is not None:
+        return f"{TITLES[judgement.outcome]}: {judgement.proof.sentence}"
     return _join(judgement.gaps) or "it moved, or ended, while it was looked at"
 
 

@@ -1,35 +1,39 @@
-"""What must hold of a whole process before a wait without an owner counts as endless.
+"""What must hold of a whole process before a wait in it counts as endless.
 
-A wait that only its owner can end needs none of this. For every other wait, somebody inside the
-process could end it, so everybody inside must be known and stuck, and nothing from outside may
-reach in: no signal handler, no debugger, no shared memory, no kernel work that completes by itself.
+For a wait that only its owner can end, one thing: no signal handler in C, which could let the
+owner's lock go. For every other wait, somebody inside the process could end it, so everybody
+inside must be known and stuck, and nothing from outside may reach in: no signal handler, no timer,
+no debugger, no shared memory, no kernel work that completes by itself.
+
+What cannot be read of signals can be assumed: that none of those comes whose handler could wake a
+thread. Such a condition says so (`Condition.assumes`), and makes a deadlock a likely one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from deadlock_matrix.model.evidence import ProcessFacts
-from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import Condition, Gap
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.signals import signal_name
+from deadlock_matrix.model.verdict import Assumption, Condition, Gap
+from deadlock_matrix.proof.handlers import SIGCHLD, Handler, assume_none, handlers_of
 from deadlock_matrix.proof.world import GONE, World
 
-SIGINT = 2
-SYNCHRONOUS = {4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV",
-               31: "SIGSYS"}  # fmt: skip
-"""Signals of a thread's own faults: a sleeping thread makes none, and nobody wakes with them."""
-
-GLIBC_INTERNAL = {32: "SIGCANCEL", 33: "SIGSETXID"}
-"""glibc's handlers act on these only when they come from the process itself (``si_pid``)."""
+OF_EVERY_WAIT = ("no-foreign-handler",)
+"""What a wait needs that no signal can interrupt."""
 
 NAMES = (
     "threads-complete",
     "no-waking-signal",
+    "no-timer",
     "no-tracer",
     "memory-not-shared",
     "no-io-uring",
+    *OF_EVERY_WAIT,
 )
-"""One condition of each name for every process, in this order."""
+"""What every other wait needs, in this order."""
 
 
 def process_id(pid: int) -> str:
@@ -37,39 +41,65 @@ def process_id(pid: int) -> str:
     return f"process-{pid}"
 
 
-def check_process(world: World, pid: int) -> tuple[tuple[Condition, ...], tuple[Gap, ...]]:
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """The conditions of one process by their name, and what is wrong where one does not hold."""
+
+    hold: dict[str, Condition]
+    gaps: dict[str, Gap]
+
+    def wanted(self, names: tuple[str, ...]) -> tuple[Condition, ...]:
+        """Those conditions of ``names`` that hold."""
+        return tuple(self.hold[name] for name in names if name in self.hold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A condition holds: by what was read, or if what is assumed is so."""
+
+    detail: str
+    source: str
+    assumes: tuple[Assumption, ...] = ()
+
+
+def check_process(world: World, pid: int) -> Conditions:
     """All conditions of one process: those that hold, and what is wrong with the others."""
-    conditions: list[Condition] = []
-    gaps: list[Gap] = []
-    checks = (_threads_complete, _no_waking_signal, _no_tracer, _memory_not_shared, _no_io_uring)
-    for name, check in zip(NAMES, checks, strict=True):
+    hold: dict[str, Condition] = {}
+    gaps: dict[str, Gap] = {}
+    for name, check in _CHECKS.items():
         found = _in_both(check, world, pid)
         if isinstance(found, Gap):
-            gaps.append(found)
+            gaps[name] = found
         else:
-            detail, source = found
-            conditions.append(
-                Condition(name=name, subject=process_id(pid), detail=detail, source=source)
+            hold[name] = Condition(
+                name=name,
+                subject=process_id(pid),
+                detail=found.detail,
+                source=found.source,
+                assumes=found.assumes,
             )
-    return tuple(conditions), tuple(gaps)
+    return Conditions(hold=hold, gaps=gaps)
 
 
-Check = Callable[[World, ProcessFacts], tuple[str, str] | Gap]
+Check = Callable[[World, ProcessFacts], Found | Gap]
 
 
-def _in_both(check: Check, world: World, pid: int) -> tuple[str, str] | Gap:
+def _in_both(check: Check, world: World, pid: int) -> Found | Gap:
     """A condition must hold in both snapshots.
 
     In the second alone it would not do: a handler that is used once is gone when it has run, and
     a process on the same memory when it has done what it came for. In the first, everybody was
     asleep already when it was read, or counts as moving.
     """
+    now = check(world, world.after[pid])
     earlier = world.before.get(pid)
-    if earlier is not None:
-        found = check(world, earlier)
-        if isinstance(found, Gap):
-            return found
-    return check(world, world.after[pid])
+    if earlier is None or isinstance(now, Gap):
+        return now
+    was = check(world, earlier)
+    if isinstance(was, Gap):
+        return was
+    both = tuple(dict.fromkeys((*was.assumes, *now.assumes)))
+    return Found(detail=now.detail, source=now.source, assumes=both)
 
 
 def _gap(process: ProcessFacts, detail: str, *, known: bool) -> Gap:
@@ -80,7 +110,7 @@ def _gap(process: ProcessFacts, detail: str, *, known: bool) -> Gap:
     )
 
 
-def _threads_complete(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
+def _threads_complete(world: World, process: ProcessFacts) -> Found | Gap:
     earlier = world.before.get(process.pid)
     process = world.after[process.pid]
     if earlier is None or earlier.started != process.started:
@@ -90,84 +120,76 @@ def _threads_complete(world: World, process: ProcessFacts) -> tuple[str, str] | 
     listed = {thread.tid for thread in process.threads}
     if was != now or listed != set(process.threads_after):
         return _gap(process, "threads began or ended between the two snapshots", known=True)
-    return (
-        f"the same {len(now)} threads in both snapshots, and listed again after the second",
-        f"/proc/{process.pid}/task",
+    return Found(
+        detail=f"the same {len(now)} threads in both snapshots, and listed again after the second",
+        source=f"/proc/{process.pid}/task",
     )
 
 
-def _no_waking_signal(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
-    if not isinstance(process.signals, Known):
-        return _gap(process, f"which signals it catches: {process.signals.reason}", known=False)
-    blocked_by_all = ~0
-    for thread in process.threads:
-        if thread.state not in GONE:
-            blocked_by_all &= thread.blocked_signals
-    waking = process.signals.value.caught & ~blocked_by_all
-    numbers = [number for number in range(1, 65) if waking >> (number - 1) & 1]
-    harmless: list[str] = []
-    internal = GLIBC_INTERNAL if world.machine.libc.startswith(("glibc", "musl")) else {}
-    for number in numbers:
-        if number in SYNCHRONOUS or number in internal:
-            harmless.append((SYNCHRONOUS | internal)[number])
-            timers = process.timers
-            if not isinstance(timers, Known):
-                detail = f"whether a timer could send it {harmless[-1]}: {timers.reason}"
-                return _gap(process, detail, known=False)
-            if timers.value:
-                return _gap(process, f"has a timer, and a handler of {harmless[-1]}", known=True)
-        elif number == SIGINT:
-            problem = _interrupt_handler(process)
-            if problem is not None:
-                return problem
-            harmless.append("SIGINT (Python's own handler)")
-        else:
-            return _gap(
-                process, f"catches signal {number}, whose handler could wake a thread", known=True
-            )
-    return "caught signals: " + (", ".join(harmless) or "none"), process.signals.source
+def _no_waking_signal(world: World, process: ProcessFacts) -> Found | Gap:
+    handlers = handlers_of(world, process)
+    if isinstance(handlers, Unknown):
+        return _gap(process, f"which signals it catches: {handlers.reason}", known=False)
+    doubtful = [handler for handler in handlers if handler.whose in ("python", "foreign")]
+    for handler in doubtful:
+        children = [other.pid for other in world.after.values() if other.parent == process.pid]
+        if handler.number == SIGCHLD and children:
+            detail = f"has a handler of SIGCHLD ({handler.told}), and children that may end"
+            return _gap(process, detail, known=True)
+    return _if_none_comes(process, handlers, doubtful)
 
 
-def _interrupt_handler(process: ProcessFacts) -> Gap | None:
-    if not isinstance(process.python, Known):
-        return _gap(
-            process,
-            "catches SIGINT, and whether its handler is Python's own is not known: "
-            + process.python.reason,
-            known=False,
-        )
-    handler = process.python.value.interrupt_handler
-    if not isinstance(handler, Known):
-        return _gap(process, f"the handler of SIGINT: {handler.reason}", known=False)
-    if handler.value != "default_int_handler":
-        return _gap(
-            process,
-            f"catches SIGINT with a handler of its own ({handler.value}), which could wake a "
-            "thread",
-            known=True,
-        )
-    return None
+def _no_foreign_handler(world: World, process: ProcessFacts) -> Found | Gap:
+    # A handler of Python runs in the main thread's Python code, so not in a wait that no signal
+    # interrupts. One in C runs at once, in whichever thread the signal comes to.
+    handlers = handlers_of(world, process)
+    if isinstance(handlers, Unknown):
+        return _gap(process, f"which signals it catches: {handlers.reason}", known=False)
+    doubtful = [handler for handler in handlers if handler.whose == "foreign"]
+    return _if_none_comes(process, handlers, doubtful)
 
 
-def _no_tracer(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
+def _if_none_comes(
+    process: ProcessFacts, handlers: tuple[Handler, ...], doubtful: list[Handler]
+) -> Found:
+    assert isinstance(process.signals, Known)
+    source = process.signals.source
+    told = [f"{signal_name(handler.number)} ({handler.told})" for handler in handlers]
+    return Found(
+        detail="caught signals: " + (", ".join(told) or "none"),
+        source=source,
+        assumes=assume_none(doubtful, process_id(process.pid), source),
+    )
+
+
+def _no_timer(world: World, process: ProcessFacts) -> Found | Gap:
+    # A timer sends whatever signal it was made for: SIGINT too, or one that ends the process.
+    if not isinstance(process.timers, Known):
+        return _gap(process, f"whether it has timers: {process.timers.reason}", known=False)
+    if process.timers.value:
+        return _gap(process, f"has a timer ({process.timers.value[0]})", known=True)
+    return Found(detail="it has no POSIX timer", source=process.timers.source)
+
+
+def _no_tracer(world: World, process: ProcessFacts) -> Found | Gap:
     if not isinstance(process.tracer, Known):
         return _gap(process, f"whether it is traced: {process.tracer.reason}", known=False)
     if process.tracer.value:
         return _gap(process, f"is traced by process {process.tracer.value}", known=True)
-    return "nobody traces it", process.tracer.source
+    return Found(detail="nobody traces it", source=process.tracer.source)
 
 
-def _memory_not_shared(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
+def _memory_not_shared(world: World, process: ProcessFacts) -> Found | Gap:
     sharing = process.shares_memory_with
     if not isinstance(sharing, Known):
         return _gap(process, f"whether its memory is shared: {sharing.reason}", known=False)
     if sharing.value:
         others = ", ".join(map(str, sharing.value))
         return _gap(process, f"shares its memory with process {others}", known=True)
-    return "no other process runs on its memory", sharing.source
+    return Found(detail="no other process runs on its memory", source=sharing.source)
 
 
-def _no_io_uring(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
+def _no_io_uring(world: World, process: ProcessFacts) -> Found | Gap:
     # The descriptor may be closed while the rings are still mapped, and work goes on.
     descriptors, mappings = process.descriptors, process.special_mappings
     if not isinstance(process.own_descriptors, Known):
@@ -182,4 +204,23 @@ def _no_io_uring(world: World, process: ProcessFacts) -> tuple[str, str] | Gap:
     targets = [descriptor.target for descriptor in descriptors.value]
     if any("io_uring" in name for name in (*targets, *mappings.value)):
         return _gap(process, "has an io_uring, which can complete by itself", known=True)
-    return "no io_uring is open or mapped", f"{descriptors.source}, {mappings.source}"
+    return Found(
+        detail="no io_uring is open or mapped", source=f"{descriptors.source}, {mappings.source}"
+    )
+
+
+_CHECKS: dict[str, Check] = dict(
+    zip(
+        NAMES,
+        (
+            _threads_complete,
+            _no_waking_signal,
+            _no_timer,
+            _no_tracer,
+            _memory_not_shared,
+            _no_io_uring,
+            _no_foreign_handler,
+        ),
+        strict=True,
+    )
+)

@@ -2,71 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import (
-    Condition,
-    Doing,
-    Edge,
-    Gap,
-    Judgement,
-    Node,
-    Proof,
-    ProofKind,
-    Relation,
-)
-from deadlock_matrix.proof.closure import Stuck, conditions_needed, find_stuck, reachable
-from deadlock_matrix.proof.conditions import process_id
-from deadlock_matrix.proof.sentence import put_into_words
-from deadlock_matrix.proof.wait import thread_id
+from deadlock_matrix.model.verdict import Doing, Gap, Judgement, Proof
+from deadlock_matrix.proof.closure import Readings, Stuck, find_stuck, reachable, read_all
+from deadlock_matrix.proof.sentence import phrase_of, who_goes_on
+from deadlock_matrix.proof.wait import Wait
 from deadlock_matrix.proof.world import Key, World, index
+from deadlock_matrix.proof.writing import write_proof
 
 MOST_GAPS = 20
 
+MOST_TRIED = 20
+"""Of how many assumptions it is asked whether they are needed; each takes one pass."""
+
 
 def judge(evidence: Evidence) -> Judgement:
-    """Decide whether the evidence proves a deadlock.
+    """Decide whether the evidence proves a deadlock, or makes one likely.
+
+    What facts alone prove comes first. A whole process stuck by facts is a ``deadlock``; less than
+    that is ``partial``, the main thread's own first. Only then are assumptions allowed.
 
     Returns:
-        ``deadlock`` if the root process's main thread is stuck; ``partial`` if other threads are;
-        otherwise ``not-proved`` with what stands in the way, the main thread's own reasons first.
+        The judgement; ``not-proved`` with what stands in the way, the main thread's reasons first.
     """
     world = index(evidence)
     if world.root not in world.after:
         gap = Gap(kind="does-not-hold", subject=f"process {world.root}", detail="has ended")
         return Judgement(outcome="not-proved", proof=None, gaps=(gap,))
-    stuck = find_stuck(world)
-    roots = world.roots()
-    threads = tuple(_doings(world, stuck))
-    if roots and roots <= stuck.waits.keys():
-        proof = write_proof(world, stuck, roots)
-        return Judgement(outcome="deadlock", proof=proof, gaps=(), threads=threads)
-    gaps = tuple(_gaps(world, stuck, roots))[:MOST_GAPS]
-    if stuck.waits:
-        # The smallest closed set says it best; others, if any, are separate deadlocks.
-        start = min(stuck.waits, key=lambda key: (len(reachable(stuck, [key])), key))
-        proof = write_proof(world, stuck, [start])
-        return Judgement(outcome="partial", proof=proof, gaps=gaps, threads=threads)
+    readings = read_all(world)
+    facts = find_stuck(readings)
+    if _is_whole(world, facts):
+        proof = write_proof(world, facts, world.roots(), whole=True)
+        return Judgement(
+            outcome="deadlock", proof=proof, gaps=(), threads=tuple(_doings(world, facts, facts))
+        )
+    everything = readings.assumptions()
+    likely = find_stuck(readings, everything) if everything else facts
+    threads = tuple(_doings(world, facts, likely))
+    whole = None
+    if _is_whole(world, likely):
+        whole = _fewest(world, readings, likely, world.roots(), whole=True)
+    gaps = () if whole is not None else tuple(_gaps(world, likely, world.roots()))[:MOST_GAPS]
+    if facts.waits:
+        proof = write_proof(world, facts, _first(world, facts), whole=False)
+        proof = _telling_others(world, likely, proof)
+        return Judgement(outcome="partial", proof=proof, gaps=gaps, threads=threads, likely=whole)
+    if whole is not None:
+        return Judgement(outcome="likely", proof=whole, gaps=(), threads=threads)
+    if likely.waits:
+        proof = _fewest(world, readings, likely, _first(world, likely), whole=False)
+        proof = _telling_others(world, likely, proof)
+        return Judgement(outcome="likely-partial", proof=proof, gaps=gaps, threads=threads)
     return Judgement(outcome="not-proved", proof=None, gaps=gaps, threads=threads)
 
 
-def _doings(world: World, stuck: Stuck) -> Iterable[Doing]:
+def _telling_others(world: World, stuck: Stuck, proof: Proof) -> Proof:
+    return msgspec.structs.replace(proof, sentence=proof.sentence + who_goes_on(world, stuck))
+
+
+def _is_whole(world: World, stuck: Stuck) -> bool:
+    """Whether none of the root process's threads can go on, and no other may have begun."""
+    live = world.live(world.root)
+    complete = "threads-complete" in stuck.readings.conditions[world.root].hold
+    return bool(live) and complete and live <= stuck.waits.keys()
+
+
+def _first(world: World, stuck: Stuck) -> list[Key]:
+    """Whose deadlock to tell: the main thread's, or the smallest; others are separate ones."""
+    roots = sorted(world.roots())
+    if roots and all(root in stuck.waits for root in roots):
+        return roots
+    return [min(stuck.waits, key=lambda key: (len(reachable(stuck, [key])), key))]
+
+
+def _fewest(
+    world: World, readings: Readings, stuck: Stuck, roots: Iterable[Key], *, whole: bool
+) -> Proof:
+    """A proof from which no assumption can be taken away without losing it."""
+    roots = sorted(roots)
+    proof = write_proof(world, stuck, roots, whole=whole)
+    needed = list(proof.assumptions)
+    for assumption in proof.assumptions[:MOST_TRIED]:
+        without = [each for each in needed if each != assumption]
+        fewer = find_stuck(readings, frozenset(without))
+        if _is_whole(world, fewer) if whole else all(root in fewer.waits for root in roots):
+            needed = without
+            stuck = fewer
+    if len(needed) == len(proof.assumptions):
+        return proof
+    return write_proof(world, stuck, roots, whole=whole)
+
+
+def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
     for key in sorted(world.everyone):
-        wait = stuck.waits.get(key) or stuck.free.get(key)
+        wait = facts.waits.get(key) or likely.waits.get(key) or likely.free.get(key)
+        if wait is None:
+            read = likely.readings.waits[key]
+            wait = read if isinstance(read, Wait) else None
         if wait is not None:
-            does = wait.phrase
-            if wait.scope == "thread" and not wait.names_owner:
-                does += f", held by {world.name(*wait.wakers)}"
+            does = phrase_of(world, wait)
         else:
-            does = "; ".join(describe_gap(gap, world.name(key)) for gap in stuck.gaps[key])
+            does = "; ".join(describe_gap(gap, world.name(key)) for gap in likely.gaps[key])
         yield Doing(
             pid=key[0],
             tid=key[1],
             name=world.name(key),
             does=does,
-            stuck=key in stuck.waits,
+            stuck=key in facts.waits,
+            likely=key in likely.waits and key not in facts.waits,
         )
 
 
@@ -79,7 +128,7 @@ def describe_gap(gap: Gap, about: str) -> str:
 
 
 def could_be_stuck(evidence: Evidence) -> bool:
-    """Whether stacks, once read, could turn this evidence into a proof about the main thread.
+    """Whether stacks, once read, could make a proof of this evidence, or tell more of one.
 
     A wait for the GIL, a join or an import lock has its owner on the stacks alone. This is a quick
     look for the watchdog, so that it does not ask for stacks of a process that is at work.
@@ -87,9 +136,12 @@ def could_be_stuck(evidence: Evidence) -> bool:
     world = index(evidence)
     if world.root not in world.after:
         return False
-    stuck = find_stuck(world)
+    readings = read_all(world)
+    stuck = find_stuck(readings, readings.assumptions())
     roots = world.roots()
-    return bool(roots) and all(_may_be_stuck(world, stuck, root) for root in roots)
+    if bool(roots) and all(_may_be_stuck(world, stuck, root) for root in roots):
+        return True
+    return bool(stuck.waits)
 
 
 def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
@@ -105,81 +157,21 @@ def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
     return stacks_may_tell_the_owner or not any(moves(waker) for waker in wait.wakers)
 
 
-def write_proof(world: World, stuck: Stuck, roots: Iterable[Key]) -> Proof:
-    """Write down the closed set of waits that begins at ``roots``, and nothing besides."""
-    roots = sorted(roots)
-    order = reachable(stuck, roots)
-    nodes: dict[str, Node] = {}
-    edges: dict[tuple[str, str, Relation], Edge] = {}
-    conditions: dict[Condition, None] = {}
-
-    def add(node: Node) -> str:
-        nodes.setdefault(node.id, node)
-        return node.id
-
-    def connect(tail: str, head: str, relation: Relation, source: str) -> None:
-        # Two threads may have read the same owner in two ways; one of them is enough.
-        edge = Edge(tail=tail, head=head, relation=relation, source=source)
-        edges.setdefault((tail, head, relation), edge)
-
-    def add_process(pid: int) -> str:
-        live = sorted(world.live(pid))
-        label = f"process {pid}"
-        process = add(Node(id=process_id(pid), kind="process", label=label, members=len(live)))
-        for key in live:
-            member = add(Node(id=thread_id(key), kind="thread", label=world.name(key)))
-            connect(process, member, "consists of", f"/proc/{pid}/task")
-        return process
-
-    def add_tree() -> str:
-        tree = add(Node(id="tree", kind="tree", label="the process tree", members=len(world.after)))
-        for pid in sorted(world.after):
-            source = f"/proc/{world.after[pid].parent}/task/*/children"
-            connect(tree, add_process(pid), "consists of", source)
-        return tree
-
-    for key in order:
-        wait = stuck.waits[key]
-        thread = add(Node(id=thread_id(key), kind="thread", label=world.name(key)))
-        lock = add(wait.node)
-        connect(thread, lock, "waits for", wait.source)
-        if wait.scope == "thread":
-            (owner,) = wait.wakers
-            head = add(Node(id=thread_id(owner), kind="thread", label=world.name(owner)))
-            relation: Relation = "held by"
-        else:
-            head = add_tree() if wait.scope == "tree" else add_process(key[0])
-            relation = "ended only by"
-        connect(lock, head, relation, wait.held_source)
-        conditions.update(dict.fromkeys(wait.conditions))
-        for pid in conditions_needed(world, key, wait):
-            add(Node(id=process_id(pid), kind="process", label=f"process {pid}",
-                     members=len(world.live(pid))))  # fmt: skip
-            conditions.update(dict.fromkeys(stuck.conditions[pid]))
-    owned = all(stuck.waits[key].scope == "thread" for key in order)
-    kind = ProofKind.OWNER if owned else ProofKind.CLOSED_WORLD
-    return Proof(
-        kind=kind,
-        sentence=put_into_words(world, stuck, order, kind),
-        roots=tuple(thread_id(key) for key in roots),
-        nodes=tuple(nodes.values()),
-        edges=tuple(edges.values()),
-        conditions=tuple(conditions),
-    )
-
-
-def _gaps(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterable[Gap]:
+def _gaps(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterator[Gap]:
     """Why the roots are not stuck: follow whom they wait for to those who can move."""
-    waiting = sorted(roots)
+    waiting = deque(sorted(roots))
     seen = set(waiting)
     told: set[Gap] = set()
+    asked: set[int] = set()
     while waiting:
-        key = waiting.pop(0)
+        key = waiting.popleft()
         for gap in stuck.gaps.get(key, ()):
             if gap not in told:
                 told.add(gap)
                 yield gap
         wakers = stuck.free[key].wakers if key in stuck.free else frozenset()
-        for waker in sorted(wakers - seen):
-            seen.add(waker)
-            waiting.append(waker)
+        if id(wakers) not in asked:
+            asked.add(id(wakers))
+            new = sorted(wakers - seen)
+            seen.update(new)
+            waiting.extend(new)

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from deadlock_matrix.model.verdict import ProofKind
+from collections.abc import Sequence
+
+from deadlock_matrix.model.verdict import Assumption, ProofKind
 from deadlock_matrix.proof.closure import Stuck
+from deadlock_matrix.proof.wait import Wait
+from deadlock_matrix.proof.words import enumeration
 from deadlock_matrix.proof.world import Key, World
 
 MOST_THREADS = 6
+MOST_ASSUMED = 4
+MOST_NAMED = 3
 
 
-def put_into_words(world: World, stuck: Stuck, order: list[Key], kind: ProofKind) -> str:
-    """Tell who waits for whom, from the first thread of ``order`` on."""
-    if kind is ProofKind.OWNER:
-        return _chain(world, stuck, order)
-    return _closed(world, stuck, order)
+def put_into_words(
+    world: World,
+    stuck: Stuck,
+    order: list[Key],
+    kind: ProofKind,
+    assumptions: Sequence[Assumption] = (),
+) -> str:
+    """Tell who waits for whom, from the first thread of ``order`` on, and what is assumed."""
+    told = _chain(world, stuck, order) if kind is ProofKind.OWNER else _closed(world, stuck, order)
+    return f"{told}{_if(assumptions)}."
+
+
+def phrase_of(world: World, wait: Wait) -> str:
+    """What a thread does that waits like this, with the owner."""
+    if wait.scope != "thread" or wait.names_owner:
+        return wait.phrase
+    return f"{wait.phrase}, held by {world.name(*wait.wakers)}"
+
+
+def who_goes_on(world: World, stuck: Stuck) -> str:
+    """A sentence that names those who are not stuck, the root process's first."""
+    free = sorted(world.everyone - stuck.waits.keys(), key=lambda key: (key[0] != world.root, key))
+    if not free:
+        return ""
+    names = [world.name(key) for key in free[:MOST_NAMED]]
+    if len(free) > MOST_NAMED:
+        names.append(f"{len(free) - MOST_NAMED} more")
+    listed = enumeration(names)
+    return f" {listed[0].upper()}{listed[1:]} can go on."
+
+
+def _if(assumptions: Sequence[Assumption]) -> str:
+    if not assumptions:
+        return ""
+    clauses = [each.detail for each in assumptions[:MOST_ASSUMED]]
+    if len(assumptions) > MOST_ASSUMED:
+        clauses.append(f"{len(assumptions) - MOST_ASSUMED} more assumptions hold")
+    return f", if {enumeration(clauses)}"
 
 
 def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
@@ -31,37 +70,28 @@ def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
         elif owner in order[: number + 1]:
             clause += " in turn"
         clauses.append(clause)
-    return ", ".join(clauses) + ": none of them can ever go on."
+    never = "none of them can ever go on" if len(order) > 1 else "it can never go on"
+    return ", ".join(clauses) + f": {never}"
 
 
 def _gil(stuck: Stuck, key: Key) -> str:
     """Say who has the GIL, where somebody waits for it."""
-    holds = any(wait.node.kind == "gil" and key in wait.wakers for wait in stuck.waits.values())
-    return " holds the GIL and" if holds else ""
+    return " holds the GIL and" if key in stuck.gil_holders else ""
 
 
 def _closed(world: World, stuck: Stuck, order: list[Key]) -> str:
     pids = sorted({key[0] for key in order})
     shown = order[:MOST_THREADS]
-    clauses = []
-    for key in shown:
-        wait = stuck.waits[key]
-        text = f"{world.name(key)}{_gil(stuck, key)} {wait.phrase}"
-        if wait.scope == "thread" and not wait.names_owner:
-            (owner,) = wait.wakers
-            text += f", held by {world.name(owner)}"
-        clauses.append(text)
+    clauses = [
+        f"{world.name(key)}{_gil(stuck, key)} {phrase_of(world, stuck.waits[key])}" for key in shown
+    ]
     if len(order) > len(shown):
         clauses.append(f"{len(order) - len(shown)} more threads wait likewise")
     listed = "; ".join(clauses)
     if len(order) == 1:
         listed = listed[0].upper() + listed[1:]
-        return (
-            f"{listed}: it is the only thread of the process, it waits without a time limit, "
-            "and nothing outside can wake it."
-        )
+        return f"{listed}: it is the only thread of the process, and it waits without a time limit"
     whose = f"process {pids[0]}" if len(pids) == 1 else f"processes {', '.join(map(str, pids))}"
     return (
-        f"All {len(order)} threads of {whose} wait without a time limit for one another, "
-        f"and nothing outside can wake them: {listed}."
+        f"All {len(order)} threads of {whose} wait without a time limit for one another: {listed}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.model.verdict import Gap, Judgement
+from deadlock_matrix.model.verdict import TITLES, Gap, Judgement
 from deadlock_matrix.render.causes import short_cause_lines
 from deadlock_matrix.render.last_words import said
 from deadlock_matrix.render.plain import listed, one_line, seconds
@@ -64,7 +64,7 @@ def _lines(result: CellResult, recognitions: Sequence[Recognition]) -> Iterator[
 def _judgement(judgement: Judgement, why: str) -> Iterator[str]:
     proof = judgement.proof
     if proof is not None and proof.sentence not in why:
-        word = "proof" if judgement.outcome == "deadlock" else "proof for a part of it"
+        word = "proof" if judgement.outcome == "deadlock" else TITLES[judgement.outcome]
         yield f"{word}: {one_line(proof.sentence)}"
     if judgement.outcome == "deadlock":
         return

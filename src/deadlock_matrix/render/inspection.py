@@ -9,12 +9,14 @@ from deadlock_matrix.diagnosis.words import base_name
 from deadlock_matrix.model.evidence import NativeFrame, PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.verdict import Doing
+from deadlock_matrix.model.verdict import TITLES, Doing
 from deadlock_matrix.render.causes import cause_lines
 from deadlock_matrix.render.plain import count, one_line, seconds
 from deadlock_matrix.render.stacks import import_chain
 
 NATIVE_FRAMES = 8
+MOST_TOLD = 8
+"""How many stuck threads are shown while the command goes on."""
 
 
 def inspection_text(
@@ -38,7 +40,11 @@ def _lines(
     if recognitions:
         yield ""
         yield from cause_lines(recognitions)
-    shown = [doing for doing in found.threads if only is None or doing.stuck or doing.pid == only]
+    shown = [
+        doing
+        for doing in found.threads
+        if only is None or doing.stuck or doing.likely or doing.pid == only
+    ]
     stacks, natives = _stacks(found)
     process = None
     for doing in shown:
@@ -52,19 +58,37 @@ def _lines(
     if len(shown) < len(found.threads):
         hidden = count(len(found.threads) - len(shown), "thread")
         yield f"\n{hidden} of its descendants not shown; --tree shows them"
+    if found.likely is not None:
+        yield f"\nlikely deadlock of the whole process: {one_line(found.likely.sentence)}"
     if found.proof is not None:
         yield from _proof(found)
     if found.gaps:
-        yield "\nwhat stands in the way of a proof"
+        yield "\nwhat stands in the way of a proof" + (" of more" if found.proof else "")
         for gap in found.gaps:
             unknown = "not known: " if gap.kind == "unknown" else ""
             yield f"  {one_line(gap.subject)}: {unknown}{one_line(gap.detail)}"
 
 
+def stuck_text(found: Inspection) -> str:
+    """What is stuck while the rest goes on: the sentence, and the stacks of those threads."""
+    return "\n".join(_stuck_lines(found))
+
+
+def _stuck_lines(found: Inspection) -> Iterator[str]:
+    yield f"{_title(found)}: {one_line(found.sentence)}"
+    stacks, _ = _stacks(found)
+    stuck = [doing for doing in found.threads if doing.stuck or doing.likely]
+    for doing in stuck[:MOST_TOLD]:
+        yield ""
+        yield from _thread(doing, stacks.get((doing.pid, doing.tid)), None)
+    if len(stuck) > MOST_TOLD:
+        yield f"\nand {count(len(stuck) - MOST_TOLD, 'thread')} more"
+
+
 def _title(found: Inspection) -> str:
-    if found.partial:
-        return "deadlock of some threads, the main thread not among them"
-    return "no deadlock proved" if found.verdict == "not-proved" else str(found.verdict)
+    if found.proof is None and found.verdict != "not-proved":
+        return str(found.verdict)
+    return TITLES[found.outcome]
 
 
 def _summary(found: Inspection) -> Iterator[str]:
@@ -98,7 +122,7 @@ def _process(found: Inspection, pid: int) -> Iterator[str]:
 
 
 def _thread(doing: Doing, stack: ThreadStack | None, native: ThreadStack | None) -> Iterator[str]:
-    mark = "stuck: " if doing.stuck else ""
+    mark = "stuck: " if doing.stuck else "likely stuck: " if doing.likely else ""
     yield f"{one_line(doing.name)}, {mark}{one_line(doing.does)}"
     if stack is not None:
         for frame in stack.python:
@@ -131,10 +155,17 @@ def _proof(found: Inspection) -> Iterator[str]:
         if edge.relation != "consists of":
             yield f"  {labels[edge.tail]} {edge.relation} {labels[edge.head]}"
             yield f"      read in {one_line(edge.source)}"
+    if found.proof.assumptions:
+        yield "\nwhat is assumed, because it cannot be read"
+    for assumption in found.proof.assumptions:
+        subject = labels.get(assumption.subject, assumption.subject)
+        yield f"  {subject}: {assumption.kind.value}: {one_line(assumption.detail)}"
+        yield f"      evidence read in {one_line(assumption.source)}"
     yield "\nwhat had to hold, and does"
     for condition in found.proof.conditions:
-        subject = labels.get(condition.subject, condition.subject)
-        yield f"  {subject}: {condition.name}: {one_line(condition.detail)}"
+        if not condition.assumes:
+            subject = labels.get(condition.subject, condition.subject)
+            yield f"  {subject}: {condition.name}: {one_line(condition.detail)}"
 
 
 def _stacks(

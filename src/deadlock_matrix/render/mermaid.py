@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deadlock_matrix.model.verdict import Node, NodeKind, Proof
+from deadlock_matrix.model.verdict import Node, NodeKind, Proof, core_of
 from deadlock_matrix.render.plain import one_line
 
 MOST_EDGES = 120  # a larger picture tells nothing, and Mermaid refuses one of more than 500
@@ -22,6 +22,7 @@ _SHAPES: dict[NodeKind, tuple[str, str]] = {
     "pipe": ("[(", ")]"),
     "process": ("[[", "]]"),
     "tree": ("[[", "]]"),
+    "all-threads": ("[[", "]]"),
 }
 _ARROWS = {
     "waits for": "==>",
@@ -41,6 +42,7 @@ def mermaid(proof: Proof) -> str:
     Returns:
         Lines without a fence; empty if there is no edge, or more than `MOST_EDGES` of them.
     """
+    proof = core_of(proof)
     if not 0 < len(proof.edges) <= MOST_EDGES:
         return ""
     return "\n".join(_lines(proof)) + "\n"

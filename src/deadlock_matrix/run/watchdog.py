@@ -31,6 +31,9 @@ class Rates:
     confirm_s: float = 0.03  # a proof must still hold so much later
     first_pause_s: float = 0.06  # after a look that proved nothing; doubled each time
     longest_pause_s: float = 2.0
+    pause_told_s: float = 5.0  # the longest, where the same was found and told already
+    busy_pause_s: float = 1.0  # before a look at the others while the main thread is at work
+    longest_busy_pause_s: float = 8.0
 
     def times(self, factor: float) -> Rates:
         """The same, ``factor`` times as often."""
@@ -40,6 +43,9 @@ class Rates:
             confirm_s=self.confirm_s / factor,
             first_pause_s=self.first_pause_s / factor,
             longest_pause_s=self.longest_pause_s / factor,
+            pause_told_s=self.pause_told_s / factor,
+            busy_pause_s=self.busy_pause_s / factor,
+            longest_busy_pause_s=self.longest_busy_pause_s / factor,
         )
 
 
@@ -57,6 +63,7 @@ class Watched:
     progressing: Known[bool] | Unknown  # at the deadline
 
 
+Tell = Callable[[Evidence, Judgement], None]
 NOT_STOPPED = unknown("it was not stopped at its deadline")
 Place = tuple[str, str]
 """Where a thread sleeps: the number of the system call and its first argument."""
@@ -75,6 +82,8 @@ class Watchdog:
         *,
         native: bool = True,
         stop: Callable[[], bool] = lambda: False,
+        tell: Tell | None = None,
+        end_likely: bool = False,
     ) -> None:
         """Get ready; the time begins now.
 
@@ -86,9 +95,15 @@ class Watchdog:
             rates: How often to look.
             native: Whether to read native stacks too, of a process that hangs.
             stop: Asked again and again; when it says so, the watch ends as interrupted.
+            tell: Called, once for the same threads, with what is found stuck while the process
+                goes on: some threads, or all if an assumption holds.
+            end_likely: Whether a likely deadlock of the whole process ends the watch too.
         """
         self._native = native
         self._stop = stop
+        self._tell = tell
+        self._end_likely = end_likely
+        self._told: set[object] = set()
         self._supervisor = supervisor
         self._collector = collector
         self._pid = pid
@@ -99,6 +114,8 @@ class Watchdog:
         self._place: Place | None = None
         self._pause = self._rates.first_pause_s
         self._next_look = self._began
+        self._busy_pause = self._rates.busy_pause_s
+        self._next_busy_look = self._began + self._busy_pause
         self._samples = _Samples(collector, self._began, deadline_s)
 
     def watch(self) -> Watched:
@@ -149,21 +166,41 @@ class Watchdog:
             self._next_look = now + self._rates.settle_s
 
     def _is_time_to_look(self) -> bool:
-        return self._place is not None and time.monotonic() >= self._next_look
+        now = time.monotonic()
+        if self._place is not None and now >= self._next_look:
+            return True
+        return self._tell is not None and now >= self._next_busy_look
 
     def _look_closely(self) -> Watched | None:
         evidence, judgement = self._examine()
-        if judgement.outcome == "deadlock":
+        likely = self._end_likely and judgement.likely_whole is not None
+        if judgement.outcome == "deadlock" or likely:
             found = time.monotonic()
             return self._result(
-                Stopped(reason="proved"),
+                Stopped(reason="likely" if likely else "proved"),
                 judgement,
                 known(self._complete(evidence), "two snapshots that agree"),
                 detected_after_s=found - self._progress,
             )
-        self._next_look = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, self._rates.longest_pause_s)
+        known_before = judgement.proof is not None and not self._tell_of(evidence, judgement)
+        longest = self._rates.pause_told_s if known_before else self._rates.longest_pause_s
+        now = time.monotonic()
+        self._next_look = now + self._pause
+        self._pause = min(self._pause * 2, longest)
+        self._next_busy_look = now + self._busy_pause
+        self._busy_pause = min(self._busy_pause * 2, self._rates.longest_busy_pause_s)
         return None
+
+    def _tell_of(self, evidence: Evidence, judgement: Judgement) -> bool:
+        """Tell what is stuck, if it was not told before; whether it was new."""
+        assert judgement.proof is not None
+        stuck = {(each.pid, each.tid) for each in judgement.threads if each.stuck or each.likely}
+        what = (judgement.outcome, frozenset(stuck))
+        if self._tell is None or what in self._told:
+            return False
+        self._told.add(what)
+        self._tell(evidence, judgement)
+        return True
 
     def _examine(self, *, always_stacks: bool = False) -> tuple[Evidence, Judgement]:
         return examine_twice(

@@ -746,8 +746,13 @@
     const inWords = hung.links.map(([tail, head, relation, source]) =>
       make("li", null, `${hung.nodes[tail][2]} ${relation} ${hung.nodes[head][2]}`, make("small", null, source)),
     );
+    const likely = (hung.assumptions || []).length > 0;
+    const title = `${likely ? "Likely " : ""}${hung.partial ? "Partial " : ""}`.toLowerCase();
     return section(
       "Who waits for whom",
+      title !== "" && make("p", null, `${title}deadlock: ${hung.sentence}`),
+      likely &&
+        make("ul.findings", null, hung.assumptions.map((text) => make("li", null, `assumed: ${text}`))),
       graph,
       more("In words, with where it was read", make("ol.words", null, inWords)),
       more(

@@ -115,6 +115,9 @@ class Hung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     conditions: tuple[tuple[str, str, str], ...] = ()  # name, about what, detail with its source
     processes: tuple[Process, ...] = ()
     machine: str = ""
+    strength: str = ""  # "proved", or "likely": under the assumptions
+    assumptions: tuple[str, ...] = ()
+    partial: bool = False  # others of the root process may go on
 
 
 class Recognised(msgspec.Struct, frozen=True, kw_only=True):

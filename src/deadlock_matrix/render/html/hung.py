@@ -19,7 +19,7 @@ from deadlock_matrix.model.evidence import (
 )
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.model.verdict import Doing, Proof
+from deadlock_matrix.model.verdict import Doing, Proof, core_of
 from deadlock_matrix.render.html.document import Frame, Hung, Link, Node, Process, Thread
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.render.plain import one_line, seconds
@@ -48,6 +48,7 @@ def hung(result: CellResult, evidence: Evidence, pools: Pools) -> Hung:
         processes=tuple(
             _process(process, evidence, doing, pools) for process in evidence.after.processes
         ),
+        partial=judgement is not None and judgement.outcome.endswith("partial"),
         machine=one_line(
             f"{machine.system} {machine.kernel}, {machine.architecture}, {machine.libc}"
         ),
@@ -55,10 +56,13 @@ def hung(result: CellResult, evidence: Evidence, pools: Pools) -> Hung:
 
 
 def _proof(proof: Proof) -> Hung:
+    proof = core_of(proof)
     numbers = {node.id: number for number, node in enumerate(proof.nodes)}
     labels = {node.id: one_line(node.label) for node in proof.nodes}
     return Hung(
         kind=proof.kind.value,
+        strength=proof.strength.value,
+        assumptions=tuple(one_line(each.detail) for each in proof.assumptions),
         sentence=one_line(proof.sentence),
         nodes=tuple(
             Node(id=node.id, kind=node.kind, label=labels[node.id], root=node.id in proof.roots)
@@ -136,7 +140,7 @@ def _thread(
     return Thread(
         title=one_line(doing.name) if doing else name,
         does=one_line(doing.does) if doing else "",
-        stuck=doing is not None and doing.stuck,
+        stuck=doing is not None and (doing.stuck or doing.likely),
         holds_gil=isinstance(gil, Known) and gil.value,
         facts=tuple(_facts(facts)),
         imports=import_chain(frames),

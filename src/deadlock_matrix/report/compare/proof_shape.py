@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.model.verdict import Edge, Node, Proof, Verdict
+from deadlock_matrix.model.verdict import Edge, Node, Proof, Verdict, core_of
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _IN_BRACKETS = re.compile(r":?\[[\d:]+\]")  # pipe:[123], fifo:[12:34]
@@ -49,6 +49,7 @@ def shape(proof: Proof) -> Shape:
     Nodes are told apart by what can be reached from them: two from which everything looks alike
     are one (bisimulation, by hashing what lies one step further in each round).
     """
+    proof = core_of(proof)  # that nobody else goes on is no part of what hangs
     labels = {node.id: _label(node) for node in proof.nodes}
     following: dict[str, list[Edge]] = {}
     for edge in proof.edges:

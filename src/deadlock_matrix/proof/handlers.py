@@ -1,0 +1,149 @@
+"""Who handles each signal of a process, and what has to be assumed for it to wake nobody.
+
+Three kinds of handlers are told apart. CPython's own C handler stands behind every entry of
+Python's table: it sets a flag, and the Python function runs later, in the main thread of the main
+interpreter alone, and only while that thread runs Python code or waits for something that a signal
+interrupts. glibc's own two act only on signals that the process sends itself. Everything else is C
+code, which could post a semaphore or unlock a mutex in whichever thread the signal comes to.
+
+The address of a handler cannot be read from outside. That C code has not replaced a handler behind
+the back of Python or glibc is an axiom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from deadlock_matrix.model.evidence import ProcessFacts
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.signals import signal_name
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind
+from deadlock_matrix.proof.words import alternatives, base_name
+from deadlock_matrix.proof.world import GONE, World
+
+SIGINT, SIGCHLD, SIGWINCH = 2, 17, 28
+ALARMS = frozenset((14, 26, 27))  # of the three interval timers
+FAULTHANDLER = frozenset((4, 6, 7, 8, 11))
+"""What ``faulthandler.enable`` installs: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV."""
+
+GLIBC_INTERNAL = frozenset((32, 33))
+"""glibc's handlers act on these only when they come from the process itself (``si_pid``)."""
+
+DEFAULT_INT_HANDLER = "default_int_handler"
+
+Whose = Literal["interrupt", "libc", "python", "foreign"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handler:
+    """The handler of one signal that a thread of the process could receive.
+
+    ``interrupt`` is Python's own of SIGINT, which makes KeyboardInterrupt. ``told`` is what is
+    known of it, in words: ``app.stop, app.py:12``.
+    """
+
+    number: int
+    whose: Whose
+    told: str
+
+
+def handlers_of(world: World, process: ProcessFacts) -> tuple[Handler, ...] | Unknown:
+    """The handlers of all signals that some thread would receive."""
+    if not isinstance(process.signals, Known):
+        return process.signals
+    blocked_by_all = ~0
+    for thread in process.threads:
+        if thread.state not in GONE:
+            blocked_by_all &= thread.blocked_signals
+    caught = process.signals.value.caught & ~blocked_by_all
+    numbers = [number for number in range(1, 65) if caught >> (number - 1) & 1]
+    in_python = _python_table(process)
+    others = frozenset(number for number in numbers if number not in in_python)
+    return tuple(
+        in_python.get(number) or _foreign(world, process, number, others) for number in numbers
+    )
+
+
+def may_be_interrupted(world: World, process: ProcessFacts) -> bool:
+    """Whether SIGINT would end a wait with KeyboardInterrupt, or nothing says that it would not."""
+    handlers = handlers_of(world, process)
+    return isinstance(handlers, Unknown) or any(
+        handler.number == SIGINT and handler.whose == "interrupt" for handler in handlers
+    )
+
+
+def _python_table(process: ProcessFacts) -> dict[int, Handler]:
+    """The signals that Python's table knows a function for."""
+    python = process.python
+    if not isinstance(python, Known):
+        return {}
+    found: dict[int, Handler] = {}
+    if isinstance(python.value.handlers, Known):
+        for entry in python.value.handlers.value:
+            if entry.kind not in ("default", "ignored", "foreign"):
+                place = f", {base_name(entry.file)}:{entry.line}" if entry.file else ""
+                told = f"{entry.name or 'an object'}{place}"
+                found[entry.signal] = Handler(number=entry.signal, whose="python", told=told)
+    # Read with care that it is CPython's own function, not one of that name; and all that older
+    # evidence has.
+    interrupt = python.value.interrupt_handler
+    if isinstance(interrupt, Known):
+        if interrupt.value == DEFAULT_INT_HANDLER:
+            own = "Python's own handler"
+            found[SIGINT] = Handler(number=SIGINT, whose="interrupt", told=own)
+        elif interrupt.value not in ("none", "SIG_DFL", "SIG_IGN"):
+            told = interrupt.value.removeprefix("other: ")
+            found.setdefault(SIGINT, Handler(number=SIGINT, whose="python", told=told))
+    return found
+
+
+def _foreign(world: World, process: ProcessFacts, number: int, others: frozenset[int]) -> Handler:
+    python = isinstance(process.python, Known)
+    has_internal = world.machine.libc.startswith(("glibc", "musl"))
+    if number in GLIBC_INTERNAL and has_internal and python:
+        return Handler(number=number, whose="libc", told="the C library's own handler")
+    return Handler(number=number, whose="foreign", told=_of_foreign(process, number, others))
+
+
+def _of_foreign(process: ProcessFacts, number: int, others: frozenset[int]) -> str:
+    """What speaks for the handler of ``number`` to be harmless, or what is known of it."""
+    python = process.python
+    if not isinstance(python, Known):
+        return "in C"
+    if not isinstance(python.value.handlers, Known):
+        return f"not known: {python.value.handlers.reason}"
+    if number == SIGWINCH and _maps(process, ("libreadline", "readline.")):
+        return "in C; readline is loaded, whose handler of it sets a flag"
+    if number in FAULTHANDLER and others >= FAULTHANDLER:
+        return "in C, as faulthandler's, which ends the process"
+    return "in C, and Python does not know it"
+
+
+def _maps(process: ProcessFacts, names: tuple[str, ...]) -> bool:
+    libraries = process.libraries
+    return isinstance(libraries, Known) and any(
+        base_name(library.path).startswith(names) for library in libraries.value
+    )
+
+
+def assume_none(handlers: Iterable[Handler], subject: str, source: str) -> tuple[Assumption, ...]:
+    """Assume that none of the signals comes; those with the same handler in one sentence."""
+    together: dict[tuple[AssumptionKind, str], list[str]] = {}
+    for handler in handlers:
+        kind = AssumptionKind.NO_SIGNAL
+        if handler.number in ALARMS:
+            kind = AssumptionKind.NO_ALARM
+        elif handler.whose == "foreign":
+            kind = AssumptionKind.FOREIGN_HANDLER
+        together.setdefault((kind, handler.told), []).append(signal_name(handler.number))
+    return tuple(
+        Assumption(
+            kind=kind,
+            subject=subject,
+            detail=f"no {alternatives(names)} comes (the handler is {told})",
+            source=source,
+        )
+        for (kind, told), names in together.items()
+    )

@@ -1,0 +1,24 @@
+"""Small pieces of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def base_name(path: str) -> str:
+    """The last part of a path."""
+    return path.rpartition("/")[2]
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """``SIGHUP, SIGINT or SIGTERM``."""
+    return _joined(names, "or")
+
+
+def enumeration(names: Sequence[str]) -> str:
+    """``thread 1, thread 2 and thread 3``."""
+    return _joined(names, "and")
+
+
+def _joined(names: Sequence[str], word: str) -> str:
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
