@@ -119,7 +119,7 @@ def test_process_that_catches_nothing() -> None:
 @pytest.mark.parametrize("number", [1, 6, SIGUSR1, 11, SIGALRM, 15, 17, 31, 33, SIGRTMIN, 64])
 def test_handler_of_a_program_without_python(number: int) -> None:
     """A fault's signal can be sent as a message, too, and glibc's 33 be caught by an emulator."""
-    found = assumed(facts(signals=catching(number)))
+    found = assumed(evidence(process(sleeping(1), signals=catching(number))))
     kind = "no-alarm" if number == SIGALRM else "foreign-handler"
     name = signal_name(number)
     assert found == {each: [(kind, f"no {name} comes (the handler is in C)")] for each in BOTH}
@@ -211,6 +211,10 @@ def test_signals_of_the_c_library_itself(number: int) -> None:
     for libc, expected in (("glibc 2.36", set()), ("musl", set()), ("bionic", BOTH), ("", BOTH)):
         catcher = process(sleeping(1), signals=catching(number), python=python(handlers=()))
         assert assumed(evidence(catcher, libc=libc)).keys() == expected
+
+
+def test_signal_of_the_c_library_in_a_program_with_threads() -> None:
+    assert assumed(facts(signals=catching(SIGSETXID))) == {}
 
 
 def test_child_that_will_tell_of_its_end() -> None:

@@ -36,6 +36,7 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
     that are named; both also of some threads alone, or of one process of the tree; 0 otherwise.
     """
     from deadlock_matrix.capture.collector import open_collector
+    from deadlock_matrix.capture.parents import acting_parents
     from deadlock_matrix.cli.findings import of_process, show
     from deadlock_matrix.model.verdict import Strength
     from deadlock_matrix.run.examination import add_native_stacks, examine_twice
@@ -46,7 +47,11 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
         collector.check(pid)
         collector.warm_up()
         evidence, judgement = examine_twice(
-            collector, lambda: (pid,), Rates().confirm_s, always_stacks=True
+            collector,
+            lambda: (pid,),
+            Rates().confirm_s,
+            always_stacks=True,
+            parents=acting_parents(pid),
         )
         if native:
             evidence = add_native_stacks(collector, evidence)

@@ -315,11 +315,21 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     pointer_bits: int = 64
 
 
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
+    """A process above the tree that may act by itself: by a POSIX timer, or after some time."""
+
+    pid: int
+    name: str
+    timers: tuple[str, ...]
+    acts: str  # "has a timer", "waits with a time limit", "is running"
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Two snapshots with the stacks read between them.
 
     ``native_stacks`` need the process to be stopped for a moment; they are read after ``after``,
-    for people: no proof rests on them.
+    for people: no proof rests on them. ``parents`` are those above the tree that are known to act
+    by themselves, and could interrupt its root.
     """
 
     machine: Machine
@@ -327,3 +337,4 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     stacks: tuple[StackFacts, ...]
     after: Snapshot
     native_stacks: tuple[StackFacts, ...] = ()
+    parents: tuple[Parent, ...] = ()  # looked for where the observer is not the parent

@@ -11,14 +11,20 @@ thread. Such a condition says so (`Condition.assumes`), and makes a deadlock a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.signals import signal_name
-from deadlock_matrix.model.verdict import Assumption, Condition, Gap
-from deadlock_matrix.proof.handlers import SIGCHLD, Handler, assume_none, handlers_of
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
+from deadlock_matrix.proof.handlers import (
+    SIGCHLD,
+    Handler,
+    assume_none,
+    handlers_of,
+    may_be_interrupted,
+)
 from deadlock_matrix.proof.world import GONE, World
 
 OF_EVERY_WAIT = ("no-foreign-handler",)
@@ -136,7 +142,23 @@ def _no_waking_signal(world: World, process: ProcessFacts) -> Found | Gap:
         if handler.number == SIGCHLD and children:
             detail = f"has a handler of SIGCHLD ({handler.told}), and children that may end"
             return _gap(process, detail, known=True)
-    return _if_none_comes(process, handlers, doubtful)
+    found = _if_none_comes(process, handlers, doubtful)
+    return replace(found, assumes=(*found.assumes, *_not_by_its_parents(world, process)))
+
+
+def _not_by_its_parents(world: World, process: ProcessFacts) -> Iterator[Assumption]:
+    """``timeout -s INT`` and its like, above the tree; who waits for ever does not act."""
+    if process.pid != world.root or not may_be_interrupted(world, process):
+        return
+    for parent in world.evidence.parents:
+        if parent.timers:
+            yield Assumption(
+                kind=AssumptionKind.NOT_INTERRUPTED,
+                subject=process_id(process.pid),
+                detail=f"process {parent.pid} ({parent.name}), which is above it and "
+                f"{parent.acts}, does not interrupt it",
+                source=f"/proc/{parent.pid}/timers",
+            )
 
 
 def _no_foreign_handler(world: World, process: ProcessFacts) -> Found | Gap:

@@ -68,10 +68,12 @@ def handlers_of(world: World, process: ProcessFacts) -> tuple[Handler, ...] | Un
 
 def may_be_interrupted(world: World, process: ProcessFacts) -> bool:
     """Whether SIGINT would end a wait with KeyboardInterrupt, or nothing says that it would not."""
-    handlers = handlers_of(world, process)
-    return isinstance(handlers, Unknown) or any(
-        handler.number == SIGINT and handler.whose == "interrupt" for handler in handlers
-    )
+    if process.pid not in world.interruptible:
+        handlers = handlers_of(world, process)
+        world.interruptible[process.pid] = isinstance(handlers, Unknown) or any(
+            handler.number == SIGINT and handler.whose == "interrupt" for handler in handlers
+        )
+    return world.interruptible[process.pid]
 
 
 def _python_table(process: ProcessFacts) -> dict[int, Handler]:
@@ -100,9 +102,10 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
 
 
 def _foreign(world: World, process: ProcessFacts, number: int, others: frozenset[int]) -> Handler:
-    python = isinstance(process.python, Known)
+    # Python's programs, and those with threads, have let the C library install its own two.
+    installed = isinstance(process.python, Known) or len(world.live(process.pid)) > 1
     has_internal = world.machine.libc.startswith(("glibc", "musl"))
-    if number in GLIBC_INTERNAL and has_internal and python:
+    if number in GLIBC_INTERNAL and has_internal and installed:
         return Handler(number=number, whose="libc", told="the C library's own handler")
     return Handler(number=number, whose="foreign", told=_of_foreign(process, number, others))
 

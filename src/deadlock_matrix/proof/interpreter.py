@@ -69,7 +69,9 @@ def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
     was = earlier.activity.value if isinstance(earlier.activity, Known) else None
     if not isinstance(was, SystemCall) or was.name != "futex" or was.arguments[0] != address:
         return Gap(kind="does-not-hold", subject=name, detail="has only begun to wait for the GIL")
-    holder = _gil_holder(world, key[0])
+    if key[0] not in world.gil_holders:
+        world.gil_holders[key[0]] = _gil_holder(world, key[0])
+    holder = world.gil_holders[key[0]]
     if isinstance(holder, Gap):
         return holder
     if holder[0] == key:

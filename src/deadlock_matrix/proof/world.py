@@ -15,6 +15,7 @@ from deadlock_matrix.model.evidence import (
     ThreadStack,
 )
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.verdict import Gap
 
 Key = tuple[int, int]
 """Process id and thread id, as the observer sees them."""
@@ -38,6 +39,9 @@ class World:
     everyone: frozenset[Key] = frozenset()  # of all processes
     by_own_ids: dict[tuple[int, int], Key] = field(default_factory=dict)
     stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
+    # Answers about whole processes that every thread asks for, kept by who works them out.
+    interruptible: dict[int, bool] = field(default_factory=dict)
+    gil_holders: dict[int, tuple[Key, str] | Gap] = field(default_factory=dict)
 
     @property
     def machine(self) -> Machine:

@@ -100,6 +100,12 @@ def _summary(found: Inspection) -> Iterator[str]:
             "waiting too",
         }
         yield kinds[found.proof.kind.value]
+    if isinstance(found.evidence, Known):
+        for parent in found.evidence.value.parents:
+            yield one_line(
+                f"above it: process {parent.pid} ({parent.name}) {parent.acts}, and may interrupt "
+                "or end it"
+            )
     if isinstance(found.detected_after_s, Known):
         yield f"found {seconds(found.detected_after_s.value)} after the last progress"
 

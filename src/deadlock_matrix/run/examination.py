@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.model.evidence import Evidence, ProcessFacts, StackFacts
+from deadlock_matrix.model.evidence import Evidence, Parent, ProcessFacts, StackFacts
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
@@ -31,11 +31,16 @@ process whose parent ends meanwhile comes to the head."""
 
 
 def examine(
-    collector: Collector, roots: Roots, *, always_stacks: bool = False
+    collector: Collector,
+    roots: Roots,
+    *,
+    always_stacks: bool = False,
+    parents: tuple[Parent, ...] = (),
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
     Stacks are read only if they could make a difference, or for a reader (``always_stacks``).
+    ``parents`` are those above the tree that may interrupt it.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
@@ -43,7 +48,7 @@ def examine(
     machine = collector.machine(roots()[0])
     for _ in range(ATTEMPTS):
         before = collector.snapshot(roots())
-        alone = Evidence(machine=machine, before=before, stacks=(), after=before)
+        alone = Evidence(machine=machine, before=before, stacks=(), after=before, parents=parents)
         possible = could_be_stuck(alone)
         if possible:
             break
@@ -56,7 +61,9 @@ def examine(
         if attempt:
             time.sleep(BETWEEN_ATTEMPTS_S)
         after = collector.snapshot(roots())
-        evidence = Evidence(machine=machine, before=before, stacks=stacks, after=after)
+        evidence = Evidence(
+            machine=machine, before=before, stacks=stacks, after=after, parents=parents
+        )
         found = evidence, judge(evidence)
         again = best is not None and strength(found[1]) == strength(best[1])
         if best is None or strength(found[1]) >= strength(best[1]):
@@ -74,18 +81,23 @@ def strength(judgement: Judgement) -> int:
 
 
 def examine_twice(
-    collector: Collector, roots: Roots, pause_s: float, *, always_stacks: bool = False
+    collector: Collector,
+    roots: Roots,
+    pause_s: float,
+    *,
+    always_stacks: bool = False,
+    parents: tuple[Parent, ...] = (),
 ) -> tuple[Evidence, Judgement]:
     """Examine, and if that proves something, once more, everything anew; the weaker one counts.
 
     A proof needs no second look. But who holds the GIL is read from two words, one after the
     other, and should a proof ever be wrong, better to find out here.
     """
-    first = examine(collector, roots, always_stacks=always_stacks)
+    first = examine(collector, roots, always_stacks=always_stacks, parents=parents)
     if first[1].outcome == "not-proved":
         return first
     time.sleep(pause_s)
-    second = examine(collector, roots, always_stacks=always_stacks)
+    second = examine(collector, roots, always_stacks=always_stacks, parents=parents)
     return min(second, first, key=lambda found: strength(found[1]))
 
 

@@ -1,0 +1,59 @@
+"""Who is above a process, and may interrupt it after some time: ``timeout``, a supervisor.
+
+Asked about are the parent and, as long as they are in its process group, the parents above:
+``timeout -s INT`` signals the whole group. A shell that waits for its job does not act by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from deadlock_matrix.capture.machine import table_architecture
+from deadlock_matrix.capture.proc_files import read_small
+from deadlock_matrix.capture.proc_text import parse_stat
+from deadlock_matrix.capture.process import read_process
+from deadlock_matrix.model.evidence import OnCpu, Parent, ProcessFacts, TimeLimit
+from deadlock_matrix.model.fact import Known, unknown
+
+MOST = 8
+_NOT_ASKED = unknown("not asked of a parent")
+
+
+def acting_parents(pid: int) -> tuple[Parent, ...]:
+    """The processes above ``pid`` that are seen to act by themselves; what cannot be read is not.
+
+    Elsewhere than on Linux nobody is seen.
+    """
+    if sys.platform != "linux":
+        return ()
+    found: list[Parent] = []
+    try:
+        group = os.getpgid(pid)
+        above = parse_stat(read_small(f"/proc/{pid}/stat")).parent
+        for _ in range(MOST):
+            if above <= 0:
+                break
+            facts = read_process(above, table_architecture(above), _NOT_ASKED)
+            acts = _acts(facts)
+            if acts:
+                timers = facts.timers.value if isinstance(facts.timers, Known) else ()
+                name = facts.threads[0].name
+                found.append(Parent(pid=above, name=name, timers=timers, acts=acts))
+            if os.getpgid(above) != group:
+                break
+            above = facts.parent
+    except (OSError, ValueError, IndexError):
+        return tuple(found)
+    return tuple(found)
+
+
+def _acts(facts: ProcessFacts) -> str:
+    if isinstance(facts.timers, Known) and facts.timers.value:
+        return "has a timer"
+    main = facts.threads[0]
+    if isinstance(main.activity, Known) and isinstance(main.activity.value, OnCpu):
+        return "is running"
+    if isinstance(main.timeout, Known) and isinstance(main.timeout.value, TimeLimit):
+        return "waits with a time limit"
+    return ""
