@@ -34,7 +34,7 @@ def acting_parents(pid: int) -> tuple[Parent, ...]:
         for _ in range(MOST):
             if above <= 0:
                 break
-            facts = read_process(above, table_architecture(above), _NOT_ASKED)
+            facts = read_process(above, table_architecture(above), _NOT_ASKED, _NOT_ASKED)
             acts = _acts(facts)
             if acts:
                 timers = facts.timers.value if isinstance(facts.timers, Known) else ()
