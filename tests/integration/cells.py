@@ -107,6 +107,9 @@ class Outcome:
             return f"{found}, not {expected.verdict.value}: {self.result.why}\n{told}"
         if expected.proof is not None and (proof is None or proof.kind is not expected.proof):
             return f"{found} with the proof {proof}, not {expected.proof.value}"
+        outcome = judgement.outcome if judgement is not None else None
+        if expected.outcome is not None and outcome != expected.outcome:
+            return f"{found}, judged {outcome}, not {expected.outcome}: {self.result.why}"
         if left := observed(self.result).leftovers.alive:
             return f"{found}, and left behind: {', '.join(left)}"
         return ""

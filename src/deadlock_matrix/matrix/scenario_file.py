@@ -18,10 +18,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.matrix.native import SOURCE_SUFFIXES, NativeKind, NativePart
-from deadlock_matrix.model.verdict import ProofKind, Verdict
+from deadlock_matrix.model.verdict import Outcome, ProofKind, Verdict
 
 DOCUMENT = "scenario.toml"
 EXPECTABLE = (Verdict.DEADLOCK, Verdict.HANG, Verdict.OK, Verdict.ERROR)
+SHORT_OF_A_DEADLOCK = ("likely", "partial", "likely-partial")
 PLATFORMS = ("linux", "darwin", "win32")
 
 _FOLDER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -60,6 +61,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     base: str = ""
     native: tuple[NativePart, ...] = ()
     variant: tuple[Variant, ...] = ()
+    outcome: Outcome | None = None
 
 
 def read_document(path: Path) -> Document:
@@ -139,6 +141,7 @@ def _check_values(path: Path, table: Mapping[str, Any]) -> None:
         ("kind", [kind.value for kind in NativeKind], _tables(table.get("native"))),
         ("verdict", [verdict.value for verdict in EXPECTABLE], [table, *variants]),
         ("proof", [kind.value for kind in ProofKind], [table, *variants]),
+        ("outcome", SHORT_OF_A_DEADLOCK, [table]),
     ):
         for inner in tables:
             if key in inner and inner[key] not in allowed:
@@ -161,6 +164,8 @@ def _check_document(path: Path, document: Document) -> None:
     look_alike = document.kind is ScenarioKind.LOOK_ALIKE
     if document.lasts_s and not look_alike:
         raise ConfigurationError(f"{path}: lasts_s is for look-alikes; a deadlock has no end")
+    if document.outcome is not None and document.verdict is not Verdict.HANG:
+        raise ConfigurationError(f"{path}: outcome is of what is judged at a deadline: of a 'hang'")
     expectations: tuple[Document | Variant, ...] = (document, *document.variant)
     for expected in expectations:
         _check_expectation(path, expected, look_alike)

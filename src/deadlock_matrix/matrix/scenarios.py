@@ -34,16 +34,20 @@ from deadlock_matrix.matrix.scenario_file import (
     read_document,
     reject,
 )
-from deadlock_matrix.model.verdict import ProofKind, Verdict
+from deadlock_matrix.model.verdict import Outcome, ProofKind, Verdict
 
 _RECIPE = "1"  # part of every key: change it when the way of building changes
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What must come out. ``proof`` is set if, and only if, the verdict is ``deadlock``."""
+    """What must come out. ``proof`` is set if, and only if, the verdict is ``deadlock``.
+
+    ``outcome`` is of the judgement on a ``hang``, where the scenario says one.
+    """
 
     verdict: Verdict
     proof: ProofKind | None = None
+    outcome: Outcome | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,7 +143,9 @@ def load_scenario(folder: Path) -> Scenario:
         title=document.title,
         kind=document.kind,
         statement=document.statement,
-        expectation=Expectation(verdict=document.verdict, proof=document.proof),
+        expectation=Expectation(
+            verdict=document.verdict, proof=document.proof, outcome=document.outcome
+        ),
         explanation=document.explanation.strip(),
         python=document.python,
         platforms=document.platforms,

@@ -18,7 +18,12 @@ from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import End, Stopped
 from deadlock_matrix.model.verdict import Judgement
-from deadlock_matrix.run.examination import add_native_stacks, examine_twice, read_stacks
+from deadlock_matrix.run.examination import (
+    add_native_stacks,
+    examine_twice,
+    read_stacks,
+    strength,
+)
 from deadlock_matrix.run.process import Supervisor
 
 
@@ -104,6 +109,7 @@ class Watchdog:
         self._tell = tell
         self._end_likely = end_likely
         self._told: set[object] = set()
+        self._best: tuple[Evidence, Judgement] | None = None  # since the last progress
         self._supervisor = supervisor
         self._collector = collector
         self._pid = pid
@@ -161,6 +167,7 @@ class Watchdog:
             place = ("ended", "")  # the others may go on, or hang, without it
         if place is None or place != self._place:
             self._place = place
+            self._best = None
             self._progress = now
             self._pause = self._rates.first_pause_s
             self._next_look = now + self._rates.settle_s
@@ -182,6 +189,8 @@ class Watchdog:
                 known(self._complete(evidence), "two snapshots that agree"),
                 detected_after_s=found - self._progress,
             )
+        if self._best is None or strength(judgement) >= strength(self._best[1]):
+            self._best = evidence, judgement
         known_before = judgement.proof is not None and not self._tell_of(evidence, judgement)
         longest = self._rates.pause_told_s if known_before else self._rates.longest_pause_s
         now = time.monotonic()
@@ -216,6 +225,8 @@ class Watchdog:
     def _at_deadline(self) -> Watched:
         try:
             evidence, judgement = self._examine(always_stacks=True)
+            if self._best is not None and strength(self._best[1]) > strength(judgement):
+                evidence, judgement = self._best  # the last look may lack a fact by chance
             moving = self._samples.moved_since(evidence)
             evidence = self._complete(evidence)
         except CaptureError as error:
