@@ -615,7 +615,7 @@ def test_words_of_the_judgement() -> None:
     seen = make.evidence(make.process(make.on_mutex(1, 999, path="/x/libheld.so")))
     assert re.search("mutex 0x.* of libheld.so", where(thread_look(seen, {"lock": "mutex 0x"})))
     assert isinstance(thread_look(seen, {"lock": "mutex 0x", "does": "^waits for"}), Seen)
-    assert thread_look(seen, {"does": "held by"}) == ABSENT
+    assert thread_look(seen, {"does": "holds itself"}) == ABSENT
     moving = make.evidence(make.process(make.running(1)))
     assert isinstance(thread_look(moving, {"lock": "mutex"}), Unlooked)
 

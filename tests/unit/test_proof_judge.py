@@ -352,3 +352,22 @@ def wants_gil(*others: ThreadFacts) -> Evidence:
 )
 def test_could_be_stuck(what: Evidence, expected: bool) -> None:
     assert could_be_stuck(what) is expected
+
+
+# --- a lock that a fork left behind -------------------------------------------------------------
+
+
+def test_thread_of_the_parent_is_named() -> None:
+    child = process(on_mutex(10, 2), parent=1)
+    parent = process(in_call(1, "wait4", 10), sleeping(2))
+    judgement = judge(evidence(parent, child))
+    does = {doing.tid: doing.does for doing in judgement.threads}
+    assert does[10] == (
+        "waits for mutex 0x7f0000001280, held by a thread that the fork left behind "
+        "(thread 2 of parent process 1)"
+    )
+
+
+def test_thread_that_nobody_has_any_more() -> None:
+    (does,) = [doing.does for doing in judged(on_mutex(1, 99)).threads]
+    assert does.endswith("held by thread 99, which has ended or which a fork did not copy")

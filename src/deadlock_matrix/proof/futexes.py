@@ -152,6 +152,9 @@ def _phrase(world: World, key: Key, lock: Owned | Ownerless, label: str) -> str:
             "which it holds itself" if lock.owner == key else f"held by {world.name(lock.owner)}"
         )
         return f"waits for {label}, {owner}"
+    if lock.holder:
+        place = interpreter.describe(world, key) or "waits"
+        return f"{place} for {label}, held by {lock.holder}"
     code = world.threads[key].code
     inside = ""
     if isinstance(code, Known) and not code.value.is_libc:

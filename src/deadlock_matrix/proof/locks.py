@@ -50,10 +50,14 @@ class Owned:
 
 @dataclass(frozen=True, kw_only=True)
 class Ownerless:
-    """No owner could be read; ``note`` says what is known instead, for a reader."""
+    """No owner could be read; ``note`` says what is known instead, for a reader.
+
+    ``holder`` names one that cannot let it go any more, where that is known.
+    """
 
     what: str
     note: str
+    holder: str = ""
 
 
 def read_lock(world: World, key: Key, call: SystemCall, word: Word) -> Owned | Ownerless:
@@ -174,8 +178,14 @@ def _owner(
         return Owned(what=what, address=address, owner=owner, source=source)
     if own_tid == 0:
         return Ownerless(what=what, note="its owner field is empty")
+    left = world.left_behind(key[0], own_tid)
+    if left is not None:
+        pid, tid = left
+        holder = f"a thread that the fork left behind (thread {tid} of parent process {pid})"
+        return Ownerless(what=what, note=f"its owner is {holder}", holder=holder)
     return Ownerless(
         what=what,
         note=f"its owner field names {own_tid}, which is no thread of this process: "
         "it has ended, or a fork did not copy it",
+        holder=f"thread {own_tid}, which has ended or which a fork did not copy",
     )

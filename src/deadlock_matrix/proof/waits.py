@@ -166,11 +166,9 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         refused = Refusal(world.name(key)).because(processes.SOMEBODY_ENDED)
         return replace(refused, assuming=(narrow,))
     scope: Scope = "tree" if others else "process"
-    owner, phrase = "", wait.phrase
-    if wait.scope == "thread":
-        owner = f"{wait.held_source}; "
-        if not wait.names_owner:
-            phrase += f", held by {world.name(*wait.wakers)}"
+    phrase = wait.phrase
+    if wait.scope == "thread" and not wait.names_owner:
+        phrase += f", held by {world.name(*wait.wakers)}"
     wide = replace(
         wait,
         # A node of its own: another thread may wait for the same, and not be interrupted.
@@ -178,7 +176,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         scope=scope,
         phrase=phrase,
         wakers=world.everyone,
-        held_source=f"{owner}anybody inside could also interrupt it by SIGINT",
+        held_source=f"{wait.held_source}; anybody inside could also interrupt it by SIGINT",
         conditions=(*wait.conditions, stayed) if stayed is not None else wait.conditions,
     )
     told = f"whoever in the {scope} could send SIGINT waits too"

@@ -67,6 +67,16 @@ class World:
         """The live thread of a process with this id in its own eyes."""
         return self.by_own_ids.get((pid, own_tid))
 
+    def left_behind(self, pid: int, own_tid: int) -> Key | None:
+        """The thread of a parent that has this id: one that a fork did not copy into ``pid``."""
+        above = self.after.get(self.after[pid].parent)
+        while above is not None:
+            thread = self.by_own_tid(above.pid, own_tid)
+            if thread is not None:
+                return thread
+            above = self.after.get(above.parent)
+        return None
+
     def name(self, key: Key) -> str:
         """A thread in words: ``main thread 12``, ``thread 13``, ``thread 14 'worker'``."""
         pid, tid = key
