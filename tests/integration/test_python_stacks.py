@@ -210,6 +210,33 @@ def test_a_forked_child_has_one_thread_with_its_own_id(
         os.kill(child, 9)
 
 
+def test_an_interpreter_that_an_upgrade_has_removed(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    gone = tmp_path / "an interpreter"
+    gone.mkdir()
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    executable = Path(sys.base_prefix, "bin", f"python{version}")
+    if not executable.exists():
+        pytest.skip(f"there is no {executable}")
+    for file in (executable, *Path(sys.base_prefix, "lib").glob(f"libpython{version}*.so*")):
+        shutil.copy(file, gone)
+    process = subprocess.Popen(
+        [gone / executable.name, "-c", "import os; os.write(1, b'ready\\n'); input()"],
+        env={**os.environ, "PYTHONHOME": sys.base_prefix, "LD_LIBRARY_PATH": str(gone)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    started.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    shutil.rmtree(gone)
+    link = os.readlink(f"/proc/{process.pid}/exe")  # noqa: PTH115 - it names no file
+    assert link.endswith(" (deleted)")
+    (thread,) = python_stacks.read_stacks(process.pid)
+    assert functions(thread.python) == ["<module>"]
+
+
 def test_what_is_not_python_has_a_reason(started: list[subprocess.Popen[bytes]]) -> None:
     process = launch(started, ["sh", "-c", "echo ready; read nothing"])
     with pytest.raises(python_stacks.NotReadable, match="_PyRuntime"):

@@ -73,6 +73,6 @@ def _frame(frame: dict[str, Any]) -> PythonFrame:
         for local in frame["locals"] or ():
             if local["name"] in KEPT:
                 values[local["name"]] = str(local["repr"])[:VALUE_LIMIT]
-    return PythonFrame(
-        function=frame["name"], file=frame["filename"], line=frame["line"], values=values
-    )
+    # Qualified where the interpreter knows the name so, from 3.11: `Thread.join`, `f.<locals>.g`.
+    function = frame["name"].rpartition(".")[2]
+    return PythonFrame(function=function, file=frame["filename"], line=frame["line"], values=values)

@@ -82,7 +82,7 @@ class StackReader:
             return _facts(pid, python_stacks.TOOL, begun, own)
         begun = time.monotonic()
         try:
-            threads = read_stacks(pid, self._limits[False])
+            threads = _as_seen_here(pid, read_stacks(pid, self._limits[False]))
         except PySpyFailed as other:
             reasons = f"from its memory: {reason}; pystack: {reply['error']}; {other}"
             return StackFacts(pid=pid, stacks=unknown(reasons))
@@ -94,6 +94,22 @@ def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) 
         pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
     )
     return StackFacts(pid=pid, stacks=known(stacks, tool))
+
+
+def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadStack, ...]:
+    """py-spy's stacks under the observer's thread ids: from 3.11 it tells the process's own.
+
+    Raises:
+        PySpyFailed: whose ids they are cannot be told.
+    """
+    ids = _ids(pid)
+    told = {thread.tid for thread in threads}
+    ours, its_own = told <= set(ids.values()), told <= set(ids)
+    if ours and (not its_own or all(ids[tid] == tid for tid in told)):
+        return threads
+    if ours or not its_own:
+        raise PySpyFailed("whose ids of the threads py-spy told cannot be told (a container?)")
+    return tuple(msgspec.structs.replace(thread, tid=ids[thread.tid]) for thread in threads)
 
 
 def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:
