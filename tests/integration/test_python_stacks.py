@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
+from pythons import WITH_GIL, interpreter
 
 from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
@@ -20,7 +20,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12")
 FOLDERS = ("plain", "Jürgen", "проект", "带 空格", "🐍", os.fsdecode(b"b\xff\xfe"))
 
 PROGRAM = """\
@@ -56,19 +55,7 @@ thread.join()
 """
 
 
-@cache
-def interpreter(version: str) -> str:
-    if version == ".".join(map(str, sys.version_info[:2])):
-        return sys.executable
-    found = shutil.which(f"python{version}")
-    command = [found or "python", "-c", "import sys; print(sys.executable)"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if found is None or done.returncode != 0:
-        pytest.skip(f"there is no python{version} here")
-    return done.stdout.strip()
-
-
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=WITH_GIL)
 def python(request: pytest.FixtureRequest) -> str:
     return interpreter(request.param)
 

@@ -33,7 +33,15 @@ MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 64, 1 << 14, 1 << 11
 """A Python program may recurse deeper; the outermost frames of such a stack are left out."""
 
 _THREAD_LIMIT = 0x400  # of a ``struct pthread``, in which its thread's id is looked for
-_C_STACK = 3  # FRAME_OWNED_BY_CSTACK: where C code called back into Python, in 3.12 and 3.13
+_NOT_PYTHON = 3
+"""Owners of frames that run no code: where C code called back into Python, from 3.12 on
+(``FRAME_OWNED_BY_CSTACK``, from 3.14 ``FRAME_OWNED_BY_INTERPRETER`` too)."""
+
+TAG = 7
+"""Bits of a word that are no part of an address: from 3.14 on frames hold tagged references
+(``_PyStackRef`` in ``pycore_stackref.h``). Objects lie at multiples of 8 at least."""
+
+_TAGGED_INTEGER = 3  # both lowest bits: no reference at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,15 +186,19 @@ def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[Pyt
 
 
 def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonFrame]:
-    """3.11 and 3.12: the interpreter's own frames, innermost first."""
+    """From 3.11: the interpreter's own frames, innermost first."""
     at, layout = python.offsets, python.layout
-    cframe = memory.number(state + at["thread_state.cframe"])
-    frame = memory.number(cframe + at["cframe.current_frame"]) if cframe else 0
+    if "thread_state.cframe" in at:
+        cframe = memory.number(state + at["thread_state.cframe"])
+        frame = memory.number(cframe + at["cframe.current_frame"]) if cframe else 0
+    else:
+        frame = memory.number(state + at["thread_state.current_frame"])
+    size = at["interpreter_frame.localsplus"]
     while frame:
-        raw = memory.read(frame, 80)
-        code = _word(raw, at["interpreter_frame.executable"])
+        raw = memory.read(frame, size)
+        code = _word(raw, at["interpreter_frame.executable"]) & ~TAG
         owner = raw[at["interpreter_frame.owner"]]
-        if owner != _C_STACK:
+        if owner < _NOT_PYTHON:
             if type_name(memory, layout, code) != "code":
                 raise Unreadable(f"no frame at {frame:#x}")
             begin = code + at["code_object.co_code_adaptive"]
@@ -229,8 +241,8 @@ def _values(memory: Memory, python: Interpreter, code: int, slots: int) -> dict[
     found: dict[str, str] = {}
     words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
     for name, value in zip(names, words, strict=True):
-        if name in KEPT and value:
-            value = content_of_cell(memory, layout, value)
+        if name in KEPT and value & ~TAG and value & _TAGGED_INTEGER != _TAGGED_INTEGER:
+            value = content_of_cell(memory, layout, value & ~TAG)
             if value:
                 tagged = python.version >= (3, 12)
                 found[name] = text_of_value(memory, layout, value, tagged)

@@ -1,6 +1,7 @@
 """The stacks of a CPython process and who holds its GIL, out of its memory alone.
 
-For CPython 3.8 to 3.12. What it cannot read it says, and `stacks` asks other readers.
+For CPython 3.8 to 3.15, but not for builds without a GIL. What it cannot read it says, and
+`stacks` asks other readers.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import Loaded, Unusable
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
@@ -22,6 +24,7 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 TOOL = "process memory"
 _FRAME_AT = 24  # of a thread state's frame, up to 3.10
 _INTERPRETER_LIMIT = 1 << 20
+_GIL_SIZE = 512
 
 
 class NotReadable(Exception):
@@ -119,7 +122,12 @@ def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
         raise Unusable(f"{library.path} does not export _Py_NoneStruct")
     layout = layout_of(memory, none[0])
     number = library.range_of("Py_Version")
-    if number is not None:
+    told = read_offsets(memory, runtime[0])
+    offsets: Mapping[str, int] | None
+    if "thread_state.current_frame" in told:
+        version = (told["version"] >> 24 & 0xFF, told["version"] >> 16 & 0xFF)
+        offsets = told
+    elif number is not None:
         value = memory.number(number[0])
         version = (value >> 24 & 0xFF, value >> 16 & 0xFF)
         offsets = offsets_by_version(version, library.file.machine)
@@ -127,7 +135,7 @@ def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
         found = offsets_by_size(runtime[1] - runtime[0], _frame_size(memory, runtime[0]))
         version, offsets = found or ((3, 0), None)
     if offsets is None or layout.free_threaded:
-        raise Unusable("where this version of Python keeps its threads is not known")
+        raise Unusable("where this version or build of Python keeps its frames is not known")
     return Interpreter(version=version, runtime=runtime[0], layout=layout, offsets=offsets)
 
 
@@ -184,6 +192,14 @@ def _holder(memory: Memory, python: Interpreter, interpreter: int) -> int:
     gil = memory.number(interpreter + at["interpreter_state.ceval_gil"])
     if not interpreter <= gil < interpreter + _INTERPRETER_LIMIT:  # it lies inside the main one
         raise Unreadable("the interpreter's GIL is not where it should be")
-    locked = memory.number(gil + at["interpreter_state.gil_runtime_state_locked"], 4, signed=True)
-    holder = memory.number(gil + at["interpreter_state.gil_runtime_state_holder"])
+    # From 3.13 offsets are told from the interpreter on, in which the GIL of the main one lies.
+    begin = at.get("interpreter_state.gil_runtime_state", 0)
+    locked_at = at["interpreter_state.gil_runtime_state_locked"] - begin
+    holder_at = at["interpreter_state.gil_runtime_state_holder"] - begin
+    if not 0 < holder_at < locked_at < _GIL_SIZE:
+        raise Unreadable("the parts of the interpreter's GIL are not where they should be")
+    locked = memory.number(gil + locked_at, 4, signed=True)
+    holder = memory.number(gil + holder_at)
+    if locked not in (-1, 0, 1):
+        raise Unreadable("whether the GIL is locked is not said by a truth value")
     return holder if locked == 1 else 0
