@@ -14,7 +14,7 @@ import pytest
 from pythons import VERSIONS, WITH_GIL, interpreter
 
 from deadlock_matrix.capture.linux import LinuxCollector
-from deadlock_matrix.capture.stacks import StackReader
+from deadlock_matrix.capture.stacks import SCRIPT, StackReader
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.model.evidence import (
     ProcessStacks,
@@ -375,22 +375,22 @@ def test_the_helper_is_kept_and_ends_with_its_reader(start: Start) -> None:
 
 def test_a_helper_that_does_not_answer_is_replaced(start: Start) -> None:
     process = start(sys.executable, "import signal\nready()\nsignal.pause()")
-    worker = Worker()
+    worker = Worker(SCRIPT, "the stack reader")
     try:
         request = {"pid": process.pid, "native": False}
-        assert "threads" in worker.ask(request, 20)
+        assert b"threads" in worker.ask(request, 20)
         first = worker._process
         assert first is not None
         os.kill(first.pid, signal.SIGSTOP)  # as stuck as can be
         with pytest.raises(WorkerFailed, match="within"):
             worker.ask(request, 0.2)
         assert first.returncode == -signal.SIGKILL
-        assert "threads" in worker.ask(request, 20)
+        assert b"threads" in worker.ask(request, 20)
         second = worker._process
         assert second is not None and second is not first
         second.kill()
         second.wait()
-        assert "threads" in worker.ask(request, 20)
+        assert b"threads" in worker.ask(request, 20)
     finally:
         worker.close()
 
@@ -398,8 +398,9 @@ def test_a_helper_that_does_not_answer_is_replaced(start: Start) -> None:
 def test_the_helper_ends_with_its_parent() -> None:
     code = """
 import os, sys
+from deadlock_matrix.capture.stacks import SCRIPT
 from deadlock_matrix.capture.worker import Worker
-worker = Worker()
+worker = Worker(SCRIPT, "the stack reader")
 worker.start()
 print(worker._process.pid, flush=True)
 os._exit(0)

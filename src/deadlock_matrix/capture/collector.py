@@ -57,6 +57,10 @@ class Collector(Protocol):
         """Python and native frames, for people. Stops each process for a moment."""
         ...
 
+    def hurry(self, until_s: float | None) -> None:
+        """Answer nothing after this instant of CLOCK_MONOTONIC; ``None``: take your time."""
+        ...
+
     def close(self) -> None:
         """Ends the helpers. May be called twice."""
         ...
@@ -65,9 +69,15 @@ class Collector(Protocol):
 def open_collector() -> Collector:
     """The collector of this system: all facts on Linux, states and stacks elsewhere."""
     if sys.platform == "linux":
-        from deadlock_matrix.capture.linux import LinuxCollector
+        from deadlock_matrix.capture.permission import only_ancestors_may_look
 
-        return LinuxCollector()
+        if only_ancestors_may_look():
+            from deadlock_matrix.capture.linux import LinuxCollector
+
+            return LinuxCollector()
+        from deadlock_matrix.capture.observer import Observer
+
+        return Observer()
     from deadlock_matrix.capture.portable import PortableCollector
 
     return PortableCollector()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from deadlock_matrix.capture.foreign import reading
 from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.interval_timers import alarms_of_machine
 from deadlock_matrix.capture.machine import machine_of, table_architecture
@@ -23,8 +24,13 @@ from deadlock_matrix.model.evidence import Machine, ProcessFacts, Snapshot, Stac
 class LinuxCollector:
     """Facts from ``/proc``, from the processes' memory, and from stack readers in a helper."""
 
-    def __init__(self) -> None:
-        self._stacks = StackReader()
+    def __init__(self, *, own_session: bool = True) -> None:
+        """Nothing is started yet.
+
+        Args:
+            own_session: whether the helper gets a session of its own; see `worker.Worker`.
+        """
+        self._stacks = StackReader(own_session=own_session)
 
     def __enter__(self) -> LinuxCollector:
         return self
@@ -44,6 +50,9 @@ class LinuxCollector:
     def warm_up(self) -> None:
         """Starts the helper."""
         self._stacks.start()
+
+    def hurry(self, until_s: float | None) -> None:
+        """Reads in this very process cannot be cut short; see `observer.Observer`."""
 
     def check(self, pid: int) -> None:
         """See `permission.check_access`."""
@@ -74,7 +83,9 @@ class LinuxCollector:
         processes: list[ProcessFacts] = []
         for pid in tree:
             try:
-                processes.append(read_process(pid, table_architecture(pid), shares[pid], alarms))
+                with reading(f"process {pid}"):
+                    architecture = table_architecture(pid)
+                    processes.append(read_process(pid, architecture, shares[pid], alarms))
             except OSError as error:
                 if not is_gone(error):
                     raise explain(pid, error) from None

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from deadlock_matrix.capture.elf import DELETED, Unusable, loaded
+from deadlock_matrix.capture.foreign import open_regular, reading
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import open_directory
 from deadlock_matrix.errors import CaptureError
@@ -28,14 +29,22 @@ def header_of(pid: int) -> tuple[str, int]:
     Where the executable cannot be read: the observer's own.
     """
     try:
-        with Path(f"/proc/{pid}/exe").open("rb") as stream:
-            head = stream.read(20)
+        with reading(f"the executable of process {pid}"):
+            head = _head_of(f"/proc/{pid}/exe")
     except OSError:
         return platform.machine(), sys.maxsize.bit_length() + 1
     if len(head) < 20 or not head.startswith(b"\x7fELF"):
         return platform.machine(), sys.maxsize.bit_length() + 1
     number = int.from_bytes(head[18:20], "little")
     return _ELF_MACHINES.get(number, f"ELF machine {number}"), _BITS.get(head[4], 0)
+
+
+def _head_of(path: str) -> bytes:
+    descriptor = open_regular(path)
+    try:
+        return os.pread(descriptor, 20, 0)
+    finally:
+        os.close(descriptor)
 
 
 def table_architecture(pid: int) -> str:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from deadlock_matrix.capture.foreign import Stuck, reading
 from deadlock_matrix.capture.proc_files import read_whole
 from deadlock_matrix.capture.proc_text import text_of
 from deadlock_matrix.model.evidence import Library, Mapping, Word
@@ -135,6 +136,7 @@ class Memory:
         self._directory = directory  # of /proc/PID; belongs to the caller
         self._file: int | None = None
         self._maps: Maps | None = None
+        self._reading = reading(f"the memory of process {pid}")
         self.loaded: dict[int, Loaded] = {}  # by start of mapping: what `elf.loaded` has found
 
     def __enter__(self) -> Memory:
@@ -163,7 +165,8 @@ class Memory:
             OSError: they cannot be read.
         """
         if self._maps is None:
-            self._maps = Maps(read_whole("maps", self._directory))
+            with reading(f"the mappings of process {self.pid}"):
+                self._maps = Maps(read_whole("maps", self._directory))
         return self._maps
 
     def read(self, address: int, size: int) -> bytes:
@@ -178,7 +181,10 @@ class Memory:
             if self._file is None:
                 flags = os.O_RDONLY | os.O_CLOEXEC
                 self._file = os.open("mem", flags, dir_fd=self._directory)
-            data = os.pread(self._file, size, address)
+            with self._reading:
+                data = os.pread(self._file, size, address)
+        except Stuck as error:
+            raise Unreadable(error.strerror) from None
         except OSError as error:
             raise Unreadable(
                 f"{size} bytes at {address:#x}: {os.strerror(error.errno or 0)}"

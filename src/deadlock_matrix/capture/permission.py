@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+from deadlock_matrix.capture.foreign import Stuck
 from deadlock_matrix.capture.machine import header_of
 from deadlock_matrix.capture.proc_files import is_gone, read_small
 from deadlock_matrix.capture.proc_text import KERNEL_THREAD_FLAG, parse_stat
@@ -64,6 +65,8 @@ def explain(pid: int, error: OSError) -> CaptureError:
                 " use one built with CONFIG_HAVE_ARCH_TRACEHOOK, not an emulation such as gVisor."
             )
         return CaptureError(f"process {pid} has ended.")
+    if isinstance(error, Stuck):
+        return CaptureError(f"process {pid} cannot be read: {error.strerror}.")
     if error.errno not in (errno.EPERM, errno.EACCES):
         return CaptureError(f"process {pid} cannot be read: {os.strerror(error.errno or 0)}.")
     refused = f"process {pid} may not be looked at"
@@ -125,6 +128,14 @@ def _status_field(pid: int | str, name: bytes) -> bytes | None:
         if line.startswith(name + b":"):
             return line[len(name) + 1 :].strip()
     return None
+
+
+def only_ancestors_may_look() -> bool:
+    """Whether Yama lets us into the memory of our own descendants alone.
+
+    Then no helper of ours may look: it is not their ancestor.
+    """
+    return _ptrace_scope() > 0 and not _has_ptrace_capability()
 
 
 def _capabilities() -> int:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 
 from deadlock_matrix.capture.descriptor_tables import visit_tables
 from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
+from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory
 from deadlock_matrix.capture.tree import Process, ancestors, read_entry
@@ -82,11 +83,12 @@ def outside_holders(
     table = dict(table)
 
     def visit(pid: int) -> bool:
+        beat()
         process = table.get(pid) or read_entry(pid)
         if process is None:
             return False
         table[pid] = process
-        if pid in inside or process.is_kernel_thread:
+        if pid in inside or process.is_kernel_thread or process.has_ended:
             return True
         try:
             visit_tables(pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers)))

@@ -53,6 +53,9 @@ class PortableCollector:
     def warm_up(self) -> None:
         """Nothing to start."""
 
+    def hurry(self, until_s: float | None) -> None:
+        """Its reads have limits of their own."""
+
     def check(self, pid: int) -> None:
         """Whether psutil can see the process.
 

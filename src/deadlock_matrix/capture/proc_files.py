@@ -75,4 +75,4 @@ def numbers_in(path: str | int) -> list[int]:
 
 def reason_of(error: OSError, what: str) -> str:
     """One line for an `Unknown`: which file, and what the kernel answered."""
-    return f"{what}: {os.strerror(error.errno or 0)}"
+    return f"{what}: {error.strerror or os.strerror(error.errno or 0)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import (
     is_gone,
@@ -131,6 +132,7 @@ def read_threads(pid: int, tasks: int, architecture: str, memory: Memory | None)
     """
     read = ThreadsRead()
     for tid in sorted(numbers_in(tasks)):
+        beat()
         try:
             facts, status = read_thread(pid, tid, tasks, architecture, memory)
         except OSError as error:

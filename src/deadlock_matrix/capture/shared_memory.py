@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from deadlock_matrix.capture import kcmp
+from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
@@ -77,10 +78,11 @@ def _compare(
 
     That a thread has memory is asked after it was compared: without, it differs from everybody.
     """
+    beat()
     process = table.get(other) or read_entry(other)
     if process is None:
         return False
-    if process.is_kernel_thread:
+    if process.is_kernel_thread or process.has_ended:
         return True
     settled = False
 

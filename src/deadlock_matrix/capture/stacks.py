@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from deadlock_matrix.capture import python_stacks
+from deadlock_matrix.capture.foreign import Stuck, reading, stuck_at
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
@@ -28,17 +31,23 @@ from deadlock_matrix.model.evidence import (
 )
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
-PYTHON_LIMIT_S = 3.0
-NATIVE_LIMIT_S = 8.0
+SCRIPT = Path(__file__).with_name("stacks_worker.py")
+PYTHON_LIMIT_S = 2.0
+NATIVE_LIMIT_S = 4.0
+MARGIN_S = 0.5
 
 
 class StackReader:
     """Reads stacks; owns the helper process. Close it at the end."""
 
     def __init__(
-        self, python_limit_s: float = PYTHON_LIMIT_S, native_limit_s: float = NATIVE_LIMIT_S
+        self,
+        python_limit_s: float = PYTHON_LIMIT_S,
+        native_limit_s: float = NATIVE_LIMIT_S,
+        *,
+        own_session: bool = True,
     ) -> None:
-        self._worker = Worker()
+        self._worker = Worker(SCRIPT, "the stack reader", own_session=own_session)
         self._limits = {False: python_limit_s, True: native_limit_s}
 
     def start(self) -> None:
@@ -59,21 +68,29 @@ class StackReader:
                 nothing is stopped, and the stacks hold only as far as the threads slept, which
                 two snapshots around the call can tell.
         """
+        stuck = stuck_at(pid)
+        if stuck is not None:  # whoever reads stacks reads all of it
+            return StackFacts(pid=pid, stacks=unknown(str(stuck.strerror)))
         begun = time.monotonic()
         own, reason = _from_memory(pid)
         if own is not None and not native:
             return _facts(pid, python_stacks.TOOL, begun, own)
         begun = time.monotonic()
-        stopped = native and _is_stopped(pid)
+        stopped = native and is_stopped(pid)
+        limit_s = self._limits[native]
         try:
-            reply = self._worker.ask({"pid": pid, "native": native}, self._limits[native])
+            with reading(f"the stacks of process {pid}", limit_s + MARGIN_S):
+                line = self._worker.ask({"pid": pid, "native": native}, limit_s)
+            reply = json.loads(line)
+        except Stuck as error:
+            return StackFacts(pid=pid, stacks=unknown(str(error.strerror)))
         except WorkerFailed as error:
             if native and not stopped:
-                _let_go(pid)
+                let_go(pid)
             reply = {"error": str(error)}
         except BaseException:  # Ctrl-C: the helper has been killed
             if native and not stopped:
-                _let_go(pid)
+                let_go(pid)
             raise
         if "threads" in reply:
             threads = _threads(pid, reply["threads"])
@@ -81,8 +98,10 @@ class StackReader:
         if own is not None:  # better than nothing, and better than py-spy
             return _facts(pid, python_stacks.TOOL, begun, own)
         begun = time.monotonic()
+        limit_s = self._limits[False]
         try:
-            threads = _as_seen_here(pid, read_stacks(pid, self._limits[False]))
+            with reading(f"the stacks of process {pid}", limit_s + MARGIN_S):
+                threads = _as_seen_here(pid, read_stacks(pid, limit_s))
         except PySpyFailed as other:
             reasons = f"from its memory: {reason}; pystack: {reply['error']}; {other}"
             return StackFacts(pid=pid, stacks=unknown(reasons))
@@ -133,21 +152,22 @@ def _with_own_frames(
     )
 
 
-def _is_stopped(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has stopped it, by a signal or as a debugger."""
     try:
         return parse_stat(read_small(f"/proc/{pid}/stat")).state in "Tt"
     except (OSError, ValueError):
         return False
 
 
-def _let_go(pid: int) -> None:
+def let_go(pid: int) -> None:
     """Continues a process that a helper left stopped.
 
     pystack stops a thread by PTRACE_ATTACH, which sends SIGSTOP. A helper killed before that stop
     was reported leaves the signal behind, and the process stopped for good.
     """
     for _ in range(20):
-        if _is_stopped(pid):
+        if is_stopped(pid):
             try:
                 os.kill(pid, signal.SIGCONT)
             except OSError:

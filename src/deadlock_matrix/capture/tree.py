@@ -18,6 +18,7 @@ class Process:
     started: int
     state: str
     is_kernel_thread: bool
+    has_ended: bool = False  # with all its threads, and waits to be collected by its parent
 
 
 def process_table() -> dict[int, Process]:
@@ -47,6 +48,7 @@ def read_entry(pid: int) -> Process | None:
         started=stat.started,
         state=stat.state,
         is_kernel_thread=bool(stat.flags & KERNEL_THREAD_FLAG),
+        has_ended=stat.state in "ZX" and stat.thread_count <= 1,
     )
 
 

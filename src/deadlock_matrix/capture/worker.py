@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).with_name("stacks_worker.py")
-ANSWER_LIMIT = 1 << 26
+import msgspec
+
+ANSWER_LIMIT = 1 << 28
+GLANCE_S = 0.05
+REAPED_WITHIN_S = 0.2
+
+_abandoned: list[subprocess.Popen[bytes]] = []
+"""Helpers that SIGKILL has not ended yet: a wait for a dead file server outlasts it."""
 
 
 class WorkerFailed(Exception):
@@ -23,11 +31,33 @@ class WorkerFailed(Exception):
 class Worker:
     """Owns one helper process. May be used from several threads; requests take turns.
 
-    The helper gets no descriptor but its two pipes, and its own ends are closed on exec, so no
-    other child of this process keeps it alive. It ends at the end of its standard input.
+    The helper gets no descriptor but its two pipes and those it is given, and its own ends are
+    closed on exec, so no other child of this process keeps it alive. It ends at the end of its
+    standard input.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        script: Path,
+        name: str,
+        *,
+        descriptors: Sequence[int] = (),
+        own_session: bool = True,
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            script: what it runs. Its first line of input is ``{"path": [...]}``, the module
+                search path, with ``descriptors``, the numbers under which it has those.
+            name: for messages: "the stack reader".
+            descriptors: for it to inherit; they stay open here.
+            own_session: whether signals to our group are not for it, and it is ended with
+                everybody it has started; else it is ended with us.
+        """
+        self._script = script
+        self._name = name
+        self._descriptors = tuple(descriptors)
+        self._own_session = own_session
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._turn = threading.Lock()
@@ -46,8 +76,15 @@ class Worker:
         with self._turn:
             self._end()
 
-    def ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        """Sends a request and waits for its answer.
+    def ask(
+        self, request: dict[str, Any], limit_s: float, check: Callable[[], None] = lambda: None
+    ) -> bytes:
+        """Sends a request and waits for its answer, one line of JSON.
+
+        Args:
+            request: what is asked; ``limit_s`` is added, after which the helper ends itself.
+            limit_s: seconds.
+            check: called again and again meanwhile; what it raises ends the wait.
 
         Raises:
             WorkerFailed: no answer in time (the helper has then been killed), or it died.
@@ -55,7 +92,7 @@ class Worker:
         with self._turn:
             self._ensure()
             try:
-                return self._exchange({**request, "limit_s": limit_s}, limit_s)
+                return self._exchange({**request, "limit_s": limit_s}, limit_s, check)
             except BaseException:  # KeyboardInterrupt too: the next answer would be this one's
                 self._end()
                 raise
@@ -66,40 +103,50 @@ class Worker:
         self._end()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(SCRIPT)],
+                [sys.executable, "-I", "-S", str(self._script)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
                 cwd="/",
-                start_new_session=True,  # signals to our group are not for it
+                pass_fds=self._descriptors,
+                start_new_session=self._own_session,
             )
         except OSError as error:
-            raise WorkerFailed(f"the stack reader cannot be started: {error}") from None
+            raise WorkerFailed(f"{self._name} cannot be started: {error}") from None
         path = [str(Path(entry).absolute()) for entry in sys.path]
-        self._send(json.dumps({"path": path}).encode() + b"\n")
+        self._send(msgspec.json.encode({"path": path, "descriptors": self._descriptors}) + b"\n")
 
     def _end(self) -> None:
         process, self._process, self._buffer = self._process, None, b""
         if process is None:
             return
+        if process.poll() is None and self._own_session:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
-        process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+        try:
+            process.wait(REAPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            _abandoned.append(process)
+        _abandoned[:] = [each for each in _abandoned if each.poll() is None]
 
     def _send(self, line: bytes) -> None:
         assert self._process is not None and self._process.stdin is not None
         try:
             self._process.stdin.write(line)
         except OSError:
-            raise WorkerFailed("the stack reader has died") from None
+            raise WorkerFailed(f"{self._name} has died") from None
 
-    def _exchange(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    def _exchange(
+        self, request: dict[str, Any], limit_s: float, check: Callable[[], None]
+    ) -> bytes:
         assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + limit_s
-        self._send(json.dumps(request).encode() + b"\n")
+        self._send(msgspec.json.encode(request) + b"\n")
         output = self._process.stdout.fileno()
         waiter = select.poll()  # not select(2), which fails above descriptor 1023
         waiter.register(output, select.POLLIN)
@@ -107,15 +154,17 @@ class Worker:
         size = 0
         while b"\n" not in parts[-1]:
             left = deadline - time.monotonic()
-            if left <= 0 or not waiter.poll(left * 1000):
-                raise WorkerFailed(f"no answer from the stack reader within {limit_s:g} s")
-            part = os.read(output, 1 << 16)
+            if left <= 0:
+                raise WorkerFailed(f"no answer from {self._name} within {limit_s:.1f} s")
+            if not waiter.poll(min(left, GLANCE_S) * 1000):
+                check()
+                continue
+            part = os.read(output, 1 << 20)
             size += len(part)
             if not part:
-                raise WorkerFailed("the stack reader died over it")
+                raise WorkerFailed(f"{self._name} died over it")
             if size > ANSWER_LIMIT:
-                raise WorkerFailed("the stack reader's answer is too long")
+                raise WorkerFailed(f"the answer of {self._name} is too long")
             parts.append(part)
         line, _, self._buffer = b"".join(parts).partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return line

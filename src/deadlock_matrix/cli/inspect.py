@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from deadlock_matrix.errors import ExitStatus
+
+ANSWER_WITHIN_S = 8.0
+"""For all that is read; it leaves some time for the judgement and for starting and ending."""
 
 
 @click.command(short_help="Look at a process that hangs now.")
@@ -43,6 +47,7 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
     from deadlock_matrix.run.watchdog import Rates
 
     collector = open_collector()
+    collector.hurry(time.monotonic() + ANSWER_WITHIN_S)
     try:
         collector.check(pid)
         collector.warm_up()

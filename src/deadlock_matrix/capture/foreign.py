@@ -1,0 +1,182 @@
+"""What the target controls, and can therefore keep a reader waiting for ever.
+
+Its memory may lie on a dead file server, its executable too; a path out of its mappings may lead
+to a pipe, a device or a hole of a terabyte. No deadline inside this process helps: a read that
+waits for a file server cannot be ended. So each such read is announced before it begins, in memory
+shared with the process that waits for the answer (`observer`). That one sees what was begun last,
+goes on without this process, and tells the next one what to leave alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import NamedTuple
+
+NOTE_SIZE = 4096
+PATIENCE_S = 1.0
+"""How long one read may take before it counts as stuck."""
+
+BUSY_S = 4.0
+"""The same for what the target has no hand in, and a busy machine alone may slow down."""
+
+_HEAD = struct.Struct("<QdI")  # how many were begun; seconds the last may take; length of its name
+
+
+class Stuck(OSError):
+    """A read that did not end the last time, and is not begun again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.ETIME, f"{what} is not read: that took too long before")
+
+
+class NotRegular(OSError):
+    """A path that leads to something else than a regular file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.EINVAL, f"{path} is not a regular file")
+
+
+class Begun(NamedTuple):
+    """What the reader has begun: the how-manieth read, how long it may take, and its name."""
+
+    number: int
+    patience_s: float
+    what: str
+
+
+class Note:
+    """A page shared by a reader and the process that waits for it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._page = mmap.mmap(descriptor, NOTE_SIZE)
+
+    def write(self, begun: Begun) -> None:
+        """Says what is begun. A reader of the page may see half of it, but not for long."""
+        what = begun.what.encode("utf-8", "backslashreplace")[: NOTE_SIZE - _HEAD.size]
+        self._page[_HEAD.size : _HEAD.size + len(what)] = what
+        _HEAD.pack_into(self._page, 0, begun.number, begun.patience_s, len(what))
+
+    def read(self) -> Begun:
+        """What was begun last."""
+        number, patience_s, length = _HEAD.unpack_from(self._page, 0)
+        what = self._page[_HEAD.size : _HEAD.size + min(length, NOTE_SIZE - _HEAD.size)]
+        return Begun(number, patience_s, what.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Gives the page back."""
+        self._page.close()
+
+
+class _State:
+    """Of this process; without a note nobody waits, and nothing is announced."""
+
+    def __init__(self) -> None:
+        self.note: Note | None = None
+        self.avoided: frozenset[str] = frozenset()
+        self.begun = Begun(0, PATIENCE_S, "")
+
+
+_state = _State()
+
+
+def announce_in(note: Note) -> None:
+    """From here on, say in ``note`` what is begun."""
+    _state.note = note
+
+
+def avoid(names: Iterable[str]) -> None:
+    """Refuse reads of these names from here on; an earlier list is forgotten."""
+    _state.avoided = frozenset(names)
+
+
+def stuck_at(pid: int) -> Stuck | None:
+    """Whether something of a process's is left alone because it got stuck."""
+    for what in _state.avoided:
+        if what.endswith(f"process {pid}"):
+            return Stuck(what)
+    return None
+
+
+class reading:
+    """For the length of a block something of the target's is read."""
+
+    __slots__ = ("_before", "_patience_s", "_what")
+
+    def __init__(self, what: str, patience_s: float = PATIENCE_S) -> None:
+        """Nothing happens yet.
+
+        Args:
+            what: its name; by that it is avoided when it got stuck. It ends in ``process N``.
+            patience_s: how long it may take.
+        """
+        self._what = what
+        self._patience_s = patience_s
+
+    def __enter__(self) -> None:
+        if self._what in _state.avoided:
+            raise Stuck(self._what)
+        self._before = _state.begun
+        _begin(self._what, self._patience_s)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _begin(self._before.what, self._before.patience_s)
+
+
+def beat() -> None:
+    """Says that what was begun goes on: between the steps of what may take long as a whole."""
+    _begin(_state.begun.what, _state.begun.patience_s)
+
+
+def _begin(what: str, patience_s: float) -> None:
+    _state.begun = Begun(_state.begun.number + 1, patience_s, what)
+    if _state.note is not None:
+        _state.note.write(_state.begun)
+
+
+class Watch:
+    """Tells a slow reader from a stuck one: on the side of the process that waits."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._seen = note.read()
+        self._since = time.monotonic()
+
+    def stuck(self) -> Begun | None:
+        """The read that has been going on for too long, if there is one."""
+        now = self._note.read()
+        if now.number != self._seen.number:
+            self._seen = now
+            self._since = time.monotonic()
+        return now if time.monotonic() - self._since > now.patience_s else None
+
+
+def open_regular(path: str) -> int:
+    """Opens a file for reading, if it is a regular one.
+
+    Opening a pipe would wait for a writer, and opening a device may do whatever its driver likes;
+    so the path is looked up first, and what it led to is opened when it is known to be a file.
+
+    Raises:
+        NotRegular: it is something else.
+        OSError: as open(2).
+    """
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise NotRegular(path)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        return os.open(f"/proc/self/fd/{found}", flags)
+    finally:
+        os.close(found)

@@ -1,0 +1,184 @@
+"""The collector that cannot be held up: another process looks, and is left behind if it must be.
+
+Everything that the target controls is read by `observer_script.py`. It announces each such read
+(`foreign`). When one does not end, the process is killed, or abandoned where that does not help
+either, and a new one is asked the same with the order to leave that thing alone. The answer then
+says what was not read.
+
+Where Yama lets only an ancestor look into a process, this cannot be used: see
+`permission.only_ancestors_may_look`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from deadlock_matrix.capture.foreign import BUSY_S, NOTE_SIZE, Begun, Note, Watch
+from deadlock_matrix.capture.glance import Glancer
+from deadlock_matrix.capture.stacks import is_stopped, let_go
+from deadlock_matrix.capture.worker import Worker, WorkerFailed
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
+from deadlock_matrix.model.fact import unknown
+
+SCRIPT = Path(__file__).with_name("observer_script.py")
+LIMIT_S = 10.0
+ATTEMPTS = 5
+AVOIDED_FOR_S = 10.0
+"""What got stuck is left alone for so long, and twice as long each further time."""
+
+
+_OF_A_PROCESS = re.compile(r"process \d+$")
+NOTHING = msgspec.Raw(b"")
+
+
+class Answer(msgspec.Struct):
+    """What the helper says."""
+
+    found: msgspec.Raw = NOTHING
+    refused: str = ""
+    failed: str = ""
+
+
+class _Avoided(msgspec.Struct):
+    until_s: float
+    for_s: float
+
+
+class _Stuck(Exception):
+    def __init__(self, begun: Begun) -> None:
+        super().__init__(begun.what)
+        self.begun = begun
+
+
+class Observer:
+    """A collector whose every answer comes in time. Glances are its own: they cannot get stuck."""
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._page = os.memfd_create("note", os.MFD_CLOEXEC)
+        os.ftruncate(self._page, NOTE_SIZE)
+        self._note = Note(self._page)
+        self._worker = Worker(SCRIPT, "the observer", descriptors=(self._page,))
+        self._avoided: dict[str, _Avoided] = {}
+        self._until_s: float | None = None
+        self._answers = msgspec.json.Decoder(Answer)
+
+    def hurry(self, until_s: float | None) -> None:
+        """See `collector.Collector.hurry`."""
+        self._until_s = until_s
+
+    def warm_up(self) -> None:
+        """Starts the helper. Failing is left to its first use."""
+        with suppress(WorkerFailed):
+            self._worker.start()
+
+    def close(self) -> None:
+        """Ends the helper. May be called twice; the collector can be used again after."""
+        self._worker.close()
+
+    def glancer(self, pid: int) -> Glancer:
+        """See `glance.Glancer`."""
+        return Glancer(pid)
+
+    def check(self, pid: int) -> None:
+        """See `permission.check_access`."""
+        self._ask("check", (pid,), type(None))
+
+    def machine(self, pid: int) -> Machine:
+        """See `machine.machine_of`."""
+        found: Machine = self._ask("machine", (pid,), Machine)
+        return found
+
+    def snapshot(self, roots: Sequence[int]) -> Snapshot:
+        """See `linux.LinuxCollector.snapshot`.
+
+        Raises:
+            CaptureError: the first root has ended, is not ours to read, or cannot be read in time.
+        """
+        found: Snapshot = self._ask("snapshot", roots, Snapshot)
+        return found
+
+    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """See `linux.LinuxCollector.python_stacks`."""
+        try:
+            return self._stacks("python_stacks", pids)
+        except CaptureError as error:
+            return _without_stacks(pids, error)
+
+    def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        """See `linux.LinuxCollector.native_stacks`."""
+        running = [pid for pid in pids if not is_stopped(pid)]
+        try:
+            return self._stacks("native_stacks", pids)
+        except BaseException as error:  # Ctrl-C too: the helper has been killed
+            for pid in running:
+                let_go(pid)
+            if isinstance(error, CaptureError):
+                return _without_stacks(pids, error)
+            raise
+
+    def _stacks(self, ask: str, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+        found: tuple[StackFacts, ...] = self._ask(ask, pids, tuple[StackFacts, ...])
+        return found
+
+    def _ask(self, ask: str, pids: Sequence[int], kind: Any) -> Any:
+        until_s = time.monotonic() + LIMIT_S
+        if self._until_s is not None:
+            until_s = min(until_s, self._until_s)
+        problem = ""
+        for _ in range(ATTEMPTS):
+            now = time.monotonic()
+            if now >= until_s:
+                problem = problem or "there was no time left for it"
+                break
+            avoid = [name for name, entry in self._avoided.items() if entry.until_s > now]
+            request = {"ask": ask, "pids": pids, "avoid": avoid}
+            begun = self._note.read()
+            self._note.write(Begun(begun.number + 1, BUSY_S, ""))
+            watch = Watch(self._note)
+            try:
+                line = self._worker.ask(request, until_s - now, partial(_check, watch))
+                return self._read(line, kind)
+            except _Stuck as stuck:
+                problem = f"reading {stuck.begun.what or 'it'} took too long"
+                self._avoid(stuck.begun.what)
+            except WorkerFailed as error:
+                what = self._note.read().what
+                problem = f"{error}, reading {what}" if what else str(error)
+                self._avoid(what)
+        raise CaptureError(f"process {pids[0]} cannot be looked at: {problem}.")
+
+    def _read(self, line: bytes, kind: Any) -> Any:
+        answer = self._answers.decode(line)
+        if answer.refused:
+            raise CaptureError(answer.refused)
+        if answer.failed or not bytes(answer.found):
+            raise CaptureError(f"the observer failed: {answer.failed}; please report this.")
+        return msgspec.json.decode(answer.found, type=kind)
+
+    def _avoid(self, what: str) -> None:
+        if not _OF_A_PROCESS.search(what):
+            return  # it was busy, not stuck: there is nothing to leave alone
+        before = self._avoided.get(what)
+        for_s = before.for_s * 2 if before else AVOIDED_FOR_S
+        self._avoided[what] = _Avoided(time.monotonic() + for_s, for_s)
+
+
+def _without_stacks(pids: Sequence[int], error: CaptureError) -> tuple[StackFacts, ...]:
+    return tuple(StackFacts(pid=pid, stacks=unknown(str(error))) for pid in pids)
+
+
+def _check(watch: Watch) -> None:
+    begun = watch.stuck()
+    if begun is not None:
+        raise _Stuck(begun)
