@@ -15,6 +15,7 @@ import msgspec
 
 from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.capture.foreign import Stuck, reading, stuck_at
+from deadlock_matrix.capture.kept_values import keep_only_needed
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
@@ -109,6 +110,7 @@ class StackReader:
 
 
 def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) -> StackFacts:
+    threads = keep_only_needed(threads, _mapped_files(pid))
     stacks = ProcessStacks(
         pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
     )
@@ -129,6 +131,21 @@ def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadSta
     if ours or not its_own:
         raise PySpyFailed("whose ids of the threads py-spy told cannot be told (a container?)")
     return tuple(msgspec.structs.replace(thread, tid=ids[thread.tid]) for thread in threads)
+
+
+def _mapped_files(pid: int) -> tuple[str, ...]:
+    """None where they cannot be read; then no value is kept."""
+    try:
+        directory = open_directory(f"/proc/{pid}")
+    except OSError:
+        return ()
+    try:
+        with Memory(pid, directory) as memory:
+            return tuple(library.path for library in memory.maps.libraries())
+    except OSError:
+        return ()
+    finally:
+        os.close(directory)
 
 
 def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:

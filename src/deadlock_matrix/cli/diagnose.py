@@ -146,15 +146,15 @@ def _write(
     found: Diagnosis, folder: Path, json_file: Path | None, *, wanted: bool
 ) -> tuple[str, ...]:
     """Write what was asked for, and for a hang always a bug report; returns what was written."""
-    import msgspec
 
     from deadlock_matrix.render.bug_report import bug_report
     from deadlock_matrix.report.files import write_atomically
+    from deadlock_matrix.report.json_text import encode
     from deadlock_matrix.report.private import make_redaction
 
     # Both are made to be handed on; the reproducer is run here, and has its real paths.
     public = make_redaction(None).apply(found)
-    document = msgspec.json.format(msgspec.json.encode(public), indent=1)
+    document = encode(public, indent=1)
     written = []
     if found.reproducer is not None or wanted:
         for name, data in (

@@ -16,8 +16,10 @@ from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.verdict import Judgement, Outcome
 from deadlock_matrix.proof.conclude import reasons
 from deadlock_matrix.render.inspection import inspection_text, stuck_text
+from deadlock_matrix.report.command_line import withhold_arguments
 from deadlock_matrix.report.files import write_atomically
 from deadlock_matrix.report.host import describe_tool
+from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.private import make_redaction
 from deadlock_matrix.run.watchdog import Watched
 
@@ -137,8 +139,10 @@ def tell(found: Inspection, json_file: Path | None, *, include_host: bool = Fals
 
 
 def _document(found: Inspection, *, include_host: bool) -> bytes:
-    public = make_redaction(None, include_host=include_host).apply(found)
-    return msgspec.json.format(msgspec.json.encode(public), indent=1)
+    subject = withhold_arguments(shlex.split(found.subject))
+    open_to_all = msgspec.structs.replace(found, subject=subject)
+    public = make_redaction(None, include_host=include_host).apply(open_to_all)
+    return encode(public, indent=1)
 
 
 def _recognise(found: Inspection) -> tuple[Recognition, ...]:

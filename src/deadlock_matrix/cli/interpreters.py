@@ -37,9 +37,8 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
     Each is started once and remembered while its files stay as they are. One that does not work is
     listed with the reason, and is no failure of this command: the exit status is 0.
     """
-    import msgspec
-
     from deadlock_matrix.cli.shell import check_home
+    from deadlock_matrix.report.json_text import encode
 
     check_home()
     from deadlock_matrix.cache import cache_folder
@@ -57,7 +56,7 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
         raise
     result = Discovery(tool=describe_tool(), interpreters=found.interpreters, notes=found.notes)
     if as_json:
-        document = msgspec.json.format(msgspec.json.encode(result), indent=1)
+        document = encode(result, indent=1)
         click.echo(document)
         return
     from deadlock_matrix.render.interpreters import interpreters_text

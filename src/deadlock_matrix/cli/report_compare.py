@@ -61,17 +61,16 @@ def compare(
 
 
 def _show(comparison: Comparison, gate: GateResult | None, json_file: Path | None) -> None:
-    import msgspec
 
     from deadlock_matrix.model.comparison import ComparisonDocument
     from deadlock_matrix.render.comparison import comparison_text
     from deadlock_matrix.report.files import write_atomically
     from deadlock_matrix.report.host import describe_tool
+    from deadlock_matrix.report.json_text import encode
 
     if json_file is not None:
         document = ComparisonDocument(tool=describe_tool(), comparison=comparison, gate=gate)
-        encoded = msgspec.json.encode(document, order="deterministic")
-        data = msgspec.json.format(encoded, indent=1)
+        data = encode(document, indent=1, order="deterministic")
         if str(json_file) == "-":
             click.echo(data)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -12,19 +13,29 @@ from typing import BinaryIO
 
 from deadlock_matrix.errors import ReportError
 
+PRIVATE = 0o600
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path``: a reader sees the old file or the new one, never a part.
 
-    The data is on disk when this returns; the folder is made if it is missing.
+    The data is on disk when this returns; the folder is made if it is missing. A new file is for
+    its owner alone, an old one keeps its mode and its owner. What is no ordinary file, such as a
+    link, a pipe or a device, is written into and never replaced.
 
     Raises:
         ReportError: The folder cannot be made or the file cannot be written.
     """
+    old = _status_of(path)
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        _write_into(path, data)
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("xb") as file:
+        with open(draft, "xb", opener=_open_private) as file:
+            if old is not None:
+                _take_after(file.fileno(), old)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -37,6 +48,41 @@ def write_atomically(path: Path, data: bytes) -> None:
             draft.unlink()
 
 
+def _status_of(path: Path) -> os.stat_result | None:
+    """Of the very thing at this path; a link is one."""
+    try:
+        return path.lstat()
+    except OSError:
+        return None
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    try:
+        # A pipe that nobody reads would make us wait for a reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOCTTY", 0)
+        number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), PRIVATE)
+        with os.fdopen(number, "wb") as file:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(number, True)
+            file.write(data)
+    except OSError as error:
+        nobody = error.errno == errno.ENXIO
+        words = "nobody reads from it" if nobody else error.strerror or error
+        raise ReportError(f"{path} cannot be written: {words}") from error
+
+
+def _take_after(number: int, old: os.stat_result) -> None:
+    """Give a draft the owner and mode of the file that it is going to replace."""
+    with contextlib.suppress(OSError, AttributeError):  # not ours to give away
+        os.fchown(number, old.st_uid, old.st_gid)
+    with contextlib.suppress(OSError, AttributeError):  # Windows has none of this
+        os.fchmod(number, stat.S_IMODE(old.st_mode))
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
+
+
 def check_writable(path: Path) -> None:
     """Find out whether ``path`` could be written now, before what it is for takes its time.
 
@@ -45,6 +91,11 @@ def check_writable(path: Path) -> None:
     Raises:
         ReportError: The folder cannot be made or the file cannot be written.
     """
+    old = _status_of(path)
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        if path.is_dir() or not os.access(path, os.W_OK):
+            raise ReportError(f"{path} cannot be written")
+        return
     folder = path.absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

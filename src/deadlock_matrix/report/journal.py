@@ -20,6 +20,7 @@ from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, explain
 from deadlock_matrix.report.files import read_bounded
+from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.side_files import SideFiles
 
 JOURNAL_FOLDER = "journal"
@@ -40,7 +41,7 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._number = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._number = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as error:
             raise ReportError(f"{self.path} cannot be opened: {error.strerror}") from error
         self._mend()
@@ -70,7 +71,7 @@ class Journal:
 
     def _checked(self, result: CellResult) -> bytes:
         try:
-            line = msgspec.json.encode(result)
+            line = encode(result)
             msgspec.json.decode(line, type=CellResult)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ReportError(f"the result of {result.cell.id} is ill-formed: {error}") from error

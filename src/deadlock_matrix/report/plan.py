@@ -20,6 +20,7 @@ from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.report import SCHEMA_VERSION, Host, Tool
 from deadlock_matrix.report.decoding import DAMAGE, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
+from deadlock_matrix.report.json_text import encode
 
 PLAN_FILE = "plan.json"
 MAX_PLAN_BYTES = 256 << 20
@@ -84,7 +85,7 @@ def begin(folder: Path, plan: Plan) -> None:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write or replace the plan of the run in ``folder``."""
-    write_atomically(folder / PLAN_FILE, msgspec.json.encode(plan))
+    write_atomically(folder / PLAN_FILE, encode(plan))
 
 
 def read_plan(folder: Path) -> Plan:

@@ -19,6 +19,7 @@ from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import SCHEMA_VERSION
 from deadlock_matrix.report.decoding import DAMAGE, explain, one_line
 from deadlock_matrix.report.files import read_beside, write_atomically
+from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.migrations import EVIDENCE_MIGRATIONS, FIRST_WITH_SIDE_FILES
 
 EVIDENCE_FOLDER = "evidence"
@@ -104,7 +105,7 @@ class SideFiles:
 
     def _write(self, evidence: Known[Evidence]) -> Aside:
         content = SideFile(schema_version=SCHEMA_VERSION, evidence=evidence.value)
-        data = msgspec.json.encode(content, order="deterministic") + b"\n"
+        data = encode(content, order="deterministic") + b"\n"
         digest = hashlib.sha256(data).hexdigest()
         aside = Aside(
             reason=ASIDE,

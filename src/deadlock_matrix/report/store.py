@@ -19,6 +19,7 @@ from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, decode, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
 from deadlock_matrix.report.journal import JOURNAL_FOLDER, Unwritten, read_journals
+from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.migrations import MIGRATIONS, Migration
 from deadlock_matrix.report.plan import PLAN_FILE, read_plan
 from deadlock_matrix.report.side_files import SideFiles
@@ -57,10 +58,10 @@ def write_report(report: Report, folder: Path) -> Path:
             cells=tuple(map(side_files.put, report.cells)),
             controls=tuple(map(side_files.put, report.controls)),
         )
-        data = msgspec.json.encode(slim, order="deterministic")
+        data = encode(slim, indent=1, order="deterministic")
     except UnicodeEncodeError as error:
         raise ReportError(f"{path}: the report holds what JSON cannot: {error}") from error
-    write_atomically(path, msgspec.json.format(data, indent=1) + b"\n")
+    write_atomically(path, data + b"\n")
     return path
 
 
