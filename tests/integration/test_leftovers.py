@@ -254,7 +254,7 @@ def test_a_probe_does_not_outlive_the_helper_either(
         thread = threading.Thread(target=work)
         thread.start()
         until(at.exists)
-        workspace.supervisor._helper.kill()  # type: ignore[attr-defined]
+        os.kill(workspace.supervisor._guarded, signal.SIGKILL)  # type: ignore[attr-defined]
         thread.join(30)
         assert not thread.is_alive()
         assert "helper that guards the probes" in str(failed[0])

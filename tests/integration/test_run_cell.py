@@ -159,7 +159,7 @@ def test_an_executable_that_is_none(run: Run, tmp_path: Path) -> None:
 def test_the_workspace_goes_on_after_a_helper_was_lost(
     make_cell: Callable[..., Cell], workspace: Workspace, run: Run
 ) -> None:
-    helper = workspace.supervisor._helper  # type: ignore[attr-defined]
+    helper = workspace.supervisor._guard  # type: ignore[attr-defined]
     helper.kill()
     helper.wait()
     with pytest.raises(Exception, match="helper that guards the probes"):

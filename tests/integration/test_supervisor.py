@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +227,7 @@ os.write(1, b"there\\n")
 
 
 def test_what_is_released_lives_on(driver: Driver, state: Callable[[int], str]) -> None:
-    pid = driver.start(PAUSE, new_session=False)
+    pid = driver.start(PAUSE, new_session=False, may_outlive=True)
     assert driver.line() == "there"
     driver.supervisor.release()
     driver.supervisor.close()
@@ -267,10 +266,33 @@ def test_a_helper_that_does_not_answer_is_given_up(
     monkeypatch.setattr("deadlock_matrix.run.subreaper.ANSWER_WITHIN_S", 0.5)
     driver.start(PAUSE)
     assert driver.line() == "there"
-    os.kill(driver.supervisor._helper.pid, signal.SIGSTOP)
+    os.kill(driver.supervisor._guard.pid, signal.SIGSTOP)
+    os.kill(driver.supervisor._guarded, signal.SIGSTOP)
     with pytest.raises(RunError, match="did not answer"):
         driver.supervisor.end()
     driver.supervisor.close()
-    until(lambda: alive() == {})  # the probe goes with the helper
-    with suppress(ProcessLookupError):
-        os.kill(driver.supervisor._helper.pid, signal.SIGCONT)
+    until(lambda: alive() == {})
+
+
+FORKS = f"import os\nif os.fork() == 0: {PAUSE}\n{PAUSE}"
+
+
+@pytest.mark.parametrize("new_session", [True, False])
+def test_a_process_that_kills_the_helper_is_ended(
+    driver: Driver, alive: Callable[[], object], until: Until, new_session: bool
+) -> None:
+    driver.start(FORKS, new_session=new_session, may_outlive=not new_session)
+    assert driver.line() == driver.line() == "there"
+    os.kill(driver.supervisor._guarded, signal.SIGKILL)
+    with pytest.raises(RunError, match="helper"):
+        for _ in range(100):
+            driver.supervisor.wait(0.1)
+    driver.supervisor.close()
+    until(lambda: alive() == {})
+
+
+def test_a_process_that_stops_the_helper_does_not_keep_it_from_working(driver: Driver) -> None:
+    driver.start(FORKS)
+    assert driver.line() == driver.line() == "there"
+    os.kill(driver.supervisor._guarded, signal.SIGSTOP)
+    assert driver.supervisor.end() == Leftovers(ended=2, alive=())

@@ -108,6 +108,11 @@ def _watch(
 ) -> int:
     from deadlock_matrix.run.process import Order, open_supervisor
 
+    if sys.platform == "linux":
+        from deadlock_matrix.run.subreaper import adopt_orphans
+
+        adopt_orphans()
+    released = False
     supervisor = open_supervisor()  # its helper starts while we import the rest
     try:
         from deadlock_matrix.capture.collector import open_collector
@@ -120,15 +125,20 @@ def _watch(
             findings.tell(found, json_file, include_host=include_host)
 
         interrupts = _Interrupts()
+        further = _inherited_descriptors()
         pid = supervisor.start(
             Order(
                 command=arguments,
-                environment=dict(os.environ),
+                environment=_environment(),
                 folder=Path.cwd(),
                 streams=(0, 1, 2),
+                further=further,
                 new_session=False,
+                may_outlive=keep,
             )
         )
+        for descriptor in further:  # an end of a pipe is the command's alone
+            os.close(descriptor)
         interrupts.pid = pid
         collector = open_collector()
         try:
@@ -145,6 +155,7 @@ def _watch(
             collector.close()
         if isinstance(watched.end, Exited | Signalled):
             supervisor.release()  # what it left running in the background is its own affair
+            released = True
             return _status(watched.end)
         if watched.end.reason == "interrupted":
             supervisor.end()
@@ -155,6 +166,7 @@ def _watch(
         show(found, json_file, to_stderr=True, include_host=include_host)
         if keep:
             supervisor.release()
+            released = True
             click.echo(f"left as it is: process {pid}", err=True)
         else:
             supervisor.end()
@@ -163,6 +175,36 @@ def _watch(
         return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT
     finally:
         supervisor.close()
+        if sys.platform == "linux" and not released:
+            from deadlock_matrix.run.subreaper import end_orphans
+
+            end_orphans()
+
+
+def _inherited_descriptors() -> tuple[int, ...]:
+    """Those above 2 that whoever started us meant for us; our own are closed on exec."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
+    except OSError:
+        return ()
+    found = []
+    for number in sorted(numbers):
+        with contextlib.suppress(OSError):  # the listing's own is closed again
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+    return tuple(found)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what Python has put there: LC_CTYPE, in the C locale (PEP 538)."""
+    environment = dict(os.environ)
+    try:
+        given = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return environment
+    if given and not any(each.startswith(b"LC_CTYPE=") for each in given.split(b"\0")):
+        environment.pop("LC_CTYPE", None)
+    return environment
 
 
 def _status(end: Exited | Signalled) -> int:

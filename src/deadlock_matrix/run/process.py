@@ -17,15 +17,19 @@ from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A process to be started. ``command[0]`` is a path; ``environment`` is the whole of it.
 
-    ``streams`` are descriptors for standard input, output and error; they stay open here.
-    ``new_session`` takes it away from our terminal, so that a Ctrl-C there does not reach it.
+    ``streams`` are descriptors for standard input, output and error, ``further`` those that it gets
+    under the numbers that they have here; all stay open here. ``new_session`` takes it away from
+    our terminal, so that a Ctrl-C there does not reach it. ``may_outlive`` says that it might be
+    asked to live on without us (`Supervisor.release`).
     """
 
     command: tuple[str, ...]
     environment: dict[str, str]
     folder: Path
     streams: tuple[int, int, int]
+    further: tuple[int, ...] = ()
     new_session: bool = True
+    may_outlive: bool = False
 
 
 class Supervisor(Protocol):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
+import os
+import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -20,9 +25,11 @@ from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 from deadlock_matrix.run.process import Order
 
 SCRIPT = Path(__file__).with_name("subreaper_script.py")
+PR_SET_CHILD_SUBREAPER = 36
 ANSWER_WITHIN_S = 20.0
 ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
 PACKET = 1 << 20
+GUARD_ENDS_WITHIN_S = 12.0  # a tree that resists
 
 
 class SubreaperSupervisor:
@@ -37,11 +44,13 @@ class SubreaperSupervisor:
         self._channel = ours
         self._exit: Exited | Signalled | None = None
         self._main = 0
+        self._guarded = 0  # the helper itself; what we have started is its guard
+        self._guarded_handle = -1
         self.started_s = 0.0
         self.ended_s = 0.0
         self.cpu_s = 0.0
         with theirs:
-            self._helper = subprocess.Popen(
+            self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SCRIPT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -63,7 +72,8 @@ class SubreaperSupervisor:
     def start(self, order: Order) -> int:
         """See `Supervisor.start`."""
         if not self._ready:
-            self._receive("ready")
+            self._guarded = self._receive("ready")["pid"]
+            self._guarded_handle = os.pidfd_open(self._guarded)
             self._ready = True
         self._exit = None
         request = {
@@ -71,12 +81,14 @@ class SubreaperSupervisor:
             "env": order.environment,
             "cwd": str(order.folder),
             "new_session": order.new_session,
+            "may_outlive": order.may_outlive,
+            "numbers": order.further,
         }
         # In a file: an environment may be larger than any packet.
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(request).encode())
             file.flush()
-            self._send({"do": "spawn"}, (*order.streams, file.fileno()))
+            self._send({"do": "spawn"}, (*order.streams, *order.further, file.fileno()))
         answer = self._receive("started", "failed")
         if answer["event"] == "failed":
             raise StartError(f"{order.command[0]} could not be started: {answer['problem']}")
@@ -98,7 +110,7 @@ class SubreaperSupervisor:
     def tree_roots(self) -> tuple[int, ...]:
         """See `Supervisor.tree_roots`."""
         try:
-            text = Path(f"/proc/{self._helper.pid}/task/{self._helper.pid}/children").read_text()
+            text = Path(f"/proc/{self._guarded}/task/{self._guarded}/children").read_text()
         except OSError:  # a kernel without CONFIG_PROC_CHILDREN: orphans are not seen there
             return (self._main,)
         others = {int(pid) for pid in text.split()} - {self._main}
@@ -130,10 +142,24 @@ class SubreaperSupervisor:
         """See `Supervisor.close`."""
         self._channel.close()  # end of file: the helper ends the tree, then itself
         try:
-            self._helper.wait(ANSWER_WITHIN_S)
+            self._guard.wait(ANSWER_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._helper.kill()
-            self._helper.wait()
+            self._give_up()
+            try:
+                self._guard.wait(GUARD_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._guard.kill()
+                self._guard.wait()
+        if self._guarded_handle >= 0:
+            os.close(self._guarded_handle)
+            self._guarded_handle = -1
+
+    def _give_up(self) -> None:
+        """End a helper that does not answer: its guard, let go on, ends the tree."""
+        if self._guarded_handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._guarded_handle, signal.SIGKILL)
+        self._guard.send_signal(signal.SIGCONT)
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         try:
@@ -146,7 +172,7 @@ class SubreaperSupervisor:
         while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                self._helper.kill()  # its probe has it as parent-death signal: it goes too
+                self._give_up()
                 raise RunError(
                     f"the helper that guards the probes did not answer in {ANSWER_WITHIN_S} s"
                 )
@@ -167,3 +193,19 @@ class SubreaperSupervisor:
             self.ended_s, self.cpu_s = message["at_s"], message["cpu_s"]
             self._exit = Signalled(signal=-status) if status < 0 else Exited(status=status)
         return message
+
+
+def adopt_orphans() -> None:
+    """Let whoever is left of a tree come to us, should even the helper and its guard be killed."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_orphans() -> None:
+    """End all our descendants. For a process that has no others any more.
+
+    One in uninterruptible sleep is left to its fate after a moment.
+    """
+    script = runpy.run_path(str(SCRIPT))
+    supervisor = script["Supervisor"](None, (), ())
+    if script["descendants"]():
+        supervisor.end()

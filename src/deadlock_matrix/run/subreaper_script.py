@@ -5,9 +5,11 @@ left the process group, the session, or ignores every signal it can. So the tree
 is complete at any moment, and can be ended: first everything is stopped, since a stopped process
 cannot fork, until a look at the tree finds nobody new; then everything is killed and reaped.
 
-It ends the tree also when the process that started it goes away, however it does (the socket then
-reports end of file). Run by path with ``-I -S``; only the standard library, no other module of the
-package. One tree at a time.
+It ends the tree also when the process that started it goes away, however it does: the socket then
+reports end of file. Its own parent is the *guard*, a second subreaper in a session of its own:
+should a probe stop this process, the guard lets it go on; should a probe kill it, the guard
+inherits the tree and ends it. Run by path with ``-I -S``; only the standard library, no other
+module of the package. One tree at a time.
 
 Messages are JSON, one a packet. In: ``spawn`` (with descriptors: the three standard streams, and a
 file that holds the order), ``alarms`` (ask these processes for theirs, by the script given; see
@@ -16,6 +18,7 @@ there), ``end``, ``release`` (go away and leave the tree alone). Out: ``ready``,
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import runpy
@@ -28,6 +31,11 @@ import time
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 END_WITHIN_S = 10.0
+UNKILLABLE_AFTER_S = 0.7  # in state D although it was sent SIGKILL
+STARTS_WITHIN_S = 0.5  # an execve may wait for a file server
+MOST_DESCRIPTORS = 250  # in one packet; the kernel allows 253
+RELEASED = 3  # our exit status when the tree is to live on
+SESSION = os.getsid(0)  # of whoever started us; the guard leaves it
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -64,28 +72,32 @@ def descendants():
 
 
 class Supervisor:
-    def __init__(self, channel, ignored):
+    def __init__(self, channel, ignored, blocked):
         self.channel = channel
         self.ignored = ignored  # signals that whoever started us wants ignored
+        self.blocked = blocked  # and those that are blocked there
         self.main = 0  # the process asked for, until it is reaped
         self.reaped = 0
 
     def send(self, **message):
         self.channel.send(json.dumps(message).encode())
 
-    def spawn(self, request, streams):
+    def spawn(self, request, descriptors):
         """Fork and execute; the new process has nothing of ours but what the request says."""
+        numbers = (0, 1, 2, *request["numbers"])
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
                 if request["new_session"]:
                     os.setsid()
-                    # Should even this helper be killed. Not for a command in the user's own
-                    # terminal: it may be asked to outlive us.
-                    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-                for stream, descriptor in enumerate(streams):
-                    os.dup2(descriptor, stream)
+                if not request["may_outlive"]:
+                    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should even the guard be killed
+                # First out of the way: a number may be taken by another of them.
+                apart = fcntl.F_DUPFD_CLOEXEC, max(*numbers, *descriptors) + 1
+                moved = [fcntl.fcntl(each, *apart) for each in descriptors]
+                for number, descriptor in zip(numbers, moved, strict=True):
+                    os.dup2(descriptor, number)
                 # A probe starts as from a fresh shell; a user's command as without us, so that
                 # nohup means what it says.
                 kept = () if request["new_session"] else self.ignored
@@ -93,7 +105,8 @@ class Supervisor:
                     action = signal.SIG_IGN if number in kept else signal.SIG_DFL
                     if signal.getsignal(number) not in (action, None):
                         signal.signal(number, action)
-                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                blocked = () if request["new_session"] else self.blocked
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 os.chdir(request["cwd"])
                 os.execve(request["argv"][0], request["argv"], request["env"])
             except BaseException as error:
@@ -103,7 +116,10 @@ class Supervisor:
         os.close(write_end)
         began = time.monotonic()
         with open(read_end, "rb") as pipe:
-            problem = pipe.read().decode()  # end of file at once when execve closes the pipe
+            # End of file at once when execve closes the pipe; not as long as that waits for a
+            # file server: then it counts as started, and ends with 127 should it fail after all.
+            ready = select.select([pipe], [], [], STARTS_WITHIN_S)[0]
+            problem = pipe.read().decode() if ready else ""
         if problem:
             os.waitpid(pid, 0)
             self.send(event="failed", problem=problem)
@@ -143,11 +159,15 @@ class Supervisor:
         """End the whole tree; returns how many were ended and a text for each that could not be."""
         self.main = 0  # its exit status is no news from here on
         self.reap()
-        deadline = time.monotonic() + END_WITHIN_S
+        began = movable = time.monotonic()
         seen = set()
-        while time.monotonic() < deadline:
+        while time.monotonic() < began + END_WITHIN_S:
             tree = descendants()
             alive = {pid for pid, (state, *_) in tree.items() if state not in "ZX"}
+            if any(tree[pid][0] != "D" for pid in alive):
+                movable = time.monotonic()
+            elif alive and time.monotonic() > movable + UNKILLABLE_AFTER_S:
+                break
             if not alive - seen:
                 for pid in alive:
                     send_signal(pid, signal.SIGKILL)
@@ -157,8 +177,7 @@ class Supervisor:
                 time.sleep(0.002)
             # A relay, whose every member forks the next and ends, is faster than this loop; but a
             # whole group is stopped at once. One in our own session may have others than ours.
-            own = os.getsid(0)
-            for group in {tree[pid][1] for pid in alive if tree[pid][2] != own}:
+            for group in {tree[pid][1] for pid in alive if tree[pid][2] != SESSION}:
                 send_signal(-group, signal.SIGSTOP)
             for pid in alive - seen:
                 send_signal(pid, signal.SIGSTOP)
@@ -171,29 +190,29 @@ class Supervisor:
         return len(seen) - len(left), left
 
     def serve(self, wakeup):
-        self.send(event="ready")
+        self.send(event="ready", pid=os.getpid())
         while True:
             for descriptor in select.select([self.channel, wakeup], [], [])[0]:
                 if descriptor is wakeup:
                     os.read(wakeup.fileno(), 4096)
                     self.reap()
                     continue
-                packet, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, 4)
+                packet, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, MOST_DESCRIPTORS)
                 if not packet:
                     return
                 request = json.loads(packet)
                 if request["do"] == "spawn":
                     for descriptor in descriptors:
                         os.set_inheritable(descriptor, False)
-                    *streams, order = descriptors
+                    *given, order = descriptors
                     with open(order, encoding="ascii", closefd=False) as file:
                         file.seek(0)
-                        self.spawn(json.load(file), streams)
+                        self.spawn(json.load(file), given)
                 elif request["do"] == "alarms":
                     self.send(event="alarms", found=self.alarms(request["script"], request["pids"]))
                 elif request["do"] == "release":
                     self.send(event="released")
-                    os._exit(0)
+                    os._exit(RELEASED)
                 else:
                     ended, alive = self.end()
                     self.send(event="ended", ended=ended, alive=alive)
@@ -208,11 +227,45 @@ def send_signal(pid, number):
         pass  # gone, or another user's: the next look at the tree tells
 
 
-def main():
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
+def become_subreaper():
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0:
         sys.exit("prctl(PR_SET_CHILD_SUBREAPER) failed: " + os.strerror(ctypes.get_errno()))
+
+
+def guard(helper):
+    """Wait for the helper, and end the tree should it be killed; returns our exit status."""
+    os.setsid()  # a probe may stop its whole process group, and the helper with it
+    os.chdir("/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pid, status = os.waitpid(-1, os.WUNTRACED)
+        if pid != helper:
+            continue  # somebody whose parents, the helper among them, are gone
+        if os.WIFSTOPPED(status):
+            send_signal(helper, signal.SIGCONT)
+            if os.WSTOPSIG(status) == signal.SIGSTOP:
+                # No terminal sends that: a program has stopped its process group, to which who
+                # started us may belong. Nobody else would let that one go on.
+                time.sleep(0.05)
+                send_signal(os.getppid(), signal.SIGCONT)
+            continue
+        ended = os.waitstatus_to_exitcode(status)
+        if ended not in (0, RELEASED):
+            Supervisor(None, (), ()).end()
+        return 0 if ended in (0, RELEASED) else 1
+
+
+def main():
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    become_subreaper()
+    helper = os.fork()
+    if helper:
+        channel.close()
+        os._exit(guard(helper))
+    become_subreaper()  # a fork does not hand it on
     # Of SIGPIPE and SIGXFSZ nobody can tell: this interpreter ignores them on its own account.
     ignored = {
         number
@@ -227,7 +280,7 @@ def main():
         end.setblocking(False)
     signal.set_wakeup_fd(theirs.fileno())
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    supervisor = Supervisor(channel, ignored)
+    supervisor = Supervisor(channel, ignored, blocked)
     try:
         supervisor.serve(ours)
     except (BrokenPipeError, ConnectionResetError):
