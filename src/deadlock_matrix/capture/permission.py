@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deadlock_matrix.capture.foreign import Stuck
 from deadlock_matrix.capture.machine import header_of
-from deadlock_matrix.capture.proc_files import is_gone, read_small
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
 from deadlock_matrix.capture.proc_text import KERNEL_THREAD_FLAG, parse_stat
 from deadlock_matrix.errors import CaptureError
 
@@ -44,8 +44,9 @@ def check_access(pid: int) -> None:
             f" {stat.parent}; look at that one."
         )
     try:
-        read_small(f"/proc/{pid}/syscall")
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0):
+        task = f"/proc/{pid}/task/{_running_thread(pid, stat.state)}"
+        read_small(f"{task}/syscall")
+        with Path(f"{task}/mem").open("rb", buffering=0):
             pass
     except OSError as error:
         raise explain(pid, error) from None
@@ -54,6 +55,19 @@ def check_access(pid: int) -> None:
             f"process {pid} is a 32-bit program; only 64-bit ones (x86_64, aarch64) are"
             " supported: run the 64-bit build of it."
         )
+
+
+def _running_thread(pid: int, state: str) -> int:
+    """The leader; when that has ended (``pthread_exit``), a thread that has not."""
+    if state in "ZX":
+        for tid in numbers_in(f"/proc/{pid}/task"):
+            try:
+                if parse_stat(read_small(f"/proc/{pid}/task/{tid}/stat")).state not in "ZX":
+                    return tid
+            except OSError as error:
+                if not is_gone(error):
+                    raise
+    return pid
 
 
 def explain(pid: int, error: OSError) -> CaptureError:

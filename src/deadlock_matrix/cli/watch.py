@@ -162,14 +162,15 @@ def _watch(
             return 128 + interrupts.number
         from deadlock_matrix.cli.findings import of_command, show
 
-        found = of_command(watched, arguments)
-        show(found, json_file, to_stderr=True, include_host=include_host)
         if keep:
             supervisor.release()
             released = True
-            click.echo(f"left as it is: process {pid}", err=True)
         else:
-            supervisor.end()
+            supervisor.end()  # at once: it takes a while to say what was found
+        found = of_command(watched, arguments)
+        show(found, json_file, to_stderr=True, include_host=include_host)
+        if keep:
+            click.echo(f"left as it is: process {pid}", err=True)
         if watched.end.reason == "likely":
             return ExitStatus.LIKELY
         return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT

@@ -17,6 +17,7 @@ there), ``end``, ``release`` (go away and leave the tree alone). Out: ``ready``,
 ``failed``, ``exited``, ``alarms``, ``ended``, ``released``.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -286,7 +287,8 @@ def main():
     except (BrokenPipeError, ConnectionResetError):
         pass  # whoever started us is gone
     finally:
-        supervisor.end()
+        with contextlib.suppress(OSError):  # no descriptor is left: the guard ends the tree
+            supervisor.end()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from deadlock_matrix.run.examination import (
     read_stacks,
     strength,
 )
+from deadlock_matrix.run.pace import Pace
 from deadlock_matrix.run.process import Supervisor
 
 
@@ -69,6 +70,9 @@ class Watched:
 
 
 Tell = Callable[[Evidence, Judgement], None]
+LAST_LOOK_S = 1.2
+"""For what is read at the deadline; what takes longer stays unknown."""
+
 NOT_STOPPED = unknown("it was not stopped at its deadline")
 Place = tuple[str, str]
 """Where a thread sleeps: the number of the system call and its first argument."""
@@ -122,10 +126,13 @@ class Watchdog:
         self._next_look = self._began
         self._busy_pause = self._rates.busy_pause_s
         self._next_busy_look = self._began + self._busy_pause
+        self._pace = Pace()
         self._samples = _Samples(collector, self._began, deadline_s)
 
     def watch(self) -> Watched:
         """Watch until the end; the tree is left as it is, for the caller to end."""
+        late = None if self._deadline is None else self._deadline + LAST_LOOK_S
+        self._collector.hurry(late)
         try:
             glancer = self._collector.glancer(self._pid)
         except CaptureError:
@@ -150,7 +157,9 @@ class Watchdog:
                     proved = self._look_closely() if self._is_time_to_look() else None
                     if proved is not None:
                         return proved
-                    self._samples.take(self._supervisor.tree_roots)
+                    if self._pace.may_look():
+                        with self._pace:
+                            self._samples.take(self._supervisor.tree_roots)
                 except CaptureError:
                     continue  # it is ending: the supervisor will tell
         finally:
@@ -174,12 +183,17 @@ class Watchdog:
 
     def _is_time_to_look(self) -> bool:
         now = time.monotonic()
+        if not self._pace.may_look():
+            return False
         if self._place is not None and now >= self._next_look:
             return True
         return self._tell is not None and now >= self._next_busy_look
 
     def _look_closely(self) -> Watched | None:
-        evidence, judgement = self._examine()
+        # Should it fail, it is not tried again at once.
+        self._next_look = time.monotonic() + self._pause
+        with self._pace:
+            evidence, judgement = self._examine()
         likely = self._end_likely and judgement.likely_whole is not None
         if judgement.outcome == "deadlock" or likely:
             found = time.monotonic()
@@ -234,6 +248,12 @@ class Watchdog:
             if end is not None:
                 return self._ended(end)
             reason = unknown(str(error))
+            if self._best is not None:
+                evidence, judgement = self._best
+                earlier = known(evidence, f"read before the deadline; at it: {error}")
+                return self._result(
+                    Stopped(reason="deadline"), judgement, earlier, progressing=reason
+                )
             return self._result(Stopped(reason="deadline"), None, reason, progressing=reason)
         return self._result(
             Stopped(reason="deadline"),

@@ -1,0 +1,48 @@
+"""How much of a processor looking closely may take."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+SHARE = 0.02
+SAVED_S = 0.2
+
+
+class Pace:
+    """Seconds to spend: they come in slowly, are saved up to a limit, and may be overdrawn once.
+
+    A small process is looked at as soon as it is quiet. After a look at five hundred threads, which
+    takes longer than what is saved, nobody looks again before that has been earned.
+    """
+
+    def __init__(self, share: float = SHARE, saved_s: float = SAVED_S) -> None:
+        """All that may be saved is there.
+
+        Args:
+            share: seconds that come in a second.
+            saved_s: the most that is saved.
+        """
+        self._share = share
+        self._most = saved_s
+        self._left = saved_s
+        self._at = self._began = time.monotonic()
+
+    def may_look(self) -> bool:
+        """Whether anything is left."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + self._share * (now - self._at))
+        self._at = now
+        return self._left > 0
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """What was done in the block is spent."""
+        self._left -= time.monotonic() - self._began
