@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.proc_files import numbers_in, read_small
 from deadlock_matrix.capture.proc_text import KERNEL_THREAD_FLAG, parse_stat
 
@@ -30,6 +31,7 @@ def process_table() -> dict[int, Process]:
     """
     table: dict[int, Process] = {}
     for pid in numbers_in("/proc"):
+        beat()
         process = read_entry(pid)
         if process is not None:
             table[pid] = process
