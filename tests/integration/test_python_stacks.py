@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pythons import WITH_GIL, interpreter
+from pythons import VERSIONS, interpreter
 
 from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
@@ -24,6 +24,7 @@ FOLDERS = ("plain", "Jürgen", "проект", "带 空格", "🐍", os.fsdecode
 
 PROGRAM = """\
 import os
+import shutil
 import threading
 class Täter(threading.Thread):
     def run(self):
@@ -55,7 +56,7 @@ thread.join()
 """
 
 
-@pytest.fixture(params=WITH_GIL)
+@pytest.fixture(params=VERSIONS)
 def python(request: pytest.FixtureRequest) -> str:
     return interpreter(request.param)
 

@@ -201,11 +201,27 @@ def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonF
         if owner < _NOT_PYTHON:
             if type_name(memory, layout, code) != "code":
                 raise Unreadable(f"no frame at {frame:#x}")
-            begin = code + at["code_object.co_code_adaptive"]
-            place = _word(raw, at["interpreter_frame.instr_ptr"]) - begin
+            place = _word(raw, at["interpreter_frame.instr_ptr"]) - _bytecode(
+                memory, python, code, raw
+            )
             slots = frame + at["interpreter_frame.localsplus"]
             yield _frame(memory, python, code, place, slots)
         frame = _word(raw, at["interpreter_frame.previous"])
+
+
+def _bytecode(memory: Memory, python: Interpreter, code: int, frame: bytes) -> int:
+    """Where the bytecode begins that a frame executes.
+
+    Free-threaded builds from 3.14 on copy it for each thread: ``co_tlbc`` counts the copies and
+    lists them, the frame says which one it runs.
+    """
+    at = python.offsets
+    if at.get("code_object.co_tlbc") and at.get("interpreter_frame.tlbc_index"):
+        index = int.from_bytes(frame[at["interpreter_frame.tlbc_index"] :][:4], "little")
+        copies = memory.number(code + at["code_object.co_tlbc"])
+        if copies and index < memory.number(copies):
+            return memory.number(copies + 8 + 8 * index)
+    return code + at["code_object.co_code_adaptive"]
 
 
 def _word(raw: bytes, at: int) -> int:

@@ -1,7 +1,7 @@
 """The stacks of a CPython process and who holds its GIL, out of its memory alone.
 
-For CPython 3.8 to 3.15, but not for builds without a GIL. What it cannot read it says, and
-`stacks` asks other readers.
+For CPython 3.8 to 3.15, free-threaded builds included. What it cannot read it says, and `stacks`
+asks other readers.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
     else:
         found = offsets_by_size(runtime[1] - runtime[0], _frame_size(memory, runtime[0]))
         version, offsets = found or ((3, 0), None)
-    if offsets is None or layout.free_threaded:
-        raise Unusable("where this version or build of Python keeps its frames is not known")
+    if offsets is None:
+        raise Unusable("where this version of Python keeps its frames is not known")
     return Interpreter(version=version, runtime=runtime[0], layout=layout, offsets=offsets)
 
 
@@ -162,13 +162,15 @@ def _gil(
     """The thread state that holds the GIL, or 0.
 
     That is ``_PyRuntime.gilstate.tstate_current`` up to 3.11, and ``last_holder`` of the
-    interpreter's GIL while that is locked from 3.12 on. Not relied on: several interpreters, of
-    which each may have a GIL of its own; two thread states made by one thread, and a holder whose
-    thread has ended: a state made in one thread can be used in another (PyThreadState_New), and
-    it names its maker.
+    interpreter's GIL while that is locked from 3.12 on. Not relied on: free-threaded builds, which
+    may have none; several interpreters, of which each may have a GIL of its own; two thread states
+    made by one thread, and a holder whose thread has ended: a state made in one thread can be used
+    in another (PyThreadState_New), and it names its maker.
     0 does not mean that the GIL is free: up to 3.11 a thread that has taken it and not yet made
     itself current does not show, nor does C code that swapped its thread state away.
     """
+    if python.layout.free_threaded:
+        return unknown("it is a free-threaded build")
     if len({thread.interpreter for thread in threads}) != 1:
         return unknown("there are several interpreters in the process")
     alive = [thread.own_tid for thread in threads if thread.own_tid]
