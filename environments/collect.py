@@ -24,6 +24,7 @@ from deadlock_matrix.matrix.configuration import load_configuration
 from deadlock_matrix.matrix.interpreters import resolve
 from deadlock_matrix.model.cell import Interpreter
 from environments.promises import find_broken
+from environments.pythons import BIN
 from environments.recipes import FOLDER, NOX, RECIPES, Recipe
 
 REPORT = NOX / "environments.json"
@@ -61,6 +62,9 @@ def _reason(session: str, reasons: Mapping[str, str]) -> str:
 
 
 def _find(recipe: Recipe) -> Interpreter:
+    made_here = BIN / f"python{recipe.python}"
+    if made_here.exists():
+        return Interpreter(name=recipe.name, executable=str(made_here))
     try:
         (found,) = resolve([recipe.python], load_configuration(None, FOLDER.parent))
     except DeadlockMatrixError:
