@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import queue
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,13 +33,18 @@ class Python:
 
     executable: str
     version: str
+    free_threaded: bool = False
 
     def can_import(self, module: str) -> bool:
         """Only the running interpreter is asked; no other has more than its standard library."""
         return self.executable == sys.executable and find_spec(module) is not None
 
 
-THIS = Python(executable=sys.executable, version=platform.python_version())
+THIS = Python(
+    executable=sys.executable,
+    version=platform.python_version(),
+    free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+)
 
 
 @cache
@@ -49,7 +55,12 @@ def scenarios() -> tuple[Scenario, ...]:
 
 def of_kind(kind: ScenarioKind, python: Python = THIS) -> list[Scenario]:
     """The scenarios of one kind that an interpreter can show, without what they require."""
-    return [s for s in scenarios() if s.kind is kind and s.applies_to(python.version)]
+    return [
+        scenario
+        for scenario in scenarios()
+        if scenario.kind is kind
+        and scenario.applies_to(python.version, free_threaded=python.free_threaded)
+    ]
 
 
 def missing(scenario: Scenario, python: Python) -> str:

@@ -112,11 +112,15 @@ def main() -> None:
 
 def find(executable: str) -> Python:
     """The interpreter with its version."""
-    ask = "import platform; print(platform.python_version())"
+    ask = (
+        "import platform, sysconfig\n"
+        "print(platform.python_version(), sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+    )
     answer = subprocess.run(
         [executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True
     )
-    return Python(executable=executable, version=answer.stdout.strip())
+    version, free_threaded = answer.stdout.split()
+    return Python(executable=executable, version=version, free_threaded=free_threaded == "1")
 
 
 def spin() -> None:

@@ -73,6 +73,17 @@ def test_every_key(tmp_path: Path) -> None:
     assert not scenario.applies_to("3.12.1", "darwin")
 
 
+@pytest.mark.parametrize(
+    ("build", "with_gil", "without"),
+    [("", True, True), ("gil", True, False), ("free-threaded", False, True)],
+)
+def test_some_need_a_build(tmp_path: Path, build: str, with_gil: bool, without: bool) -> None:
+    key = f'build = "{build}"\n' if build else ""
+    scenario = load_scenario(write(tmp_path, MINIMAL + key))
+    assert scenario.applies_to("3.13.1", "linux") is with_gil
+    assert scenario.applies_to("3.13.1", "linux", free_threaded=True) is without
+
+
 def test_first_matching_variant_counts(tmp_path: Path) -> None:
     text = MINIMAL + (
         '[[variant]]\npython = ">=3.13"\nverdict = "deadlock"\nproof = "owner"\n'

@@ -24,6 +24,7 @@ DOCUMENT = "scenario.toml"
 EXPECTABLE = (Verdict.DEADLOCK, Verdict.HANG, Verdict.OK, Verdict.ERROR)
 SHORT_OF_A_DEADLOCK = ("likely", "partial", "likely-partial")
 PLATFORMS = ("linux", "darwin", "win32")
+BUILDS = ("", "gil", "free-threaded")
 
 _FOLDER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PART_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,6 +55,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     explanation: str
     proof: ProofKind | None = None
     python: str = ""
+    build: str = ""
     platforms: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     lasts_s: float = 0.0
@@ -146,6 +148,8 @@ def _check_values(path: Path, table: Mapping[str, Any]) -> None:
         for inner in tables:
             if key in inner and inner[key] not in allowed:
                 reject(path, f"{key} = {inner[key]!r}", str(inner[key]), allowed)
+    if "build" in table and table["build"] not in BUILDS:
+        reject(path, f"build = {table['build']!r}", str(table["build"]), BUILDS[1:])
     platforms = table.get("platforms")
     for platform in platforms if isinstance(platforms, list) else ():
         if platform not in PLATFORMS:

@@ -62,6 +62,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         expectation: what must come out, unless one of ``variants`` matches the interpreter.
         explanation: the mechanism; who waits for whom.
         python: PEP 440 specifier of the interpreters it applies to; empty: all.
+        build: "gil" or "free-threaded" if only such an interpreter can show it; empty: both.
         platforms: values of ``sys.platform`` it applies to; empty: all.
         requires: modules the interpreter must be able to import.
         lasts_s: roughly how long a look-alike runs, in seconds.
@@ -78,6 +79,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expectation: Expectation
     explanation: str
     python: str
+    build: str
     platforms: tuple[str, ...]
     requires: tuple[str, ...]
     lasts_s: float
@@ -85,10 +87,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     native: tuple[NativePart, ...]
     variants: tuple[Variant, ...]
 
-    def applies_to(self, python_version: str, platform: str = sys.platform) -> bool:
+    def applies_to(
+        self, python_version: str, platform: str = sys.platform, *, free_threaded: bool = False
+    ) -> bool:
         """Whether an interpreter of ``python_version`` ("3.12.1") on ``platform`` can show it."""
         on_platform = not self.platforms or platform in self.platforms
-        return on_platform and _matches(self.python, python_version)
+        of_build = self.build in ("", "free-threaded" if free_threaded else "gil")
+        return on_platform and of_build and _matches(self.python, python_version)
 
     def expectation_for(self, python_version: str) -> Expectation:
         """What must come out on an interpreter of ``python_version`` ("3.12.1")."""
@@ -148,6 +153,7 @@ def load_scenario(folder: Path) -> Scenario:
         ),
         explanation=document.explanation.strip(),
         python=document.python,
+        build=document.build,
         platforms=document.platforms,
         requires=document.requires,
         lasts_s=document.lasts_s,
