@@ -98,6 +98,10 @@ def unpacked(name: str) -> Path:
         for package in sorted(apt.folder.glob("cache/archives/*.deb")):
             _run(["dpkg-deb", "--extract", str(package), str(root)])
     executable = root / "usr" / "bin" / f"python{python.version}"
+    headers = root / "usr" / "include"
+    # The one beside Python.h includes the other, which only Debian's own compiler finds.
+    configuration = Path(f"python{python.version}", "pyconfig.h")
+    shutil.copy(headers / TRIPLE / configuration, headers / configuration)
     libraries = [str(root / "usr" / "lib" / TRIPLE), str(root / "lib" / TRIPLE)]
     (loader,) = (root / "usr" / "lib" / TRIPLE).glob("ld-linux-*.so.*")
     _run(["patchelf", "--set-interpreter", str(loader), str(executable)])
