@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -258,6 +259,10 @@ def replace_content(folder: Path, data: bytes) -> str:
     return refer(folder, file=f"evidence/{digest}.json", sha256=digest, size=len(data))
 
 
+# From 3.14 on a level costs nothing where it is skipped: there the outermost is seen to be wrong.
+TOO_DEEP = "nested deeper" if sys.version_info < (3, 14) else "is not a side file"
+
+
 def as_side_file(text: bytes) -> bytes:
     return b'{"schema_version": %d, "evidence": %s}' % (SCHEMA_VERSION, text)
 
@@ -270,7 +275,7 @@ def as_side_file(text: bytes) -> bytes:
         (b"{}", "is not a side file"),
         (as_side_file(b"{}"), "is not a side file"),
         (as_side_file(b'{"machine": ')[:-1], "truncated"),
-        (as_side_file(b"[" * 200_000 + b"]" * 200_000), "nested deeper"),
+        (as_side_file(b"[" * 200_000 + b"]" * 200_000), TOO_DEEP),
         (as_side_file(b'{"x": NaN}'), "is not JSON"),
         (as_side_file(b'{"machine": 1e999}'), "is not a side file"),
         (as_side_file(b"9" * 100_000), "is not a side file"),
