@@ -1,6 +1,6 @@
 """CPythons that a Debian machine does not have: newer ones unpacked, free-threaded ones compiled.
 
-``python -m environments.pythons VERSION...`` puts each into ``.nox/pythons/bin`` as
+``python -m environments.pythons VERSION...`` puts each into ``.nox/cpythons/bin`` as
 ``pythonVERSION``, where ``nox -s scenarios`` and the tests look. Nothing is installed and nobody
 has to be root: apt resolves and downloads into a folder of its own, ``dpkg-deb`` unpacks, and
 ``patchelf`` makes the executable use the C library that came with it. The archive moves on: what
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOX = Path(__file__).parent.parent / ".nox"
-FOLDER = NOX / "pythons"
+FOLDER = NOX / "cpythons"  # "pythons" is the environment of the session itself
 BIN = FOLDER / "bin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR_VARIABLE = "DEADLOCK_MATRIX_DEBIAN_MIRROR"

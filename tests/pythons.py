@@ -14,7 +14,7 @@ import pytest
 WITH_GIL = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 FREE_THREADED = ("3.13t", "3.14t")
 VERSIONS = WITH_GIL + FREE_THREADED
-MADE_HERE = Path(__file__).parents[1] / ".nox" / "pythons" / "bin"
+MADE_HERE = Path(__file__).parents[1] / ".nox" / "cpythons" / "bin"
 """Where ``nox -s pythons`` puts those that this machine does not have."""
 
 
