@@ -102,6 +102,13 @@ def oldest(session: nox.Session) -> None:
     session.run("pytest", "tests/splitlearn", *session.posargs)
 
 
+@nox.session(default=False)
+def quick(session: nox.Session) -> None:
+    """Run unit and golden tests alone: under a minute, without torch and without a browser."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-n", "2", "tests/unit", "tests/golden", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff."""

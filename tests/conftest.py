@@ -24,6 +24,29 @@ if TYPE_CHECKING:
 TOKEN = "WANTED_TOKEN"
 
 
+def pytest_configure() -> None:
+    """Let tests, and what they start, find every signal as a login shell leaves it.
+
+    ``nohup`` and a shell's ``&`` make a run ignore some signals, and what is ignored stays so in
+    every program it starts. A handler does not: it is for this process alone, which goes on
+    surviving what it was meant to survive. And no example of Hypothesis is late: on a busy machine
+    each of them can take any time.
+    """
+    with suppress(ImportError):  # which not every environment has
+        from hypothesis import settings
+
+        settings.register_profile("any-machine", deadline=None)
+        settings.load_profile("any-machine")
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own
+        if signal.getsignal(number) is signal.SIG_IGN:
+            by_default = signal.default_int_handler if number == signal.SIGINT else _survive
+            signal.signal(number, by_default)
+
+
+def _survive(number: int, frame: object) -> None:
+    pass
+
+
 @pytest.fixture(params=VERSIONS)
 def python(request: pytest.FixtureRequest) -> str:
     """Each CPython that the probe has to run on, as far as it is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def test_a_wrong_configuration(tool: Tool, tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away() -> None:
-    command = f"{sys.executable} -m deadlock_matrix cells --coverage full | head -1"
+    command = f"{shlex.quote(sys.executable)} -m deadlock_matrix cells --coverage full | head -1"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
     )
@@ -142,7 +143,7 @@ def test_a_reader_that_goes_away() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
 @pytest.mark.parametrize("arguments", ["cells", "report schema", "--help", "inspect $$ --json"])
 def test_a_disk_that_is_full(arguments: str) -> None:
-    command = f"{sys.executable} -m deadlock_matrix {arguments} >/dev/full"
+    command = f"{shlex.quote(sys.executable)} -m deadlock_matrix {arguments} >/dev/full"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
     )
@@ -152,7 +153,7 @@ def test_a_disk_that_is_full(arguments: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there it may need more rights")
 def test_a_standard_output_that_is_closed() -> None:
-    command = f"{sys.executable} -m deadlock_matrix inspect $$ --json >&-"
+    command = f"{shlex.quote(sys.executable)} -m deadlock_matrix inspect $$ --json >&-"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
     )
