@@ -195,7 +195,7 @@ def state_of(pid: int) -> str:
     return text[text.rindex(")") + 2]
 
 
-def wait_until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], within_s: float = 120.0) -> None:
     """Wait for something that the other side brings about."""
     deadline = time.monotonic() + within_s
     while not condition():

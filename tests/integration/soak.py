@@ -117,7 +117,7 @@ def find(executable: str) -> Python:
         "print(platform.python_version(), sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
     )
     answer = subprocess.run(
-        [executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True
+        [executable, "-c", ask], capture_output=True, text=True, timeout=300, check=True
     )
     version, free_threaded = answer.stdout.split()
     return Python(executable=executable, version=version, free_threaded=free_threaded == "1")

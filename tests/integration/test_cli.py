@@ -17,7 +17,7 @@ import pytest
 from deadlock_matrix import __version__
 from deadlock_matrix.cli import COMMANDS
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(600)
 TOOL = (sys.executable, "-m", "deadlock_matrix")
 OWN = """
 [tool.deadlock-matrix]
@@ -41,7 +41,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=300,
             check=False,
         )
 
@@ -134,7 +134,7 @@ def test_a_wrong_configuration(tool: Tool, tmp_path: Path) -> None:
 def test_a_reader_that_goes_away() -> None:
     command = f"{shlex.quote(sys.executable)} -m deadlock_matrix cells --coverage full | head -1"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+        ["sh", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
@@ -145,7 +145,7 @@ def test_a_reader_that_goes_away() -> None:
 def test_a_disk_that_is_full(arguments: str) -> None:
     command = f"{shlex.quote(sys.executable)} -m deadlock_matrix {arguments} >/dev/full"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+        ["sh", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 125
     assert done.stderr == "deadlock-matrix: No space left on device\n"
@@ -155,7 +155,7 @@ def test_a_disk_that_is_full(arguments: str) -> None:
 def test_a_standard_output_that_is_closed() -> None:
     command = f"{shlex.quote(sys.executable)} -m deadlock_matrix inspect $$ --json >&-"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=50, check=False
+        ["sh", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -177,10 +177,10 @@ def test_a_diagnosis_that_is_cancelled(tmp_path: Path, number: signal.Signals) -
         probe = int(ready.read_text())
         assert list(scratch.iterdir())
         tool.send_signal(number)
-        _, said = tool.communicate(timeout=30)
+        _, said = tool.communicate(timeout=300)
     assert tool.returncode == (130 if number is signal.SIGINT else -number)
     assert list(scratch.iterdir()) == [] and b"Traceback" not in said
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while Path(f"/proc/{probe}").exists():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -253,6 +253,6 @@ def test_the_installed_command() -> None:
     if not command.exists():
         pytest.skip("the command is not installed beside this interpreter")
     done = subprocess.run(
-        [str(command), "--version"], capture_output=True, text=True, timeout=50, check=False
+        [str(command), "--version"], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"deadlock-matrix, version {__version__}\n")

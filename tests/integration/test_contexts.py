@@ -23,7 +23,7 @@ from deadlock_matrix.run.workspace import Workspace
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="a fork of torch hangs on Linux"),
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(600),
 ]
 
 WITH_TORCH = importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")

@@ -29,7 +29,7 @@ from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="wrappers are shell scripts"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
 ]
 DEADLINE_S = 60.0
 BASE = os.path.realpath(sys.executable)
@@ -74,7 +74,7 @@ def pretend(path: Path) -> str:
 
 def make_environment(folder: Path) -> Path:
     subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=100
+        [sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=300
     )
     return folder / "bin" / "python"
 
@@ -391,7 +391,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
 
@@ -438,7 +438,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
             assert time.monotonic() < end and process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
     finally:
         process.kill()
         process.wait()

@@ -13,7 +13,7 @@ from deadlock_matrix.model.verdict import ProofKind, Verdict
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(600),
 ]
 
 Run = Callable[..., CellResult]

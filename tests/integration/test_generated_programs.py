@@ -23,7 +23,7 @@ T = TypeVar("T")
 MakeCell = Callable[..., Cell]
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="proofs are made on Linux"),
-    pytest.mark.timeout(170),
+    pytest.mark.timeout(600),
 ]
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """Each example is a real process: the plan that is printed has to do."""

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(
         sys.platform != "linux" or os.uname().machine != "x86_64", reason="done on x86-64 Linux"
     ),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
 ]
 
 ASKED = 300

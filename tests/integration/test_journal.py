@@ -41,7 +41,7 @@ with Journal(folder, "gw0") as journal:
 """
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_when_it_is_killed(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "reports" / "example"
     with subprocess.Popen(

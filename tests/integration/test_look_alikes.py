@@ -21,7 +21,7 @@ from deadlock_matrix.run.workspace import Workspace
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="proofs are made on Linux"),
-    pytest.mark.timeout(170),
+    pytest.mark.timeout(600),
 ]
 AT_ONCE = 20
 """They sleep nearly all the time; what they cost is their start."""

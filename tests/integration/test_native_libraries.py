@@ -51,7 +51,7 @@ def compile_c(path: Path, source: str, *options: str, compiler: str = "cc") -> P
     language = "c++" if compiler == "c++" else "c"
     command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(path), "-x", language, "-"]
     done = subprocess.run(
-        [*command, *options], input=source, text=True, capture_output=True, timeout=60
+        [*command, *options], input=source, text=True, capture_output=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return path
@@ -68,7 +68,7 @@ def run(script: str, *arguments: str, **variables: str) -> set[str]:
         env={"PATH": "/usr/bin:/bin", **variables},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split("\n")) - {""}
@@ -127,7 +127,7 @@ def test_a_library_of_the_system(tmp_path: Path) -> None:
         input="int f(void) { int n = 0;\n#pragma omp parallel\nn++; return n; }",
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     if done.returncode:
         pytest.skip("no OpenMP for the compiler")

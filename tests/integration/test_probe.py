@@ -20,7 +20,7 @@ from deadlock_matrix.model.verdict import Verdict
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at descriptors in procfs"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(600),
 ]
 
 CALLINGS = ("main", "thread", "two-threads", "fork", "spawn")
@@ -208,7 +208,7 @@ def look_by_itself(python: str, environment: dict[str, str], folder: Path) -> di
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         start_new_session=True,
         check=True,
     )
@@ -287,7 +287,7 @@ with tempfile.TemporaryDirectory() as folder, Workspace(*[pathlib.Path(folder)] 
         [sys.executable, "-c", code, statement],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert done.stdout == plain

@@ -434,7 +434,7 @@ def test_a_real_run(pytester: pytest.Pytester, project: Write) -> None:
     with (pytester.path / "matrix.toml").open("a") as file:
         file.write('[[layout]]\nname = "installed"\n')
         file.write('[[layout]]\nname = "future"\npython = ">=3.99"\n')
-    result = pytester.runpytest_subprocess(*ON, "-n", "2", timeout=120)
+    result = pytester.runpytest_subprocess(*ON, "-n", "2", timeout=300)
     result.assert_outcomes(passed=4, failed=2, skipped=3)
     assert first_line(result).startswith("unexpected: 2 of 6 cells not as expected, 3 controls")
     report = report_of(pytester)
@@ -545,7 +545,7 @@ class Interrupted:
         return [each.cell.entry.name for each in assemble(self.folder).cells]
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 60) -> str:
+def wait_for(condition: Callable[[], object], within_s: float = 120) -> str:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if found := condition():
@@ -583,7 +583,7 @@ def begin(pytester: pytest.Pytester, project: Write) -> Iterator[Callable[[int],
 def test_interrupting_writes_the_report(begin: Callable[[int], Interrupted], workers: int) -> None:
     run = begin(workers)
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
-    assert run.process.wait(60) == ExitStatus.INTERRUPTED
+    assert run.process.wait(120) == ExitStatus.INTERRUPTED
     report = read_report(run.folder)
     assert verdicts(report) == {"quick": "ok"}
     assert (report.planned, report.summary.complete, report.controlled) == (2, False, True)
@@ -596,7 +596,7 @@ def test_interrupting_writes_the_report(begin: Callable[[int], Interrupted], wor
 def test_a_killed_worker_costs_its_cell_alone(begin: Callable[[int], Interrupted]) -> None:
     run = begin(2)
     run.worker().kill()
-    assert run.process.wait(60) == ExitStatus.INCOMPLETE
+    assert run.process.wait(120) == ExitStatus.INCOMPLETE
     report = read_report(run.folder)
     assert verdicts(report) == {"quick": "ok"}
     assert not report.summary.complete

@@ -30,7 +30,7 @@ from deadlock_matrix.run.workspace import Workspace
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in procfs"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(600),
 ]
 
 Run = Callable[..., CellResult]
@@ -270,12 +270,12 @@ def test_a_file_size_limit_of_the_entry_s_own(run: Run, observed: Observed) -> N
     ],
 )
 def test_a_hang_at_exit(run: Run, observed: Observed, statement: str) -> None:
-    result = run(statement, deadline_s=1.0)
+    result = run(statement, deadline_s=4.0)
     seen = observed(result)
     assert result.verdict is Verdict.HANG, result.why
     assert (seen.end, seen.phase) == (Stopped(reason="deadline"), "exit")
     assert "at exit" in result.why
-    assert facts(seen).entry_s < 1.0  # the entry itself had finished
+    assert facts(seen).entry_s < 4.0  # the entry itself had finished
 
 
 def test_a_deadlock_at_exit_is_proved(run: Run, observed: Observed) -> None:

@@ -20,7 +20,7 @@ from deadlock_matrix.run.subreaper import SubreaperSupervisor
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(600),
 ]
 
 Until = Callable[..., None]
@@ -85,7 +85,7 @@ PAUSE = "import os, signal; os.write(1, b'there\\n'); signal.pause()"
 )
 def test_how_it_ended(driver: Driver, code: str, end: Exited | Signalled) -> None:
     driver.start(code, shell=True)
-    assert driver.supervisor.wait(20) == end
+    assert driver.supervisor.wait(120) == end
     assert driver.supervisor.wait(0) == end  # asked again
     assert driver.supervisor.end().alive == ()
     assert driver.supervisor.ended_s >= driver.supervisor.started_s > 0
@@ -94,7 +94,7 @@ def test_how_it_ended(driver: Driver, code: str, end: Exited | Signalled) -> Non
 def test_one_tree_after_the_other(driver: Driver) -> None:
     for status in range(20):
         driver.start(f"exit {status}", shell=True)
-        assert driver.supervisor.wait(20) == Exited(status=status)
+        assert driver.supervisor.wait(120) == Exited(status=status)
         assert driver.supervisor.end() == Leftovers(ended=0, alive=())
 
 
@@ -128,7 +128,7 @@ os.waitpid(child, 0)
     assert isinstance(found[999_999_999], Unknown)
     assert driver.supervisor.wait(0) is None  # nobody took its stop for its end
     os.kill(child, signal.SIGKILL)
-    assert driver.supervisor.wait(20) == Exited(status=0)
+    assert driver.supervisor.wait(120) == Exited(status=0)
 
 
 def _asleep_in(pid: int, *functions: str) -> bool:
@@ -150,7 +150,7 @@ def test_what_cannot_be_started(driver: Driver, change: dict[str, Any], said: st
     with pytest.raises(RunError, match=said):
         driver.start("exit 0", shell=True, **change)
     driver.start("exit 3", shell=True)  # the helper is none the worse
-    assert driver.supervisor.wait(20) == Exited(status=3)
+    assert driver.supervisor.wait(120) == Exited(status=3)
 
 
 def test_the_process_has_what_the_order_says_and_nothing_else(driver: Driver) -> None:
@@ -220,7 +220,7 @@ os.write(1, b"there\\n")
 """
     driver.start(code)
     assert driver.line() == "there"
-    assert driver.supervisor.wait(20) == Exited(status=0)
+    assert driver.supervisor.wait(120) == Exited(status=0)
     assert driver.supervisor.end() == Leftovers(ended=5, alive=())
     assert alive() == {}
     assert driver.supervisor.end() == Leftovers(ended=0, alive=())  # nothing to be done any more
@@ -263,9 +263,9 @@ def test_a_group_of_the_user_s_own_session_is_left_alone(
 def test_a_helper_that_does_not_answer_is_given_up(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, alive: Callable[[], object], until: Until
 ) -> None:
-    monkeypatch.setattr("deadlock_matrix.run.subreaper.ANSWER_WITHIN_S", 0.5)
     driver.start(PAUSE)
     assert driver.line() == "there"
+    monkeypatch.setattr("deadlock_matrix.run.subreaper.ANSWER_WITHIN_S", 0.5)
     os.kill(driver.supervisor._guard.pid, signal.SIGSTOP)
     os.kill(driver.supervisor._guarded, signal.SIGSTOP)
     with pytest.raises(RunError, match="did not answer"):
