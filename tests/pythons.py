@@ -24,11 +24,13 @@ def find_python(version: str) -> str:
     if version == ".".join(map(str, sys.version_info[:2])):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    folders = [*os.get_exec_path(), *sorted(pyenv.glob("versions/*/bin")), MADE_HERE]
+    # Another user's is closed to us, where the environment comes from there.
+    versions = sorted(pyenv.glob("versions/*/bin")) if os.access(pyenv, os.R_OK | os.X_OK) else []
+    folders = [*os.get_exec_path(), *versions, MADE_HERE]
     ask = "import sys; print(sys.executable, sys.implementation.name, *sys.version_info[:2])"
     for folder in folders:
         path = Path(folder, f"python{version}")
-        if not path.exists():
+        if not os.access(path, os.X_OK):
             continue
         done = subprocess.run(
             [path, "-I", "-c", ask], capture_output=True, text=True, timeout=60, check=False
