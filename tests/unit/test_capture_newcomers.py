@@ -31,8 +31,20 @@ def test_a_number_that_was_gone_counts_as_new_when_it_is_back() -> None:
     assert answers == {7: []}
 
 
+def test_a_number_may_be_another_s_after_a_list_without_it() -> None:
+    lists = [[1, 5], [1], [1, 5], [1, 5], [1, 5]]
+    visited: list[int] = []
+
+    def visit(number: int) -> bool:
+        visited.append(number)
+        return True
+
+    visit_all("ones", lambda: lists.pop(0), visit, quiet=2)
+    assert visited == [1, 5, 5] and lists == []
+
+
 def test_several_quiet_lists_can_be_asked_for() -> None:
-    lists = [[1], [1], [1, 2], [2], [1]]
+    lists = [[1], [1], [1, 2], [2], [2]]
     visited: list[int] = []
 
     def visit(number: int) -> bool:

@@ -20,6 +20,10 @@ def visit_all(
 ) -> None:
     """Calls ``visit`` for everybody once.
 
+    Who was visited and is missing from a later list has gone: whoever has the number after that is
+    somebody else, and visited too. On a machine where numbers run out quickly (32768 of them, many
+    kept by processes that nobody has waited for), that happens within one search.
+
     Args:
         what: for the message: "processes".
         listed: who is there now.
@@ -35,7 +39,9 @@ def visit_all(
     seen: set[int] = set()
     still = 0
     for _ in range(ROUNDS):
-        new = [number for number in listed() if number not in seen]
+        there = tuple(listed())
+        seen.intersection_update(there)  # the number of one who has gone may be taken again
+        new = [number for number in there if number not in seen]
         still = 0 if new else still + 1
         if still == quiet:
             return
