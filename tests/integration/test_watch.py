@@ -193,6 +193,19 @@ def test_a_proved_deadlock(watch: Watch, alive: Alive, tmp_path: Path) -> None:
     assert program == sys.executable.replace(str(Path.home()), "~") and document["gaps"] == []
 
 
+def test_a_deadlock_is_proved_in_the_background_too(token: str, alive: Alive) -> None:
+    """A shell's ``&`` and ``nohup`` leave these signals ignored, in us and in the command."""
+    ignoring = ("sh", "-c", 'trap "" INT HUP QUIT; exec "$@"', "sh")
+    done = subprocess.run(
+        [*ignoring, *WATCH, *python(DEADLOCK)],
+        env={**os.environ, TOKEN: token}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 35
+    assert done.stderr.startswith("deadlock: ")
+    assert alive() == {}
+
+
 def test_the_time_is_up(watch: Watch, alive: Alive, tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     code = "import subprocess, time; subprocess.Popen(['sleep', '1000']); time.sleep(1000)"
