@@ -189,8 +189,9 @@ def test_a_proved_deadlock(watch: Watch, alive: Alive, tmp_path: Path) -> None:
     assert thread["stuck"] is True and thread["name"]
     assert any("libc" in path for path in document["libraries"])
     assert 0 < document["detected_after_s"]["value"] < 20
-    program, *_ = shlex.split(document["subject"])
-    assert program == sys.executable.replace(str(Path.home()), "~") and document["gaps"] == []
+    program, *_ = shlex.split(document["subject"])  # the home folder in it is not named
+    assert Path(program).parts[-3:] == Path(sys.executable).parts[-3:]
+    assert document["gaps"] == []
 
 
 def test_a_deadlock_is_proved_in_the_background_too(token: str, alive: Alive) -> None:
