@@ -105,6 +105,8 @@ def test_what_no_module_needs_is_not_loaded(tmp_path: Path) -> None:
     make_elf(tmp_path / "lib/libmkl_rt.so.3", exports=["MKL_Get_Version_String"])
     make_elf(tmp_path / "site/mkl.libs/libgomp.so.1", exports=["GOMP_parallel"])
     assert read(tmp_path) == ()
+    if " " in str(tmp_path):
+        pytest.skip("a space ends a path in LD_PRELOAD")
     preloaded = read(tmp_path, LD_PRELOAD=f"{tmp_path}/lib/libmkl_rt.so.3")
     assert short(preloaded) == [("MKL", "libmkl_rt.so.3", "chosen at run time", ())]
     python = make_elf(tmp_path / "bin/python", runpath="$ORIGIN/../lib")
