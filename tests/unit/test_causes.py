@@ -599,6 +599,7 @@ def inspection(seen: Evidence, **facts: Any) -> Inspection:
     [
         ({"verdict": "deadlock"}, "recognised"),
         ({"verdict": "not-proved", "partial": True}, "recognised"),
+        ({"verdict": "not-proved", "outcome": "likely"}, "recognised"),
         ({"verdict": "not-proved"}, "possible"),  # one look does not tell a hang
         ({"verdict": "slow"}, None),
     ],

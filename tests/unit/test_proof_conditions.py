@@ -183,6 +183,19 @@ def test_signals_with_one_handler_are_told_together() -> None:
     assert detail.startswith("no SIGHUP, SIGINT or SIGTERM comes")
 
 
+def test_many_handlers_are_told_in_one_clause() -> None:
+    others = [
+        PythonHandler(signal=number, kind="builtin", name=f"h{number}") for number in (1, 3, 10)
+    ]
+    runtime = python(handlers=(STOP, *others))
+    ((_, detail),) = assumed(facts(signals=catching(1, 3, 10, 15), python=runtime))[
+        "no-waking-signal"
+    ]
+    assert detail == (
+        "no SIGHUP, SIGQUIT, SIGUSR1 or SIGTERM comes (the handlers are h1; h3; h10; 1 more)"
+    )
+
+
 @pytest.mark.parametrize("kind", ["default", "ignored", "foreign"])
 def test_handler_behind_python_s_back(kind: Any) -> None:
     table = (change(STOP, kind=kind, name="", file="", line=0),)

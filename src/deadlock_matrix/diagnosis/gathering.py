@@ -77,11 +77,11 @@ def of_result(result: CellResult, fingerprint: Known[Fingerprint] | Unknown) -> 
 
 def of_inspection(inspection: Inspection, fingerprint: Known[Fingerprint] | Unknown) -> Traces:
     """The traces of a process that was looked at from outside, or of a command."""
-    if inspection.verdict == "not-proved" and not inspection.partial:
+    nothing = not inspection.partial and not inspection.outcome.startswith("likely")
+    if inspection.verdict == "not-proved" and nothing:
         verdict: Known[Verdict] | Unknown = unknown("one look does not tell whether it hangs")
     else:
-        proved = inspection.partial or inspection.verdict == "deadlock"
-        verdict = known(Verdict.DEADLOCK if proved else Verdict(inspection.verdict), "inspection")
+        verdict = known(_verdict_of(inspection), "inspection")
     evidence = inspection.evidence
     unseen = NOT_INSPECTED
     return Traces(
@@ -98,6 +98,15 @@ def of_inspection(inspection: Inspection, fingerprint: Known[Fingerprint] | Unkn
         ),
         fingerprint=fingerprint,
     )  # fmt: skip
+
+
+def _verdict_of(inspection: Inspection) -> Verdict:
+    """What is stuck by proof is a deadlock, also a part; what is likely stuck, a hang."""
+    if inspection.outcome.startswith("likely"):
+        return Verdict.HANG
+    if inspection.partial:
+        return Verdict.DEADLOCK
+    return Verdict(inspection.verdict)
 
 
 def _chains(observation: Observation) -> Known[dict[str, tuple[ImportStep, ...]]] | Unknown:

@@ -33,6 +33,9 @@ GLIBC_INTERNAL = frozenset((32, 33))
 
 DEFAULT_INT_HANDLER = "default_int_handler"
 
+MOST_NAMED = 3
+"""Of the handlers of one kind, in a sentence; the conditions of a proof name them all."""
+
 Whose = Literal["interrupt", "libc", "python", "foreign"]
 
 
@@ -132,21 +135,29 @@ def _maps(process: ProcessFacts, names: tuple[str, ...]) -> bool:
 
 
 def assume_none(handlers: Iterable[Handler], subject: str, source: str) -> tuple[Assumption, ...]:
-    """Assume that none of the signals comes; those with the same handler in one sentence."""
-    together: dict[tuple[AssumptionKind, str], list[str]] = {}
+    """Assume that none of the signals comes: one assumption of each kind, with the handlers."""
+    together: dict[AssumptionKind, dict[str, str]] = {}
     for handler in handlers:
         kind = AssumptionKind.NO_SIGNAL
         if handler.number in ALARMS:
             kind = AssumptionKind.NO_ALARM
         elif handler.whose == "foreign":
             kind = AssumptionKind.FOREIGN_HANDLER
-        together.setdefault((kind, handler.told), []).append(signal_name(handler.number))
+        together.setdefault(kind, {})[signal_name(handler.number)] = handler.told
     return tuple(
         Assumption(
             kind=kind,
             subject=subject,
-            detail=f"no {alternatives(names)} comes (the handler is {told})",
+            detail=f"no {alternatives(tuple(told))} comes ({_who(tuple(told.values()))})",
             source=source,
         )
-        for (kind, told), names in together.items()
+        for kind, told in together.items()
     )
+
+
+def _who(told: tuple[str, ...]) -> str:
+    different = tuple(dict.fromkeys(told))
+    if len(different) == 1:
+        return f"the handler is {different[0]}"
+    more = f"; {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
+    return f"the handlers are {'; '.join(different[:MOST_NAMED])}{more}"

@@ -100,7 +100,10 @@ def _fewest(
 
 
 def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
-    for key in sorted(world.everyone):
+    # Ids are used again, so the main thread need not have the lowest.
+    for key in sorted(
+        world.everyone, key=lambda key: (key[0] != world.root, key[0], key[0] != key[1], key)
+    ):
         wait = facts.waits.get(key) or likely.waits.get(key) or likely.free.get(key)
         if wait is None:
             read = likely.readings.waits[key]
