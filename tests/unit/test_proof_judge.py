@@ -24,7 +24,13 @@ from unit.proof_factory import (
     wanting_gil,
 )
 
-from deadlock_matrix.model.evidence import Evidence, ProcessFacts, PythonHandler, ThreadFacts
+from deadlock_matrix.model.evidence import (
+    Evidence,
+    Parent,
+    ProcessFacts,
+    PythonHandler,
+    ThreadFacts,
+)
 from deadlock_matrix.model.fact import known
 from deadlock_matrix.model.verdict import (
     AssumptionKind,
@@ -371,3 +377,23 @@ def test_thread_of_the_parent_is_named() -> None:
 def test_thread_that_nobody_has_any_more() -> None:
     (does,) = [doing.does for doing in judged(on_mutex(1, 99)).threads]
     assert does.endswith("held by thread 99, which has ended or which a fork did not copy")
+
+
+# --- who is above the tree ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("timers", "sends", "outcome"),
+    [
+        (("ID: 0",), "", "likely"),
+        (("ID: 0",), "SIGINT", "likely"),
+        (("ID: 0",), "SIGTERM", "deadlock"),  # it ends the process, and interrupts nothing
+        ((), "", "deadlock"),
+    ],
+)
+def test_parent_that_may_interrupt(timers: tuple[str, ...], sends: str, outcome: str) -> None:
+    above = Parent(pid=7, name="timeout", timers=timers, acts="has a timer", sends=sends)
+    what = evidence(process(on_futex(1), signals=catching(2), python=python()))
+    proof = proof_in(judge(change(what, parents=(above,))), outcome)
+    assert ("process 7 (timeout)" in proof.sentence) == (outcome == "likely")
+    assert judge(change(evidence(process(*CROSSED)), parents=(above,))).outcome == "deadlock"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from deadlock_matrix.capture.machine import table_architecture
-from deadlock_matrix.capture.proc_files import read_small
+from deadlock_matrix.capture.proc_files import read_small, read_whole
 from deadlock_matrix.capture.proc_text import parse_stat
 from deadlock_matrix.capture.process import read_process
 from deadlock_matrix.model.evidence import OnCpu, Parent, ProcessFacts, TimeLimit
 from deadlock_matrix.model.fact import Known, unknown
+from deadlock_matrix.model.signals import signal_name
 
 MOST = 8
 _NOT_ASKED = unknown("not asked of a parent")
@@ -39,13 +41,40 @@ def acting_parents(pid: int) -> tuple[Parent, ...]:
             if acts:
                 timers = facts.timers.value if isinstance(facts.timers, Known) else ()
                 name = facts.threads[0].name
-                found.append(Parent(pid=above, name=name, timers=timers, acts=acts))
+                sends = signal_of_timeout(_arguments(above)) if name == "timeout" else ""
+                if sends:
+                    acts += f", and then sends {sends}"
+                found.append(Parent(pid=above, name=name, timers=timers, acts=acts, sends=sends))
             if os.getpgid(above) != group:
                 break
             above = facts.parent
     except (OSError, ValueError, IndexError):
         return tuple(found)
     return tuple(found)
+
+
+def _arguments(pid: int) -> list[str]:
+    return [os.fsdecode(part) for part in read_whole(f"/proc/{pid}/cmdline").split(b"\0")[:-1]]
+
+
+def signal_of_timeout(arguments: Sequence[str]) -> str:
+    """The signal that a ``timeout`` (coreutils) with these arguments sends, as ``SIGINT``."""
+    given = "TERM"
+    words = iter(arguments[1:])
+    for word in words:
+        if word in ("-s", "--signal"):
+            given = next(words, "")
+        elif word.startswith("--signal="):
+            given = word.partition("=")[2]
+        elif word.startswith("-s"):
+            given = word[2:]
+        elif word in ("-k", "--kill-after"):
+            next(words, "")
+        elif not word.startswith("-"):
+            break  # the duration; what follows is the command's own
+    if given.isdecimal():
+        return signal_name(int(given))
+    return "SIG" + given.upper().removeprefix("SIG")
 
 
 def _acts(facts: ProcessFacts) -> str:

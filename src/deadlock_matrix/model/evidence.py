@@ -322,6 +322,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     timers: tuple[str, ...]
     acts: str  # "has a timer", "waits with a time limit", "is running"
+    sends: str = ""  # the signal it sends then, where its arguments tell: "SIGTERM"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

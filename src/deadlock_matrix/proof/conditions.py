@@ -151,7 +151,7 @@ def _not_by_its_parents(world: World, process: ProcessFacts) -> Iterator[Assumpt
     if process.pid != world.root or not may_be_interrupted(world, process):
         return
     for parent in world.evidence.parents:
-        if parent.timers:
+        if parent.timers and parent.sends in ("", "SIGINT"):  # another one interrupts nothing
             yield Assumption(
                 kind=AssumptionKind.NOT_INTERRUPTED,
                 subject=process_id(process.pid),
