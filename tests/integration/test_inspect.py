@@ -161,8 +161,57 @@ def test_a_deadlock_beside_the_main_thread(target: Target, until: Until, state: 
     process = target.start(sys.executable, "-c", code)  # type: ignore[attr-defined]
     settle(process.pid, until, state)
     done = inspect(process.pid)
-    assert done.stdout.startswith(("deadlock of some threads", "no deadlock proved"))
-    assert (done.returncode == 35) is done.stdout.startswith("deadlock of some threads")
+    title = done.stdout.partition(":")[0]
+    assert title in ("partial deadlock", "no deadlock proved")
+    assert (done.returncode == 35) is (title == "partial deadlock")
+
+
+SERVER = """
+import signal, threading
+class Server:
+    def stop(self, number, frame): pass
+signal.signal(signal.SIGTERM, Server().stop)
+lock = threading.Lock()
+lock.acquire()
+print("ready", flush=True)
+lock.acquire()
+"""
+
+
+def test_a_likely_deadlock(target: Target, until: Until, state: State) -> None:
+    process = target.start(sys.executable, "-c", SERVER)  # type: ignore[attr-defined]
+    settle(process.pid, until, state)
+    done = inspect(process.pid)
+    assert done.returncode == 36, done.stdout
+    assert done.stdout.startswith("likely deadlock: ")
+    assert "no SIGTERM comes (the handler is Server.stop, <string>:4)" in done.stdout
+    assert ", likely stuck: " in done.stdout and "what is assumed" in done.stdout
+
+
+LIMITED = """
+import os, signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+code = "import threading; lock = threading.Lock(); lock.acquire(); print('ready', flush=True)"
+code += "; lock.acquire()"
+os.execvp("timeout", ["timeout", "-s", sys.argv[1], "40", sys.executable, "-c", code])
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [("INT", 36), ("TERM", 35)])
+def test_a_process_that_its_parent_will_interrupt(
+    target: Target, until: Until, state: State, sent: str, status: int
+) -> None:
+    parent = target.start(sys.executable, "-c", LIMITED, sent)  # type: ignore[attr-defined]
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    until(lambda: children.read_text().strip())
+    pid = int(children.read_text())
+    settle(pid, until, state)
+    done = inspect(pid)
+    assert done.returncode == status, done.stdout
+    assert f"above it: process {parent.pid} (timeout) has a timer, and then sends SIG{sent}" in (
+        done.stdout
+    )
+    assert ("does not interrupt it" in done.stdout) is (sent == "INT")
 
 
 # --- programs of other kinds ----------------------------------------------------------------------

@@ -254,6 +254,57 @@ def test_json_to_standard_output(watch: Watch) -> None:
     assert json.loads(done.stdout)["verdict"] == "deadlock"
 
 
+SERVER = "import signal; signal.signal(signal.SIGTERM, lambda number, frame: None)\n" + DEADLOCK
+
+
+def test_a_likely_deadlock_is_told_and_ends_nothing(
+    watch: Watch, alive: Alive, tmp_path: Path
+) -> None:
+    file = tmp_path / "found.json"
+    done = watch("--timeout", "8", "--json", str(file), *python(SERVER))
+    assert done.returncode == 124 and alive() == {}
+    told = [line for line in done.stderr.splitlines() if "likely deadlock: " in line]
+    assert told[0].startswith("deadlock-matrix: likely deadlock: ")  # at once
+    assert told[-1].startswith("likely deadlock: ") and "if no SIGTERM comes" in told[-1]
+    document = json.loads(file.read_text())
+    assert (document["verdict"], document["outcome"]) == ("hang", "likely")
+    (assumed,) = document["proof"]["assumptions"]
+    assert assumed["kind"] == "no-signal" and assumed["source"]
+
+
+def test_a_likely_deadlock_ends_the_command_where_asked(watch: Watch, alive: Alive) -> None:
+    done = watch("--timeout", "40", "--likely", *python(SERVER))
+    assert done.returncode == 36 and alive() == {}
+    assert done.stderr.startswith("likely deadlock: ")
+
+
+PARTIAL = """
+import os, threading, time
+def work(other):
+    time.sleep(0.3)
+    other.join()
+threads = []
+threads += [threading.Thread(target=lambda: work(threads[1]), daemon=True)]
+threads += [threading.Thread(target=lambda: work(threads[0]), daemon=True)]
+for thread in threads: thread.start()
+time.sleep(%s)
+"""
+
+
+def test_a_partial_deadlock_is_told_while_the_command_goes_on(
+    watch: Watch, alive: Alive, tmp_path: Path
+) -> None:
+    file = tmp_path / "found.json"
+    done = watch("--json", str(file), *python(PARTIAL % 6))
+    assert done.returncode == 0 and alive() == {}
+    assert done.stderr.count("deadlock-matrix: ") <= 1
+    if sys.version_info < (3, 13):  # from there on a join in Python shows no owner
+        assert done.stderr.startswith("deadlock-matrix: ") and "partial deadlock: " in done.stderr
+        assert "can go on" in done.stderr
+        document = json.loads(file.read_text())
+        assert document["partial"] and document["verdict"] == "not-proved"
+
+
 # --- signals to the watcher -----------------------------------------------------------------------
 
 READY = "import os; os.write(1, b'ready\\n');"

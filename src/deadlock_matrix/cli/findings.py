@@ -132,8 +132,11 @@ def show(
 
 
 def tell(found: Inspection, json_file: Path | None, *, include_host: bool = False) -> None:
-    """Tell at once, on standard error, of threads that are stuck while the command goes on."""
-    if json_file is not None:
+    """Tell at once, on standard error, of threads that are stuck while the command goes on.
+
+    The JSON file holds the latest of it; standard output is left for what comes out in the end.
+    """
+    if json_file is not None and str(json_file) != "-":
         write_atomically(json_file, _document(found, include_host=include_host))
     click.echo(f"deadlock-matrix: {stuck_text(found)}", err=True)
 

@@ -130,11 +130,12 @@ def describe_gap(gap: Gap, about: str) -> str:
     return f"not known{' of ' + subject.strip() if subject else ''}: {gap.detail}"
 
 
-def could_be_stuck(evidence: Evidence) -> bool:
+def could_be_stuck(evidence: Evidence, *, parts: bool = False) -> bool:
     """Whether stacks, once read, could make a proof of this evidence, or tell more of one.
 
     A wait for the GIL, a join or an import lock has its owner on the stacks alone. This is a quick
-    look for the watchdog, so that it does not ask for stacks of a process that is at work.
+    look for the watchdog, so that it does not ask for stacks of a process that is at work. With
+    ``parts`` it is also asked of threads beside a main thread that goes on.
     """
     world = index(evidence)
     if world.root not in world.after:
@@ -144,7 +145,13 @@ def could_be_stuck(evidence: Evidence) -> bool:
     roots = world.roots()
     if bool(roots) and all(_may_be_stuck(world, stuck, root) for root in roots):
         return True
-    return bool(stuck.waits)
+    if stuck.waits:
+        return True
+    idle = sum(
+        wait.scope == "process" and isinstance(world.after[key[0]].python, Known)
+        for key, wait in stuck.free.items()
+    )
+    return parts and idle > 1
 
 
 def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:

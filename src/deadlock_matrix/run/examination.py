@@ -35,12 +35,14 @@ def examine(
     roots: Roots,
     *,
     always_stacks: bool = False,
+    parts: bool = False,
     parents: tuple[Parent, ...] = (),
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
     Stacks are read only if they could make a difference, or for a reader (``always_stacks``).
-    ``parents`` are those above the tree that may interrupt it.
+    With ``parts`` they could also for threads beside a main thread that goes on. ``parents`` are
+    those above the tree that may interrupt it.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
@@ -49,7 +51,7 @@ def examine(
     for _ in range(ATTEMPTS):
         before = collector.snapshot(roots())
         alone = Evidence(machine=machine, before=before, stacks=(), after=before, parents=parents)
-        possible = could_be_stuck(alone)
+        possible = could_be_stuck(alone, parts=parts)
         if possible:
             break
         time.sleep(BETWEEN_ATTEMPTS_S)
@@ -86,6 +88,7 @@ def examine_twice(
     pause_s: float,
     *,
     always_stacks: bool = False,
+    parts: bool = False,
     parents: tuple[Parent, ...] = (),
 ) -> tuple[Evidence, Judgement]:
     """Examine, and if that proves something, once more, everything anew; the weaker one counts.
@@ -93,11 +96,11 @@ def examine_twice(
     A proof needs no second look. But who holds the GIL is read from two words, one after the
     other, and should a proof ever be wrong, better to find out here.
     """
-    first = examine(collector, roots, always_stacks=always_stacks, parents=parents)
+    first = examine(collector, roots, always_stacks=always_stacks, parts=parts, parents=parents)
     if first[1].outcome == "not-proved":
         return first
     time.sleep(pause_s)
-    second = examine(collector, roots, always_stacks=always_stacks, parents=parents)
+    second = examine(collector, roots, always_stacks=always_stacks, parts=parts, parents=parents)
     return min(second, first, key=lambda found: strength(found[1]))
 
 

@@ -38,8 +38,8 @@ class Rates:
     first_pause_s: float = 0.06  # after a look that proved nothing; doubled each time
     longest_pause_s: float = 2.0
     pause_told_s: float = 5.0  # the longest, where the same was found and told already
-    busy_pause_s: float = 1.0  # before a look at the others while the main thread is at work
-    longest_busy_pause_s: float = 8.0
+    busy_pause_s: float = 1.0  # before a look at threads beside a main thread that goes on
+    longest_busy_pause_s: float = 16.0
 
     def times(self, factor: float) -> Rates:
         """The same, ``factor`` times as often."""
@@ -190,10 +190,14 @@ class Watchdog:
         return self._tell is not None and now >= self._next_busy_look
 
     def _look_closely(self) -> Watched | None:
-        # Should it fail, it is not tried again at once.
-        self._next_look = time.monotonic() + self._pause
+        now = time.monotonic()
+        parts = self._tell is not None and now >= self._next_busy_look
+        if parts:
+            self._next_busy_look = now + self._busy_pause
+            self._busy_pause = min(self._busy_pause * 2, self._rates.longest_busy_pause_s)
+        self._next_look = now + self._pause  # should it fail, it is not tried again at once
         with self._pace:
-            evidence, judgement = self._examine()
+            evidence, judgement = self._examine(parts=parts)
         likely = self._end_likely and judgement.likely_whole is not None
         if judgement.outcome == "deadlock" or likely:
             found = time.monotonic()
@@ -210,8 +214,6 @@ class Watchdog:
         now = time.monotonic()
         self._next_look = now + self._pause
         self._pause = min(self._pause * 2, longest)
-        self._next_busy_look = now + self._busy_pause
-        self._busy_pause = min(self._busy_pause * 2, self._rates.longest_busy_pause_s)
         return None
 
     def _tell_of(self, evidence: Evidence, judgement: Judgement) -> bool:
@@ -225,12 +227,15 @@ class Watchdog:
         self._tell(evidence, judgement)
         return True
 
-    def _examine(self, *, always_stacks: bool = False) -> tuple[Evidence, Judgement]:
+    def _examine(
+        self, *, always_stacks: bool = False, parts: bool = False
+    ) -> tuple[Evidence, Judgement]:
         return examine_twice(
             self._collector,
             self._supervisor.tree_roots,
             self._rates.confirm_s,
             always_stacks=always_stacks,
+            parts=parts,
         )
 
     def _complete(self, evidence: Evidence) -> Evidence:
