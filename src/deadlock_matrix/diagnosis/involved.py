@@ -35,7 +35,7 @@ def involved_libraries(result: CellResult) -> tuple[str, ...]:
         return ()
     evidence = seen.evidence.value
     stuck = {(each.pid, each.tid) for each in (result.judgement.threads if result.judgement else ())
-             if each.stuck}  # fmt: skip
+             if each.stuck or each.likely}  # fmt: skip
     if not stuck:
         stuck = {(process.pid, process.pid) for process in evidence.after.processes}
     paths = [*_waiting(evidence, stuck), *_calling(evidence, stuck)]

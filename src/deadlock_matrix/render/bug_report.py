@@ -76,9 +76,14 @@ def _proof(found: Diagnosis) -> Iterator[str]:
         return
     if judgement.proof is not None:
         lines = [f"- {escaped(each.does)} — {escaped(each.name)}" for each in judgement.threads
-                 if each.stuck]  # fmt: skip
+                 if each.stuck or each.likely]  # fmt: skip
         kind = judgement.proof.kind.value
         intro = f"Proved from outside ({kind} proof); each of these threads waits for ever:"
+        if judgement.proof.assumptions:
+            assumed = "; ".join(escaped(each.detail) for each in judgement.proof.assumptions)
+            intro = (
+                f"Likely, seen from outside; each of these threads waits for ever, if {assumed}:"
+            )
         yield from _section("Proof", [intro, "", *lines])
     elif judgement.gaps:
         lines = [f"- {escaped(gap.subject)}: {escaped(gap.detail)}" for gap in judgement.gaps]

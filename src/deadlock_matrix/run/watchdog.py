@@ -244,9 +244,9 @@ class Watchdog:
     def _at_deadline(self) -> Watched:
         try:
             evidence, judgement = self._examine(always_stacks=True)
+            moving = self._samples.moved_since(evidence)
             if self._best is not None and strength(self._best[1]) > strength(judgement):
                 evidence, judgement = self._best  # the last look may lack a fact by chance
-            moving = self._samples.moved_since(evidence)
             evidence = self._complete(evidence)
         except CaptureError as error:
             end = self._supervisor.wait(0.1)
