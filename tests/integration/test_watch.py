@@ -287,7 +287,9 @@ threads = []
 threads += [threading.Thread(target=lambda: work(threads[1]), daemon=True)]
 threads += [threading.Thread(target=lambda: work(threads[0]), daemon=True)]
 for thread in threads: thread.start()
-time.sleep(%s)
+for _ in range(400):
+    if os.path.exists(%r): break
+    time.sleep(0.1)
 """
 
 
@@ -295,7 +297,7 @@ def test_a_partial_deadlock_is_told_while_the_command_goes_on(
     watch: Watch, alive: Alive, tmp_path: Path
 ) -> None:
     file = tmp_path / "found.json"
-    done = watch("--json", str(file), *python(PARTIAL % 6))
+    done = watch("--json", str(file), *python(PARTIAL % str(file)))
     assert done.returncode == 0 and alive() == {}
     assert done.stderr.count("deadlock-matrix: ") <= 1
     if sys.version_info < (3, 13):  # from there on a join in Python shows no owner
