@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
+import re
 from pathlib import Path
 
 import msgspec
@@ -259,8 +259,8 @@ def replace_content(folder: Path, data: bytes) -> str:
     return refer(folder, file=f"evidence/{digest}.json", sha256=digest, size=len(data))
 
 
-# From 3.14 on a level costs nothing where it is skipped: there the outermost is seen to be wrong.
-TOO_DEEP = "nested deeper" if sys.version_info < (3, 14) else "is not a side file"
+# From 3.14 on the room on the stack decides whether the depth or the wrong type is seen first.
+TOO_DEEP = "nested deeper|is not a side file"
 
 
 def as_side_file(text: bytes) -> bytes:
@@ -287,7 +287,7 @@ def as_side_file(text: bytes) -> bytes:
 def test_content_with_the_right_hash_is_not_trusted(
     written: Path, tmp_path: Path, data: bytes, said: str
 ) -> None:
-    assert said in replace_content(tmp_path, data)
+    assert re.search(said, replace_content(tmp_path, data))
 
 
 def test_huge_numbers_in_evidence_are_read_and_written(tmp_path: Path) -> None:
