@@ -55,6 +55,7 @@ class Recipe:
     conda: tuple[str, ...] = ()
     local_conda: tuple[str, ...] = ()
     obtain: str = ""
+    first: bool = False  # whether the first answer waits for it
     promises: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,7 +118,7 @@ class Recipe:
         library = LIBRARIES[self.library] if self.library else None
         below = RECIPES[self.environment].stamp if self.environment else ""
         built_from = (
-            asdict(self) | {"summary": "", "promises": {}, "obtain": ""},
+            asdict(self) | {"summary": "", "promises": {}, "obtain": "", "first": False},
             asdict(library) if library else "",
             below,
             (sys.version, sys.base_prefix, *_stat(self.python)),

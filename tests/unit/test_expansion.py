@@ -63,10 +63,10 @@ def built_in() -> Configuration:
 
 def test_default_preset(built_in: Configuration) -> None:
     cells = expand(built_in, [NEAR])
-    assert 75 <= len(cells) <= 95
+    assert 75 <= len(cells) <= 85
     assert len(set(ids(cells))) == len(cells)
     for profile, layout, entry in product(
-        ("baseline", "threads-1", "mkl-sequential", "mkl-full"),
+        ("baseline", "mkl-full"),
         ("eager", "lazy"),
         ("package", "from-package", "from-factory"),
     ):
@@ -75,6 +75,16 @@ def test_default_preset(built_in: Configuration) -> None:
     for axis in AXES[1:]:
         names = {getattr(cell, axis).name for cell in cells}
         assert names == set(built_in.names(axis)) - needs_mkl
+
+
+def test_full_preset_has_all_of_the_default(built_in: Configuration) -> None:
+    names = ("near", "pip-mkl", "conda-mkl", "system-mkl", "system-openblas-openmp", "system-blis")
+    interpreters = [Interpreter(name=name, executable="/python") for name in names]
+    default = set(ids(expand(built_in, interpreters)))
+    full = set(ids(expand(built_in, interpreters, Selection(preset="full"))))
+    assert default < full
+    first = set(ids(expand(built_in, interpreters, Selection(preset="first"))))
+    assert first < default and len(first) == 2 * len(names)
 
 
 def test_default_preset_asks_about_blas_where_it_differs(built_in: Configuration) -> None:
