@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
 from environments import conda_channel as channel  # noqa: E402
-from environments import debian, locks  # noqa: E402
+from environments import debian, locks, marks  # noqa: E402
 from environments import numpy_on_mkl as numpy  # noqa: E402
 from environments.recipes import LIBRARIES, NOX, RECIPES, THIS_PYTHON, Recipe  # noqa: E402
 
@@ -48,14 +48,17 @@ import transformers.models.qwen2.modeling_qwen2
 def deadlock_matrix(session: nox.Session) -> None:
     """Run the matrix; what follows ``--`` goes to pytest: --preset smoke, -k eager, ...
 
-    ``--recipe NAME`` may be given several times; else all are built that have torch.
+    ``--recipe NAME`` may be given several times; else all are built that have torch. Where they
+    are not there yet and nothing follows ``--``, a first answer comes before the last is built.
     """
     options, rest = own_options(session.posargs)
     install_project(session, "harness")
     if options.recipe or not has_option(rest, "--interpreter"):
         chosen = options.recipe or default_recipes()
         strict = ["--all-needed"] if options.recipe else []
-        found = collect(session, chosen, NOX / "interpreters.json", *strict)
+        plain = not session.posargs
+        file = NOX / "interpreters.json"
+        found = collect(session, chosen, file, *strict, first_answer=plain)
         rest = [f"--interpreters-file={found}", *rest]
     workers = [] if has_option(rest, "-n", "--numprocesses") else ["-n", "auto"]
     session.run("pytest", "tests/matrix", "--deadlock-matrix", *workers, *rest)
@@ -143,6 +146,12 @@ def benchmarks(session: nox.Session) -> None:
 # --- environments -------------------------------------------------------------------------------
 
 
+@nox.session(default=False, venv_backend="none")
+def fresh(session: nox.Session) -> None:
+    """Run the README's lines in a bare Debian root as a newcomer; options: -- --help."""
+    session.run(sys.executable, "-m", "environments.fresh", *session.posargs, external=True)
+
+
 @nox.session(default=False)
 def environments(session: nox.Session) -> None:
     """Build the environments named after ``--`` and what they need, without running anything."""
@@ -187,9 +196,10 @@ def conda_channel(session: nox.Session) -> None:
     """Pack this CPython, MKL and numpy on MKL into a conda channel of our own."""
     need_harness(session)
     wheels = Path(session.create_tmp())
-    run_module(session, "pip", "download", f"--dest={wheels}", *locks.named("mkl", "pip"))
-    shutil.copy(str(numpy.find()), wheels)
-    run_module(session, "environments.conda_channel", str(channel.CHANNEL), str(wheels))
+    with marks.mark("the channel for conda"):
+        run_module(session, "pip", "download", f"--dest={wheels}", *locks.named("mkl", "pip"))
+        shutil.copy(str(numpy.find()), wheels)
+        run_module(session, "environments.conda_channel", str(channel.CHANNEL), str(wheels))
     shutil.rmtree(wheels)
 
 
@@ -202,10 +212,11 @@ def add_environment(recipe: Recipe) -> None:
             return
         if refusal := recipe.refusal():
             session.skip(refusal)
-        if recipe.environment:
-            build_on_another(session, recipe)
-        else:
-            build(session, recipe)
+        with marks.mark(recipe.name):
+            if recipe.environment:
+                build_on_another(session, recipe)
+            else:
+                build(session, recipe)
 
     environment.__doc__ = f"Build {recipe.summary}."
     nox.session(
@@ -295,22 +306,14 @@ def install_project(session: nox.Session, lock: str) -> None:
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
-def collect(session: nox.Session, names: list[str], file: Path, *options: str) -> Path:
+def collect(
+    session: nox.Session, names: list[str], file: Path, *options: str, first_answer: bool = False
+) -> Path:
     """Build what is to be built; ``file`` will say what there is, and what is not there and why."""
     if unknown := sorted(set(names) - RECIPES.keys()):
         session.error(f"no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
-    todo = [RECIPES[name] for name in names if RECIPES[name].is_to_be_built()]
-    # What others wait for begins first: it takes longest.
-    sessions = [
-        *(name for each in todo for name in each.requires),
-        *(each.session for each in todo),
-    ]
-    report = NOX / "environments.json"
-    report.unlink(missing_ok=True)
-    if sessions:
-        # In a nox of its own, so that what fails there does not fail the run.
-        command = ("-m", "nox", "--parallel", "2", "--report", str(report), "--sessions")
-        session.run("python", *command, *dict.fromkeys(sessions), success_codes=range(256))
+    first = ["--first-answer"] if first_answer else []
+    session.run("python", "-m", "environments.building", *first, *names)
     options = (*options, "--output", str(file))
     session.run("python", "-m", "environments.collect", *options, *names)
     return file
