@@ -12,7 +12,7 @@ stack is the truth, which two snapshots around the reading can tell.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from deadlock_matrix.capture.line_tables import line_at
@@ -55,13 +55,25 @@ class Interpreter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameAddress:
+    """Where a frame lies, for who reads more of it than its function and line."""
+
+    frame: int
+    code: int
+    place: int  # of the instruction, in bytes from the first one
+    slots: int  # address of its variables, behind which its value stack begins
+
+
+@dataclass(frozen=True, kw_only=True)
 class PythonThread:
     """One thread state. ``own_tid`` is 0 for a thread that has ended or was lost in a fork."""
 
     state: int  # its address
     interpreter: int  # the interpreter's address
+    ident: int  # what Python calls its thread: ``threading.get_ident()``
     own_tid: int
     frames: tuple[PythonFrame, ...]  # outermost first
+    addresses: tuple[FrameAddress | None, ...]  # of each frame; none of a broken one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +102,19 @@ def read_threads(
     states = list(_states(memory, python))
     found = _own_tids(memory, states, own_tids)
     return tuple(
-        PythonThread(
-            state=state.address,
-            interpreter=state.interpreter,
-            own_tid=tid,
-            frames=frames_of(memory, python, state.address) if tid else (),
-        )
-        for state, tid in zip(states, found, strict=True)
+        _thread(memory, python, state, tid) for state, tid in zip(states, found, strict=True)
+    )
+
+
+def _thread(memory: Memory, python: Interpreter, state: _State, tid: int) -> PythonThread:
+    found = frames_of(memory, python, state.address) if tid else ()
+    return PythonThread(
+        state=state.address,
+        interpreter=state.interpreter,
+        ident=state.thread,
+        own_tid=tid,
+        frames=tuple(frame for frame, _ in found),
+        addresses=tuple(address for _, address in found),
     )
 
 
@@ -156,21 +174,23 @@ def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -
 # --- frames -------------------------------------------------------------------------------------
 
 
-def frames_of(memory: Memory, python: Interpreter, state: int) -> tuple[PythonFrame, ...]:
+def frames_of(
+    memory: Memory, python: Interpreter, state: int
+) -> tuple[tuple[PythonFrame, FrameAddress | None], ...]:
     """The stack of one thread, outermost frame first."""
     walk = _old_frames if "thread_state.frame" in python.offsets else _frames
-    found: list[PythonFrame] = []
+    found: list[tuple[PythonFrame, FrameAddress | None]] = []
     try:
-        for frame in walk(memory, python, state):
+        for address in walk(memory, python, state):
             if len(found) == MOST_FRAMES:
                 raise Unreadable(f"more than {MOST_FRAMES} frames")
-            found.append(frame)
+            found.append((_frame(memory, python, address), address))
     except Unreadable as error:
-        found.append(PythonFrame(function=BROKEN, file=str(error), line=0))
+        found.append((PythonFrame(function=BROKEN, file=str(error), line=0), None))
     return tuple(reversed(found))
 
 
-def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonFrame]:
+def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
     """Up to 3.10: frame objects, innermost first."""
     at, layout = python.offsets, python.layout
     frame = memory.number(state + at["thread_state.frame"])
@@ -181,11 +201,12 @@ def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[Pyt
         place = memory.number(frame + at["frame_object.lasti"], 4, signed=True)
         if python.version >= (3, 10):  # it counts instructions, of two bytes
             place *= 2
-        yield _frame(memory, python, code, place, frame + at["frame_object.localsplus"])
+        slots = frame + at["frame_object.localsplus"]
+        yield FrameAddress(frame=frame, code=code, place=place, slots=slots)
         frame = memory.number(frame + at["frame_object.previous"])
 
 
-def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonFrame]:
+def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
     """From 3.11: the interpreter's own frames, innermost first."""
     at, layout = python.offsets, python.layout
     if "thread_state.cframe" in at:
@@ -205,7 +226,7 @@ def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[PythonF
                 memory, python, code, raw
             )
             slots = frame + at["interpreter_frame.localsplus"]
-            yield _frame(memory, python, code, place, slots)
+            yield FrameAddress(frame=frame, code=code, place=place, slots=slots)
         frame = _word(raw, at["interpreter_frame.previous"])
 
 
@@ -228,8 +249,8 @@ def _word(raw: bytes, at: int) -> int:
     return int.from_bytes(raw[at : at + 8], "little")
 
 
-def _frame(memory: Memory, python: Interpreter, code: int, place: int, slots: int) -> PythonFrame:
-    at, layout = python.offsets, python.layout
+def _frame(memory: Memory, python: Interpreter, address: FrameAddress) -> PythonFrame:
+    at, layout, code = python.offsets, python.layout, address.code
     if type_name(memory, layout, code) != "code":
         raise Unreadable(f"no code at {code:#x}")
     file = read_string(memory, layout, memory.number(code + at["code_object.filename"]))
@@ -238,28 +259,58 @@ def _frame(memory: Memory, python: Interpreter, code: int, place: int, slots: in
     return PythonFrame(
         function=read_string(memory, layout, memory.number(code + at["code_object.name"])),
         file=file,
-        line=line_at(table, first, place, python.version),
-        values=_values(memory, python, code, slots) if is_kept(file) else {},
+        line=line_at(table, first, address.place, python.version),
+        values=_values(memory, python, code, address.slots) if is_kept(file) else {},
     )
 
 
 def _values(memory: Memory, python: Interpreter, code: int, slots: int) -> dict[str, str]:
     """The variables that are kept and have a value, of which cells are opened."""
+    tagged = python.version >= (3, 12)
+    return {
+        name: text_of_value(memory, python.layout, value, tagged)
+        for name, value in variables_of(memory, python, code, slots, KEPT)
+    }
+
+
+def variables_of(
+    memory: Memory, python: Interpreter, code: int, slots: int, only: Container[str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """A frame's variables that have a value, with the address of that; cells are opened.
+
+    Args:
+        memory: of the process.
+        python: its interpreter.
+        code: address of the frame's code.
+        slots: address of its variables.
+        only: names of those that are wanted; nothing: all.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    layout = python.layout
+    names = names_of_variables(memory, python, code)
+    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
+    for name, word in zip(names, words, strict=True):
+        wanted = only is None or name in only
+        if wanted and word & ~TAG and word & _TAGGED_INTEGER != _TAGGED_INTEGER:
+            value = content_of_cell(memory, layout, word & ~TAG)
+            if value:
+                yield name, value
+
+
+def names_of_variables(memory: Memory, python: Interpreter, code: int) -> list[str]:
+    """The names of all variables of a function, in the order of their slots.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
     at, layout = python.offsets, python.layout
     fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
     if "code_object.localsplusnames" in at:
         fields = ("localsplusnames",)
-    names = [
+    return [
         name
         for field in fields
         for name in names_in(memory, layout, memory.number(code + at[f"code_object.{field}"]))
     ]
-    found: dict[str, str] = {}
-    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
-    for name, value in zip(names, words, strict=True):
-        if name in KEPT and value & ~TAG and value & _TAGGED_INTEGER != _TAGGED_INTEGER:
-            value = content_of_cell(memory, layout, value & ~TAG)
-            if value:
-                tagged = python.version >= (3, 12)
-                found[name] = text_of_value(memory, layout, value, tagged)
-    return found

@@ -23,6 +23,7 @@ _TO_3_10 = {
     "thread_state.thread_id": 176,
     "frame_object.previous": 24,
     "frame_object.code": 32,
+    "frame_object.valuestack": 64,
     "code_object.firstlineno": 40,
     "code_object.nlocals": 28,
     "code_object.varnames": 72,
@@ -32,8 +33,20 @@ _TO_3_10 = {
     "code_object.name": 112,
     "code_object.linetable": 120,
 }
-_TO_3_9 = {**_TO_3_10, "frame_object.lasti": 104, "frame_object.localsplus": 360}
-_3_10 = {**_TO_3_10, "frame_object.lasti": 96, "frame_object.localsplus": 352}
+_TO_3_9 = {
+    **_TO_3_10,
+    "frame_object.lasti": 104,
+    "frame_object.blockcount": 112,
+    "frame_object.blockstack": 120,
+    "frame_object.localsplus": 360,
+}
+_3_10 = {
+    **_TO_3_10,
+    "frame_object.lasti": 96,
+    "frame_object.blockcount": 104,
+    "frame_object.blockstack": 112,
+    "frame_object.localsplus": 352,
+}
 _3_11 = {
     "runtime_state.interpreters_head": 40,
     "interpreter_state.next": 0,

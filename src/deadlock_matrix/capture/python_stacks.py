@@ -13,12 +13,13 @@ from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import Loaded, Unusable
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
-from deadlock_matrix.capture.proc_text import parse_status, text_of
+from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, text_of
 from deadlock_matrix.capture.python_frames import Interpreter, PythonThread, read_threads
 from deadlock_matrix.capture.python_image import library_of
+from deadlock_matrix.capture.python_locks import LockReader
 from deadlock_matrix.capture.python_objects import layout_of
 from deadlock_matrix.capture.python_offsets import offsets_by_size, offsets_by_version
-from deadlock_matrix.model.evidence import ThreadStack
+from deadlock_matrix.model.evidence import PythonLock, SystemCall, ThreadStack
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 TOOL = "process memory"
@@ -58,6 +59,8 @@ def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
     ids = thread_ids(directory)
     threads = read_threads(memory, python, ids)
     gil = _gil(memory, python, threads, pid)
+    idents = {thread.ident: ids.get(thread.own_tid, 0) for thread in threads}
+    locks = LockReader(memory=memory, python=python, tids=idents, source=TOOL)
     return tuple(
         ThreadStack(
             tid=ids[thread.own_tid],
@@ -67,10 +70,36 @@ def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
             holds_gil=known(thread.state == gil.value, gil.source)
             if isinstance(gil, Known)
             else gil,
+            waits_for=_waited_for(directory, ids[thread.own_tid], thread, locks),
+            holds=locks.held(thread),
         )
         for thread in threads
         if thread.own_tid
     )
+
+
+def _waited_for(
+    directory: int, tid: int, thread: PythonThread, locks: LockReader
+) -> Known[PythonLock] | Unknown:
+    """The lock that a thread sleeps for, if it does before and after the lock is read."""
+    word = _futex(directory, tid)
+    if word is None:
+        return unknown("it does not sleep on a futex")
+    found = locks.waited_for(thread, word)
+    if _futex(directory, tid) != word:
+        return unknown("it moved while it was read")
+    return found
+
+
+def _futex(directory: int, tid: int) -> int | None:
+    """The futex that a thread sleeps on; none if it does something else."""
+    try:
+        activity = parse_syscall(read_small(f"task/{tid}/syscall", directory), os.uname().machine)
+    except (OSError, ValueError):
+        return None
+    if isinstance(activity, SystemCall) and activity.name == "futex":
+        return activity.arguments[0]
+    return None
 
 
 def thread_ids(directory: int) -> Mapping[int, int]:

@@ -158,13 +158,20 @@ def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:
 def _with_own_frames(
     threads: tuple[ThreadStack, ...], own: tuple[ThreadStack, ...] | None
 ) -> tuple[ThreadStack, ...]:
-    """pystack's native frames beside the Python frames read here, which it loses in part.
+    """pystack's native frames beside what was read here of Python, of which it loses a part.
 
-    It cannot read a ``str`` that is not ASCII and leaves out the frame.
+    It cannot read a ``str`` that is not ASCII and leaves out the frame; it knows no locks.
     """
-    frames = {thread.tid: thread.python for thread in own or ()}
+    known_here = {thread.tid: thread for thread in own or ()}
     return tuple(
-        msgspec.structs.replace(thread, python=frames.get(thread.tid, thread.python))
+        msgspec.structs.replace(
+            thread,
+            python=known_here[thread.tid].python,
+            waits_for=known_here[thread.tid].waits_for,
+            holds=known_here[thread.tid].holds,
+        )
+        if thread.tid in known_here
+        else thread
         for thread in threads
     )
 

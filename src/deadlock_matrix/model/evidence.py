@@ -275,14 +275,55 @@ class NativeFrame(msgspec.Struct, frozen=True, kw_only=True):
     line: int = 0
 
 
+class PythonLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock of Python's ``_thread`` module that a thread sleeps for.
+
+    ``name`` is that under which the code at ``file`` and ``line`` knows it, such as ``self._lock``
+    of an object of type ``of``; both are empty where none was found. ``owner`` is the observer's id
+    of the thread that an RLock names as its owner, 0 if that has ended or was lost in a fork; a
+    Lock names none. ``word`` is the futex that the thread sleeps on.
+    """
+
+    kind: Literal["Lock", "RLock"]
+    address: int
+    word: int
+    owner: Known[int] | Unknown
+    name: str = ""
+    of: str = ""
+    function: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class HeldLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock inside whose ``with`` block a thread is: its ``__exit__`` lies on the frame's stack.
+
+    ``line`` is that of the ``with``. It took the lock there; that it still has it does not follow,
+    because any code may release a Lock.
+    """
+
+    kind: Literal["Lock", "RLock"]
+    address: int
+    name: str = ""
+    of: str = ""
+    function: str
+    file: str
+    line: int
+
+
+_NOT_READ = Unknown(reason="not read by this version")
+
+
 class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
-    """Stacks of one thread, outermost frame first."""
+    """Stacks of one thread, outermost frame first, and what they show of Python's locks."""
 
     tid: int
     name: str
     python: tuple[PythonFrame, ...]
     native: tuple[NativeFrame, ...]
     holds_gil: Known[bool] | Unknown
+    waits_for: Known[PythonLock] | Unknown = _NOT_READ
+    holds: Known[tuple[HeldLock, ...]] | Unknown = _NOT_READ
 
 
 class ProcessStacks(msgspec.Struct, frozen=True, kw_only=True):
