@@ -200,7 +200,7 @@ def _process_mutations(evidence: Evidence, process: ProcessFacts, when: When) ->
     for name in (
         "signals", "tracer", "descriptors", "own_descriptors", "descriptors_in_flight",
         "shares_memory_with", "special_mappings", "python", "timers", "libraries", "executable",
-        "cancelling",
+        "cancelling", "cancelling_at_once", "old_gil_calls", "alarms",
     ):  # fmt: skip
         if isinstance(getattr(process, name), Known):
             yield made(name, f"{name} hidden", **{name: HIDDEN})
@@ -224,6 +224,8 @@ def _process_mutations(evidence: Evidence, process: ProcessFacts, when: When) ->
     yield made("descriptors_in_flight", "one on its way", descriptors_in_flight=in_flight)
     yield made("timers", "a timer", timers=known(("ID: 0",), "test"))
     yield made("cancelling", "a library that cancels", cancelling=known(("/lib/x.so",), "test"))
+    old = known(("/lib/x.so",), "test")
+    yield made("old_gil_calls", "a library that takes the GIL for nobody", old_gil_calls=old)
     yield made("tracer", "a tracer", tracer=known(1, "test"))
     yield made("shares_memory_with", "a sharer", shares_memory_with=known((1,), "test"))
 
@@ -254,6 +256,17 @@ def stack_mutations(evidence: Evidence, pid: int) -> Iterator[Mutation]:
         lambda s: replace(s, threads=tuple(replace(t, holds_gil=HIDDEN) for t in s.threads)),
     )
     yield made("gil", "holder of the GIL hidden", nobody)
+    for text, fact in (("hidden", HIDDEN), ("another", known(False, "test"))):
+        elsewhere = edit_stacks(
+            evidence,
+            pid,
+            lambda s, fact=fact: replace(
+                s, threads=tuple(replace(t, waits_on_lock_of_line=fact) for t in s.threads)
+            ),
+        )
+        yield made("lock-of-line", f"the lock of the innermost line {text}", elsewhere)
+    unknown_library = edit_stacks(evidence, pid, lambda s: replace(s, standard_library=HIDDEN))
+    yield made("standard-library", "the standard library hidden", unknown_library)
 
 
 def tree_mutations(evidence: Evidence) -> Iterator[Mutation]:
@@ -372,7 +385,8 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
         key, lock = (pid, tid), nodes[head]
         needed |= {(key, name) for name in ("activity", "state", "timeout", "presence")}
         if lock.kind == "gil":
-            needed |= {((pid,), name) for name in ("python", "stacks", "gil")}
+            needed |= {((pid,), name) for name in ("python", "stacks", "gil", "old_gil_calls")}
+            needed |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
             continue
         needed |= {(key, "switches"), (key, "state-before"), (key, "channel")}
         if lock.kind in ("lock", "end", "python-lock", "futex"):
@@ -383,7 +397,7 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
         if lock.kind == "end":
             owners |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
         if lock.kind == "python-lock":
-            owners.add(((pid,), "stacks"))
+            owners |= {((pid,), name) for name in ("stacks", "lock-of-line", "standard-library")}
         if lock.kind == "pipe":
             needed |= {((pid,), "descriptors"), ((), "outside_holders")}
             needed |= {((), target) for target in lock.label.split(" or ")}

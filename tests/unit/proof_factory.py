@@ -250,6 +250,9 @@ def process(*threads: ThreadFacts, **facts: Any) -> ProcessFacts:
         "special_mappings": known((), "maps"),
         "python": unknown("no Python"),
         "cancelling": known((), "symbols"),
+        "cancelling_at_once": known((), "symbols"),
+        "old_gil_calls": known((), "symbols"),
+        "alarms": known((), "timer_list"),
     }
     return ProcessFacts(**{**quiet, **facts})
 
@@ -332,14 +335,33 @@ def frame(function: str, file: str = "program.py", line: int = 1, **values: str)
     return PythonFrame(function=function, file=file, line=line, values=values)
 
 
-def stack(tid: int, *frames: PythonFrame, gil: bool | None = False, name: str = "") -> ThreadStack:
-    """``gil=None``: it could not be told."""
-    holds_gil = UNKNOWN if gil is None else known(gil, "pystack")
-    return ThreadStack(tid=tid, name=name, python=frames, native=(), holds_gil=holds_gil)
+def stack(
+    tid: int,
+    *frames: PythonFrame,
+    gil: bool | None = False,
+    name: str = "",
+    own_lock: Known[bool] | Unknown | None = None,
+) -> ThreadStack:
+    """``gil=None``: it could not be told. It waits on its innermost line's own lock."""
+    return ThreadStack(
+        tid=tid,
+        name=name,
+        python=frames,
+        native=(),
+        holds_gil=UNKNOWN if gil is None else known(gil, "pystack"),
+        waits_on_lock_of_line=known(True, "mem") if own_lock is None else own_lock,
+    )
 
 
 def stacks(pid: int, *threads: ThreadStack, at_s: float = 10.2) -> StackFacts:
-    read = ProcessStacks(pid=pid, tool="pystack", begun_s=at_s, ended_s=at_s + 0.1, threads=threads)
+    read = ProcessStacks(
+        pid=pid,
+        tool="pystack",
+        begun_s=at_s,
+        ended_s=at_s + 0.1,
+        threads=threads,
+        standard_library=known(("/lib",), "pystack"),
+    )
     return StackFacts(pid=pid, stacks=known(read, "pystack"))
 
 

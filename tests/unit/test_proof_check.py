@@ -48,8 +48,8 @@ PROVABLE: dict[str, Evidence] = {
         stacks=(
             stacks(
                 1,
-                stack(1, frame("join", "/threading.py", self=THREAD)),
-                stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+                stack(1, frame("join", "/lib/threading.py", self=THREAD)),
+                stack(2, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
             ),
         ),
     ),
@@ -58,8 +58,8 @@ PROVABLE: dict[str, Evidence] = {
         stacks=(
             stacks(
                 1,
-                stack(1, frame("join", "/threading.py", self=THREAD)),
-                stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+                stack(1, frame("join", "/lib/threading.py", self=THREAD)),
+                stack(2, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
             ),
         ),
     ),

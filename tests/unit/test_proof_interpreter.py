@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from unit.proof_factory import (
     RUNTIME,
@@ -32,8 +33,11 @@ from deadlock_matrix.model.evidence import (
     ThreadFacts,
     ThreadStack,
 )
-from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.fact import Known, Unknown, known
+from deadlock_matrix.model.verdict import AssumptionKind
 from deadlock_matrix.proof.interpreter import IMPORTLIB, describe, modules_held, waited_module
+from deadlock_matrix.proof.wait import Open
+from deadlock_matrix.proof.waits import read_wait
 from deadlock_matrix.proof.world import World, index
 
 BETWEEN, TOO_EARLY, OVERLAPPING, TOO_LATE = 10.2, 9.0, 10.05, 10.45
@@ -63,7 +67,30 @@ def test_gil_with_one_holder() -> None:
     wait = wait_of(found, 1)
     assert wait.wakers == {(1, 2)} and wait.scope == "thread" and not wait.interruptible
     assert wait.node.kind == "gil" and wait.phrase == "waits for the GIL"
-    assert [condition.name for condition in wait.conditions] == ["waits-for-gil"]
+    names = [condition.name for condition in wait.conditions]
+    assert names == ["waits-for-gil", "gil-by-thread-state", "no-cancellation"]
+
+
+@pytest.mark.parametrize("calls", [known(("/lib/old.so",), "mem"), UNKNOWN])
+def test_gil_that_may_have_been_taken_for_nobody(calls: Known[tuple[str, ...]] | Unknown) -> None:
+    read = gil({1: False, 2: True})
+    found = python_process(wanting_gil(1), sleeping(2), read=read, old_gil_calls=calls)
+    assert gap_of(found, 1)[0] == "unknown"
+
+
+def test_gil_waiter_that_may_be_cancelled() -> None:
+    """Its wait is a cancellation point, and who is cancelled lets go of its locks."""
+    found = python_process(
+        wanting_gil(1),
+        sleeping(2),
+        read=gil({1: False, 2: True}),
+        cancelling=known(("/lib/app.so",), "mem"),
+    )
+    read = read_wait(found, (1, 1))
+    assert isinstance(read, Open) and "app.so names pthread_cancel" in read.gap.detail
+    (assuming,) = read.assuming
+    assert assuming.wakers == {(1, 2)}
+    assert [each.kind for each in assuming.assumptions] == [AssumptionKind.NOT_CANCELLED]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +208,38 @@ def test_join_that_names_nobody(waiter: ThreadStack) -> None:
     assert owner_of(join(waiter, joined(2, THIS)), 1) is None
 
 
+@pytest.mark.parametrize("own_lock", [known(False, "mem"), UNKNOWN])
+def test_thread_held_up_inside_join(own_lock: Known[bool] | Unknown) -> None:
+    """By a profiler, say: its futex is not that of the join."""
+    waiter = stack(1, frame("join", "/lib/threading.py", 1, self=THIS), own_lock=own_lock)
+    assert owner_of(join(waiter, joined(2, THIS)), 1) is None
+
+
+def test_join_in_a_file_that_is_only_called_so() -> None:
+    own = "/lib/package/threading.py"
+    target = stack(2, frame("_bootstrap_inner", own, 1, self=THIS))
+    assert owner_of(join(joining(THIS, "join", own), target), 1) is None
+
+
+def test_join_where_the_standard_library_is_not_known() -> None:
+    read = stacks(1, joining(THIS), joined(2, THIS))
+    assert isinstance(read.stacks, Known)
+    blind = msgspec.structs.replace(read.stacks.value, standard_library=UNKNOWN)
+    read = StackFacts(pid=1, stacks=known(blind, "pystack"))
+    found = python_process(on_futex(1), on_futex(2), read=(read,))
+    assert owner_of(found, 1) is None
+
+
+def test_thread_object_used_for_two_threads() -> None:
+    assert owner_of(join(joining(THIS), joined(2, THIS), joined(3, THIS)), 1) is None
+
+
+def test_thread_object_used_again_while_its_first_thread_ends() -> None:
+    """That one has left its frames, but has not ended: a destructor runs in it."""
+    ending = stack(3, frame("__del__", "app.py"))
+    assert owner_of(join(joining(THIS), joined(2, THIS), ending), 1) is None
+
+
 def test_join_of_a_thread_that_has_ended() -> None:
     assert owner_of(join(joining(THIS), joined(99, THIS)), 1) is None
 
@@ -232,6 +291,12 @@ def test_import_lock(function: str) -> None:
     assert wait.wakers == {(1, 2)} and wait.interruptible
     assert wait.phrase == "waits for the import lock of module 'left'"
     assert wait.node.kind == "python-lock"
+
+
+@pytest.mark.parametrize("own_lock", [known(False, "mem"), UNKNOWN])
+def test_thread_held_up_at_an_import_lock(own_lock: Known[bool] | Unknown) -> None:
+    waiter = msgspec.structs.replace(wanting("left"), waits_on_lock_of_line=own_lock)
+    assert owner_of(join(waiter, importing(2, "left")), 1) is None
 
 
 @pytest.mark.parametrize("at_s", [TOO_EARLY, OVERLAPPING, TOO_LATE])

@@ -146,16 +146,16 @@ def test_main_thread_and_another_wait_for_the_same() -> None:
     joining, joined = "join", "_bootstrap_inner"
     read = stacks(
         1,
-        stack(1, frame(joining, "/threading.py", self=self)),
+        stack(1, frame(joining, "/lib/threading.py", self=self)),
         stack(
             2,
-            frame(joined, "/threading.py", self=self),
-            frame(joining, "/threading.py", self=other),
+            frame(joined, "/lib/threading.py", self=self),
+            frame(joining, "/lib/threading.py", self=other),
         ),
         stack(
             3,
-            frame(joined, "/threading.py", self=other),
-            frame(joining, "/threading.py", self=self),
+            frame(joined, "/lib/threading.py", self=other),
+            frame(joining, "/lib/threading.py", self=self),
         ),
     )
     threads = (on_futex(1), on_futex(2), on_futex(3))

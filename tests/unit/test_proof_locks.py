@@ -33,6 +33,7 @@ from unit.proof_factory import (
 
 from deadlock_matrix.model.evidence import ThreadFacts
 from deadlock_matrix.model.fact import Known, known
+from deadlock_matrix.model.verdict import AssumptionKind
 from deadlock_matrix.proof.world import index
 
 
@@ -274,8 +275,28 @@ def test_join_of_a_thread_that_may_be_cancelled_can_be_left(facts: dict[str, Any
     found = index(evidence(process(in_join(1, 2), sleeping(2), **facts)))
     wait = wait_of(found, 1)
     assert wait.scope == "process" and wait.phrase == "joins thread 2 't2'"
+    (assuming,) = wait.assuming
+    assert assuming.wakers == {(1, 2)}
+    assert [each.kind for each in assuming.assumptions] == [AssumptionKind.NOT_CANCELLED]
     mutex_of_2 = index(evidence(process(on_mutex(1, 2), sleeping(2), **facts)))
     assert owner_of(mutex_of_2, 1) == 2  # not a place where a thread can be cancelled
+
+
+def test_join_where_the_old_c_library_catches_its_signal_from_the_beginning() -> None:
+    threads = (in_join(1, 2), sleeping(2))
+    found = index(evidence(process(*threads, signals=catching(32)), libc="glibc 2.31"))
+    assert owner_of(found, 1) == 2
+
+
+@pytest.mark.parametrize("at_once", [known(("/lib/libfoo.so",), "symbols"), UNKNOWN])
+@pytest.mark.parametrize("lock", [on_mutex, on_rwlock])
+def test_lock_of_a_thread_that_may_be_cancelled_at_any_moment(lock: Any, at_once: Any) -> None:
+    facts = {"cancelling_at_once": at_once, "cancelling": known(("/bin/app",), "symbols")}
+    wait = wait_of(index(evidence(process(lock(1, 2), sleeping(2), **facts))), 1)
+    assert wait.scope == "process"
+    (assuming,) = wait.assuming
+    assert assuming.wakers == {(1, 2)}
+    assert [each.kind for each in assuming.assumptions] == [AssumptionKind.NOT_CANCELLED]
 
 
 @pytest.mark.parametrize(

@@ -387,13 +387,13 @@ SIGINT = 2
 THREAD = "<Thread at 0x7f0000000010>"
 JOIN = stacks(
     1,
-    stack(1, frame("join", "/threading.py", self=THREAD)),
-    stack(2, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+    stack(1, frame("join", "/lib/threading.py", self=THREAD)),
+    stack(2, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
 )
 JOIN_BY_2 = stacks(
     1,
-    stack(2, frame("join", "/threading.py", self=THREAD)),
-    stack(3, frame("_bootstrap_inner", "/threading.py", self=THREAD)),
+    stack(2, frame("join", "/lib/threading.py", self=THREAD)),
+    stack(3, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
 )
 PYTHONS_OWN: dict[str, Any] = {"signals": catching(SIGINT), "python": python()}
 CHILD = process(sleeping(20), parent=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from deadlock_matrix.capture.cancellation import cancelling_libraries
 from deadlock_matrix.capture.descriptor_tables import own_descriptors
 from deadlock_matrix.capture.descriptors import descriptors_of
 from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.named_calls import named_calls, unread
 from deadlock_matrix.capture.proc_files import (
     is_gone,
     numbers_in,
@@ -59,6 +59,7 @@ def read_process(
         with Memory(pid, thread) as memory:
             read = read_threads(pid, tasks, architecture, None if stuck else memory)
             descriptors = descriptors_of(pid, thread)
+            named = unread(_STUCK) if stuck else named_calls(memory, read.threads)
             return ProcessFacts(
                 pid=pid,
                 own_pid=own.own_process_id,
@@ -76,7 +77,9 @@ def read_process(
                 libraries=unknown(_STUCK) if stuck else _libraries(memory),
                 special_mappings=unknown(_STUCK) if stuck else _special(memory),
                 python=unknown(_STUCK) if stuck else _python(memory, stat.started),
-                cancelling=unknown(_STUCK) if stuck else cancelling_libraries(memory, read.threads),
+                cancelling=named.cancelling,
+                cancelling_at_once=named.cancelling_at_once,
+                old_gil_calls=named.old_gil_calls,
                 threads=tuple(read.threads),
                 threads_after=tuple(sorted(numbers_in(tasks))),
             )

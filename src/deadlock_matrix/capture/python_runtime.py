@@ -6,7 +6,7 @@ from deadlock_matrix.capture.elf import Loaded, Unusable
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import reason_of
 from deadlock_matrix.capture.python_image import image_of, library_of
-from deadlock_matrix.capture.python_objects import layout_of
+from deadlock_matrix.capture.python_objects import ObjectLayout, layout_of
 from deadlock_matrix.capture.signal_handlers import read_handlers
 from deadlock_matrix.model.evidence import PythonHandler, PythonRuntime
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -47,13 +47,24 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
 def is_free_threaded(memory: Memory) -> Known[bool] | Unknown:
     """Whether it is a build without a GIL (PEP 703), from the layout of ``None``."""
     try:
-        library = library_of(memory)
-        none = library.range_of("_Py_NoneStruct") if library else None
-        if none is None:
-            return unknown("no mapped file exports _Py_NoneStruct")
-        return known(layout_of(memory, none[0]).free_threaded, "_Py_NoneStruct")
+        return known(python_layout(memory).free_threaded, "_Py_NoneStruct")
     except (Unusable, Unreadable, OSError) as error:
         return unknown(str(error))
+
+
+def python_layout(memory: Memory) -> ObjectLayout:
+    """The layout of the interpreter's objects, from that of ``None``.
+
+    Raises:
+        Unusable: there is no interpreter, or it is not understood.
+        Unreadable: its memory cannot be read.
+        OSError: the mappings cannot be read.
+    """
+    library = library_of(memory)
+    none = library.range_of("_Py_NoneStruct") if library else None
+    if none is None:
+        raise Unusable("no mapped file exports _Py_NoneStruct")
+    return layout_of(memory, none[0])
 
 
 def _handlers(

@@ -17,11 +17,13 @@ from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.capture.foreign import Stuck, reading, stuck_at
 from deadlock_matrix.capture.kept_values import keep_only_needed
 from deadlock_matrix.capture.memory import Memory
-from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small
+from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small, reason_of
 from deadlock_matrix.capture.proc_text import parse_stat
 from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
 from deadlock_matrix.capture.python_runtime import is_free_threaded
 from deadlock_matrix.capture.python_stacks import NotReadable, thread_ids
+from deadlock_matrix.capture.python_waits import with_locks_of_lines
+from deadlock_matrix.capture.standard_library import standard_library
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.model.evidence import (
     NativeFrame,
@@ -110,9 +112,26 @@ class StackReader:
 
 
 def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) -> StackFacts:
+    standard: Known[tuple[str, ...]] | Unknown
+    try:
+        directory = open_directory(f"/proc/{pid}")
+    except OSError as error:
+        standard = unknown(reason_of(error, f"/proc/{pid}"))
+    else:
+        try:
+            with Memory(pid, directory) as memory:
+                standard = standard_library(memory, threads)
+                threads = with_locks_of_lines(memory, threads)
+        finally:
+            os.close(directory)
     threads = keep_only_needed(threads, _mapped_files(pid))
     stacks = ProcessStacks(
-        pid=pid, tool=tool, begun_s=begun, ended_s=time.monotonic(), threads=threads
+        pid=pid,
+        tool=tool,
+        begun_s=begun,
+        ended_s=time.monotonic(),
+        threads=threads,
+        standard_library=standard,
     )
     return StackFacts(pid=pid, stacks=known(stacks, tool))
 

@@ -229,8 +229,13 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     libraries: Known[tuple[Library, ...]] | Unknown
     special_mappings: Known[tuple[str, ...]] | Unknown  # memory of kernel objects: "anon_inode:..."
     python: Known[PythonRuntime] | Unknown
-    # Libraries that name pthread_cancel; looked for where a thread joins another natively.
+    # Libraries that name pthread_cancel, pthread_setcanceltype, PyEval_AcquireLock; looked for
+    # where a thread seems to wait for an owner.
     cancelling: Known[tuple[str, ...]] | Unknown = Unknown(reason="not looked for")
+    cancelling_at_once: Known[tuple[str, ...]] | Unknown = Unknown(
+        reason="not read by this version"
+    )
+    old_gil_calls: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
     # Seconds until each alarm (setitimer(ITIMER_REAL), alarm) that the process has set.
     alarms: Known[tuple[float, ...]] | Unknown = Unknown(reason="not read by this version")
 
@@ -324,16 +329,22 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
     holds_gil: Known[bool] | Unknown
     waits_for: Known[PythonLock] | Unknown = _NOT_READ
     holds: Known[tuple[HeldLock, ...]] | Unknown = _NOT_READ
+    # Whether the futex it waits on is that of the Python lock its innermost line waits for.
+    waits_on_lock_of_line: Known[bool] | Unknown = Unknown(reason="not read by this version")
 
 
 class ProcessStacks(msgspec.Struct, frozen=True, kw_only=True):
-    """All stacks of a process, read by ``tool`` between ``begun_s`` and ``ended_s``."""
+    """All stacks of a process, read by ``tool`` between ``begun_s`` and ``ended_s``.
+
+    ``standard_library`` is the folder of the interpreter's own library, as its frames spell it.
+    """
 
     pid: int
     tool: str
     begun_s: float
     ended_s: float
     threads: tuple[ThreadStack, ...]
+    standard_library: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
 
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True):

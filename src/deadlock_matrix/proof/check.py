@@ -25,10 +25,10 @@ INTERRUPTIBLE = {"python-lock", "futex", "child", "pipe"}
 """Kinds of waits that a signal handler could end: they need all conditions of the process."""
 
 THREAD_NEEDS = {
-    "gil": {"waits-for-gil"},
-    "lock": OF_A_FUTEX | {"memory-not-shared"},
+    "gil": {"waits-for-gil", "gil-by-thread-state", "no-cancellation"},
+    "lock": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
-    "python-lock": OF_A_FUTEX | {"not-interrupted"},
+    "python-lock": OF_A_FUTEX | {"not-interrupted", "lock-of-that-line"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
     "child": ASLEEP | {"not-interrupted"},
     "pipe": ASLEEP | {"no-outside-end", "not-interrupted"},

@@ -6,6 +6,7 @@ from deadlock_matrix.model.evidence import SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Node
 from deadlock_matrix.proof import interpreter
+from deadlock_matrix.proof.cancellation import not_cancelled, not_cancelled_at_once
 from deadlock_matrix.proof.locks import (
     FUTEX_PRIVATE,
     JOINED,
@@ -19,7 +20,6 @@ from deadlock_matrix.proof.world import Key, World
 
 FUTEX_COMMANDS = 0x7F
 FUTEX_WAITS = {0, 9}  # WAIT, WAIT_BITSET
-SIGCANCEL = 32  # glibc's; caught only once a thread has been cancelled (glibc 2.34 and later)
 
 
 def futex_wait(
@@ -51,10 +51,12 @@ def futex_wait(
     )
     where = f" of {_base_name(mapping.path)}" if mapping.path.startswith("/") else ""
     lock = read_lock(world, key, call, word)
+    assuming: tuple[Wait, ...] = ()
     if isinstance(lock, Owned):
         owned = _owned(world, key, lock, where, (*asleep, reach))
-        if owned is not None:
+        if owned is not None and not owned.assumptions:
             return owned
+        assuming = () if owned is None else (owned,)
     python = interpreter.python_wait(world, key)
     if python is not None:
         return Wait(
@@ -66,7 +68,8 @@ def futex_wait(
             held_source=python.held_source,
             phrase=python.phrase,
             names_owner=python.names_owner,
-            conditions=(*asleep, reach),
+            conditions=(*asleep, reach, *python.conditions),
+            assuming=assuming,
         )
     note = _why_not_its_owner(world, key, lock)
     label = f"{lock.what} {word.address:#x}{where}"
@@ -79,13 +82,14 @@ def futex_wait(
         held_source=f"any thread of the process could wake it: {note}",
         phrase=_phrase(world, key, lock, label),
         conditions=(*asleep, reach),
+        assuming=assuming,
     )
 
 
 def _owned(
     world: World, key: Key, lock: Owned, where: str, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The wait for a lock that its owner alone can end; None if that is not sure."""
+    """The wait for a lock that its owner alone can end, if nobody is cancelled; or None."""
     thread = world.threads[key]
     assert isinstance(thread.activity, Known) and isinstance(thread.word, Known)
     alone = _memory_is_its_own(world, key)
@@ -93,10 +97,7 @@ def _owned(
         return None
     conditions = (*conditions, alone)
     if lock.what == JOINED:
-        uncancelled = _nobody_cancels(world, key)
-        if uncancelled is None:
-            return None
-        return _wait_for_end(world, key, lock, (*conditions, uncancelled))
+        return _wait_for_end(world, key, lock, (*conditions, not_cancelled(world, key)))
     label = f"{lock.what} {lock.address:#x}{where}"
     return Wait(
         node=Node(id=f"lock-{key[0]}-{lock.address:#x}", kind="lock", label=label),
@@ -106,7 +107,7 @@ def _owned(
         source=thread.activity.source,
         held_source=f"{lock.source} ({thread.word.source})",
         phrase=f"waits for {_loader(label)}",
-        conditions=conditions,
+        conditions=(*conditions, not_cancelled_at_once(world, key)),
     )
 
 
@@ -176,22 +177,6 @@ def _wait_for_end(world: World, key: Key, lock: Owned, conditions: tuple[Conditi
         phrase=f"joins {ending}",
         names_owner=True,
         conditions=conditions,
-    )
-
-
-def _nobody_cancels(world: World, key: Key) -> Condition | None:
-    """``pthread_join`` is a cancellation point: who is cancelled in it lets go of its locks."""
-    process = world.after[key[0]]
-    signals, cancelling = process.signals, process.cancelling
-    if not isinstance(signals, Known) or signals.value.caught >> (SIGCANCEL - 1) & 1:
-        return None
-    if not isinstance(cancelling, Known) or cancelling.value:
-        return None
-    return Condition(
-        name="no-cancellation",
-        subject=thread_id(key),
-        detail="no library of the process names pthread_cancel, and no thread was ever cancelled",
-        source=cancelling.source,
     )
 
 

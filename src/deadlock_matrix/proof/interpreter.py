@@ -19,6 +19,8 @@ from deadlock_matrix.model.evidence import (
 )
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap, Node
+from deadlock_matrix.proof.cancellation import not_cancelled
+from deadlock_matrix.proof.wait import thread_id
 from deadlock_matrix.proof.world import Key, World
 
 IMPORTLIB = "<frozen importlib._bootstrap>"
@@ -32,7 +34,7 @@ class GilWait:
     node: Node
     holder: Key
     held_source: str
-    condition: Condition
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class PythonWait:
     held_source: str
     phrase: str
     names_owner: bool  # the phrase says already who it is
+    conditions: tuple[Condition, ...]
 
 
 def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
@@ -80,17 +83,29 @@ def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
         node=Node(id=f"gil-{key[0]}", kind="gil", label="the GIL"),
         holder=holder[0],
         held_source=holder[1],
-        condition=Condition(
-            name="waits-for-gil",
-            subject=f"thread-{key[0]}-{key[1]}",
-            detail=f"its 5 ms waits are on {address:#x}, inside _PyRuntime, in both snapshots",
-            source=python.source,
+        conditions=(
+            Condition(
+                name="waits-for-gil",
+                subject=thread_id(key),
+                detail=f"its 5 ms waits are on {address:#x}, inside _PyRuntime, in both snapshots",
+                source=python.source,
+            ),
+            _by_thread_state(world, key),
+            not_cancelled(world, key),
         ),
     )
 
 
 def _gil_holder(world: World, pid: int) -> tuple[Key, str] | Gap:
     subject = f"process {pid}"
+    old_calls = world.after[pid].old_gil_calls
+    # PyEval_AcquireLock takes the GIL and leaves the current thread as it was.
+    if not isinstance(old_calls, Known):
+        detail = f"who holds the GIL: {old_calls.reason}"
+        return Gap(kind="unknown", subject=subject, detail=detail)
+    if old_calls.value:
+        detail = f"who holds the GIL: {old_calls.value[0]} names PyEval_AcquireLock"
+        return Gap(kind="unknown", subject=subject, detail=detail)
     fact = world.stacks.get(pid)
     if not isinstance(fact, Known):
         reason = fact.reason if fact is not None else "no stacks were read"
@@ -116,61 +131,100 @@ def _gil_holder(world: World, pid: int) -> tuple[Key, str] | Gap:
     return holders[0], f"{stacks.tool}: has the GIL"
 
 
+def _by_thread_state(world: World, key: Key) -> Condition:
+    old_calls = world.after[key[0]].old_gil_calls
+    assert isinstance(old_calls, Known)  # who holds it is not known otherwise
+    return Condition(
+        name="gil-by-thread-state",
+        subject=thread_id(key),
+        detail="its holder is the current thread, and no library names PyEval_AcquireLock, which "
+        "would take the GIL for nobody",
+        source=old_calls.source,
+    )
+
+
 def _between_snapshots(world: World, stacks: ProcessStacks) -> bool:
     before, after = world.evidence.before, world.evidence.after
     return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
 
 
 def python_wait(world: World, key: Key) -> PythonWait | None:
-    """Recognise ``Thread.join`` and the import lock of a module, if their owner can be told."""
+    """Recognise ``Thread.join`` and the import lock of a module, if their owner can be told.
+
+    The innermost Python line alone does not tell: a profiler, a destructor or a debugger may hold
+    the thread up in it. So the memory must say that the futex is that of the line's own lock.
+    """
     stack = world.stack_by_thread.get(key)
     if stack is None or not stack.python:
         return None
     fact = world.stacks[key[0]]
     if not isinstance(fact, Known) or not _between_snapshots(world, fact.value):
         return None
-    return _thread_join(world, key, stack) or _module_lock(world, key, stack)
+    own = stack.waits_on_lock_of_line
+    if not isinstance(own, Known) or not own.value:
+        return None
+    condition = Condition(
+        name="lock-of-that-line",
+        subject=thread_id(key),
+        detail=f"the futex is that of the lock which {stack.python[-1].function} waits for",
+        source=own.source,
+    )
+    return _thread_join(world, key, stack, fact.value, condition) or _module_lock(
+        world, key, stack, condition
+    )
 
 
-def _thread_join(world: World, key: Key, stack: ThreadStack) -> PythonWait | None:
+def _thread_join(
+    world: World, key: Key, stack: ThreadStack, stacks: ProcessStacks, condition: Condition
+) -> PythonWait | None:
     """``Thread.join``: only the end of that thread releases it.
 
     3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself; the thread joined
-    shows the same ``self`` in its ``_bootstrap_inner``.
+    shows the same ``self`` in its ``_bootstrap_inner``. In the standard library's own file: others
+    are called ``threading.py`` too.
     """
     frame = stack.python[-1]
-    if not frame.file.endswith("threading.py"):
+    standard = stacks.standard_library
+    if not isinstance(standard, Known) or frame.function not in ("join", "_wait_for_tstate_lock"):
         return None
-    if frame.function not in ("join", "_wait_for_tstate_lock"):
-        return None
+    own_files = {f"{folder}/threading.py" for folder in standard.value}
     target = _address(frame)
-    if not target:
+    if frame.file not in own_files or not target:
         return None
+    joined: list[Key] = []
     for other, other_stack in _others(world, key):
-        for below in other_stack.python:
-            # The same file: a subclass with a join of its own may wait for anything in it.
-            if (below.file, below.function, _address(below)) == (
-                frame.file,
-                "_bootstrap_inner",
-                target,
-            ):
-                tool = _tool(world, key)
-                return PythonWait(
-                    node=Node(
-                        id=f"join-{other[0]}-{other[1]}",
-                        kind="python-lock",
-                        label=f"end of {world.name(other)}",
-                    ),
-                    owner=other,
-                    source=f"{tool}: {frame.function}, self at {target}",
-                    held_source=f"{tool}: _bootstrap_inner, self at {target}",
-                    phrase=f"joins {world.name(other)}",
-                    names_owner=True,
-                )
-    return None
+        selves = [
+            _address(below)
+            for below in other_stack.python
+            if below.file in own_files and below.function == "_bootstrap_inner"
+        ]
+        if target in selves:
+            joined.append(other)
+        elif not selves and other[1] != other[0]:
+            # A thread on its way out has left this frame. Was it this one, and is the object used
+            # for a second thread, then both have the same object, and the end of this one counts.
+            return None
+    if len(joined) != 1:
+        return None
+    other = joined[0]
+    return PythonWait(
+        node=Node(
+            id=f"join-{other[0]}-{other[1]}",
+            kind="python-lock",
+            label=f"end of {world.name(other)}",
+        ),
+        owner=other,
+        source=f"{stacks.tool}: {frame.function}, self at {target}",
+        held_source=f"{stacks.tool}: _bootstrap_inner, self at {target}",
+        phrase=f"joins {world.name(other)}",
+        names_owner=True,
+        conditions=(condition,),
+    )
 
 
-def _module_lock(world: World, key: Key, stack: ThreadStack) -> PythonWait | None:
+def _module_lock(
+    world: World, key: Key, stack: ThreadStack, condition: Condition
+) -> PythonWait | None:
     """An import lock: held by the thread that is inside that module's import."""
     module = waited_module(stack)
     if not module:
@@ -190,6 +244,7 @@ def _module_lock(world: World, key: Key, stack: ThreadStack) -> PythonWait | Non
         held_source=f"{tool}: _find_and_load_unlocked for {module!r}",
         phrase=f"waits for the import lock of module {module!r}",
         names_owner=False,
+        conditions=(condition,),
     )
 
 

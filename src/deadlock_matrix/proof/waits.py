@@ -55,7 +55,7 @@ def read_wait(world: World, key: Key) -> Wait | Open:
         if isinstance(gil, Gap):
             return Open(gap=gil)
         if gil is not None:
-            return _from_gil(gil, thread)
+            return _from_gil(world, key, gil)
     asleep = _asleep(world, key, earlier, thread, call)
     if isinstance(asleep, Open):
         return asleep
@@ -180,7 +180,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         conditions=(*wait.conditions, stayed) if stayed is not None else wait.conditions,
     )
     told = f"whoever in the {scope} could send SIGINT waits too"
-    return replace(_uninterrupted(wide, key, told), assuming=(narrow,))
+    return replace(_uninterrupted(wide, key, told), assuming=(narrow, *wait.assuming))
 
 
 def _uninterrupted(wait: Wait, key: Key, detail: str, *assumed: Assumption) -> Wait:
@@ -199,18 +199,22 @@ def _source_of_signals(world: World, key: Key) -> str:
     return signals.source if isinstance(signals, Known) else "/proc/PID/status"
 
 
-def _from_gil(gil: interpreter.GilWait, thread: ThreadFacts) -> Wait:
-    assert isinstance(thread.activity, Known)
-    return Wait(
+def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait | Open:
+    activity = world.threads[key].activity
+    assert isinstance(activity, Known)
+    wait = Wait(
         node=gil.node,
         scope="thread",
         wakers=frozenset([gil.holder]),
         interruptible=False,
-        source=thread.activity.source,
+        source=activity.source,
         held_source=gil.held_source,
         phrase="waits for the GIL",
-        conditions=(gil.condition,),
+        conditions=gil.conditions,
     )
+    if wait.assumptions:
+        return Open(gap=as_gap(world.name(key), wait.assumptions[0]), assuming=(wait,))
+    return wait
 
 
 _WITHOUT_END: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wait | Open]] = {

@@ -1,0 +1,185 @@
+r"""Which mapped libraries name a few functions that break a rule on which owners rest.
+
+- ``pthread_cancel``: joins, and the interpreter's wait for the GIL, are cancellation points; who is
+  cancelled there runs clean-up handlers and lets go of what it holds.
+- ``pthread_setcanceltype``: with asynchronous cancellation that goes for every wait.
+- ``PyEval_AcquireLock``: takes the GIL and makes nobody the current thread (up to CPython 3.12).
+
+Looked for as ``name\0`` in each library's own string table in the process's memory (ELF-64,
+``PT_DYNAMIC``, ``DT_STRTAB``, ``DT_STRSZ``; glibc relocates the table's address in place), where it
+may be the tail of a longer name, and for small libraries in all that is mapped read-only: there lie
+the names that are given to ``dlsym``. A name that is put together at run time is not seen, nor one
+in Python's memory (``ctypes``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from deadlock_matrix.capture.elf import Unusable, loaded
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.model.evidence import Library, SystemCall, ThreadFacts
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+CANCEL, CANCEL_AT_ONCE = "pthread_cancel", "pthread_setcanceltype"
+OLD_GIL_CALL = "PyEval_AcquireLock"
+NAMES = (CANCEL, CANCEL_AT_ONCE, OLD_GIL_CALL)
+
+PT_DYNAMIC = 2
+DT_NULL, DT_STRTAB, DT_STRSZ = 0, 5, 10
+ET_EXEC = 2
+CHUNK = 1 << 20
+LARGEST_TABLE = 256 << 20
+SMALL_LIBRARY = 4 << 20
+CACHED_FILES = 4096
+
+FUTEX_PRIVATE = 0x80
+ROBUST_WAITERS = 0x8000_0000
+OWNED = (2, 3)  # what waiters for a mutex and for a rwlock expect to find
+
+NOT_LOOKED_FOR = unknown("not looked for: no thread seems to wait for an owner")
+
+Libraries = Known[tuple[str, ...]] | Unknown
+_cache: OrderedDict[tuple[str, tuple[int, int] | None, int], frozenset[str]] = OrderedDict()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedCalls:
+    """The libraries that name each function; the C library and Python itself aside."""
+
+    cancelling: Libraries
+    cancelling_at_once: Libraries
+    old_gil_calls: Libraries
+
+
+def named_calls(memory: Memory, threads: Iterable[ThreadFacts]) -> NamedCalls:
+    """Look for all names at once, where a thread seems to wait for an owner."""
+    if not _somebody_waits_for_an_owner(threads):
+        return _all_three(NOT_LOOKED_FOR)
+    found: dict[str, list[str]] = {name: [] for name in NAMES}
+    try:
+        for library in memory.maps.libraries():
+            named = _named_by(memory, library)
+            if named and not _has_them_itself(memory, library):
+                for name in named:
+                    found[name].append(library.path)
+    except (Unreadable, OSError, struct.error) as error:
+        return _all_three(unknown(f"which functions its libraries name: {error}"))
+    source = f"the names in /proc/{memory.pid}/mem"
+    return NamedCalls(
+        cancelling=known(tuple(found[CANCEL]), source),
+        cancelling_at_once=known(tuple(found[CANCEL_AT_ONCE]), source),
+        old_gil_calls=known(tuple(found[OLD_GIL_CALL]), source),
+    )
+
+
+def unread(reason: str) -> NamedCalls:
+    """None of it is known."""
+    return _all_three(unknown(reason))
+
+
+def _all_three(fact: Unknown) -> NamedCalls:
+    return NamedCalls(cancelling=fact, cancelling_at_once=fact, old_gil_calls=fact)
+
+
+def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
+    """A mutex, a rwlock, a native join, or the GIL, whose waiters have a time limit."""
+    threads = tuple(threads)
+    ids = {thread.own_tid for thread in threads}
+    for thread in threads:
+        call = thread.activity.value if isinstance(thread.activity, Known) else None
+        if not isinstance(call, SystemCall) or call.name != "futex":
+            continue
+        expected = call.arguments[2] & 0xFFFF_FFFF
+        if (
+            expected in OWNED
+            or expected & ROBUST_WAITERS
+            or call.arguments[3] != 0
+            or (not call.arguments[1] & FUTEX_PRIVATE and expected in ids)
+        ):
+            return True
+    return False
+
+
+def _has_them_itself(memory: Memory, library: Library) -> bool:
+    """The C library, which has the first two, or the interpreter, which has the third."""
+    mapping = memory.maps.find(library.start)
+    if mapping is None:
+        return False
+    try:
+        found = loaded(memory, mapping)
+    except (Unusable, OSError):
+        return False  # then it counts like any other
+    file = found.file
+    return file.is_glibc or file.is_musl or found.range_of("_PyRuntime") is not None
+
+
+def _named_by(memory: Memory, library: Library) -> frozenset[str]:
+    table = _string_table(memory, library)
+    size = table[1] if table else 0
+    key = (library.path, memory.maps.device_and_inode(library.path), size)
+    if key not in _cache:
+        _cache[key] = _search(memory, [*_small_parts(memory, library), *([table] if table else [])])
+        if len(_cache) > CACHED_FILES:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    return _cache[key]
+
+
+def _small_parts(memory: Memory, library: Library) -> list[tuple[int, int]]:
+    """What is mapped read-only of a library, if it is not much."""
+    parts = [
+        (mapping.start, mapping.end - mapping.start)
+        for mapping in memory.maps.of_file(library.path)
+        if mapping.path and mapping.permissions.startswith("r-")
+    ]
+    return parts if sum(size for _, size in parts) <= SMALL_LIBRARY else []
+
+
+def _search(memory: Memory, parts: Iterable[tuple[int, int]]) -> frozenset[str]:
+    wanted = {name: name.encode() + b"\0" for name in NAMES}
+    longest = max(map(len, wanted.values()))
+    found: set[str] = set()
+    for start, size in parts:
+        tail = b""
+        for at in range(start, start + size, CHUNK):
+            chunk = tail + memory.read(at, min(CHUNK, start + size - at))
+            found.update(name for name, raw in wanted.items() if raw in chunk)
+            tail = chunk[-longest:]
+    return frozenset(found)
+
+
+def _string_table(memory: Memory, library: Library) -> tuple[int, int] | None:
+    """Address and size; nothing for a static program, in which nothing is looked up by name."""
+    header = memory.read(library.start, 64)
+    if header[:5] != b"\x7fELF\x02":
+        raise Unreadable(f"no ELF header at the start of {library.path}")
+    kind = struct.unpack_from("<H", header, 16)[0]
+    offset = struct.unpack_from("<Q", header, 32)[0]
+    size, count = struct.unpack_from("<HH", header, 54)
+    base = 0 if kind == ET_EXEC else library.start
+    segments = memory.read(library.start + offset, size * count)
+    for index in range(count):
+        type_, _, _, address, _, _, length, _ = struct.unpack_from(
+            "<IIQQQQQQ", segments, index * size
+        )
+        if type_ == PT_DYNAMIC:
+            return _of_dynamic(base, memory.read(base + address, length))
+    return None
+
+
+def _of_dynamic(base: int, dynamic: bytes) -> tuple[int, int] | None:
+    values: dict[int, int] = {}
+    for tag, value in struct.iter_unpack("<QQ", dynamic[: len(dynamic) // 16 * 16]):
+        if tag == DT_NULL:
+            break
+        values[tag] = value
+    if DT_STRTAB not in values or DT_STRSZ not in values:
+        return None
+    start, size = values[DT_STRTAB], values[DT_STRSZ]
+    if size > LARGEST_TABLE:
+        raise Unreadable(f"a string table of {size} bytes")
+    return (start + base if start < base else start), size

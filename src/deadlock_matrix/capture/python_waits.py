@@ -1,0 +1,135 @@
+"""Whether a thread waits on the very lock that its innermost Python line waits for.
+
+A line of ``Thread.join`` says where the thread is in Python; it may still be held up there by a
+profiler, a destructor or a debugger. The memory tells (64-bit; ``Modules/_threadmodule.c``,
+``Python/parking_lot.c``, ``Python/thread_pthread.h``):
+
+- Up to 3.12 a lock object holds, behind its header, the address of a semaphore, and the futex is
+  that semaphore. ``_wait_for_tstate_lock`` has the lock object in its local ``lock``.
+- A ``PyMutex`` or ``PyEvent`` (3.13 on) is waited for on a semaphore of the waiter's stack, in
+  ``struct wait_entry {park_arg, addr, sema}``: the word before the futex is the address of what is
+  waited for. Of a lock object it is the byte behind the header. ``join`` waits for the event in
+  ``ThreadHandle {.., ident, os_handle, int has_os_handle, int state, mutex, thread_is_exiting}``,
+  where ``ident`` and ``os_handle`` are both ``pthread_self()``.
+- ``_ModuleLock.acquire`` waits on a lock that is an attribute of ``self``: in its values, wherever
+  the version keeps them, so it is searched for a few steps from the object.
+
+Reliable while the thread sleeps.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from deadlock_matrix.capture.elf import Unusable
+from deadlock_matrix.capture.machine import table_architecture
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.proc_files import read_small, reason_of
+from deadlock_matrix.capture.proc_text import parse_syscall
+from deadlock_matrix.capture.python_objects import ObjectLayout, type_name
+from deadlock_matrix.capture.python_runtime import python_layout
+from deadlock_matrix.model.evidence import PythonFrame, SystemCall, ThreadStack
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+IMPORTLIB = "<frozen importlib._bootstrap>"
+LOCK_TYPE = "_thread.lock"
+BEFORE, AHEAD = 4, (12, 8, 24, 0)
+"""Words read before an object and of it, of its dictionary or values, and of that one's values."""
+
+_ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
+
+
+def with_locks_of_lines(
+    memory: Memory, threads: tuple[ThreadStack, ...]
+) -> tuple[ThreadStack, ...]:
+    """Add which threads wait on their line's own lock, where the line may wait for an owner."""
+    return tuple(
+        msgspec.structs.replace(
+            thread,
+            waits_on_lock_of_line=waits_on_lock_of_line(memory, thread.tid, thread.python[-1]),
+        )
+        if thread.python and waits_for_owner(thread.python[-1])
+        else thread
+        for thread in threads
+    )
+
+
+def waits_for_owner(frame: PythonFrame) -> bool:
+    """Whether the line may be one that waits for a join or an import lock."""
+    if frame.function in ("join", "_wait_for_tstate_lock"):
+        return frame.file.endswith("/threading.py")
+    return (frame.file, frame.function) == (IMPORTLIB, "acquire")
+
+
+def waits_on_lock_of_line(memory: Memory, tid: int, frame: PythonFrame) -> Known[bool] | Unknown:
+    """Compare the futex of a thread with the lock of its innermost line."""
+    source = f"/proc/{memory.pid}/mem"
+    try:
+        layout = python_layout(memory)
+        raw = read_small(f"task/{tid}/syscall", memory.directory)
+        call = parse_syscall(raw, table_architecture(memory.pid))
+        if not isinstance(call, SystemCall) or call.name != "futex":
+            return unknown("it does not wait on a futex")
+        futex = call.arguments[0]
+        if frame.function == "join":
+            return known(_is_event_of_thread(memory, futex), source)
+        if frame.function == "_wait_for_tstate_lock":
+            lock = _address(frame, "lock")
+            return known(lock != 0 and _is_lock(memory, layout, lock, futex), source)
+        module_lock = _address(frame, "self")
+        return known(module_lock != 0 and _holds(memory, layout, module_lock, futex), source)
+    except (Unreadable, Unusable, ValueError) as error:
+        return unknown(f"memory not readable: {error}")
+    except OSError as error:
+        return unknown(reason_of(error, f"/proc/{memory.pid}/task/{tid}/syscall"))
+
+
+def _address(frame: PythonFrame, name: str) -> int:
+    """Where the object lies that a local of the frame names; 0 if it is not told."""
+    match = _ADDRESS.search(frame.values.get(name, ""))
+    return int(match.group(1), 16) if match else 0
+
+
+def _is_lock(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> bool:
+    """Whether the object is a lock, and the futex the one on which its waiters sleep."""
+    inside = address + layout.header
+    if futex != memory.number(inside) and inside != memory.number(futex - 8):
+        return False
+    return type_name(memory, layout, address) == LOCK_TYPE
+
+
+def _is_event_of_thread(memory: Memory, futex: int) -> bool:
+    """Whether the futex is that of a wait for the event of a thread that runs."""
+    event = memory.number(futex - 8)
+    ident, handle, has_handle = struct.unpack("<QQi", memory.read(event - 25, 20))
+    return bool(ident) and ident == handle and has_handle == 1
+
+
+def _holds(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> bool:
+    """Whether a lock with that futex is an attribute of the object."""
+    level = list(_pointers(memory, address - 8 * BEFORE, BEFORE + AHEAD[0]))
+    for ahead in AHEAD[1:]:
+        for pointer in level:
+            try:
+                if _is_lock(memory, layout, pointer, futex):
+                    return True
+            except Unreadable:
+                continue
+        level = [inner for pointer in level for inner in _pointers(memory, pointer, ahead)]
+    return False
+
+
+def _pointers(memory: Memory, address: int, count: int) -> Iterator[int]:
+    """What could be addresses of objects among the words at an address."""
+    try:
+        words = struct.unpack(f"<{count}Q", memory.read(address, 8 * count))
+    except Unreadable:
+        return
+    for word in dict.fromkeys(words):
+        pointer = word & ~7  # 3.12 tags the address of the values
+        if 1 << 16 <= pointer < 1 << 47:
+            yield pointer

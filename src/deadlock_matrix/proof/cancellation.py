@@ -1,0 +1,91 @@
+"""That nobody cancels a waiting thread: who is cancelled lets go of what it holds.
+
+``pthread_join`` and the interpreter's wait for the GIL (``pthread_cond_timedwait``) are
+cancellation points. A wait for a mutex is none; there a thread can only be cancelled that has
+asked for it at any moment (``PTHREAD_CANCEL_ASYNCHRONOUS``). Who cancels has to name
+``pthread_cancel``, and who asks for it ``pthread_setcanceltype``; hardly any library does.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deadlock_matrix.model.evidence import ProcessFacts
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition
+from deadlock_matrix.proof.wait import thread_id
+from deadlock_matrix.proof.world import Key, World
+
+SIGCANCEL = 32  # glibc's; from 2.34 on caught only once a thread has been cancelled
+CAUGHT_FROM_THE_BEGINNING = (2, 33)
+NAME = "no-cancellation"
+
+
+def not_cancelled(world: World, key: Key) -> Condition:
+    """At a cancellation point: nobody can cancel, or it is assumed that nobody does."""
+    process = world.after[key[0]]
+    doubt = _who_names("pthread_cancel", process.cancelling) or _has_cancelled(world, process)
+    if doubt:
+        return _assumed(key, doubt, process.cancelling)
+    assert isinstance(process.cancelling, Known)
+    return Condition(
+        name=NAME,
+        subject=thread_id(key),
+        detail="no library of the process names pthread_cancel, and no thread was ever cancelled",
+        source=process.cancelling.source,
+    )
+
+
+def not_cancelled_at_once(world: World, key: Key) -> Condition:
+    """Anywhere else: nobody can be cancelled at any moment, or it is assumed."""
+    process = world.after[key[0]]
+    doubt = _who_names("pthread_setcanceltype", process.cancelling_at_once)
+    if not doubt:
+        assert isinstance(process.cancelling_at_once, Known)
+        return Condition(
+            name=NAME,
+            subject=thread_id(key),
+            detail="no library of the process names pthread_setcanceltype",
+            source=process.cancelling_at_once.source,
+        )
+    uncancelled = not_cancelled(world, key)
+    if not uncancelled.assumes:
+        return uncancelled
+    return _assumed(key, doubt, process.cancelling_at_once)
+
+
+def _who_names(name: str, libraries: Known[tuple[str, ...]] | Unknown) -> str:
+    if not isinstance(libraries, Known):
+        return f"whether a library names {name} is not known: {libraries.reason}"
+    if libraries.value:
+        return f"{libraries.value[0].rpartition('/')[2]} names {name}"
+    return ""
+
+
+def _has_cancelled(world: World, process: ProcessFacts) -> str:
+    signals = process.signals
+    if not isinstance(signals, Known):
+        return f"its signals are not known: {signals.reason}"
+    version = re.match(r"glibc (\d+)\.(\d+)", world.machine.libc)
+    if version and (int(version[1]), int(version[2])) <= CAUGHT_FROM_THE_BEGINNING:
+        return ""
+    if signals.value.caught >> (SIGCANCEL - 1) & 1:
+        return "a thread of the process has been cancelled before"
+    return ""
+
+
+def _assumed(key: Key, doubt: str, fact: Known[tuple[str, ...]] | Unknown) -> Condition:
+    source = fact.source if isinstance(fact, Known) else "/proc/PID/mem"
+    assumption = Assumption(
+        kind=AssumptionKind.NOT_CANCELLED,
+        subject=thread_id(key),
+        detail=f"nobody cancels thread {key[1]} ({doubt})",
+        source=source,
+    )
+    return Condition(
+        name=NAME,
+        subject=thread_id(key),
+        detail=doubt,
+        source=source,
+        assumes=(assumption,),
+    )
