@@ -398,6 +398,9 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
             owners |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
         if lock.kind == "python-lock":
             owners |= {((pid,), name) for name in ("stacks", "lock-of-line", "standard-library")}
+        if lock.kind in ("child", "pipe"):
+            others = [each.pid for each in evidence.after.processes if each.pid != pid]
+            needed |= {((other,), "alarms") for other in others}
         if lock.kind == "pipe":
             needed |= {((pid,), "descriptors"), ((), "outside_holders")}
             needed |= {((), target) for target in lock.label.split(" or ")}

@@ -58,6 +58,16 @@ CALLS = {
         "0 0",
     ),
     "read": ("said(libc.read(0, ctypes.create_string_buffer(1), 1))", 0, "1 0"),
+    "write": (
+        "r, w = os.pipe(); os.set_blocking(w, False)\n"
+        "while True:\n"
+        "    try: os.write(w, bytes(4096))\n"
+        "    except BlockingIOError: break\n"
+        "os.set_blocking(w, True); after_input(lambda: os.read(r, 8192))\n"
+        "said(libc.write(w, bytes(4096), 4096))",
+        1,
+        "4096 0",
+    ),
     "poll": ("said(libc.poll((ctypes.c_int * 2)(0, 1), 1, -1))", 7, "1 0"),
     "nanosleep": ("said(libc.nanosleep((ctypes.c_long * 2)(5, 0), None))", 230, "0 0"),
 }
@@ -104,6 +114,24 @@ def test_call_goes_on_as_if_nothing_had_been(name: str) -> None:
         assert Path(f"/proc/{process.pid}/stat").read_text().split()[2] in "SR"
         assert "TracerPid:\t0" in Path(f"/proc/{process.pid}/status").read_text()
         assert end_of(process) == result
+
+
+def test_write_that_is_partly_done_returns_the_part() -> None:
+    """As when the process is stopped and continued; the caller writes the rest."""
+    program = (
+        "r, w = os.pipe()\n"
+        "threading.Thread(target=lambda: (os.read(0, 1), os.read(r, 1 << 20))).start()\n"
+        "said(libc.write(w, bytes(1 << 20), 1 << 20))"
+    )
+    with running(program) as process:
+        until_asleep_in(process.pid, 1)
+        assert look([process.pid])[process.pid] == 0.0
+        assert process.stdout is not None
+        written, error = process.stdout.readline().split()
+        assert 4096 <= int(written) < 1 << 20 and error == "0"
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
 
 
 def test_alarm_is_found() -> None:

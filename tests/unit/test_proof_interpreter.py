@@ -36,8 +36,6 @@ from deadlock_matrix.model.evidence import (
 from deadlock_matrix.model.fact import Known, Unknown, known
 from deadlock_matrix.model.verdict import AssumptionKind
 from deadlock_matrix.proof.interpreter import IMPORTLIB, describe, modules_held, waited_module
-from deadlock_matrix.proof.wait import Open
-from deadlock_matrix.proof.waits import read_wait
 from deadlock_matrix.proof.world import World, index
 
 BETWEEN, TOO_EARLY, OVERLAPPING, TOO_LATE = 10.2, 9.0, 10.05, 10.45
@@ -86,11 +84,10 @@ def test_gil_waiter_that_may_be_cancelled() -> None:
         read=gil({1: False, 2: True}),
         cancelling=known(("/lib/app.so",), "mem"),
     )
-    read = read_wait(found, (1, 1))
-    assert isinstance(read, Open) and "app.so names pthread_cancel" in read.gap.detail
-    (assuming,) = read.assuming
-    assert assuming.wakers == {(1, 2)}
-    assert [each.kind for each in assuming.assumptions] == [AssumptionKind.NOT_CANCELLED]
+    wait = wait_of(found, 1)
+    assert wait.wakers == {(1, 2)}
+    assert [each.kind for each in wait.assumptions] == [AssumptionKind.NOT_CANCELLED]
+    assert "app.so names pthread_cancel" in wait.assumptions[0].detail
 
 
 @pytest.mark.parametrize(

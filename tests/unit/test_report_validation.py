@@ -57,7 +57,7 @@ def test_so_is_what_was_written_anew(folder: Path) -> None:
 
 
 def first_hung(document: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(each for each in document["cells"] if each["judgement"])
+    found: dict[str, Any] = next(each for each in document["controls"] if each["judgement"])
     return found
 
 

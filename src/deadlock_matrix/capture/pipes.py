@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable
+from pathlib import Path
 
 from deadlock_matrix.capture.descriptor_tables import visit_tables
 from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
 from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.newcomers import Restless, visit_all
-from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory
+from deadlock_matrix.capture.pinned import IO_URING, held_by_calls, held_by_kernel, held_by_ring
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, reason_of
 from deadlock_matrix.capture.tree import Process, ancestors, read_entry
 from deadlock_matrix.capture.unix_sockets import may_carry
 from deadlock_matrix.model.evidence import PipeHolder, ProcessFacts, SystemCall
@@ -23,6 +25,8 @@ _TRANSFERS = {
     "sendfile": (0, 1),
 }
 _NAMED_OR_NOT = ("pipe:[", "fifo:[")
+FIRST_PID_NAMESPACE = "pid:[4026531836]"
+"""The machine's own: the kernel's constant PROC_PID_INIT_INO."""
 
 
 def pipes_waited_on(processes: Iterable[ProcessFacts]) -> frozenset[str]:
@@ -76,7 +80,13 @@ def outside_holders(
         return known((), "no thread of the tree waits on a pipe")
     if 1 not in numbers_in("/proc"):
         return unknown("other users' processes are hidden from us (/proc is mounted with hidepid)")
+    problem = _inherited_from_out_of_sight(processes[0], wanted) or _kernel_has_one(
+        processes, wanted
+    )
+    if problem:
+        return unknown(problem)
     inside = {facts.pid for facts in processes}
+    pinned: list[str] = []
     found: dict[PipeHolder, None] = {}
     closed: dict[int, str] = {}
     carriers: set[int] = set()
@@ -91,7 +101,10 @@ def outside_holders(
         if pid in inside or process.is_kernel_thread or process.has_ended:
             return True
         try:
-            visit_tables(pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers)))
+            visit_tables(
+                pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers, pinned))
+            )
+            pinned.extend(_in_calls(pid))
         except OSError as error:
             if is_gone(error):
                 del table[pid]
@@ -106,6 +119,8 @@ def outside_holders(
     if carriers:
         # One of them may be an end of the pipe; it is in nobody's table until it is received.
         return unknown(f"descriptors are on their way in a socket of process {min(carriers)}")
+    if pinned:
+        return unknown(pinned[0])
     for pid in closed:
         if _may_hold(pid, processes, wanted, table, closed.keys()):
             return unknown(
@@ -148,10 +163,55 @@ def _may_hold(
     return process is None or process.pid in above
 
 
+def _in_calls(pid: int) -> list[str]:
+    directory = open_directory(f"/proc/{pid}")
+    try:
+        problem = held_by_calls(pid, directory)
+    except PermissionError:
+        problem = ""  # Yama: to see what somebody does takes more than to see what he has open
+    finally:
+        os.close(directory)
+    return [problem] if problem else []
+
+
+def _kernel_has_one(processes: tuple[ProcessFacts, ...], wanted: frozenset[str]) -> str:
+    directories: list[int] = []
+    try:
+        for facts in processes:
+            directories.append(open_directory(f"/proc/{facts.pid}"))
+        return held_by_kernel(directories, wanted)
+    except OSError as error:
+        return reason_of(error, "the mounts of the processes")
+    finally:
+        for directory in directories:
+            os.close(directory)
+
+
+def _inherited_from_out_of_sight(root: ProcessFacts, wanted: frozenset[str]) -> str:
+    """In a PID namespace: whether the root may have inherited a pipe from outside of it."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError as error:
+        return reason_of(error, "/proc/self/ns/pid")
+    if namespace == FIRST_PID_NAMESPACE:
+        return ""
+    assert isinstance(root.descriptors, Known)  # the caller looked
+    for descriptor in root.descriptors.value:
+        if descriptor.target in wanted and (descriptor.number <= 2 or root.parent == 0):
+            return (
+                f"{descriptor.target} may have been inherited from outside of the PID namespace "
+                "we are in, where nobody can be seen"
+            )
+    return ""
+
+
 def _held_by(
-    pid: int, tid: int, wanted: frozenset[str], carriers: set[int]
+    pid: int, tid: int, wanted: frozenset[str], carriers: set[int], pinned: list[str]
 ) -> dict[PipeHolder, None]:
-    """What a thread's descriptor table has of the pipes; ``carriers`` gets who may be sent more."""
+    """What a thread's descriptor table has of the pipes; ``carriers`` gets who may be sent more.
+
+    ``pinned`` gets what holds files without a descriptor.
+    """
     directory = open_directory(f"/proc/{pid}/task/{tid}")
     found: dict[PipeHolder, None] = {}
     fifos = any(target.startswith("fifo:") for target in wanted)
@@ -165,6 +225,9 @@ def _held_by(
                 target = target_of(number, directory)
             if target.startswith("socket:[") and may_carry(number, directory):
                 carriers.add(pid)
+            if target == IO_URING:
+                ring = held_by_ring(number, directory, wanted)
+                pinned.extend([f"process {pid}: {ring}"] if ring else [])
             if target in wanted:
                 access = access_of(number, directory)
                 found[PipeHolder(pid=pid, target=target, access=access)] = None

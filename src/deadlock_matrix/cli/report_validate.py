@@ -13,6 +13,7 @@ from deadlock_matrix.errors import ExitStatus, ReportError
 
 if TYPE_CHECKING:
     from deadlock_matrix.model.observation import CellResult
+    from deadlock_matrix.model.verdict import Judgement
 
 MOST_FAULTS = 20  # shown of one report
 
@@ -69,9 +70,19 @@ def judge_again(result: CellResult) -> Iterator[str]:
     # Words may become better with time; what they say may not change.
     stored = result.judgement.outcome if result.judgement else "none"
     found = judgement.outcome if judgement else "none"
-    if verdict is not result.verdict:
+    if stored == "deadlock" and found == "likely" and judgement and _lacks_new_facts(judgement):
+        pass  # proved by what its version asked for; a later one asks for more
+    elif verdict is not result.verdict:
         yield f"it says {result.verdict.value}; judged again, it is {verdict.value}"
     elif stored != found:
         yield f"its judgement says {stored}; judged again, it is {found}"
     for fault in faults:
         yield f"its proof does not hold: {fault}"
+
+
+def _lacks_new_facts(judgement: Judgement) -> bool:
+    """Whether all that has to be assumed is what the version that wrote it did not read."""
+    proof = judgement.proof
+    return proof is not None and all(
+        assumption.source == "not read by this version" for assumption in proof.assumptions
+    )

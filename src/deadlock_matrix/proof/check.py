@@ -140,10 +140,19 @@ class _Checked:
         if missing:
             yield f"{node.label}: nothing says {missing}"
         pid = node.id.split("-")[1]
+        if kind in ("child", "pipe"):
+            yield from self._faults_of_others(f"process-{pid}", heads[0])
         of_process = OF_A_PROCESS if kind in INTERRUPTIBLE else OF_EVERY_PROCESS
         missing = self._missing(f"process-{pid}", of_process)
         if missing:
             yield f"process {pid}: nothing says {missing}"
+
+    def _faults_of_others(self, own: str, wait: str) -> Iterator[str]:
+        """The end of any other process would end the wait too."""
+        for tree in self._heads(self._nodes[wait], "ended only by"):
+            for process in self._heads(self._nodes[tree], "consists of"):
+                if process != own and self._missing(process, {"no-alarm"}):
+                    yield f"{self._nodes[process].label}: nothing says no-alarm"
 
     def _faults_of_group(self, node: Node) -> Iterator[str]:
         members = self._heads(node, "consists of")

@@ -226,6 +226,14 @@ def _no_io_uring(world: World, process: ProcessFacts) -> Found | Gap:
     targets = [descriptor.target for descriptor in descriptors.value]
     if any("io_uring" in name for name in (*targets, *mappings.value)):
         return _gap(process, "has an io_uring, which can complete by itself", known=True)
+    # A ring lives on in whoever has inherited its descriptor, and works for the one who filled it.
+    for other in world.after.values():
+        if not isinstance(other.descriptors, Known):
+            return _gap(process, f"descriptors of {other.pid}: {other.descriptors.reason}",
+                        known=False)  # fmt: skip
+        if any("io_uring" in descriptor.target for descriptor in other.descriptors.value):
+            detail = f"may have an io_uring that process {other.pid} keeps open"
+            return _gap(process, detail, known=True)
     return Found(
         detail="no io_uring is open or mapped", source=f"{descriptors.source}, {mappings.source}"
     )

@@ -10,8 +10,15 @@ from dataclasses import dataclass
 
 from deadlock_matrix.model.evidence import Descriptor, SystemCall
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import Condition, Gap, Node
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap, Node
+from deadlock_matrix.proof.wait import thread_id
 from deadlock_matrix.proof.world import Key, World
+
+_ARRAYS = {"poll": (0,), "ppoll": (0,), "select": (1, 2, 3), "pselect6": (1, 2, 3)}
+"""Which arguments point to what is polled."""
+
+OWN_FRAMES = 1 << 14
+"""Bytes above the stack pointer within which a caller's variables are expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
         if isinstance(target, Gap):
             return target
         targets[target] = None
+    unchanged = _array_unchanged(world, key, call)
     assert isinstance(thread.activity, Known)
     outside = world.outside_holders
     assert isinstance(outside, Known)
@@ -69,6 +77,52 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
                 "on its way in a socket of the tree",
                 source=outside.source,
             ),
+            *unchanged,
+        ),
+    )
+
+
+def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Condition, ...]:
+    """That the array of a poll in progress is still what the kernel copied when it began.
+
+    Nobody else is there to change it; or it lies in the caller's own frames, to which no other
+    thread is expected to have a pointer; or that nobody has is assumed.
+    """
+    if call.name not in _ARRAYS:
+        return ()
+    subject = thread_id(key)
+    if len(world.live(key[0])) == 1:
+        return (
+            Condition(
+                name="array-unchanged",
+                subject=subject,
+                detail="nobody else is there to change what it polls",
+                source=f"/proc/{key[0]}/task",
+            ),
+        )
+    places = [call.arguments[at] for at in _ARRAYS[call.name] if call.arguments[at]]
+    if all(0 <= place - call.stack_pointer < OWN_FRAMES for place in places):
+        return (
+            Condition(
+                name="array-unchanged",
+                subject=subject,
+                detail="what it polls lies in its own frames",
+                source=f"/proc/{key[0]}/task/{key[1]}/syscall",
+            ),
+        )
+    assumption = Assumption(
+        kind=AssumptionKind.NOT_TOUCHED,
+        subject=subject,
+        detail=f"no other thread has changed the array that thread {key[1]} polls",
+        source=f"/proc/{key[0]}/task/{key[1]}/syscall",
+    )
+    return (
+        Condition(
+            name="array-unchanged",
+            subject=subject,
+            detail="what it polls lies in memory that other threads may have changed meanwhile",
+            source=assumption.source,
+            assumes=(assumption,),
         ),
     )
 

@@ -1,7 +1,7 @@
 """Waits that another process ends: for a child, on a pipe.
 
 A process can also be killed, by any other of the tree. So such a wait counts as endless only if
-nobody in the whole tree can move.
+nobody in the whole tree can move, and no alarm ends one of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from deadlock_matrix.model.evidence import SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap, Node
 from deadlock_matrix.proof import pipes
+from deadlock_matrix.proof.alarms import no_alarm_of_others
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -41,6 +42,9 @@ def child_wait(
     stayed = processes_complete(world)
     if stayed is None:
         return no.because(SOMEBODY_ENDED)
+    unalarmed = no_alarm_of_others(world, key[0])
+    if isinstance(unalarmed, Gap):
+        return Open(gap=unalarmed)
     return Wait(
         node=Node(id=f"child-{key[0]}-{wanted}", kind="child", label=label),
         scope="tree",
@@ -49,7 +53,7 @@ def child_wait(
         source=thread.activity.source,
         held_source="a process ends by one of its own threads, or is killed by another process",
         phrase=f"waits for {label}",
-        conditions=(*asleep, stayed),
+        conditions=(*asleep, stayed, *unalarmed),
     )
 
 
@@ -63,6 +67,9 @@ def pipe_wait(
     stayed = processes_complete(world)
     if stayed is None:
         return Refusal(world.name(key)).because(SOMEBODY_ENDED)
+    unalarmed = no_alarm_of_others(world, key[0])
+    if isinstance(unalarmed, Gap):
+        return Open(gap=unalarmed)
     return Wait(
         node=ends.node,
         scope="tree",
@@ -75,6 +82,7 @@ def pipe_wait(
             *asleep,
             *(msgspec.structs.replace(c, subject=thread_id(key)) for c in ends.conditions),
             stayed,
+            *unalarmed,
         ),
     )
 

@@ -70,8 +70,3 @@ class Refusal:
 def thread_id(key: Key) -> str:
     """The id of a thread's node."""
     return f"thread-{key[0]}-{key[1]}"
-
-
-def as_gap(subject: str, assumption: Assumption) -> Gap:
-    """What is missing for a wait to be proved by facts: ``assumption``."""
-    return Gap(kind="unknown", subject=subject, detail=f"whether {assumption.detail}")

@@ -199,10 +199,10 @@ def _source_of_signals(world: World, key: Key) -> str:
     return signals.source if isinstance(signals, Known) else "/proc/PID/status"
 
 
-def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait | Open:
+def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait:
     activity = world.threads[key].activity
     assert isinstance(activity, Known)
-    wait = Wait(
+    return Wait(
         node=gil.node,
         scope="thread",
         wakers=frozenset([gil.holder]),
@@ -212,9 +212,6 @@ def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait | Open:
         phrase="waits for the GIL",
         conditions=gil.conditions,
     )
-    if wait.assumptions:
-        return Open(gap=as_gap(world.name(key), wait.assumptions[0]), assuming=(wait,))
-    return wait
 
 
 _WITHOUT_END: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wait | Open]] = {

@@ -18,6 +18,7 @@ from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import End, Stopped
 from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.run.alarms import AlarmQuestion
 from deadlock_matrix.run.examination import (
     add_native_stacks,
     examine_twice,
@@ -127,6 +128,7 @@ class Watchdog:
         self._busy_pause = self._rates.busy_pause_s
         self._next_busy_look = self._began + self._busy_pause
         self._pace = Pace()
+        self._alarms = AlarmQuestion(supervisor)
         self._samples = _Samples(collector, self._began, deadline_s)
 
     def watch(self) -> Watched:
@@ -230,13 +232,14 @@ class Watchdog:
     def _examine(
         self, *, always_stacks: bool = False, parts: bool = False
     ) -> tuple[Evidence, Judgement]:
-        return examine_twice(
+        found = examine_twice(
             self._collector,
             self._supervisor.tree_roots,
             self._rates.confirm_s,
             always_stacks=always_stacks,
             parts=parts,
         )
+        return self._alarms.complete(*found)
 
     def _complete(self, evidence: Evidence) -> Evidence:
         return add_native_stacks(self._collector, evidence) if self._native else evidence

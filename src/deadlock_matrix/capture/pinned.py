@@ -1,0 +1,147 @@
+"""Ends of pipes that are open, but in nobody's table of descriptors.
+
+A file stays open while a system call on it lasts, though its descriptor is closed meanwhile; while
+a message that carries it waits to be sent; while an io_uring has it registered; and the kernel
+itself may have it: an automount's requests are written to a pipe (``pipe_ino`` among the options
+of the mount), the file system 9p can talk through two.
+
+Source: the kernel's ``fs/splice.c``, ``net/core/scm.c``, ``io_uring/fdinfo.c``,
+``fs/autofs/inode.c``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Container, Iterable
+
+from deadlock_matrix.capture.machine import table_architecture
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, read_whole
+from deadlock_matrix.capture.proc_text import parse_syscall
+from deadlock_matrix.model.evidence import SystemCall
+
+IO_URING = "anon_inode:[io_uring]"
+_ON_FILES = {"splice": (0, 2), "tee": (0, 1), "sendfile": (0, 1), "vmsplice": (0,),
+             "copy_file_range": (0, 2)}  # fmt: skip
+_SENDS = ("sendmsg", "sendmmsg")
+_CONTROL_AT = 32  # of msg_control and msg_controllen in struct msghdr
+_PIPE_OF_MOUNT = re.compile(rb"pipe_ino=(\d+)")
+_LISTED = re.compile(rb"^UserFiles:\s*(\d+)$", re.MULTILINE)
+
+
+def held_by_calls(pid: int, directory: int) -> str:
+    """Whether a thread of a process is in a call that may hold an end of a pipe: how, or nothing.
+
+    Args:
+        pid: the process.
+        directory: a descriptor of ``/proc/PID``.
+
+    Raises:
+        OSError: it has ended, or is not ours to see.
+    """
+    architecture = ""
+    for tid in numbers_of_threads(directory):
+        try:
+            raw = read_small(f"task/{tid}/syscall", directory)
+            if raw[:1] in (b"r", b"-"):
+                continue
+            architecture = architecture or table_architecture(pid)
+            call = parse_syscall(raw, architecture)
+            if not isinstance(call, SystemCall):
+                continue
+            if call.name in _SENDS and _may_carry_files(pid, directory, call):
+                return f"thread {tid} of process {pid} is sending a message that may carry files"
+            for at in _ON_FILES.get(call.name, ()):
+                if not _is_open(call.arguments[at] & 0xFFFF_FFFF, tid, directory):
+                    return f"thread {tid} of process {pid} is in {call.name} on a closed descriptor"
+        except ValueError:
+            continue
+        except OSError as error:
+            if not is_gone(error):
+                raise
+    return ""
+
+
+def numbers_of_threads(directory: int) -> list[int]:
+    """The ids of a process's threads.
+
+    Raises:
+        OSError: it has ended.
+    """
+    tasks = os.open("task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return numbers_in(tasks)
+    finally:
+        os.close(tasks)
+
+
+def _is_open(number: int, tid: int, directory: int) -> bool:
+    try:
+        os.readlink(f"task/{tid}/fd/{number}", dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _may_carry_files(pid: int, directory: int, call: SystemCall) -> bool:
+    if call.name != "sendmsg":
+        return True
+    try:
+        with Memory(pid, directory) as memory:
+            control, length = struct.unpack("<QQ", memory.read(call.arguments[1] + _CONTROL_AT, 16))
+    except Unreadable:
+        return True
+    return bool(control and length)
+
+
+def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
+    """Whether an io_uring may have one of the pipes registered: how, or nothing.
+
+    Args:
+        number: the descriptor of the ring.
+        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+        wanted: pipes, as ``pipe:[123]``.
+
+    Raises:
+        OSError: it is gone.
+    """
+    text = read_small(f"fdinfo/{number}", directory)
+    count = _LISTED.search(text)
+    if count is None:
+        return "an io_uring does not tell which files it has registered"
+    names = re.findall(rb"^\s*\d+: (\S+)$", text, re.MULTILINE)
+    if int(count[1]) and not names:
+        return "an io_uring has files registered and does not name them"
+    for name in names:
+        if name.decode("ascii", "replace") in wanted:
+            return f"an io_uring has {name.decode()} registered"
+    return ""
+
+
+def held_by_kernel(directories: Iterable[int], wanted: Container[str]) -> str:
+    """Whether a mount that the processes see writes to one of the pipes: how, or nothing.
+
+    Args:
+        directories: descriptors of ``/proc/PID``; a namespace of mounts is read once.
+        wanted: pipes, as ``pipe:[123]``.
+
+    Raises:
+        OSError: a process has ended.
+    """
+    seen: set[str] = set()
+    for directory in directories:
+        namespace = os.readlink("ns/mnt", dir_fd=directory)
+        if namespace in seen:
+            continue
+        seen.add(namespace)
+        for line in read_whole("mountinfo", directory).splitlines():
+            _, _, kind = line.partition(b" - ")
+            if kind.startswith(b"autofs "):
+                inode = _PIPE_OF_MOUNT.search(kind)
+                if inode is None or f"pipe:[{int(inode[1])}]" in wanted:
+                    return "an automount of this namespace writes its requests to a pipe"
+            elif kind.startswith(b"9p ") and b"trans=fd" in kind:
+                return "a 9p file system of this namespace talks through descriptors"
+    return ""

@@ -1,0 +1,70 @@
+"""Ask the processes of a tree for their alarms, where only that is missing for a proof.
+
+Done by who is about to end the tree, and by nobody else: it interrupts their sleep for a moment.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from deadlock_matrix.capture.interval_timers import Alarms
+from deadlock_matrix.model.evidence import Evidence, ProcessFacts
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import AssumptionKind, Judgement
+from deadlock_matrix.proof.conditions import process_id
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.run.process import Supervisor
+
+AGAIN_AFTER_S = 10.0
+"""What was no proof with the answers, or got none, is not interrupted again and again."""
+
+
+class AlarmQuestion:
+    """Asks at most once in a while; belongs to one watch."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._asked_s = -AGAIN_AFTER_S
+        self._pending: dict[tuple[int, int], Alarms] = {}  # by process id and start time
+
+    def complete(self, evidence: Evidence, judgement: Judgement) -> tuple[Evidence, Judgement]:
+        """Add the answers to the evidence and judge again, if that could make it a proof."""
+        wanted = _unknown_alarms(evidence, judgement)
+        if not wanted:
+            return evidence, judgement
+        if time.monotonic() >= self._asked_s + AGAIN_AFTER_S:
+            answers = self._supervisor.alarms([process.pid for process in wanted])
+            self._asked_s = time.monotonic()
+            found = {(each.pid, each.started): answers[each.pid] for each in wanted}
+            # That there was none says nothing of later; one that was there is there for a while.
+            self._pending = {
+                key: fact for key, fact in found.items() if isinstance(fact, Known) and fact.value
+            }
+        else:
+            found = self._pending
+        if not found:
+            return evidence, judgement
+        processes = tuple(
+            msgspec.structs.replace(
+                process, alarms=found.get((process.pid, process.started), process.alarms)
+            )
+            for process in evidence.after.processes
+        )
+        after = msgspec.structs.replace(evidence.after, processes=processes)
+        evidence = msgspec.structs.replace(evidence, after=after)
+        return evidence, judge(evidence)
+
+
+def _unknown_alarms(evidence: Evidence, judgement: Judgement) -> tuple[ProcessFacts, ...]:
+    """The processes whose alarms are not known, if nothing else is missing for a proof."""
+    proof = judgement.likely_whole
+    if proof is None or any(each.kind is not AssumptionKind.NO_ALARM for each in proof.assumptions):
+        return ()
+    subjects = {assumption.subject for assumption in proof.assumptions}
+    return tuple(
+        process
+        for process in evidence.after.processes
+        if process_id(process.pid) in subjects and not isinstance(process.alarms, Known)
+    )
