@@ -174,11 +174,13 @@ def test_a_wrong_command_line(watch: Watch, arguments: tuple[str, ...]) -> None:
 
 def test_a_proved_deadlock(watch: Watch, alive: Alive, tmp_path: Path) -> None:
     file = tmp_path / "new" / "found.json"
-    done = watch("--json", str(file), *python(f"print('before', flush=True)\n{DEADLOCK}"))
+    done = watch(
+        "--proof", "--json", str(file), *python(f"print('before', flush=True)\n{DEADLOCK}")
+    )
     assert done.returncode == 35
     assert done.stdout == "before\n"  # what was found goes to standard error
     assert done.stderr.startswith("deadlock: ")
-    assert "closed-world proof" in done.stderr and "after the last progress" in done.stderr
+    assert "closed-world proof" in done.stderr and "in the same place for" in done.stderr
     assert alive() == {}
     document = json.loads(file.read_text())
     assert document["verdict"] == "deadlock"

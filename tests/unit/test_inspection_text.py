@@ -33,7 +33,8 @@ from deadlock_matrix.model.verdict import (
     ProofKind,
     Verdict,
 )
-from deadlock_matrix.render.inspection import NATIVE_FRAMES, inspection_text, stuck_text
+from deadlock_matrix.render.inspected_threads import NATIVE_FRAMES
+from deadlock_matrix.render.inspection import View, inspection_text, stuck_text
 
 PROOF = Proof(
     kind=ProofKind.OWNER,
@@ -121,98 +122,180 @@ def inspection(native: bool = False, **rest: Any) -> Inspection:
     return Inspection(**(values | rest))
 
 
-def test_the_sentence_comes_first() -> None:
-    lines = inspection_text(inspection()).splitlines()
-    assert lines[0] == f"deadlock: {PROOF.sentence}"
-    assert lines[1].startswith("owner proof: ")
-    assert "after the last progress" in lines[2]
+def test_the_answer_comes_first() -> None:
+    text = inspection_text(inspection(), View(source={("b.py", 4): "lock.acquire()"}))
+    lines = text.splitlines()
+    assert lines[0] == "deadlock: main thread 7 in wait (b.py:4) is stuck for good"
+    assert lines[1] == "    b.py:4: lock.acquire()"
+    assert lines[2] == f"  {PROOF.sentence}"
+
+
+def test_since_when_it_has_not_moved() -> None:
+    found = inspection(unmoved_s=known(0.21, "the last progress"))
+    assert "process 7: /usr/bin/python3, 0 threads, in the same place for 210 ms" in (
+        inspection_text(found)
+    )
 
 
 def test_threads_with_their_frames() -> None:
-    text = inspection_text(inspection())
+    text = inspection_text(inspection(), View(source={("a.py", 3): "wait()"}))
     assert "process 7: /usr/bin/python3, 0 threads, glibc 2.36, x86_64" in text
     assert "main thread 7, stuck: waits for mutex 0x10, held by thread 8\n" in text
-    assert '    File "a.py", line 3, in <module>\n    File "b.py", line 4, in wait\n' in text
+    assert '    File "a.py", line 3, in <module>\n      wait()\n' in text
+    assert '    File "b.py", line 4, in wait\n' in text
     assert "thread 8 'pool', waits" in text and "stuck: waits\n" not in text
     assert "\nprocess 9\n\nmain thread 9, reads from a pipe\n" in text  # in one line
     assert "native: " not in text
 
 
 def test_native_frames_are_the_innermost() -> None:
-    text = inspection_text(inspection(native=True))
-    assert f"native: {20 - NATIVE_FRAMES} outer frames left out" in text
+    found = inspection(native=True)
+    text = inspection_text(found, View(native=True))
+    assert f"... {20 - NATIVE_FRAMES} outer native frames" in text
     assert "native: f19 (libfoo.so)" in text and "f11 (" not in text
+    assert "native: f0 (libfoo.so)" in inspection_text(found, View(all_frames=True))
+    assert "native: " not in inspection_text(found)  # Python's frames tell more
 
 
-def test_the_proof_in_words() -> None:
-    text = inspection_text(inspection())
+def test_the_proof_in_words_where_it_is_asked_for() -> None:
+    text = inspection_text(inspection(), View(proof=True))
+    assert "\nowner proof: " in text
     assert "  thread 7 waits for mutex 0x10 of libfoo.so\n      read in /proc/7/syscall\n" in text
     assert "  mutex 0x10 of libfoo.so held by thread 7\n      read in its owner field" in text
     assert "consists of" not in text
     assert "  process 7: no-timers: none" in text
+    without = inspection_text(inspection())
+    assert "read in" not in without and "no-timers" not in without and "--proof shows" in without
 
 
 def test_only_one_process_is_shown() -> None:
-    text = inspection_text(inspection(), only=7)
+    text = inspection_text(inspection(), View(only=7))
     assert "thread 8 'pool'" in text and "main thread 9" not in text
     assert "1 thread of its descendants not shown; --tree shows them" in text
     # A stuck thread is part of the answer, wherever it is.
-    text = inspection_text(inspection(), only=9)
+    text = inspection_text(inspection(), View(only=9))
     assert "main thread 7" in text and "thread 8 'pool'" not in text
 
 
 def test_what_stands_in_the_way() -> None:
     unread = Gap(kind="unknown", subject="process 7", detail="permission\ndenied")
+    likewise = msgspec.structs.replace(GAP, subject="thread 9")
     found = inspection(
         verdict="not-proved", outcome="not-proved", proof=None, sentence="it waits",
-        gaps=(GAP, unread),
-        detected_after_s=unknown("not watched"),
+        gaps=(GAP, unread, likewise),
+        threads=(msgspec.structs.replace(DOING[0], stuck=False, does="joins thread 8"),),
     )  # fmt: skip
-    text = inspection_text(found)
-    assert text.startswith("no deadlock proved: it waits\n")
-    assert "  thread 8: waits in poll with a time limit\n" in text
+    text = inspection_text(found, View(proof=True))
+    # The answer and the thread's line say what it waits for, not what keeps it from being proved.
+    assert text.startswith("no deadlock proved: main thread 7 in wait (b.py:4) joins thread 8\n")
+    assert "\nmain thread 7, joins thread 8\n" in text
+    assert "  thread 8 and thread 9: waits in poll with a time limit\n" in text
     assert "  process 7: not known: permission denied" in text
-    assert "how this was read" not in text and "last progress" not in text
+    assert "how this was read" not in text
 
 
 @pytest.mark.parametrize("verdict", [Verdict.HANG, Verdict.SLOW])
 def test_a_command_at_its_deadline(verdict: Verdict) -> None:
-    found = inspection(verdict=verdict, proof=None, sentence="it waits", gaps=(GAP,))
-    assert inspection_text(found).startswith(f"{verdict.value}: it waits\n")
+    found = inspection(
+        verdict=verdict, proof=None, sentence="it waits", gaps=(GAP,),
+        unmoved_s=known(3.0, "the last progress"),
+    )  # fmt: skip
+    first = inspection_text(found).splitlines()[0]
+    assert first.startswith(f"{verdict.value}: main thread 7 in wait (b.py:4) waits for mutex")
+    assert ("in the same place for 3.00 s" in first) is (verdict is Verdict.HANG)
 
 
 def test_some_threads_only() -> None:
     found = inspection(verdict="not-proved", partial=True, outcome="partial", gaps=(GAP,))
-    text = inspection_text(found)
+    text = inspection_text(found, View(proof=True))
     assert text.startswith("partial deadlock: ")
     assert "how this was read" in text and "what stands in the way" in text
 
 
 def test_likely_names_what_it_assumes() -> None:
-    assumed = Assumption(
-        kind=AssumptionKind.NO_SIGNAL,
-        subject="process-7",
-        detail="no SIGTERM comes (the handler is stop, a.py:3)",
-        source="/proc/7/status",
+    assumed = [
+        Assumption(
+            kind=AssumptionKind.NO_SIGNAL,
+            subject="process-7",
+            detail=f"no SIG{number} comes (the handler is stop, a.py:3)",
+            source="/proc/7/status",
+        )
+        for number in range(6)
+    ]
+    condition = msgspec.structs.replace(PROOF.conditions[0], detail="x", assumes=tuple(assumed))
+    proof = msgspec.structs.replace(PROOF, assumptions=tuple(assumed), conditions=(condition,))
+    found = inspection(
+        verdict="not-proved", outcome="likely", proof=proof,
+        threads=(msgspec.structs.replace(DOING[0], stuck=False, likely=True),),
+    )  # fmt: skip
+    short = inspection_text(found)
+    assert short.startswith(
+        "likely deadlock: main thread 7 in wait (b.py:4) is likely stuck for good"
     )
-    condition = msgspec.structs.replace(PROOF.conditions[0], detail="x", assumes=(assumed,))
-    proof = msgspec.structs.replace(PROOF, assumptions=(assumed,), conditions=(condition,))
-    text = inspection_text(inspection(verdict="not-proved", outcome="likely", proof=proof))
-    assert text.startswith("likely deadlock: ")
+    assert "evidence read in" not in short
+    # Those that the sentence has no room for are told behind it.
+    assert "and if no SIG4 comes" in short and "and if no SIG5 comes" in short
+    text = inspection_text(found, View(proof=True))
     assert "what is assumed, because it cannot be read\n" in text
-    assert "no-signal: no SIGTERM comes (the handler is stop, a.py:3)\n" in text
+    assert "no-signal: no SIG0 comes (the handler is stop, a.py:3)\n" in text
     assert "evidence read in /proc/7/status" in text and ": x" not in text
 
 
 def test_what_is_likely_stands_beside_what_is_proved() -> None:
     found = inspection(verdict="not-proved", partial=True, outcome="partial", likely=PROOF)
-    assert f"\nlikely deadlock of the whole process: {PROOF.sentence}" in inspection_text(found)
+    assert f"\n  likely deadlock of the whole process: {PROOF.sentence}" in inspection_text(found)
+
+
+def test_threads_that_are_alike_are_one_entry() -> None:
+    idle = tuple(
+        Doing(pid=7, tid=tid, name=f"thread {tid}", does=f"waits for futex 0x{tid}", stuck=False)
+        for tid in range(100, 400)
+    )
+    found = inspection(threads=(*DOING, *idle))
+    text = inspection_text(found)
+    assert "300 threads alike (100, 101, 102, ...), each waits for futex 0x100\n" in text
+    assert text.count("waits for futex") == 1
+    assert inspection_text(found, View(all_frames=True)).count("waits for futex") == 300
+
+
+def test_many_that_are_stuck_alike_are_one_entry_too() -> None:
+    stuck = tuple(
+        Doing(pid=7, tid=tid, name=f"thread {tid}", does="waits for a lock", stuck=True)
+        for tid in range(100, 130)
+    )
+    text = inspection_text(inspection(threads=stuck))
+    first = text.splitlines()[0]
+    assert first == (
+        "deadlock: thread 100, thread 101, thread 102 and 27 more threads are stuck for good"
+    )
+    assert text.count("stuck: waits for a lock") == 1 and "and 29 threads like it" in text
+
+
+def test_prose_is_broken_where_a_terminal_ends_and_paths_are_not() -> None:
+    path = f"/{'long/' * 30}app.py"
+    thread = ThreadStack(
+        tid=7, name="main", python=(PythonFrame(function="f", file=path, line=1),), native=(),
+        holds_gil=unknown("not read"),
+    )  # fmt: skip
+    read = ProcessStacks(pid=7, tool="pystack", begun_s=0.0, ended_s=0.1, threads=(thread,))
+    found = inspection()
+    assert isinstance(found.evidence, Known)
+    facts = (StackFacts(pid=7, stacks=known(read, "pystack")),)
+    evidence = msgspec.structs.replace(found.evidence.value, stacks=facts)
+    proof = msgspec.structs.replace(PROOF, sentence="thread waits " * 30)
+    found = msgspec.structs.replace(found, evidence=known(evidence, "s"), proof=proof)
+    lines = inspection_text(found, View(width=60)).splitlines()
+    assert all(len(line) <= 60 for line in lines if "thread waits" in line)
+    assert f"    {path}:1" in lines and f'    File "{path}", line 1, in f' in lines
+    assert "\x1b" not in "".join(lines)
+    assert inspection_text(found, View(colour=True)).startswith("\x1b[1;31mdeadlock: ")
 
 
 def test_text_of_those_who_are_stuck() -> None:
     found = inspection(verdict="not-proved", partial=True, outcome="partial")
     text = stuck_text(found)
-    assert text.startswith(f"partial deadlock: {PROOF.sentence}\n\nmain thread 7, stuck: ")
+    assert text.startswith("partial deadlock: main thread 7 in wait (b.py:4) is stuck for good\n")
+    assert f"  {PROOF.sentence}\n\nmain thread 7, stuck: " in text
     assert '    File "b.py", line 4, in wait' in text and "pool" not in text
     likely = Doing(pid=7, tid=7, name="main thread 7", does="waits", stuck=False, likely=True)
     many = inspection(outcome="likely", threads=(likely,) * 20)
@@ -245,6 +328,7 @@ def test_terminal_controls_of_the_target_do_not_reach_the_terminal() -> None:
     assert isinstance(found.evidence, Known)
     facts = (StackFacts(pid=7, stacks=known(read, "pystack")),)
     evidence = msgspec.structs.replace(found.evidence.value, stacks=facts, native_stacks=facts)
-    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "s")))
+    found = msgspec.structs.replace(found, evidence=known(evidence, "s"))
+    text = inspection_text(found, View(native=True, source={(evil, 1): evil}))
     assert text.count("[2Jb") >= 6
     assert "\x1b" not in text and "\x07" not in text and "\nc" not in text

@@ -57,6 +57,12 @@ class Collector(Protocol):
         """Python and native frames, for people. Stops each process for a moment."""
         ...
 
+    def source_lines(
+        self, pid: int, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], str]:
+        """The text of lines of source that a process's frames name, as far as it can be read."""
+        ...
+
     def hurry(self, until_s: float | None) -> None:
         """Answer nothing after this instant of CLOCK_MONOTONIC; ``None``: take your time."""
         ...

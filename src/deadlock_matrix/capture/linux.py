@@ -15,6 +15,7 @@ from deadlock_matrix.capture.pipes import outside_holders
 from deadlock_matrix.capture.proc_files import is_gone
 from deadlock_matrix.capture.process import read_process
 from deadlock_matrix.capture.shared_memory import sharers
+from deadlock_matrix.capture.source_lines import source_lines
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.tree import members, process_table
 from deadlock_matrix.errors import CaptureError
@@ -61,6 +62,12 @@ class LinuxCollector:
     def machine(self, pid: int) -> Machine:
         """See `machine.machine_of`."""
         return machine_of(pid)
+
+    def source_lines(
+        self, pid: int, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], str]:
+        """See `source_lines.source_lines`."""
+        return {(each.file, each.line): each.text for each in source_lines(pid, places)}
 
     def glancer(self, pid: int) -> Glancer:
         """See `glance.Glancer`."""

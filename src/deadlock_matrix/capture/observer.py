@@ -24,6 +24,7 @@ import msgspec
 
 from deadlock_matrix.capture.foreign import BUSY_S, NOTE_SIZE, Begun, Note, Watch
 from deadlock_matrix.capture.glance import Glancer
+from deadlock_matrix.capture.source_lines import SourceLine
 from deadlock_matrix.capture.stacks import is_stopped, let_go
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.errors import CaptureError
@@ -127,11 +128,23 @@ class Observer:
                 return _without_stacks(pids, error)
             raise
 
+    def source_lines(
+        self, pid: int, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], str]:
+        """See `source_lines.source_lines`; nothing where it takes too long."""
+        try:
+            read = self._ask("source_lines", (pid,), tuple[SourceLine, ...], places)
+        except CaptureError:
+            return {}
+        return {(each.file, each.line): each.text for each in read}
+
     def _stacks(self, ask: str, pids: Sequence[int]) -> tuple[StackFacts, ...]:
         found: tuple[StackFacts, ...] = self._ask(ask, pids, tuple[StackFacts, ...])
         return found
 
-    def _ask(self, ask: str, pids: Sequence[int], kind: Any) -> Any:
+    def _ask(
+        self, ask: str, pids: Sequence[int], kind: Any, places: Sequence[tuple[str, int]] = ()
+    ) -> Any:
         until_s = time.monotonic() + LIMIT_S
         if self._until_s is not None:
             until_s = min(until_s, self._until_s)
@@ -142,7 +155,7 @@ class Observer:
                 problem = problem or "there was no time left for it"
                 break
             avoid = [name for name, entry in self._avoided.items() if entry.until_s > now]
-            request = {"ask": ask, "pids": pids, "avoid": avoid}
+            request = {"ask": ask, "pids": pids, "places": places, "avoid": avoid}
             begun = self._note.read()
             self._note.write(Begun(begun.number + 1, BUSY_S, ""))
             watch = Watch(self._note)

@@ -3,9 +3,9 @@
 Run by path with ``-I -S``. One JSON object a line comes in on standard input, one goes out on
 standard output. The first line in is ``{"path": [...], "descriptors": [NOTE]}``: the module search
 path of the parent, and the memory in which to announce what is begun (`foreign`). Then, per
-request, ``{"ask": "snapshot", "pids": [1], "avoid": [], "limit_s": 3.0}``, answered by
-``{"found": ...}``, ``{"refused": "a sentence"}`` or ``{"failed": "a bug"}``. It ends when standard
-input does.
+request, ``{"ask": "snapshot", "pids": [1], "places": [], "avoid": [], "limit_s": 3.0}``, answered
+by ``{"found": ...}``, ``{"refused": "a sentence"}`` or ``{"failed": "a bug"}``. It ends when
+standard input does.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
 
     from deadlock_matrix.capture import foreign
     from deadlock_matrix.capture.linux import LinuxCollector
+    from deadlock_matrix.capture.source_lines import source_lines
     from deadlock_matrix.errors import CaptureError
 
     (note,) = first["descriptors"]
@@ -45,10 +46,15 @@ def main() -> None:
             foreign.avoid(request["avoid"])
             ask = getattr(collector, request["ask"])
             pids = request["pids"]
+            answer: dict[str, object]
             try:
                 with foreign.reading(request["ask"], foreign.BUSY_S):
-                    several = request["ask"] in ("snapshot", "python_stacks", "native_stacks")
-                    answer = {"found": ask(pids) if several else ask(pids[0])}
+                    if request["ask"] == "source_lines":
+                        answer = {"found": source_lines(pids[0], request["places"])}
+                    elif request["ask"] in ("snapshot", "python_stacks", "native_stacks"):
+                        answer = {"found": ask(pids)}
+                    else:
+                        answer = {"found": ask(pids[0])}
             except CaptureError as error:
                 answer = {"refused": str(error)}
             except Exception as error:  # told to the user as a fault of ours

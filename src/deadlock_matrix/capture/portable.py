@@ -56,6 +56,13 @@ class PortableCollector:
     def hurry(self, until_s: float | None) -> None:
         """Its reads have limits of their own."""
 
+    def source_lines(
+        self, pid: int, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], str]:
+        """Not read here."""
+        del pid, places
+        return {}
+
     def check(self, pid: int) -> None:
         """Whether psutil can see the process.
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import click
 import msgspec
 
+from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.verdict import Judgement, Outcome
 from deadlock_matrix.proof.conclude import reasons
-from deadlock_matrix.render.inspection import inspection_text, stuck_text
+from deadlock_matrix.render.inspection import View, inspection_text, stuck_text
 from deadlock_matrix.report.command_line import withhold_arguments
 from deadlock_matrix.report.files import write_atomically
 from deadlock_matrix.report.host import describe_tool
 from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.private import make_redaction
 from deadlock_matrix.run.watchdog import Watched
+
+NOT_WATCHED = unknown("it was not watched from its start")
 
 
 def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
@@ -36,6 +44,9 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
         judgement,
         watched.evidence,
         detected,
+        unmoved_s=known(
+            watched.duration_s - watched.last_progress_s, "the last progress of the main thread"
+        ),
         otherwise="slow" if moving else "hang",
     )
 
@@ -59,7 +70,7 @@ def of_process(pid: int, judgement: Judgement, evidence: Evidence) -> Inspection
         f"process {pid}",
         judgement,
         known(evidence, "two snapshots"),
-        unknown("it was not watched from its start"),
+        NOT_WATCHED,
         otherwise="not-proved",
     )
 
@@ -70,6 +81,7 @@ def _make(
     evidence: Known[Evidence] | Unknown,
     detected_after_s: Known[float] | Unknown,
     *,
+    unmoved_s: Known[float] | Unknown = NOT_WATCHED,
     otherwise: Literal["hang", "slow", "not-proved"],
 ) -> Inspection:
     proof = judgement.proof if judgement is not None else None
@@ -89,6 +101,7 @@ def _make(
         detected_after_s=detected_after_s,
         evidence=evidence,
         outcome=outcome,
+        unmoved_s=unmoved_s,
         likely=judgement.likely if judgement is not None else None,
     )
 
@@ -108,9 +121,9 @@ def _libraries(evidence: Known[Evidence] | Unknown) -> tuple[str, ...]:
 def show(
     found: Inspection,
     json_file: Path | None,
+    view: View,
     *,
     to_stderr: bool,
-    only: int | None = None,
     include_host: bool = False,
 ) -> None:
     """Print the text, and write the JSON where it was asked for (``-``: standard output).
@@ -118,8 +131,8 @@ def show(
     Args:
         found: What is shown.
         json_file: JSON is handed on, so it is written without what is private.
+        view: What the text shows; JSON always has all.
         to_stderr: Whether the text goes there.
-        only: Limits the threads shown to one process, and to those that the proof is about.
         include_host: Leave home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
@@ -128,17 +141,47 @@ def show(
             click.echo(document)
             return
         write_atomically(json_file, document)
-    click.echo(inspection_text(found, only, _recognise(found)), err=to_stderr)
+    view = _fitted(view, to_stderr=to_stderr)
+    click.echo(inspection_text(found, view, _recognise(found)), err=to_stderr)
 
 
-def tell(found: Inspection, json_file: Path | None, *, include_host: bool = False) -> None:
+def tell(
+    found: Inspection, json_file: Path | None, view: View, *, include_host: bool = False
+) -> None:
     """Tell at once, on standard error, of threads that are stuck while the command goes on.
 
     The JSON file holds the latest of it; standard output is left for what comes out in the end.
     """
     if json_file is not None and str(json_file) != "-":
         write_atomically(json_file, _document(found, include_host=include_host))
-    click.echo(f"deadlock-matrix: {stuck_text(found)}", err=True)
+    told = stuck_text(found, _fitted(view, to_stderr=True))
+    click.echo(f"deadlock-matrix: {told}", err=True)
+
+
+def read_source(collector: Collector, evidence: Evidence) -> Mapping[tuple[str, int], str]:
+    """The lines of source text that the text shows; ask while the processes are there."""
+    places: dict[int, set[tuple[str, int]]] = {}
+    for facts in evidence.stacks:
+        if isinstance(facts.stacks, Known):
+            of_process = places.setdefault(facts.pid, set())
+            for thread in facts.stacks.value.threads:
+                of_process.update((frame.file, frame.line) for frame in thread.python)
+    found: dict[tuple[str, int], str] = {}
+    for pid, wanted in places.items():
+        found |= collector.source_lines(pid, tuple(sorted(wanted)))
+    return found
+
+
+def _fitted(view: View, *, to_stderr: bool) -> View:
+    """As wide and as coloured as where it goes; plain and unbroken where that is no terminal."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return view
+    return replace(
+        view,
+        width=shutil.get_terminal_size().columns,
+        colour=not os.environ.get("NO_COLOR"),
+    )
 
 
 def _document(found: Inspection, *, include_host: bool) -> bytes:

@@ -22,6 +22,10 @@ ANSWER_WITHIN_S = 8.0
     is_flag=True,
     help="Show native frames too. This stops the process for a moment; nothing else does.",
 )
+@click.option("--proof", is_flag=True, help="Show what an answer rests on, and where it was read.")
+@click.option(
+    "--all-frames", is_flag=True, help="Show every frame of every thread; nothing is folded."
+)
 @click.option(
     "--json",
     "as_json",
@@ -33,7 +37,15 @@ ANSWER_WITHIN_S = 8.0
     is_flag=True,
     help="Leave home directories and the names of user and host in the JSON.",
 )
-def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: bool) -> None:
+def command(
+    pid: int,
+    tree: bool,
+    native: bool,
+    proof: bool,
+    all_frames: bool,
+    as_json: bool,
+    include_host: bool,
+) -> None:
     """Show what every thread of the process PID waits for, and whether that can ever end.
 
     Exit status: 35 when a deadlock was proved, 36 when one is likely, that is, under assumptions
@@ -41,8 +53,9 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
     """
     from deadlock_matrix.capture.collector import open_collector
     from deadlock_matrix.capture.parents import acting_parents
-    from deadlock_matrix.cli.findings import of_process, show
+    from deadlock_matrix.cli.findings import of_process, read_source, show
     from deadlock_matrix.model.verdict import Strength
+    from deadlock_matrix.render.inspection import View
     from deadlock_matrix.run.examination import add_native_stacks, examine_twice
     from deadlock_matrix.run.watchdog import Rates
 
@@ -60,12 +73,19 @@ def command(pid: int, tree: bool, native: bool, as_json: bool, include_host: boo
         )
         if native:
             evidence = add_native_stacks(collector, evidence)
+        source = {} if as_json else read_source(collector, evidence)
     finally:
         collector.close()
     found = of_process(pid, judgement, evidence)
-    shown = None if tree else pid
+    view = View(
+        only=None if tree else pid,
+        proof=proof,
+        all_frames=all_frames,
+        native=native,
+        source=source,
+    )
     where = Path("-") if as_json else None
-    show(found, where, to_stderr=False, only=shown, include_host=include_host)
+    show(found, where, view, to_stderr=False, include_host=include_host)
     if found.proof is None:
         sys.exit(ExitStatus.OK)
     proved = found.proof.strength is Strength.PROVED

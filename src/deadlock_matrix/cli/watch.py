@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import click
 from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, StartError
 from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited, Signalled
 from deadlock_matrix.model.verdict import Judgement
 
@@ -50,6 +52,10 @@ NOT_FOUND = 127
     help="End the command for a likely deadlock too: one that rests on assumptions, which are "
     "named.",
 )
+@click.option("--proof", is_flag=True, help="Show what an answer rests on, and where it was read.")
+@click.option(
+    "--all-frames", is_flag=True, help="Show every frame of every thread; nothing is folded."
+)
 @click.option("--keep", is_flag=True, help="Leave a hung command as it is, for a debugger.")
 @click.argument("arguments", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
 def command(
@@ -57,6 +63,8 @@ def command(
     json_file: Path | None,
     include_host: bool,
     likely: bool,
+    proof: bool,
+    all_frames: bool,
     keep: bool,
     arguments: tuple[str, ...],
 ) -> None:
@@ -85,6 +93,8 @@ def command(
             timeout_s,
             json_file,
             likely=likely,
+            proof=proof,
+            all_frames=all_frames,
             keep=keep,
             include_host=include_host,
         )
@@ -103,6 +113,8 @@ def _watch(
     json_file: Path | None,
     *,
     likely: bool,
+    proof: bool,
+    all_frames: bool,
     keep: bool,
     include_host: bool,
 ) -> int:
@@ -116,13 +128,17 @@ def _watch(
     supervisor = open_supervisor()  # its helper starts while we import the rest
     try:
         from deadlock_matrix.capture.collector import open_collector
+        from deadlock_matrix.render.inspection import View
         from deadlock_matrix.run.watchdog import Watchdog
+
+        view = View(proof=proof, all_frames=all_frames)
 
         def tell(evidence: Evidence, judgement: Judgement) -> None:
             from deadlock_matrix.cli import findings
 
             found = findings.of_living_command(arguments, judgement, evidence)
-            findings.tell(found, json_file, include_host=include_host)
+            shown = replace(view, source=findings.read_source(collector, evidence))
+            findings.tell(found, json_file, shown, include_host=include_host)
 
         interrupts = _Interrupts()
         further = _inherited_descriptors()
@@ -151,6 +167,10 @@ def _watch(
                 tell=tell,
                 end_likely=likely,
             ).watch()
+            if isinstance(watched.evidence, Known):
+                from deadlock_matrix.cli.findings import read_source
+
+                view = replace(view, source=read_source(collector, watched.evidence.value))
         finally:
             collector.close()
         if isinstance(watched.end, Exited | Signalled):
@@ -168,7 +188,7 @@ def _watch(
         else:
             supervisor.end()  # at once: it takes a while to say what was found
         found = of_command(watched, arguments)
-        show(found, json_file, to_stderr=True, include_host=include_host)
+        show(found, json_file, view, to_stderr=True, include_host=include_host)
         if keep:
             click.echo(f"left as it is: process {pid}", err=True)
         if watched.end.reason == "likely":

@@ -17,7 +17,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 
     ``verdict`` is ``not-proved`` where a look at a living process proves nothing: it may be
     healthy. ``detected_after_s`` counts from the last progress seen, known where a command was
-    watched from its start.
+    watched from its start; so does ``unmoved_s``, up to the last look.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -33,4 +33,5 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     detected_after_s: Known[float] | Unknown
     evidence: Known[Evidence] | Unknown
     outcome: Outcome = "not-proved"  # what the last look shows, with its strength
+    unmoved_s: Known[float] | Unknown = Unknown(reason="not read by this version")
     likely: Proof | None = None  # beside a proof about some: what is likely of all threads

@@ -1,191 +1,149 @@
-"""A hung process for a reader: the sentence first, then every thread, then how sure it is."""
+"""A process that was looked at, for a reader: the answer, the threads, what is in the way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from deadlock_matrix.diagnosis.recognition import Recognition
-from deadlock_matrix.diagnosis.words import base_name
-from deadlock_matrix.model.evidence import NativeFrame, PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.verdict import TITLES, Doing
+from deadlock_matrix.model.verdict import Doing
 from deadlock_matrix.render.causes import cause_lines
-from deadlock_matrix.render.plain import count, one_line, seconds
-from deadlock_matrix.render.stacks import import_chain
+from deadlock_matrix.render.inspected_answer import answer_lines, concerned
+from deadlock_matrix.render.inspected_process import process_line
+from deadlock_matrix.render.inspected_proof import gap_lines, proof_lines
+from deadlock_matrix.render.inspected_threads import alike, group_lines, thread_lines
+from deadlock_matrix.render.looked_at import LookedAt, index
+from deadlock_matrix.render.page import Line, put_down
+from deadlock_matrix.render.plain import count, one_line
 
-NATIVE_FRAMES = 8
 MOST_TOLD = 8
-"""How many stuck threads are shown while the command goes on."""
+"""How many stuck threads are shown each by itself, or at all while the command goes on."""
+
+MOST_STACKS = 20
+"""How many stacks are shown of threads of which nothing is proved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What of an inspection is shown, and how.
+
+    ``only`` is the process whose threads are shown besides the stuck ones; ``None``: all.
+    ``proof`` adds what a proof rests on. ``all_frames`` folds neither frames nor threads,
+    ``native`` shows native frames. ``source`` holds the lines that could be read here, by file and
+    number. ``width`` is where prose is broken; ``None``: nowhere.
+    """
+
+    only: int | None = None
+    proof: bool = False
+    all_frames: bool = False
+    native: bool = False
+    source: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    width: int | None = None
+    colour: bool = False
+
+
+PLAIN = View()
 
 
 def inspection_text(
-    found: Inspection, only: int | None = None, recognitions: Sequence[Recognition] = ()
+    found: Inspection, view: View = PLAIN, recognitions: Sequence[Recognition] = ()
 ) -> str:
-    """The whole text.
-
-    Args:
-        found: What is shown.
-        only: The process whose threads are shown besides the stuck ones; ``None``: all.
-        recognitions: The known causes that were recognised in it.
-    """
-    return "\n".join(_lines(found, only, recognitions))
+    """The whole text; ``recognitions`` are the known causes that were recognised in it."""
+    lines = _lines(index(found, view.source), view, recognitions)
+    return put_down(lines, view.width, view.colour)
 
 
-def _lines(
-    found: Inspection, only: int | None, recognitions: Sequence[Recognition]
-) -> Iterator[str]:
-    yield f"{_title(found)}: {one_line(found.sentence)}"
-    yield from _summary(found)
+def stuck_text(found: Inspection, view: View = PLAIN) -> str:
+    """What is stuck while the rest goes on: the answer, and the stacks of those threads."""
+    return put_down(_stuck_lines(index(found, view.source), view), view.width, view.colour)
+
+
+def _stuck_lines(looked: LookedAt, view: View) -> Iterator[Line]:
+    yield from answer_lines(looked)
+    stuck = [doing for doing in looked.found.threads if doing.stuck or doing.likely]
+    for doing in stuck[:MOST_TOLD]:
+        yield Line()
+        yield from thread_lines(looked, doing, all_frames=view.all_frames, native=view.native)
+    if len(stuck) > MOST_TOLD:
+        yield Line()
+        yield Line(f"and {count(len(stuck) - MOST_TOLD, 'thread')} more")
+
+
+def _lines(looked: LookedAt, view: View, recognitions: Sequence[Recognition]) -> Iterator[Line]:
+    found = looked.found
+    yield from answer_lines(looked)
+    yield from _above(looked)
     if recognitions:
-        yield ""
-        yield from cause_lines(recognitions)
+        yield Line()
+        yield from map(Line, cause_lines(recognitions))
+    yield from _threads(looked, view)
+    if found.gaps:
+        yield Line()
+        yield from gap_lines(found.gaps, of_more=found.proof is not None)
+    if found.proof is None:
+        return
+    yield Line()
+    if view.proof:
+        yield from proof_lines(found.proof)
+    else:
+        yield Line("--proof shows what this rests on, and where each fact was read", "dim")
+
+
+def _above(looked: LookedAt) -> Iterator[Line]:
+    evidence = looked.found.evidence
+    for parent in evidence.value.parents if isinstance(evidence, Known) else ():
+        acts = f"process {parent.pid} ({parent.name}) {parent.acts}, and may interrupt or end it"
+        yield Line(f"  above it: {one_line(acts)}", prose=True)
+
+
+def _threads(looked: LookedAt, view: View) -> Iterator[Line]:
+    threads = looked.found.threads
     shown = [
         doing
-        for doing in found.threads
-        if only is None or doing.stuck or doing.likely or doing.pid == only
+        for doing in threads
+        if view.only is None or doing.stuck or doing.likely or doing.pid == view.only
     ]
-    stacks, natives = _stacks(found)
-    process = None
-    for doing in shown:
-        if doing.pid != process:
-            process = doing.pid
-            yield ""
-            yield from _process(found, process)
-        yield ""
-        yield from _thread(doing, stacks.get((doing.pid, doing.tid)),
-                           natives.get((doing.pid, doing.tid)))  # fmt: skip
-    if len(shown) < len(found.threads):
-        hidden = count(len(found.threads) - len(shown), "thread")
-        yield f"\n{hidden} of its descendants not shown; --tree shows them"
-    if found.likely is not None:
-        yield f"\nlikely deadlock of the whole process: {one_line(found.likely.sentence)}"
-    if found.proof is not None:
-        yield from _proof(found)
-    if found.gaps:
-        yield "\nwhat stands in the way of a proof" + (" of more" if found.proof else "")
-        for gap in found.gaps:
-            unknown = "not known: " if gap.kind == "unknown" else ""
-            yield f"  {one_line(gap.subject)}: {unknown}{one_line(gap.detail)}"
+    for pid in dict.fromkeys(doing.pid for doing in shown):
+        yield Line()
+        yield process_line(looked, pid)
+        yield from _of_process(looked, view, [doing for doing in shown if doing.pid == pid])
+    if len(shown) < len(threads):
+        hidden = count(len(threads) - len(shown), "thread")
+        yield Line()
+        yield Line(f"{hidden} of its descendants not shown; --tree shows them")
 
 
-def stuck_text(found: Inspection) -> str:
-    """What is stuck while the rest goes on: the sentence, and the stacks of those threads."""
-    return "\n".join(_stuck_lines(found))
+def _of_process(looked: LookedAt, view: View, doings: Sequence[Doing]) -> Iterator[Line]:
+    """Those concerned first, each with its stack; of the others those alike as one entry."""
+    first = {(each.pid, each.tid) for each in concerned(looked)}
+    stuck = [each for each in doings if _is_concerned(each, first)]
+    stuck.sort(key=lambda each: (each.pid, each.tid) not in first)
+    others = [each for each in doings if not _is_concerned(each, first)]
+    told = 0
+    each_alone = view.all_frames or len(stuck) <= MOST_TOLD
+    for group in [[each] for each in stuck] if each_alone else alike(looked, stuck):
+        told += 1
+        yield Line()
+        yield from thread_lines(looked, group[0], all_frames=view.all_frames, native=view.native)
+        if len(group) > 1:
+            ids = ", ".join(str(each.tid) for each in group[1:6])
+            more = ", ..." if len(group) > 6 else ""
+            yield Line(f"    and {count(len(group) - 1, 'thread')} like it ({ids}{more})")
+    # Where something is stuck, the others are there to be told apart from it, no more.
+    whole = view.all_frames or looked.found.proof is None
+    for group in [[each] for each in others] if view.all_frames else alike(looked, others):
+        told += 1
+        yield Line()
+        yield from group_lines(
+            looked,
+            group,
+            whole=whole and (view.all_frames or told <= MOST_STACKS),
+            all_frames=view.all_frames,
+            native=view.native,
+        )
 
 
-def _stuck_lines(found: Inspection) -> Iterator[str]:
-    yield f"{_title(found)}: {one_line(found.sentence)}"
-    stacks, _ = _stacks(found)
-    stuck = [doing for doing in found.threads if doing.stuck or doing.likely]
-    for doing in stuck[:MOST_TOLD]:
-        yield ""
-        yield from _thread(doing, stacks.get((doing.pid, doing.tid)), None)
-    if len(stuck) > MOST_TOLD:
-        yield f"\nand {count(len(stuck) - MOST_TOLD, 'thread')} more"
-
-
-def _title(found: Inspection) -> str:
-    if found.proof is None and found.verdict != "not-proved":
-        return str(found.verdict)
-    return TITLES[found.outcome]
-
-
-def _summary(found: Inspection) -> Iterator[str]:
-    if found.proof is not None:
-        kinds = {
-            "owner": "owner proof: every wait can be ended by one thread alone, and they are a "
-            "closed circle",
-            "closed-world": "closed-world proof: everybody who could end one of these waits is "
-            "waiting too",
-        }
-        yield kinds[found.proof.kind.value]
-    if isinstance(found.evidence, Known):
-        for parent in found.evidence.value.parents:
-            yield one_line(
-                f"above it: process {parent.pid} ({parent.name}) {parent.acts}, and may interrupt "
-                "or end it"
-            )
-    if isinstance(found.detected_after_s, Known):
-        yield f"found {seconds(found.detected_after_s.value)} after the last progress"
-
-
-def _process(found: Inspection, pid: int) -> Iterator[str]:
-    evidence = found.evidence
-    if not isinstance(evidence, Known):
-        yield f"process {pid}"
-        return
-    machine = evidence.value.machine
-    for process in evidence.value.after.processes:
-        if process.pid == pid:
-            name = process.executable.value if isinstance(process.executable, Known) else "?"
-            yield (
-                f"process {pid}: {one_line(name)}, {count(len(process.threads), 'thread')}, "
-                f"{machine.libc}, {machine.architecture}"
-            )
-            return
-    yield f"process {pid}"
-
-
-def _thread(doing: Doing, stack: ThreadStack | None, native: ThreadStack | None) -> Iterator[str]:
-    mark = "stuck: " if doing.stuck else "likely stuck: " if doing.likely else ""
-    yield f"{one_line(doing.name)}, {mark}{one_line(doing.does)}"
-    if stack is not None:
-        for frame in stack.python:
-            yield f"    {_python_frame(frame)}"
-        chain = import_chain(stack.python)
-        if chain:
-            yield "    imports under way: " + " > ".join(chain)
-    if native is not None and native.native:
-        frames = native.native[-NATIVE_FRAMES:]
-        if len(native.native) > len(frames):
-            yield f"    native: {len(native.native) - len(frames)} outer frames left out"
-        for native_frame in frames:
-            yield f"    native: {_native_frame(native_frame)}"
-
-
-def _python_frame(frame: PythonFrame) -> str:
-    return one_line(f'File "{frame.file}", line {frame.line}, in {frame.function}')
-
-
-def _native_frame(frame: NativeFrame) -> str:
-    library = base_name(frame.library) or "?"
-    return one_line(f"{frame.symbol} ({library})")
-
-
-def _proof(found: Inspection) -> Iterator[str]:
-    assert found.proof is not None
-    labels = {node.id: one_line(node.label) for node in found.proof.nodes}
-    yield "\nhow this was read"
-    for edge in found.proof.edges:
-        if edge.relation != "consists of":
-            yield f"  {labels[edge.tail]} {edge.relation} {labels[edge.head]}"
-            yield f"      read in {one_line(edge.source)}"
-    if found.proof.assumptions:
-        yield "\nwhat is assumed, because it cannot be read"
-    for assumption in found.proof.assumptions:
-        subject = labels.get(assumption.subject, assumption.subject)
-        yield f"  {subject}: {assumption.kind.value}: {one_line(assumption.detail)}"
-        yield f"      evidence read in {one_line(assumption.source)}"
-    yield "\nwhat had to hold, and does"
-    for condition in found.proof.conditions:
-        if not condition.assumes:
-            subject = labels.get(condition.subject, condition.subject)
-            yield f"  {subject}: {condition.name}: {one_line(condition.detail)}"
-
-
-def _stacks(
-    found: Inspection,
-) -> tuple[dict[tuple[int, int], ThreadStack], dict[tuple[int, int], ThreadStack]]:
-    python: dict[tuple[int, int], ThreadStack] = {}
-    native: dict[tuple[int, int], ThreadStack] = {}
-    if isinstance(found.evidence, Known):
-        evidence = found.evidence.value
-        for facts, into in (
-            *((each, python) for each in evidence.stacks),
-            *((each, native) for each in evidence.native_stacks),
-        ):
-            if isinstance(facts.stacks, Known):
-                for thread in facts.stacks.value.threads:
-                    into[facts.pid, thread.tid] = thread
-    return python, native
+def _is_concerned(doing: Doing, first: set[tuple[int, int]]) -> bool:
+    return doing.stuck or doing.likely or (doing.pid, doing.tid) in first

@@ -1,0 +1,103 @@
+"""Whose code a Python frame runs: the user's own, an installed package's, or Python's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from deadlock_matrix.diagnosis.words import count
+from deadlock_matrix.model.evidence import PythonFrame
+
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/([^/]+)")
+_STANDARD = re.compile(
+    r"(?:/lib(?:32|64)?/(?:python|pypy)\d+(?:\.\d+)?t?/|^[A-Za-z]:/.*/Lib/|/python\d+\.zip/)"
+)
+"""A prefix's own folder on POSIX; ``Lib`` on Windows; an embedded zip."""
+
+_MACHINERY = frozenset(
+    {"_pytest", "pytest", "pluggy", "xdist", "execnet", "importlib", "runpy", "threading"}
+)
+"""Packages whose frames lead to the user's code and tell nothing of it."""
+
+_BEGINNING_OF_A_THREAD = frozenset({"_bootstrap", "_bootstrap_inner", "run"})
+LEAST_FOLDED = 2
+
+
+class Fold(NamedTuple):
+    """Frames that stand in a row and are told by their number alone."""
+
+    frames: tuple[PythonFrame, ...]
+    packages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """``12 frames of _pytest and pluggy``."""
+        *most, last = self.packages
+        listed = f"{', '.join(most)} and {last}" if most else last
+        return f"{count(len(self.frames), 'frame')} of {listed}"
+
+
+def is_users(frame: PythonFrame) -> bool:
+    """Whether a frame runs neither the standard library nor an installed package."""
+    path = frame.file.replace("\\", "/")
+    return not (path.startswith("<frozen ") or _INSTALLED.search(path) or _is_standard(path))
+
+
+def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
+    """The line in which a reader looks first.
+
+    The innermost frame of the user's own code; where there is none, that of an installed package
+    that does not merely lead to it; ``None`` where Python's own frames are all there is.
+    """
+    for frame in reversed(frames):
+        if is_users(frame):
+            return frame
+    for frame in reversed(frames):
+        package = package_of(frame)
+        if package and package not in _MACHINERY and _INSTALLED.search(_slashes(frame)):
+            return frame
+    return None
+
+
+def fold(frames: Sequence[PythonFrame]) -> Iterator[PythonFrame | Fold]:
+    """The frames, outermost first, with machinery folded; the innermost frame always stands."""
+    *outer, innermost = frames or (None,)
+    if innermost is None:
+        return
+    for machinery, run in groupby(outer, _is_machinery):
+        row = tuple(run)
+        if machinery and len(row) >= LEAST_FOLDED:
+            yield Fold(row, tuple(dict.fromkeys(map(package_of, row))))
+        else:
+            yield from row
+    yield innermost
+
+
+def package_of(frame: PythonFrame) -> str:
+    """The package, or module of the standard library, that a frame belongs to; empty: the user's.
+
+    ``_pytest``, ``requests``, ``importlib``, ``runpy``, ``threading``.
+    """
+    path = _slashes(frame)
+    if path.startswith("<frozen "):
+        return path.removeprefix("<frozen ").rstrip(">").partition(".")[0]
+    if found := _INSTALLED.search(path):
+        return found[1].removesuffix(".py")
+    found = _STANDARD.search(path)
+    return path[found.end() :].partition("/")[0].removesuffix(".py") if found else ""
+
+
+def _is_machinery(frame: PythonFrame) -> bool:
+    package = package_of(frame)
+    if package == "threading":
+        return frame.function.rpartition(".")[2] in _BEGINNING_OF_A_THREAD
+    return package in _MACHINERY or package.startswith("pytest_")
+
+
+def _is_standard(path: str) -> bool:
+    return _STANDARD.search(path) is not None
+
+
+def _slashes(frame: PythonFrame) -> str:
+    return frame.file.replace("\\", "/")

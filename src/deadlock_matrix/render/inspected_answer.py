@@ -1,0 +1,165 @@
+"""The answer: what is stuck, in which of the user's own lines, on what, and what is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deadlock_matrix.diagnosis.frames import is_users
+from deadlock_matrix.model.evidence import NoTimeout, SystemCall
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import TITLES, Doing, Proof
+from deadlock_matrix.render.looked_at import LookedAt, short_place
+from deadlock_matrix.render.page import Line
+from deadlock_matrix.render.plain import count, listed, one_line, seconds
+
+MOST_NAMED = 4
+MOST_IN_SENTENCE = 4
+"""Assumptions that a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
+
+_STYLES = {
+    "deadlock": "bold red",
+    "partial": "bold red",
+    "likely": "bold yellow",
+    "likely-partial": "bold yellow",
+    "not-proved": "bold",
+}
+
+
+def answer_lines(looked: LookedAt) -> Iterator[Line]:
+    """One sentence on what is stuck where; those lines; why, with everything that is assumed."""
+    found = looked.found
+    threads = concerned(looked)
+    title = _title(looked)
+    if found.proof is None:
+        also = [each for each in _without_limit(looked) if each not in threads]
+        told = _of_unproved(looked, threads, also)
+        yield Line(f"{title}: {told}", _STYLES["not-proved"], prose=True)
+        yield from _places(looked, [*threads, *also])
+        return
+    style = _STYLES[found.outcome]
+    yield Line(f"{title}: {_of_stuck(looked, threads)}", style, prose=True)
+    yield from _places(looked, threads)
+    yield Line(f"  {one_line(found.proof.sentence)}", prose=True)
+    yield from _further_assumptions(found.proof)
+    if found.likely is not None:
+        sentence = one_line(found.likely.sentence)
+        yield Line(f"  likely deadlock of the whole process: {sentence}", prose=True)
+        yield from _further_assumptions(found.likely)
+
+
+def concerned(looked: LookedAt) -> list[Doing]:
+    """Whom the answer is about.
+
+    With a proof those in it, the first one first, or whoever else is stuck. Without one the main
+    thread of the process that was looked at; all its threads, where the main thread has ended.
+    """
+    found = looked.found
+    if found.proof is not None:
+        order = {node.id: place for place, node in enumerate(found.proof.nodes)}
+        stuck = [each for each in found.threads if each.stuck]
+        stuck = stuck or [each for each in found.threads if each.likely]
+        told = [each for each in stuck if _node(each) in order]
+        return sorted(told or stuck, key=lambda each: order.get(_node(each), 0))
+    root = _root(looked)
+    of_root = [each for each in found.threads if each.pid == root]
+    main = [each for each in of_root if each.tid == each.pid]
+    return main or of_root
+
+
+def _node(doing: Doing) -> str:
+    return f"thread-{doing.pid}-{doing.tid}"
+
+
+def _root(looked: LookedAt) -> int:
+    evidence = looked.found.evidence
+    if isinstance(evidence, Known):
+        return evidence.value.after.root
+    return looked.found.threads[0].pid if looked.found.threads else 0
+
+
+def _title(looked: LookedAt) -> str:
+    found = looked.found
+    if found.proof is None and found.verdict != "not-proved":
+        return str(found.verdict)
+    return TITLES[found.outcome]
+
+
+def _of_stuck(looked: LookedAt, threads: Sequence[Doing]) -> str:
+    likely = "" if any(each.stuck for each in threads) else "likely "
+    be = "are" if len(threads) > 1 else "is"
+    return f"{_all_named(looked, threads)} {be} {likely}stuck for good"
+
+
+def _all_named(looked: LookedAt, threads: Sequence[Doing]) -> str:
+    named = [_named(looked, each) for each in threads[:MOST_NAMED]]
+    if len(threads) > MOST_NAMED:
+        named = [*named[: MOST_NAMED - 1], count(len(threads) - MOST_NAMED + 1, "more thread")]
+    return listed(named)
+
+
+def _named(looked: LookedAt, doing: Doing) -> str:
+    place = looked.place(doing)
+    return one_line(doing.name) + (f" in {short_place(place)}" if place is not None else "")
+
+
+def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doing]) -> str:
+    found = looked.found
+    if not threads:
+        return one_line(found.sentence)
+    first = threads[0]
+    told = f"{_named(looked, first)} {one_line(first.does)}"
+    if found.verdict == "hang" and isinstance(found.unmoved_s, Known):
+        told += f", in the same place for {seconds(found.unmoved_s.value)}"
+    if len(threads) > 1:
+        told += f"; {count(len(threads) - 1, 'more thread')}"
+    if also:
+        verb = "wait" if len(also) > 1 else "waits"
+        told += f"; without a time limit {verb} {_all_named(looked, also)}"
+    return told
+
+
+def _without_limit(looked: LookedAt) -> list[Doing]:
+    """Threads of the process that wait on a lock without a time limit, in the user's own code.
+
+    Each may be waiting for work, as an idle worker does: what is told of them is where they are.
+    """
+    pid = _root(looked)
+    process = looked.processes.get(pid)
+    waiting = {
+        thread.tid
+        for thread in (process.threads if process is not None else ())
+        if isinstance(thread.activity, Known)
+        and isinstance(thread.activity.value, SystemCall)
+        and thread.activity.value.name == "futex"
+        and isinstance(thread.timeout, Known)
+        and isinstance(thread.timeout.value, NoTimeout)
+    }
+    return [
+        each
+        for each in looked.found.threads
+        if each.pid == pid
+        and each.tid in waiting
+        and (place := looked.place(each)) is not None
+        and is_users(place)
+    ]
+
+
+def _places(looked: LookedAt, threads: Sequence[Doing]) -> Iterator[Line]:
+    """The user's lines, each once, in full, so that an editor can be sent there."""
+    told = set()
+    for doing in threads:
+        frame = looked.place(doing)
+        if frame is None or (frame.file, frame.line) in told:
+            continue
+        told.add((frame.file, frame.line))
+        if len(told) > MOST_NAMED:
+            return
+        text = looked.text(frame)
+        yield Line(
+            f"    {one_line(frame.file)}:{frame.line}" + (f": {text}" if text else ""), "cyan"
+        )
+
+
+def _further_assumptions(proof: Proof) -> Iterator[Line]:
+    for assumption in proof.assumptions[MOST_IN_SENTENCE:]:
+        yield Line(f"  and if {one_line(assumption.detail)}", prose=True)

@@ -1,0 +1,30 @@
+"""A process in one line: what it runs, since when, and since when it has not moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deadlock_matrix.model.evidence import ProcessFacts
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.render.looked_at import LookedAt
+from deadlock_matrix.render.page import Line
+from deadlock_matrix.render.plain import count, one_line, seconds
+
+
+def process_line(looked: LookedAt, pid: int) -> Line:
+    """``process 7868: /usr/bin/python3 app.py, 5 threads, started 3 min ago``."""
+    process = looked.processes.get(pid)
+    told = ", ".join(_parts(looked, process)) if process is not None else ""
+    return Line(f"process {pid}" + (f": {told}" if told else ""), "bold")
+
+
+def _parts(looked: LookedAt, process: ProcessFacts) -> Iterator[str]:
+    evidence = looked.found.evidence
+    assert isinstance(evidence, Known)
+    name = process.executable.value if isinstance(process.executable, Known) else "?"
+    yield one_line(name)
+    yield count(len(process.threads), "thread")
+    is_root = process.pid == evidence.value.after.root
+    if is_root and isinstance(looked.found.unmoved_s, Known):
+        yield f"in the same place for {seconds(looked.found.unmoved_s.value)}"
+    yield f"{evidence.value.machine.libc}, {evidence.value.machine.architecture}"

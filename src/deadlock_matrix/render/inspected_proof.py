@@ -1,0 +1,64 @@
+"""How sure an answer is: what stands in the way of a proof, and what a proof rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deadlock_matrix.model.verdict import Gap, Proof
+from deadlock_matrix.render.page import Line
+from deadlock_matrix.render.plain import count, listed, one_line
+
+MOST_SUBJECTS = 3
+
+_KINDS = {
+    "owner": "owner proof: every wait can be ended by one thread alone, and they are a closed "
+    "circle",
+    "closed-world": "closed-world proof: everybody who could end one of these waits is waiting too",
+}
+
+
+def gap_lines(gaps: Sequence[Gap], *, of_more: bool) -> Iterator[Line]:
+    """What stands in the way of a proof, each obstacle once with all whom it is about.
+
+    Args:
+        gaps: The obstacles.
+        of_more: Whether there is a proof already, of less.
+    """
+    if not gaps:
+        return
+    yield Line("what stands in the way of a proof" + (" of more" if of_more else ""), "bold")
+    about: dict[tuple[str, str], list[str]] = {}
+    for gap in gaps:
+        about.setdefault((gap.kind, gap.detail), []).append(one_line(gap.subject))
+    for (kind, detail), subjects in about.items():
+        unknown = "not known: " if kind == "unknown" else ""
+        yield Line(f"  {_listed(subjects)}: {unknown}{one_line(detail)}", prose=True)
+
+
+def proof_lines(proof: Proof) -> Iterator[Line]:
+    """Each step with its source, each condition, and each assumption with what speaks for it."""
+    labels = {node.id: one_line(node.label) for node in proof.nodes}
+    yield Line(_KINDS[proof.kind.value], "bold")
+    yield Line("how this was read")
+    for edge in proof.edges:
+        if edge.relation != "consists of":
+            yield Line(f"  {labels[edge.tail]} {edge.relation} {labels[edge.head]}")
+            yield Line(f"      read in {one_line(edge.source)}", "dim")
+    if proof.assumptions:
+        yield Line("what is assumed, because it cannot be read")
+    for assumption in proof.assumptions:
+        subject = labels.get(assumption.subject, assumption.subject)
+        yield Line(f"  {subject}: {assumption.kind.value}: {one_line(assumption.detail)}")
+        yield Line(f"      evidence read in {one_line(assumption.source)}", "dim")
+    yield Line("what had to hold, and does")
+    for condition in proof.conditions:
+        if not condition.assumes:
+            subject = labels.get(condition.subject, condition.subject)
+            yield Line(f"  {subject}: {condition.name}: {one_line(condition.detail)}")
+
+
+def _listed(subjects: Sequence[str]) -> str:
+    if len(subjects) > MOST_SUBJECTS:
+        rest = count(len(subjects) - MOST_SUBJECTS + 1, "more", "more")
+        return listed([*subjects[: MOST_SUBJECTS - 1], rest])
+    return listed(subjects)

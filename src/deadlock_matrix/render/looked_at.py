@@ -1,0 +1,72 @@
+"""What the parts of an inspection's text share: stacks by thread, and the user's line of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deadlock_matrix.diagnosis.frames import users_frame
+from deadlock_matrix.diagnosis.words import base_name
+from deadlock_matrix.model.evidence import ProcessFacts, PythonFrame, StackFacts, ThreadStack
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.inspection import Inspection
+from deadlock_matrix.model.verdict import Doing
+from deadlock_matrix.render.plain import one_line
+
+Key = tuple[int, int]
+"""Process id and thread id."""
+
+SourceLines = Mapping[tuple[str, int], str]
+"""Lines of source text that could be read, by the file a frame names and the number in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookedAt:
+    """An inspection, its stacks by thread, and the source lines that could be read here."""
+
+    found: Inspection
+    source: SourceLines = field(default_factory=dict)
+    python: Mapping[Key, ThreadStack] = field(default_factory=dict)
+    native: Mapping[Key, ThreadStack] = field(default_factory=dict)
+    processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
+
+    def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
+        """The Python frames of a thread, outermost first; none where none were read."""
+        stack = self.python.get((doing.pid, doing.tid))
+        return stack.python if stack is not None else ()
+
+    def place(self, doing: Doing) -> PythonFrame | None:
+        """The user's own line in which a thread is."""
+        return users_frame(self.frames(doing))
+
+    def text(self, frame: PythonFrame) -> str:
+        """The source text of a frame's line; empty where it could not be read."""
+        return one_line(self.source.get((frame.file, frame.line), ""))
+
+
+def index(found: Inspection, source: SourceLines) -> LookedAt:
+    """Index an inspection."""
+    if not isinstance(found.evidence, Known):
+        return LookedAt(found=found, source=source)
+    evidence = found.evidence.value
+    return LookedAt(
+        found=found,
+        source=source,
+        python=_by_thread(evidence.stacks),
+        native=_by_thread(evidence.native_stacks),
+        processes={process.pid: process for process in evidence.after.processes},
+    )
+
+
+def short_place(frame: PythonFrame) -> str:
+    """``save (app.py:12)``."""
+    return one_line(f"{frame.function} ({base_name(frame.file)}:{frame.line})")
+
+
+def _by_thread(facts: tuple[StackFacts, ...]) -> dict[Key, ThreadStack]:
+    return {
+        (each.pid, thread.tid): thread
+        for each in facts
+        if isinstance(each.stacks, Known)
+        for thread in each.stacks.value.threads
+    }
