@@ -33,6 +33,9 @@ from deadlock_matrix.model.fact import unknown
 
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
+SOURCE_WITHIN_S = 1.0
+"""For source text, which is asked for when all else is known, deadline or not."""
+
 ATTEMPTS = 5
 AVOIDED_FOR_S = 10.0
 """What got stuck is left alone for so long, and twice as long each further time."""
@@ -132,8 +135,9 @@ class Observer:
         self, pid: int, places: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], str]:
         """See `source_lines.source_lines`; nothing where it takes too long."""
+        until_s = time.monotonic() + SOURCE_WITHIN_S
         try:
-            read = self._ask("source_lines", (pid,), tuple[SourceLine, ...], places)
+            read = self._ask("source_lines", (pid,), tuple[SourceLine, ...], places, until_s)
         except CaptureError:
             return {}
         return {(each.file, each.line): each.text for each in read}
@@ -143,11 +147,17 @@ class Observer:
         return found
 
     def _ask(
-        self, ask: str, pids: Sequence[int], kind: Any, places: Sequence[tuple[str, int]] = ()
+        self,
+        ask: str,
+        pids: Sequence[int],
+        kind: Any,
+        places: Sequence[tuple[str, int]] = (),
+        until_s: float | None = None,
     ) -> Any:
-        until_s = time.monotonic() + LIMIT_S
-        if self._until_s is not None:
-            until_s = min(until_s, self._until_s)
+        if until_s is None:
+            until_s = time.monotonic() + LIMIT_S
+            if self._until_s is not None:
+                until_s = min(until_s, self._until_s)
         problem = ""
         for _ in range(ATTEMPTS):
             now = time.monotonic()

@@ -22,7 +22,8 @@ KERNEL_THREAD_FLAG = 0x0020_0000  # PF_KTHREAD in include/linux/sched.h
 class Stat(NamedTuple):
     """Some fields of ``stat``; ``started`` and ``cpu_ticks`` are clock ticks.
 
-    ``virtual_size`` is 0 once the thread has given up its memory.
+    ``virtual_size`` is 0 once the thread has given up its memory. ``exit_code`` is, of a stopped
+    process, the signal that stopped it, until its parent has asked; 0 on older kernels.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stat(NamedTuple):
     thread_count: int
     started: int
     virtual_size: int
+    exit_code: int = 0
 
 
 class Status(NamedTuple):
@@ -78,6 +80,7 @@ def parse_stat(raw: bytes) -> Stat:
         thread_count=int(fields[17]),
         started=int(fields[19]),
         virtual_size=int(fields[20]),
+        exit_code=int(fields[49]) if len(fields) > 49 else 0,
     )
 
 

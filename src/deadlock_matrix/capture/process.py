@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from deadlock_matrix.capture.command import age_of, command_of
 from deadlock_matrix.capture.descriptor_tables import own_descriptors
 from deadlock_matrix.capture.descriptors import descriptors_of
 from deadlock_matrix.capture.memory import Memory
@@ -16,7 +17,7 @@ from deadlock_matrix.capture.proc_files import (
     read_whole,
     reason_of,
 )
-from deadlock_matrix.capture.proc_text import parse_stat, parse_status, text_of
+from deadlock_matrix.capture.proc_text import Stat, parse_stat, parse_status, text_of
 from deadlock_matrix.capture.procfs import ThreadsRead, read_threads, sleeps_uninterruptibly
 from deadlock_matrix.capture.python_runtime import runtime_of
 from deadlock_matrix.capture.unix_sockets import descriptors_in_flight
@@ -66,6 +67,9 @@ def read_process(
                 parent=stat.parent,
                 started=stat.started,
                 executable=_executable(pid, directory),
+                command=unknown(_STUCK) if stuck else command_of(pid, directory),
+                age_s=age_of(pid, stat.started),
+                stopped_by=_stopped_by(pid, stat),
                 signals=_signals(pid, read),
                 tracer=_tracer(pid, read),
                 timers=_timers(pid, directory),
@@ -100,6 +104,14 @@ def _speaker(pid: int, state: str, tasks: int) -> int:
                 if not is_gone(error):
                     raise
     return pid
+
+
+def _stopped_by(pid: int, stat: Stat) -> Known[int] | Unknown:
+    if stat.state != "T":
+        return unknown("it is not stopped")
+    if not stat.exit_code:
+        return unknown("the kernel no longer tells, or never did: its parent has asked")
+    return known(stat.exit_code, f"/proc/{pid}/stat")
 
 
 def _executable(pid: int, directory: int) -> Known[str] | Unknown:

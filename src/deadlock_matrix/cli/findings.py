@@ -44,11 +44,18 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
         judgement,
         watched.evidence,
         detected,
-        unmoved_s=known(
-            watched.duration_s - watched.last_progress_s, "the last progress of the main thread"
-        ),
+        unmoved_s=_unmoved(watched),
         otherwise="slow" if moving else "hang",
     )
+
+
+def _unmoved(watched: Watched) -> Known[float] | Unknown:
+    """For how long the main thread had not moved when it was looked at last."""
+    if not isinstance(watched.evidence, Known):
+        return watched.evidence
+    looked_s = watched.evidence.value.after.ended_s - watched.began_s
+    unmoved_s = max(looked_s - watched.last_progress_s, 0.0)
+    return known(unmoved_s, "the last progress of the main thread")
 
 
 def of_living_command(

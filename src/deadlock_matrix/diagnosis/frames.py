@@ -16,12 +16,17 @@ _STANDARD = re.compile(
 )
 """A prefix's own folder on POSIX; ``Lib`` on Windows; an embedded zip."""
 
-_MACHINERY = frozenset(
-    {"_pytest", "pytest", "pluggy", "xdist", "execnet", "importlib", "runpy", "threading"}
-)
+_MACHINERY = frozenset({"_pytest", "pytest", "pluggy", "xdist", "execnet", "importlib", "runpy"})
 """Packages whose frames lead to the user's code and tell nothing of it."""
 
-_BEGINNING_OF_A_THREAD = frozenset({"_bootstrap", "_bootstrap_inner", "run"})
+_BEGINNINGS = {
+    "threading": frozenset({"_bootstrap", "_bootstrap_inner", "run"}),
+    "multiprocessing": frozenset(
+        {"start", "_Popen", "__init__", "_launch", "_bootstrap", "run", "_main", "spawn_main"}
+    ),
+}
+"""Functions by which a thread or a process begins; what else these packages do, a reader sees."""
+
 LEAST_FOLDED = 2
 
 
@@ -90,8 +95,8 @@ def package_of(frame: PythonFrame) -> str:
 
 def _is_machinery(frame: PythonFrame) -> bool:
     package = package_of(frame)
-    if package == "threading":
-        return frame.function.rpartition(".")[2] in _BEGINNING_OF_A_THREAD
+    if package in _BEGINNINGS:
+        return frame.function.rpartition(".")[2] in _BEGINNINGS[package]
     return package in _MACHINERY or package.startswith("pytest_")
 
 

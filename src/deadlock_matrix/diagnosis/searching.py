@@ -36,6 +36,7 @@ from deadlock_matrix.diagnosis.threads import look_for_threads
 from deadlock_matrix.diagnosis.traces import ThreadTraces, Traces
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Signalled
+from deadlock_matrix.model.verdict import Verdict
 
 _LONGEST_QUOTE = 160
 
@@ -95,6 +96,12 @@ def _end(sign: EndSign, traces: Traces) -> Look:
 
 
 def _verdict(sign: VerdictSign, traces: Traces) -> Look:
+    if isinstance(traces.verdict, Unknown) and sign.verdicts == (Verdict.DEADLOCK,):
+        # One look does not tell a hang, but it may tell that somebody can go on.
+        judged = traces.judged
+        gaps = judged.value.gaps if isinstance(judged, Known) else ()
+        if any(gap.kind == "does-not-hold" for gap in gaps):
+            return ABSENT
     return _one_of(sign.verdicts, traces.verdict)
 
 

@@ -236,6 +236,11 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
         reason="not read by this version"
     )
     old_gil_calls: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
+    # The program and, of a Python, its script or module; what it was told besides is private.
+    command: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
+    age_s: Known[float] | Unknown = Unknown(reason="not read by this version")
+    # The signal that stopped it, where it is stopped.
+    stopped_by: Known[int] | Unknown = Unknown(reason="not read by this version")
     # Seconds until each alarm (setitimer(ITIMER_REAL), alarm) that the process has set.
     alarms: Known[tuple[float, ...]] | Unknown = Unknown(reason="not read by this version")
 

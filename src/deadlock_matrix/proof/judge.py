@@ -10,6 +10,7 @@ import msgspec
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Doing, Gap, Judgement, Proof
+from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.closure import Readings, Stuck, find_stuck, reachable, read_all
 from deadlock_matrix.proof.sentence import phrase_of, who_goes_on
 from deadlock_matrix.proof.wait import Wait
@@ -110,6 +111,8 @@ def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
             wait = read if isinstance(read, Wait) else None
         if wait is not None:
             does = phrase_of(world, wait)
+        elif any(gap.kind == "unknown" for gap in likely.gaps[key]):
+            does = activity_of(world, key)  # what is missing for a proof is told as a gap
         else:
             does = "; ".join(describe_gap(gap, world.name(key)) for gap in likely.gaps[key])
         yield Doing(

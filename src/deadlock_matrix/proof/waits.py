@@ -28,6 +28,7 @@ from deadlock_matrix.model.evidence import (
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
 from deadlock_matrix.proof import futexes, interpreter, processes
+from deadlock_matrix.proof.activity import stopped
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.handlers import may_be_interrupted
 from deadlock_matrix.proof.wait import Open, Refusal, Scope, Wait, thread_id
@@ -41,6 +42,8 @@ def read_wait(world: World, key: Key) -> Wait | Open:
     earlier = world.threads_before.get(key)
     if earlier is None or earlier.started != thread.started:
         return no.because("began between the two snapshots")
+    if thread.state == "T":
+        return no.because(stopped(world, key))
     if thread.state != "S":
         return no.because(_STATES.get(thread.state, f"is in state {thread.state}"))
     if not isinstance(thread.activity, Known):
@@ -254,7 +257,6 @@ that decides about its system calls, shows the call and sleeps, but elsewhere.
 _STATES = {
     "R": "is running, or ready to run",
     "D": "is in an uninterruptible sleep (disk or network file system)",
-    "T": "is stopped by a signal",
     "t": "is stopped by a tracer",
     "I": "is an idle kernel thread",
 }

@@ -13,6 +13,7 @@ from deadlock_matrix.render.page import Line
 from deadlock_matrix.render.plain import count, listed, one_line, seconds
 
 MOST_NAMED = 4
+MOST_CHILDREN = 2
 MOST_IN_SENTENCE = 4
 """Assumptions that a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
 
@@ -32,6 +33,7 @@ def answer_lines(looked: LookedAt) -> Iterator[Line]:
     title = _title(looked)
     if found.proof is None:
         also = [each for each in _without_limit(looked) if each not in threads]
+        also += _of_children(looked)
         told = _of_unproved(looked, threads, also)
         yield Line(f"{title}: {told}", _STYLES["not-proved"], prose=True)
         yield from _places(looked, [*threads, *also])
@@ -110,12 +112,37 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
     told = f"{_named(looked, first)} {one_line(first.does)}"
     if found.verdict == "hang" and isinstance(found.unmoved_s, Known):
         told += f", in the same place for {seconds(found.unmoved_s.value)}"
+    if behind := _behind(looked, first):
+        told += f"; behind it, {behind}"
     if len(threads) > 1:
         told += f"; {count(len(threads) - 1, 'more thread')}"
-    if also:
-        verb = "wait" if len(also) > 1 else "waits"
-        told += f"; without a time limit {verb} {_all_named(looked, also)}"
+    locked = [each for each in also if each.pid == first.pid]
+    if locked:
+        verb = "wait" if len(locked) > 1 else "waits"
+        told += f"; without a time limit {verb} {_all_named(looked, locked)}"
+    for child in [each for each in also if each.pid != first.pid][:MOST_CHILDREN]:
+        told += f"; {_named(looked, child)} {one_line(child.does)}"
     return told
+
+
+def _of_children(looked: LookedAt) -> list[Doing]:
+    """The main threads of child processes, where no obstacle leads to one of them."""
+    pid = _root(looked)
+    of_others = [each for each in looked.found.threads if each.pid != pid and each.tid == each.pid]
+    subjects = {gap.subject for gap in looked.found.gaps}
+    return [] if subjects & {each.name for each in of_others} else of_others
+
+
+def _behind(looked: LookedAt, first: Doing) -> str:
+    """Who of another process keeps it waiting, where the obstacles lead there."""
+    by_name = {each.name: each for each in looked.found.threads}
+    for gap in looked.found.gaps:
+        other = by_name.get(gap.subject)
+        if other is None or (other.pid, other.tid) == (first.pid, first.tid):
+            continue
+        if other.pid != first.pid:
+            return f"{_named(looked, other)} {one_line(other.does)}"
+    return ""
 
 
 def _without_limit(looked: LookedAt) -> list[Doing]:

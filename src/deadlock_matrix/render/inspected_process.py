@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from deadlock_matrix.model.evidence import ProcessFacts
@@ -22,7 +23,10 @@ def _parts(looked: LookedAt, process: ProcessFacts) -> Iterator[str]:
     evidence = looked.found.evidence
     assert isinstance(evidence, Known)
     name = process.executable.value if isinstance(process.executable, Known) else "?"
-    yield one_line(name)
+    runs = process.command.value[1:] if isinstance(process.command, Known) else ()
+    yield one_line(shlex.join([name, *runs]))
+    if isinstance(process.age_s, Known):
+        yield f"started {seconds(process.age_s.value)} ago"
     yield count(len(process.threads), "thread")
     is_root = process.pid == evidence.value.after.root
     if is_root and isinstance(looked.found.unmoved_s, Known):
