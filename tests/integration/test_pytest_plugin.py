@@ -609,8 +609,10 @@ def test_a_killed_worker_costs_its_cell_alone(begin: Callable[[int], Interrupted
 @linux
 def test_a_killed_controller_loses_no_finished_cell(begin: Callable[[int], Interrupted]) -> None:
     run = begin(2)
+    worker = run.worker()
     run.process.kill()
     run.process.wait()
+    wait_for(lambda: not worker.is_running() or worker.status() == "zombie")
     report = assemble(run.folder)
     assert report.outcome is RunOutcome.INCOMPLETE
     assert verdicts(report) == {"quick": "ok"}

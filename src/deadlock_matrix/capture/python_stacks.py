@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import Loaded, Unusable
 from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.paged_memory import PagedMemory
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, text_of
 from deadlock_matrix.capture.python_frames import Interpreter, PythonThread, read_threads
@@ -41,7 +42,7 @@ def read_stacks(pid: int) -> tuple[ThreadStack, ...]:
     try:
         directory = open_directory(f"/proc/{pid}")
         try:
-            with Memory(pid, directory) as memory:
+            with PagedMemory(pid, directory) as memory:
                 return _read(pid, directory, memory)
         finally:
             os.close(directory)

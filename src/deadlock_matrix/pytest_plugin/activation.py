@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from deadlock_matrix.pytest_plugin.controller import Controller
+from deadlock_matrix.pytest_plugin.controller import PROCESS_KEY, Controller
 from deadlock_matrix.pytest_plugin.early import EarlyTables
 from deadlock_matrix.pytest_plugin.progress import ProgressLine, wants_progress_line
 from deadlock_matrix.pytest_plugin.runner import Runner
@@ -16,6 +18,7 @@ def activate(config: pytest.Config) -> None:
     """Register what this process needs: it controls a run, works for one, or does both."""
     manager = config.pluginmanager
     if is_worker(config):
+        _end_with_controller(config)
         manager.register(Runner(config), "deadlock-matrix-runner")
         return
     controller = Controller(config)
@@ -29,6 +32,15 @@ def activate(config: pytest.Config) -> None:
     # while another worker has nothing to do.
     if config.getoption("maxschedchunk", None) is None and hasattr(config.option, "maxschedchunk"):
         config.option.maxschedchunk = 1
+
+
+def _end_with_controller(config: pytest.Config) -> None:
+    """A worker whose controller is killed would go on for seconds, and write into the folder."""
+    controller = config.workerinput.get(PROCESS_KEY)  # type: ignore[attr-defined]
+    if sys.platform == "linux" and controller is not None:
+        from deadlock_matrix.run.subreaper import end_with_parent
+
+        end_with_parent(controller)
 
 
 def is_worker(config: pytest.Config) -> bool:

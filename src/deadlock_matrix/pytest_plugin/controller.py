@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -30,6 +31,7 @@ from deadlock_matrix.report.store import REPORT_FILE, assemble, write_report
 FOLDER_KEY = "deadlock_matrix_folder"
 PLAN_KEY = "deadlock_matrix_plan"
 SCRATCH_KEY = "deadlock_matrix_scratch"
+PROCESS_KEY = "deadlock_matrix_process"
 UNWRITTEN_ATTRIBUTE = "deadlock_matrix_unwritten"
 """Of a test's report: the result of its cell as JSON, if it could not be written."""
 
@@ -100,6 +102,7 @@ class Controller:
         """Tell a worker the plan, and where the run's folders are."""
         node.workerinput[FOLDER_KEY] = str(self.folder)
         node.workerinput[SCRATCH_KEY] = str(self.scratch)
+        node.workerinput[PROCESS_KEY] = os.getpid()
         node.workerinput[PLAN_KEY] = msgspec.json.encode(self.plan).decode()
 
     @pytest.hookimpl(trylast=True)

@@ -25,6 +25,7 @@ from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 from deadlock_matrix.run.process import Order
 
 SCRIPT = Path(__file__).with_name("subreaper_script.py")
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ANSWER_WITHIN_S = 20.0
 ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
@@ -193,6 +194,18 @@ class SubreaperSupervisor:
             self.ended_s, self.cpu_s = message["at_s"], message["cpu_s"]
             self._exit = Signalled(signal=-status) if status < 0 else Exited(status=status)
         return message
+
+
+def end_with_parent(parent: int) -> None:
+    """Be killed as soon as our parent ends, however it does; our helper then ends its tree.
+
+    Args:
+        parent: its id. Another parent, such as one on another machine, is not ours to follow.
+    """
+    if os.getppid() == parent:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
