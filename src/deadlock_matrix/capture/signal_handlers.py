@@ -30,7 +30,7 @@ _RESERVED = 32  # and 33: the C library keeps them, sigaction(2) on them fails
 _ENTRY = 16
 _TABLE = _SIGNALS * _ENTRY
 _WRITABLE_LIMIT = 1 << 23
-_REMEMBERED = 64
+_REMEMBERED = 1 << 14  # processes; a tree may have hundreds
 _WRAPPED = 4  # how many bound methods and functools.partial may lie around a function
 
 # (process id, start time, address of _PyRuntime) -> address of the table. An id that is used
