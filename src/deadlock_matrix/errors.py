@@ -48,6 +48,10 @@ class CaptureError(DeadlockMatrixError):
     """A process could not be looked at: gone, not ours, or of a kind that is not supported."""
 
 
+class OutOfTime(CaptureError):
+    """A process could not be read within the time there was for it."""
+
+
 class RunError(DeadlockMatrixError):
     """The harness itself failed to run or to end a process."""
 

@@ -27,7 +27,7 @@ from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.source_lines import SourceLine
 from deadlock_matrix.capture.stacks import is_stopped, let_go
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
-from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.errors import CaptureError, OutOfTime
 from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
 from deadlock_matrix.model.fact import unknown
 
@@ -179,7 +179,7 @@ class Observer:
                 what = self._note.read().what
                 problem = f"{error}, reading {what}" if what else str(error)
                 self._avoid(what)
-        raise CaptureError(f"process {pids[0]} cannot be looked at: {problem}.")
+        raise OutOfTime(f"process {pids[0]} cannot be looked at: {problem}.")
 
     def _read(self, line: bytes, kind: Any) -> Any:
         answer = self._answers.decode(line)

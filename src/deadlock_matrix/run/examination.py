@@ -8,12 +8,16 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.errors import OutOfTime
 from deadlock_matrix.model.evidence import Evidence, Parent, ProcessFacts, StackFacts
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
 
 ATTEMPTS = 5
+
+ATTEMPTS_WITHIN_S = 1.0
+"""Thousands of threads are not read once more for want of a moment to catch."""
 
 STACKS_WITHIN_S = 2.0
 """For the stacks of a whole tree, which may have a thousand processes; parents come first."""
@@ -48,21 +52,30 @@ def examine(
         CaptureError: The process to judge has ended or cannot be read.
     """
     machine = collector.machine(roots()[0])
+    enough = time.monotonic() + ATTEMPTS_WITHIN_S
     for _ in range(ATTEMPTS):
         before = collector.snapshot(roots())
         alone = Evidence(machine=machine, before=before, stacks=(), after=before, parents=parents)
         possible = could_be_stuck(alone, parts=parts)
-        if possible:
+        if possible or time.monotonic() > enough:
             break
         time.sleep(BETWEEN_ATTEMPTS_S)
     if not possible and not always_stacks:
         return alone, judge(alone)
     stacks = read_stacks(collector.python_stacks, before.processes)
     best: tuple[Evidence, Judgement] | None = None
+    enough = time.monotonic() + ATTEMPTS_WITHIN_S
     for attempt in range(ATTEMPTS if possible else 1):
+        if attempt and time.monotonic() > enough:
+            break
         if attempt:
             time.sleep(BETWEEN_ATTEMPTS_S)
-        after = collector.snapshot(roots())
+        try:
+            after = collector.snapshot(roots())
+        except OutOfTime:
+            if best is None:
+                raise
+            break
         evidence = Evidence(
             machine=machine, before=before, stacks=stacks, after=after, parents=parents
         )
@@ -100,7 +113,12 @@ def examine_twice(
     if first[1].outcome == "not-proved":
         return first
     time.sleep(pause_s)
-    second = examine(collector, roots, always_stacks=always_stacks, parts=parts, parents=parents)
+    try:
+        second = examine(
+            collector, roots, always_stacks=always_stacks, parts=parts, parents=parents
+        )
+    except OutOfTime:
+        return first
     return min(second, first, key=lambda found: strength(found[1]))
 
 
