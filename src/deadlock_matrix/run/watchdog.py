@@ -159,9 +159,8 @@ class Watchdog:
                     proved = self._look_closely() if self._is_time_to_look() else None
                     if proved is not None:
                         return proved
-                    if self._pace.may_look():
-                        with self._pace:
-                            self._samples.take(self._supervisor.tree_roots)
+                    with self._pace:  # these few are taken in any case
+                        self._samples.take(self._supervisor.tree_roots)
                 except CaptureError:
                     continue  # it is ending: the supervisor will tell
         finally:
