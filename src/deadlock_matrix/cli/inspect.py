@@ -10,7 +10,7 @@ import click
 
 from deadlock_matrix.errors import ExitStatus
 
-ANSWER_WITHIN_S = 8.0
+ANSWER_WITHIN_S = 6.5
 """For all that is read; it leaves some time for the judgement and for starting and ending."""
 
 
