@@ -36,6 +36,8 @@ _WRAPPED = 4  # how many bound methods and functools.partial may lie around a fu
 # (process id, start time, address of _PyRuntime) -> address of the table. An id that is used
 # again comes with another start time; exec brings another address, or a table that fails its test.
 _tables: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+# By path, device and inode: from _PyRuntime to the table, which both lie in the file's own data.
+_distances: dict[tuple[str, tuple[int, int] | None], int] = {}
 
 
 def read_handlers(memory: Memory, image: PythonImage, started: int) -> tuple[PythonHandler, ...]:
@@ -123,6 +125,12 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
         if _is_table(memory, image, table):
             return table
         del _tables[key]
+    file = image.path, memory.maps.device_and_inode(image.path)
+    if file in _distances:  # of another process on the same file: hundreds may run
+        with suppress(Unreadable):
+            table = memory.read(image.runtime[0] + _distances[file], _TABLE)
+            if _is_table(memory, image, table):
+                return table
     found: dict[int, bytes] = {}
     for mapping in memory.maps.of_file(image.path):
         size = mapping.end - mapping.start
@@ -136,6 +144,7 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
     if len(found) != 1:
         raise Unreadable(f"{len(found)} places look like it")
     ((place, table),) = found.items()
+    _distances[file] = place - image.runtime[0]
     _tables[key] = place
     if len(_tables) > _REMEMBERED:
         _tables.popitem(last=False)
