@@ -23,7 +23,9 @@ REAL = {
 
 
 def real(name: str) -> bytes:
-    return REAL.get(name) or Path("/proc/self", name).read_bytes()
+    if name in REAL:
+        return REAL[name]
+    return b"\n".join(Path("/proc/self", name).read_bytes().splitlines()[:80]) + b"\n"
 
 
 @st.composite
