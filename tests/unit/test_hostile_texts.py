@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ REAL = {
 }
 
 
+@cache  # every attempt changes the same text
 def real(name: str) -> bytes:
     if name in REAL:
         return REAL[name]
@@ -70,7 +72,7 @@ def test_syscall(data: bytes) -> None:
 @QUICKLY
 @given(changed("maps"), st.integers(0, 1 << 64))
 def test_maps(data: bytes, address: int) -> None:
-    try:
+    with contextlib.suppress(OSError):
         maps = Maps(data)
         maps.find(address)
         maps.libraries()
@@ -78,5 +80,3 @@ def test_maps(data: bytes, address: int) -> None:
         for library in maps.libraries():
             maps.of_file(library.path)
             maps.device_and_inode(library.path)
-    except ValueError:
-        pass

@@ -7,7 +7,9 @@ attach (`permission` says what is missing when that fails).
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from bisect import bisect_right
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,6 +27,11 @@ WORD_BEFORE = 64
 WORD_AFTER = 128
 READ_LIMIT = 1 << 24
 
+_LINE = re.compile(
+    rb"[0-9a-f]{1,16}-[0-9a-f]{1,16} [rwxsp-]{4} [0-9a-f]{1,16} "
+    rb"[0-9a-f]{1,6}:[0-9a-f]{1,6} [0-9]{1,20}(?: |$)"
+)
+
 
 class Unreadable(Exception):
     """An address that is not mapped, not readable, or a read that came back short."""
@@ -38,8 +45,15 @@ class Maps:
     """
 
     def __init__(self, raw: bytes) -> None:
+        """Check every line.
+
+        Raises:
+            OSError: one is not as the kernel writes it; it is cut off, perhaps.
+        """
         # Not splitlines: a path may hold a carriage return, of which the kernel escapes nothing.
         self._lines = [line for line in raw.split(b"\n") if line]
+        if not all(map(_LINE.match, self._lines)):
+            raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
         self._starts = [int(line[: line.index(b"-")], 16) for line in self._lines]
         self._by_path: dict[str, list[int]] | None = None
 
