@@ -9,13 +9,16 @@ from unit.proof_factory import (
     UNKNOWN,
     call,
     evidence,
+    frame,
     in_call,
     pipe_ends,
     process,
+    stack,
+    stacks,
     thread,
 )
 
-from deadlock_matrix.model.evidence import Descriptor, OnCpu
+from deadlock_matrix.model.evidence import Descriptor, OnCpu, Peer
 from deadlock_matrix.model.fact import known
 from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.judge import judge
@@ -32,7 +35,7 @@ def activity(doing: Any, **facts: Any) -> str:
 @pytest.mark.parametrize(
     ("doing", "said"),
     [
-        (in_call(1, "recvfrom", 4), "reads from pipe:[9]"),
+        (in_call(1, "recvfrom", 4), "reads from a socket (pipe:[9])"),
         (in_call(1, "read", 5), "reads from descriptor 5"),
         (in_call(1, "write", 4), "writes to pipe:[9]"),
         (in_call(1, "epoll_wait", 4), "waits for events of files or sockets"),
@@ -70,5 +73,34 @@ def test_a_thread_says_what_it_waits_for_and_not_what_is_missing_for_a_proof() -
     socket = known((Descriptor(number=4, target="socket:[9]", access="rw"),), "fd")
     judgement = judge(evidence(process(reading, descriptors=socket)))
     (doing,) = judgement.threads
-    assert doing.does == "reads from socket:[9]"
+    assert doing.does == "reads from a socket (socket:[9])"
     assert judgement.gaps[0].kind == "unknown"
+
+
+def test_the_other_end_of_a_socket() -> None:
+    sockets = known((Descriptor(number=4, target="socket:[9]", access="rw"),), "fd")
+    reading = in_call(1, "recvfrom", 4)
+    tcp = Peer(socket="socket:[9]", protocol="TCP", other="10.0.0.1:80")
+    told = activity(reading, descriptors=sockets, peers=known((tcp,), "net"))
+    assert told == "reads from a TCP socket, connected to 10.0.0.1:80"
+    unix = Peer(socket="socket:[9]", protocol="UNIX", other="socket:[10]")
+    alone = activity(reading, descriptors=sockets, peers=known((unix,), "net"))
+    assert alone.endswith("whose other end somebody outside of this tree of processes has")
+    ends = known((Descriptor(number=3, target="socket:[10]", access="rw"),), "fd")
+    both = evidence(
+        process(reading, descriptors=sockets, peers=known((unix,), "net")),
+        process(in_call(2, "recvfrom", 3), parent=1, descriptors=ends),
+    )
+    told = activity_of(index(both), (1, 1))
+    assert told == "reads from a Unix socket, whose other end process 2 has"
+
+
+def test_a_socket_of_python_that_is_read_has_no_timeout() -> None:
+    sockets = known((Descriptor(number=4, target="socket:[9]", access="rw"),), "fd")
+    seen = evidence(
+        process(in_call(1, "recvfrom", 4), descriptors=sockets),
+        stacks=(stacks(1, stack(1, frame("readinto", "/lib/python3.11/socket.py"))),),
+    )
+    assert (
+        activity_of(index(seen), (1, 1)) == "reads from a socket (socket:[9]), with no timeout set"
+    )

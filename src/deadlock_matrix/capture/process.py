@@ -9,6 +9,7 @@ from deadlock_matrix.capture.descriptor_tables import own_descriptors
 from deadlock_matrix.capture.descriptors import descriptors_of
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.named_calls import named_calls, unread
+from deadlock_matrix.capture.peers import peers_of
 from deadlock_matrix.capture.proc_files import (
     is_gone,
     numbers_in,
@@ -75,6 +76,7 @@ def read_process(
                 timers=_timers(pid, directory),
                 alarms=alarms,
                 descriptors=descriptors,
+                peers=peers_of(pid, thread, descriptors, read.threads),
                 own_descriptors=own_descriptors(speaker, read.threads),
                 descriptors_in_flight=descriptors_in_flight(pid, thread, descriptors),
                 shares_memory_with=shares,

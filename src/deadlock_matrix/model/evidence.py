@@ -166,6 +166,18 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     access: Literal["r", "w", "rw"]
 
 
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """The other end of a socket that a thread sleeps on.
+
+    ``other`` is an address and port (``127.0.0.1:80``) for TCP, and another ``socket:[1]`` for
+    Unix sockets: whoever has that one open is at the other end.
+    """
+
+    socket: str
+    protocol: Literal["TCP", "UNIX"]
+    other: str
+
+
 class Library(msgspec.Struct, frozen=True, kw_only=True):
     """A file mapped with executable pages, and the lowest address it is mapped at."""
 
@@ -239,6 +251,7 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     # The program and, of a Python, its script or module; what it was told besides is private.
     command: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
     age_s: Known[float] | Unknown = Unknown(reason="not read by this version")
+    peers: Known[tuple[Peer, ...]] | Unknown = Unknown(reason="not read by this version")
     # The signal that stopped it, where it is stopped.
     stopped_by: Known[int] | Unknown = Unknown(reason="not read by this version")
     # Seconds until each alarm (setitimer(ITIMER_REAL), alarm) that the process has set.

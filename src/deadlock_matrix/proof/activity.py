@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deadlock_matrix.model.evidence import OnCpu, OutsideSystemCall, SystemCall, ThreadFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.signals import signal_name
-from deadlock_matrix.proof.words import base_name
+from deadlock_matrix.proof.words import base_name, enumeration
 from deadlock_matrix.proof.world import Key, World
 
 _READS = frozenset({"read", "readv", "recvfrom", "recvmsg", "pread64"})
 _WRITES = frozenset({"write", "writev", "sendto", "sendmsg", "pwrite64"})
+OF_SOCKETS = frozenset({"recvfrom", "recvmsg", "sendto", "sendmsg", "connect"})
 _POLLS = frozenset(
     {"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
 )
@@ -24,11 +27,13 @@ def activity_of(world: World, key: Key) -> str:
     call = _call(thread)
     if call is None:
         return _without_call(thread)
-    target = _target(world, key, call.arguments[0])
+    target = _in_words(world, key, call)
     if call.name in _READS:
-        return f"reads from {target}"
+        return f"reads from {target}{_in_python(world, key, target)}"
     if call.name in _WRITES:
         return f"writes to {target}"
+    if call.name == "connect":
+        return f"connects {target}"
     if call.name in _POLLS:
         return "waits for events of files or sockets"
     if call.name in ("wait4", "waitid"):
@@ -90,6 +95,41 @@ def _without_call(thread: ThreadFacts) -> str:
     if isinstance(activity, Known) and isinstance(activity.value, OutsideSystemCall):
         return "is blocked outside a system call"
     return "sleeps" if thread.state == "S" else f"is in state {thread.state}"
+
+
+def _in_words(world: World, key: Key, call: SystemCall) -> str:
+    """What a call is about, with what is known of a socket's other end."""
+    target = _target(world, key, call.arguments[0])
+    if not target.startswith("socket:["):
+        return f"a socket ({target})" if call.name in OF_SOCKETS else target
+    peers = world.after[key[0]].peers
+    for peer in peers.value if isinstance(peers, Known) else ():
+        if peer.socket != target:
+            continue
+        if peer.protocol == "TCP":
+            return f"a TCP socket, connected to {peer.other}"
+        pids = [f"process {pid}" for pid in sorted(_who_has(world, peer.other))]
+        who = enumeration(pids) if pids else "somebody outside of this tree of processes"
+        return f"a Unix socket, whose other end {who} has"
+    return f"a socket ({target})"
+
+
+def _who_has(world: World, target: str) -> Iterator[int]:
+    for pid, process in world.after.items():
+        descriptors = process.descriptors
+        if isinstance(descriptors, Known) and any(d.target == target for d in descriptors.value):
+            yield pid
+
+
+def _in_python(world: World, key: Key, target: str) -> str:
+    """That Python has set no timeout, where a socket of Python's is read.
+
+    With one it waits in ``poll`` first (``sock_call_ex`` in ``Modules/socketmodule.c``).
+    """
+    stack = world.stack_by_thread.get(key)
+    inner = stack.python[-1].file if stack is not None and stack.python else ""
+    of_socket = base_name(inner) in ("socket.py", "ssl.py") and "socket" in target
+    return ", with no timeout set" if of_socket else ""
 
 
 def _target(world: World, key: Key, number: int) -> str:

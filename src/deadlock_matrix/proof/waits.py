@@ -28,7 +28,7 @@ from deadlock_matrix.model.evidence import (
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
 from deadlock_matrix.proof import futexes, interpreter, processes
-from deadlock_matrix.proof.activity import stopped
+from deadlock_matrix.proof.activity import OF_SOCKETS, activity_of, stopped
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.handlers import may_be_interrupted
 from deadlock_matrix.proof.wait import Open, Refusal, Scope, Wait, thread_id
@@ -64,6 +64,8 @@ def read_wait(world: World, key: Key) -> Wait | Open:
         return asleep
     if call.name in _WITHOUT_END:
         return _with_interrupts(world, key, _WITHOUT_END[call.name](world, key, call, asleep))
+    if call.name in OF_SOCKETS:
+        return no.because(activity_of(world, key))
     return no.because(_CALLS.get(call.name, f"is in the system call {call.name}"))
 
 
@@ -269,8 +271,6 @@ _CALLS = {
     "epoll_pwait2": "waits for events in epoll",
     "accept": "waits for a connection",
     "accept4": "waits for a connection",
-    "recvfrom": "reads from a socket",
-    "recvmsg": "reads from a socket",
     "rt_sigtimedwait": "waits for a signal",
     "rt_sigsuspend": "waits for a signal",
     "pause": "waits for a signal",

@@ -1,0 +1,157 @@
+"""The other end of the sockets that threads sleep on: an address and port, or another socket.
+
+Sources: ``/proc/PID/net/tcp`` and ``tcp6``, which show the process's own network namespace, and the
+kernel's ``sock_diag`` (``UNIX_DIAG_PEER``), which shows ours alone. Both are for a reader: whoever
+is at the other end now may hand it on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+
+from deadlock_matrix.capture.proc_files import reason_of
+from deadlock_matrix.model.evidence import Descriptor, Peer, SystemCall, ThreadFacts
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+MOST_SOCKETS = 64
+MOST_BYTES = 1 << 22
+"""Of a table of TCP connections: some 28,000 of them. A machine with more keeps its secret."""
+
+_CALLS = frozenset(
+    {
+        "read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg", "connect",
+    }
+)  # fmt: skip
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_REQUEST = 1  # NLM_F_REQUEST
+_UNIX_DIAG_PEER = 2  # the attribute's type
+_SHOW_PEER = 4  # UDIAG_SHOW_PEER
+_ANY = 0xFFFF_FFFF
+_HEADER = struct.Struct("=IHHII")
+_ASKED = struct.Struct("=BBHIIIII")
+_TOLD = struct.Struct("=BBBBI8x")
+_ATTRIBUTE = struct.Struct("=HH")
+
+
+def peers_of(
+    pid: int,
+    directory: int,
+    descriptors: Known[tuple[Descriptor, ...]] | Unknown,
+    threads: Iterable[ThreadFacts],
+) -> Known[tuple[Peer, ...]] | Unknown:
+    """The other ends of the sockets on which a process's threads sleep.
+
+    Args:
+        pid: The process, for the source.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
+        descriptors: What it has open.
+        threads: Its threads.
+    """
+    if isinstance(descriptors, Unknown):
+        return descriptors
+    targets = {each.number: each.target for each in descriptors.value}
+    numbers = dict.fromkeys(number for thread in threads for number in _slept_on(thread))
+    sockets = {
+        targets[number]: number
+        for number in numbers
+        if targets.get(number, "").startswith("socket:[")
+    }
+    found: list[Peer] = []
+    try:
+        for target, number in list(sockets.items())[:MOST_SOCKETS]:
+            peer = _peer(target, number, directory)
+            if peer is not None:
+                found.append(peer)
+    except (OSError, ValueError, struct.error) as error:
+        if isinstance(error, OSError):
+            return unknown(reason_of(error, f"/proc/{pid}/net"))
+        return unknown(f"/proc/{pid}/net is not as documented: {error}")
+    return known(tuple(found), f"/proc/{pid}/net/tcp, sock_diag")
+
+
+def _slept_on(thread: ThreadFacts) -> Iterator[int]:
+    activity = thread.activity
+    if not isinstance(activity, Known) or not isinstance(activity.value, SystemCall):
+        return
+    if activity.value.name in _CALLS:
+        yield activity.value.arguments[0]
+    if isinstance(thread.polled, Known):
+        yield from (each.descriptor for each in thread.polled.value)
+
+
+def _peer(target: str, number: int, directory: int) -> Peer | None:
+    inode = int(target[len("socket:[") : -1])
+    name = os.getxattr(f"/proc/self/fd/{directory}/fd/{number}", "system.sockprotoname")
+    protocol = name.rstrip(b"\0").decode("ascii", "replace")
+    if protocol.startswith("UNIX"):
+        other = unix_peer(inode)
+        return Peer(socket=target, protocol="UNIX", other=f"socket:[{other}]") if other else None
+    if protocol not in ("TCP", "TCPv6"):
+        return None
+    for table in ("net/tcp", "net/tcp6"):
+        other_end = remote_in(_bounded(table, directory), inode)
+        if other_end:
+            return Peer(socket=target, protocol="TCP", other=other_end)
+    return None
+
+
+def _bounded(path: str, directory: int) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:  # a kernel without IPv6
+        return b""
+    raw = b""
+    try:
+        while len(raw) < MOST_BYTES and (part := os.read(descriptor, 1 << 16)):
+            raw += part
+    finally:
+        os.close(descriptor)
+    return raw
+
+
+def remote_in(table: bytes, inode: int) -> str:
+    """The address and port at the other end, out of ``/proc/PID/net/tcp``; empty: not in it.
+
+    An address stands there as words of 32 bits in the machine's order, the port as a number.
+    """
+    wanted = str(inode).encode()
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 9 and fields[9] == wanted:
+            address, _, port = fields[2].partition(b":")
+            words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+            packed = b"".join(struct.pack("=I", word) for word in words)
+            ip = ipaddress.ip_address(packed)
+            if ip.version == 6 and ip.ipv4_mapped is not None:
+                ip = ip.ipv4_mapped
+            host = f"[{ip}]" if ip.version == 6 else str(ip)
+            return f"{host}:{int(port, 16)}"
+    return ""
+
+
+def unix_peer(inode: int) -> int:
+    """The inode of the socket that a Unix socket is connected to; 0: none, or not in our view.
+
+    Raises:
+        OSError: the kernel has no ``sock_diag``, or does not answer.
+    """
+    asked = _ASKED.pack(socket.AF_UNIX, 0, 0, _ANY, inode, _SHOW_PEER, _ANY, _ANY)
+    header = _HEADER.pack(_HEADER.size + len(asked), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as link:
+        link.settimeout(0.2)
+        link.send(header + asked)
+        answer = link.recv(1 << 16)
+    if len(answer) < _HEADER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
+        return 0
+    at = _HEADER.size + _TOLD.size
+    while at + _ATTRIBUTE.size <= len(answer):
+        length, kind = _ATTRIBUTE.unpack_from(answer, at)
+        if kind == _UNIX_DIAG_PEER and length >= _ATTRIBUTE.size + 4:
+            return int.from_bytes(answer[at + _ATTRIBUTE.size :][:4], "little")
+        at += max((length + 3) & ~3, _ATTRIBUTE.size)
+    return 0
