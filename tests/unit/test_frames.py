@@ -71,6 +71,23 @@ def test_machinery_is_folded_and_the_innermost_frame_stands() -> None:
     assert list(fold([])) == []
 
 
+def test_what_a_fork_copied_is_not_where_the_child_is() -> None:
+    mine = frame("/home/me/app.py", "start")
+    copied = [mine, frame(f"{LIB}/multiprocessing/popen_fork.py", "_launch")]
+    begin = [frame(f"{LIB}/multiprocessing/process.py", name) for name in ("_bootstrap", "run")]
+    work, wait = frame("/home/me/app.py", "work"), frame(f"{LIB}/queue.py", "get")
+    assert users_frame([*copied, *begin, work, wait]) is work
+    assert users_frame([*copied, *begin, wait]) is None
+    assert list(fold([*copied, *begin, work, wait])) == [
+        Fold(tuple(copied)),
+        Fold(tuple(begin), ("multiprocessing",)),
+        work,
+        wait,
+    ]
+    assert str(Fold(tuple(copied))) == "2 frames from before the fork"
+    assert users_frame(copied) is mine  # one that is about to fork is there itself
+
+
 def test_of_threading_only_the_beginning_is_machinery() -> None:
     begin = [frame(f"{LIB}/threading.py", name) for name in ("_bootstrap", "_bootstrap_inner")]
     waits = [frame(f"{LIB}/threading.py", "wait")] * 2

@@ -258,6 +258,33 @@ def test_threads_that_are_alike_are_one_entry() -> None:
     assert inspection_text(found, View(all_frames=True)).count("waits for futex") == 300
 
 
+def test_workers_without_work_are_said_to_be_idle() -> None:
+    library = "/usr/lib/python3.12"
+    frames = (
+        PythonFrame(function="_bootstrap", file=f"{library}/threading.py", line=1),
+        PythonFrame(function="_worker", file=f"{library}/concurrent/futures/thread.py", line=90),
+    )
+    read = ProcessStacks(
+        pid=7, tool="t", begun_s=0.0, ended_s=0.1,
+        threads=tuple(
+            ThreadStack(tid=tid, name="t", python=frames, native=(), holds_gil=unknown("no"))
+            for tid in range(100, 128)
+        ),
+    )  # fmt: skip
+    found = inspection(
+        threads=(
+            DOING[0],
+            *(Doing(pid=7, tid=tid, name=f"thread {tid}", does="waits for futex", stuck=False)
+              for tid in range(100, 128)),
+        )
+    )  # fmt: skip
+    assert isinstance(found.evidence, Known)
+    facts = (StackFacts(pid=7, stacks=known(read, "t")),)
+    evidence = msgspec.structs.replace(found.evidence.value, stacks=facts)
+    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "s")))
+    assert "28 threads alike (100, 101, 102, ...), each is idle: a ThreadPoolExecutor's" in text
+
+
 def test_many_that_are_stuck_alike_are_one_entry_too() -> None:
     stuck = tuple(
         Doing(pid=7, tid=tid, name=f"thread {tid}", does="waits for a lock", stuck=True)

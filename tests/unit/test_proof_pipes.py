@@ -75,11 +75,14 @@ def detail(answer: PipeWait | Gap, kind: str) -> str:
 @pytest.mark.parametrize(
     ("waiter", "phrase"),
     [
-        (in_call(1, "read", 3), "waits to read from pipe:[1]"),
-        (in_call(1, "readv", 3), "waits to read from pipe:[1]"),
-        (in_call(1, "read", 0xFFFF_FFFF_0000_0003), "waits to read from pipe:[1]"),
-        (in_call(1, "write", 4), "waits to write to pipe:[2]"),
-        (in_call(1, "writev", 4), "waits to write to pipe:[2]"),
+        (in_call(1, "read", 3), "waits to read from pipe:[1], whose write end process 20 has"),
+        (in_call(1, "readv", 3), "waits to read from pipe:[1], whose write end process 20 has"),
+        (
+            in_call(1, "read", 0xFFFF_FFFF_0000_0003),
+            "waits to read from pipe:[1], whose write end process 20 has",
+        ),
+        (in_call(1, "write", 4), "waits to write to pipe:[2], whose read end process 20 has"),
+        (in_call(1, "writev", 4), "waits to write to pipe:[2], whose read end process 20 has"),
         (polling(1, (3, POLLIN)), "waits to read from pipe:[1]"),
         (polling(1, (3, POLLIN), (4, POLLOUT)), "waits to read from pipe:[1] or pipe:[2]"),
         (polling(1, (3, 0)), "waits to read from pipe:[1]"),  # for the other end to be closed

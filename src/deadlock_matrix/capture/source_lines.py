@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 22  # of one file
 LONGEST = 400
 """Characters of one line."""
 
-CHANGED = "  [the file has changed since the process began]"
+CHANGED = "  [file changed since it began]"
 
 
 class SourceLine(NamedTuple):

@@ -27,20 +27,26 @@ _BEGINNINGS = {
 }
 """Functions by which a thread or a process begins; what else these packages do, a reader sees."""
 
+_FORKS = "/multiprocessing/popen_fork.py"
 LEAST_FOLDED = 2
 
 
 class Fold(NamedTuple):
-    """Frames that stand in a row and are told by their number alone."""
+    """Frames that stand in a row and are told by their number alone.
+
+    No package: a fork copied them, and the process has not been there itself.
+    """
 
     frames: tuple[PythonFrame, ...]
-    packages: tuple[str, ...]
+    packages: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """``12 frames of _pytest and pluggy``."""
+        number = count(len(self.frames), "frame")
+        if not self.packages:
+            return f"{number} from before the fork"
         *most, last = self.packages
-        listed = f"{', '.join(most)} and {last}" if most else last
-        return f"{count(len(self.frames), 'frame')} of {listed}"
+        return f"{number} of {', '.join(most)} and {last}" if most else f"{number} of {last}"
 
 
 def is_users(frame: PythonFrame) -> bool:
@@ -55,6 +61,7 @@ def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
     The innermost frame of the user's own code; where there is none, that of an installed package
     that does not merely lead to it; ``None`` where Python's own frames are all there is.
     """
+    frames = frames[_copied(frames) :]
     for frame in reversed(frames):
         if is_users(frame):
             return frame
@@ -67,7 +74,10 @@ def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
 
 def fold(frames: Sequence[PythonFrame]) -> Iterator[PythonFrame | Fold]:
     """The frames, outermost first, with machinery folded; the innermost frame always stands."""
-    *outer, innermost = frames or (None,)
+    copied = _copied(frames)
+    if copied:
+        yield Fold(tuple(frames[:copied]))
+    *outer, innermost = frames[copied:] or (None,)
     if innermost is None:
         return
     for machinery, run in groupby(outer, _is_machinery):
@@ -91,6 +101,15 @@ def package_of(frame: PythonFrame) -> str:
         return found[1].removesuffix(".py")
     found = _STANDARD.search(path)
     return path[found.end() :].partition("/")[0].removesuffix(".py") if found else ""
+
+
+def _copied(frames: Sequence[PythonFrame]) -> int:
+    """How many outer frames a fork of multiprocessing copied: those down to where it forked."""
+    for at in range(len(frames) - 2, -1, -1):
+        path = _slashes(frames[at])
+        if frames[at].function.endswith("_launch") and path.endswith(_FORKS):
+            return at + 1
+    return 0
 
 
 def _is_machinery(frame: PythonFrame) -> bool:

@@ -6,16 +6,21 @@ is behind a socket, a terminal or an event counter is not told by its descriptor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deadlock_matrix.model.evidence import Descriptor, SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap, Node
 from deadlock_matrix.proof.wait import thread_id
+from deadlock_matrix.proof.words import enumeration
 from deadlock_matrix.proof.world import Key, World
 
 _ARRAYS = {"poll": (0,), "ppoll": (0,), "select": (1, 2, 3), "pselect6": (1, 2, 3)}
 """Which arguments point to what is polled."""
+
+MOST_NAMED = 3
+"""Processes that have the other end of a pipe."""
 
 OWN_FRAMES = 1 << 14
 """Bytes above the stack pointer within which a caller's variables are expected."""
@@ -68,7 +73,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
         source=thread.activity.source,
         held_source=f"its ends are open in this tree alone ({descriptors.source}; "
         f"{outside.source})",
-        phrase=f"waits to {verb} {what}",
+        phrase=f"waits to {verb} {what}{_whose(world, call, list(targets))}",
         conditions=(
             Condition(
                 name="no-outside-end",
@@ -80,6 +85,20 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
             *unchanged,
         ),
     )
+
+
+def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
+    """Who has the other end of the one pipe that is read or written, for a reader."""
+    if call.name in _ARRAYS:
+        return ""
+    end, access = ("read", "r") if call.name.startswith("write") else ("write", "w")
+    pids = [
+        f"process {pid}"
+        for pid, process in sorted(world.after.items())
+        if isinstance(process.descriptors, Known)
+        and any(d.target in targets and access in d.access for d in process.descriptors.value)
+    ]
+    return f", whose {end} end {enumeration(pids)} has" if 0 < len(pids) <= MOST_NAMED else ""
 
 
 def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Condition, ...]:

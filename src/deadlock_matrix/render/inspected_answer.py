@@ -8,6 +8,7 @@ from deadlock_matrix.diagnosis.frames import is_users
 from deadlock_matrix.model.evidence import NoTimeout, SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import TITLES, Doing, Proof
+from deadlock_matrix.render.inspected_threads import idle
 from deadlock_matrix.render.looked_at import LookedAt, short_place
 from deadlock_matrix.render.page import Line
 from deadlock_matrix.render.plain import count, listed, one_line, seconds
@@ -16,6 +17,9 @@ MOST_NAMED = 4
 MOST_CHILDREN = 2
 MOST_IN_SENTENCE = 4
 """Assumptions that a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
+
+_FOR_A_PROCESS = frozenset({"wait4", "waitid", "read", "readv", "write", "writev"})
+"""System calls that another process may have to end; a lock is not followed so far."""
 
 _STYLES = {
     "deadlock": "bold red",
@@ -128,13 +132,19 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
 def _of_children(looked: LookedAt) -> list[Doing]:
     """The main threads of child processes, where no obstacle leads to one of them."""
     pid = _root(looked)
-    of_others = [each for each in looked.found.threads if each.pid != pid and each.tid == each.pid]
+    of_others = [
+        each
+        for each in looked.found.threads
+        if each.pid != pid and each.tid == each.pid and not idle(looked.frames(each))
+    ]
     subjects = {gap.subject for gap in looked.found.gaps}
     return [] if subjects & {each.name for each in of_others} else of_others
 
 
 def _behind(looked: LookedAt, first: Doing) -> str:
-    """Who of another process keeps it waiting, where the obstacles lead there."""
+    """Who of another process keeps it waiting for a process or a pipe, if obstacles lead there."""
+    if not _waits_for_a_process(looked, first):
+        return ""
     by_name = {each.name: each for each in looked.found.threads}
     for gap in looked.found.gaps:
         other = by_name.get(gap.subject)
@@ -143,6 +153,15 @@ def _behind(looked: LookedAt, first: Doing) -> str:
         if other.pid != first.pid:
             return f"{_named(looked, other)} {one_line(other.does)}"
     return ""
+
+
+def _waits_for_a_process(looked: LookedAt, doing: Doing) -> bool:
+    process = looked.processes.get(doing.pid)
+    for thread in process.threads if process is not None else ():
+        if thread.tid == doing.tid and isinstance(thread.activity, Known):
+            call = thread.activity.value
+            return isinstance(call, SystemCall) and call.name in _FOR_A_PROCESS
+    return False
 
 
 def _without_limit(looked: LookedAt) -> list[Doing]:
@@ -166,6 +185,7 @@ def _without_limit(looked: LookedAt) -> list[Doing]:
         for each in looked.found.threads
         if each.pid == pid
         and each.tid in waiting
+        and not idle(looked.frames(each))
         and (place := looked.place(each)) is not None
         and is_users(place)
     ]

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|\b\d+(?:\.\d+)?\b")
 
 _IDLE = (
     ("_worker", "/concurrent/futures/thread.py", "is idle: a ThreadPoolExecutor's, without work"),
-    ("worker", "/multiprocessing/pool.py", "is idle: a ThreadPool's, without work"),
+    ("worker", "/multiprocessing/pool.py", "is idle: a multiprocessing pool's, without work"),
     ("_feed", "/multiprocessing/queues.py", "is idle: feeds a multiprocessing.Queue, has nothing"),
 )
 """Innermost own function and its file, below which there is only waiting: what that means."""
@@ -46,7 +46,7 @@ def group_lines(
 ) -> Iterator[Line]:
     """Threads that are alike, as one entry; with the stack of the first, if ``whole``."""
     first = group[0]
-    does = _idle(looked, first) or one_line(first.does)
+    does = idle(looked.frames(first)) or one_line(first.does)
     if len(group) == 1:
         yield Line(f"{one_line(first.name)}, {does}", "bold" if whole else "")
     else:
@@ -73,9 +73,9 @@ def alike(looked: LookedAt, doings: Sequence[Doing]) -> list[list[Doing]]:
     return list(groups.values())
 
 
-def _idle(looked: LookedAt, doing: Doing) -> str:
+def idle(frames: Sequence[PythonFrame]) -> str:
     """What a worker without work is; empty for every other thread."""
-    for frame in reversed(looked.frames(doing)):
+    for frame in reversed(frames):
         path = "/" + frame.file.replace("\\", "/")
         for function, file, meaning in _IDLE:
             if frame.function.rpartition(".")[2] == function and path.endswith(file):
@@ -90,7 +90,7 @@ def _stack(looked: LookedAt, doing: Doing, *, all_frames: bool, native: bool) ->
     place = looked.place(doing)
     for each in frames if all_frames else fold(frames):
         if isinstance(each, Fold):
-            yield Line(f"    ... {each}", "dim")
+            yield Line(f"    ... {one_line(str(each))}", "dim")
             continue
         users = each is place
         yield Line(f"    {_python_frame(each)}", "cyan" if users else "")
