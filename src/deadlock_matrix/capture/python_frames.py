@@ -12,8 +12,8 @@ stack is the truth, which two snapshots around the reading can tell.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from deadlock_matrix.capture.line_tables import line_at
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -52,6 +52,20 @@ class Interpreter:
     runtime: int  # address of _PyRuntime
     layout: ObjectLayout
     offsets: Mapping[str, int]
+    # What was read of code objects, by address, and of places in them: threads share both.
+    codes: dict[int, Code] = field(default_factory=dict)
+    lines: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What a stack shows of a code object; names of variables only where values are kept."""
+
+    function: str
+    file: str
+    first: int
+    line_table: bytes
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +234,7 @@ def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAd
         code = _word(raw, at["interpreter_frame.executable"]) & ~TAG
         owner = raw[at["interpreter_frame.owner"]]
         if owner < _NOT_PYTHON:
-            if type_name(memory, layout, code) != "code":
+            if code not in python.codes and type_name(memory, layout, code) != "code":
                 raise Unreadable(f"no frame at {frame:#x}")
             place = _word(raw, at["interpreter_frame.instr_ptr"]) - _bytecode(
                 memory, python, code, raw
@@ -250,67 +264,58 @@ def _word(raw: bytes, at: int) -> int:
 
 
 def _frame(memory: Memory, python: Interpreter, address: FrameAddress) -> PythonFrame:
-    at, layout, code = python.offsets, python.layout, address.code
+    code = python.codes.get(address.code)
+    if code is None:
+        code = python.codes[address.code] = _code(memory, python, address.code)
+    place = address.code, address.place
+    line = python.lines.get(place)
+    if line is None:
+        line = line_at(code.line_table, code.first, address.place, python.version)
+        python.lines[place] = line
+    values = _values(memory, python, code.names, address.slots)
+    return PythonFrame(function=code.function, file=code.file, line=line, values=values)
+
+
+def _code(memory: Memory, python: Interpreter, code: int) -> Code:
+    at, layout = python.offsets, python.layout
     if type_name(memory, layout, code) != "code":
         raise Unreadable(f"no code at {code:#x}")
     file = read_string(memory, layout, memory.number(code + at["code_object.filename"]))
-    first = memory.number(code + at["code_object.firstlineno"], 4, signed=True)
-    table = bytes_of(memory, layout, memory.number(code + at["code_object.linetable"]))
-    return PythonFrame(
+    table = memory.number(code + at["code_object.linetable"])
+    return Code(
         function=read_string(memory, layout, memory.number(code + at["code_object.name"])),
         file=file,
-        line=line_at(table, first, address.place, python.version),
-        values=_values(memory, python, code, address.slots) if is_kept(file) else {},
+        first=memory.number(code + at["code_object.firstlineno"], 4, signed=True),
+        line_table=bytes_of(memory, layout, table),
+        names=_names(memory, python, code) if is_kept(file) else (),
     )
 
 
-def _values(memory: Memory, python: Interpreter, code: int, slots: int) -> dict[str, str]:
-    """The variables that are kept and have a value, of which cells are opened."""
-    tagged = python.version >= (3, 12)
-    return {
-        name: text_of_value(memory, python.layout, value, tagged)
-        for name, value in variables_of(memory, python, code, slots, KEPT)
-    }
-
-
-def variables_of(
-    memory: Memory, python: Interpreter, code: int, slots: int, only: Container[str] | None = None
-) -> Iterator[tuple[str, int]]:
-    """A frame's variables that have a value, with the address of that; cells are opened.
-
-    Args:
-        memory: of the process.
-        python: its interpreter.
-        code: address of the frame's code.
-        slots: address of its variables.
-        only: names of those that are wanted; nothing: all.
-
-    Raises:
-        Unreadable: they cannot be read.
-    """
-    layout = python.layout
-    names = names_of_variables(memory, python, code)
-    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
-    for name, word in zip(names, words, strict=True):
-        wanted = only is None or name in only
-        if wanted and word & ~TAG and word & _TAGGED_INTEGER != _TAGGED_INTEGER:
-            value = content_of_cell(memory, layout, word & ~TAG)
-            if value:
-                yield name, value
-
-
-def names_of_variables(memory: Memory, python: Interpreter, code: int) -> list[str]:
-    """The names of all variables of a function, in the order of their slots.
-
-    Raises:
-        Unreadable: they cannot be read.
-    """
+def _names(memory: Memory, python: Interpreter, code: int) -> tuple[str, ...]:
+    """The names of all variables of a function, in the order of their slots."""
     at, layout = python.offsets, python.layout
     fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
     if "code_object.localsplusnames" in at:
         fields = ("localsplusnames",)
-    return [
+    return tuple(
         name
-        for field in fields
-        for name in names_in(memory, layout, memory.number(code + at[f"code_object.{field}"]))
-    ]
+        for each in fields
+        for name in names_in(memory, layout, memory.number(code + at[f"code_object.{each}"]))
+    )
+
+
+def _values(
+    memory: Memory, python: Interpreter, names: tuple[str, ...], slots: int
+) -> dict[str, str]:
+    """The variables that are kept and have a value, of which cells are opened."""
+    if not KEPT.intersection(names):
+        return {}
+    layout, tagged = python.layout, python.version >= (3, 12)
+    found: dict[str, str] = {}
+    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
+    for name, word in zip(names, words, strict=True):
+        if name in KEPT and word & ~TAG and word & _TAGGED_INTEGER != _TAGGED_INTEGER:
+            value = content_of_cell(memory, layout, word & ~TAG)
+            if value:
+                found[name] = text_of_value(memory, layout, value, tagged)
+    return found

@@ -69,6 +69,7 @@ class LockReader:
     tids: Mapping[int, int]  # from Python's idents to the observer's ids; 0: has ended
     source: str
     _codes: dict[int, _Code] = field(default_factory=dict)
+    _depths: dict[tuple[int, int], Depth] = field(default_factory=dict)  # by code and place
     _types: dict[int, str] = field(default_factory=dict)
 
     def waited_for(self, thread: PythonThread, word: int) -> Known[PythonLock] | Unknown:
@@ -184,8 +185,10 @@ class LockReader:
         """The slots in use, and the address of the first."""
         at, memory = self.python.offsets, self.memory
         if "frame_object.blockstack" not in at:
-            code = self._code(frame)
-            return depth_by_table(code.table, frame.place), frame.slots + 8 * code.variables
+            code, place = self._code(frame), (frame.code, frame.place)
+            if place not in self._depths:
+                self._depths[place] = depth_by_table(code.table, frame.place)
+            return self._depths[place], frame.slots + 8 * code.variables
         base = memory.number(frame.frame + at["frame_object.valuestack"])
         blocks = memory.read(frame.frame + at["frame_object.blockcount"], 4)
         count = int.from_bytes(blocks, "little", signed=True)
