@@ -16,6 +16,7 @@ from deadlock_matrix.model.evidence import (
     Code,
     Descriptor,
     Evidence,
+    HeldLock,
     Machine,
     Mapping,
     NoTimeout,
@@ -26,6 +27,7 @@ from deadlock_matrix.model.evidence import (
     ProcessStacks,
     PythonFrame,
     PythonHandler,
+    PythonLock,
     PythonRuntime,
     Signals,
     Snapshot,
@@ -341,8 +343,12 @@ def stack(
     gil: bool | None = False,
     name: str = "",
     own_lock: Known[bool] | Unknown | None = None,
+    **locks: Any,
 ) -> ThreadStack:
-    """``gil=None``: it could not be told. It waits on its innermost line's own lock."""
+    """``gil=None``: it could not be told. It waits on its innermost line's own lock.
+
+    ``locks`` are ``waits_for`` and ``holds``.
+    """
     return ThreadStack(
         tid=tid,
         name=name,
@@ -350,6 +356,32 @@ def stack(
         native=(),
         holds_gil=UNKNOWN if gil is None else known(gil, "pystack"),
         waits_on_lock_of_line=known(True, "mem") if own_lock is None else own_lock,
+        **locks,
+    )
+
+
+def lock(
+    address: int, *, owner: int | None = None, word: int = LOCK, **facts: Any
+) -> Known[PythonLock]:
+    """What a thread on ``word`` waits for: an RLock where an owner is given, 0 for one lost."""
+    read = PythonLock(
+        kind="Lock" if owner is None else "RLock",
+        address=address,
+        word=word,
+        owner=UNKNOWN if owner is None else known(owner, "memory"),
+        **{"function": "take", "file": "/app/store.py", "line": 7, **facts},
+    )
+    return known(read, "memory")
+
+
+def inside(*addresses: int, **facts: Any) -> Known[tuple[HeldLock, ...]]:
+    """The locks inside whose ``with`` blocks a thread is."""
+    place = {"function": "take", "file": "/app/store.py", "line": 5}
+    return known(
+        tuple(
+            HeldLock(kind="Lock", address=address, **{**place, **facts}) for address in addresses
+        ),
+        "memory",
     )
 
 

@@ -11,6 +11,8 @@ from unit.proof_factory import (
     frame,
     in_call,
     in_join,
+    inside,
+    lock,
     on_futex,
     on_mutex,
     on_robust_mutex,
@@ -18,6 +20,7 @@ from unit.proof_factory import (
     pipe_ends,
     process,
     python,
+    sleeping,
     stack,
     stacks,
     wanting_gil,
@@ -60,6 +63,32 @@ PROVABLE: dict[str, Evidence] = {
                 1,
                 stack(1, frame("join", "/lib/threading.py", self=THREAD)),
                 stack(2, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
+            ),
+        ),
+    ),
+    "crossed RLocks of a process that goes on": evidence(
+        process(sleeping(1), on_futex(2), on_futex(3), signals=catching(2), python=python()),
+        stacks=(
+            stacks(
+                1,
+                stack(1),
+                stack(2, waits_for=lock(0x10, owner=3)),
+                stack(3, waits_for=lock(0x20, owner=2)),
+            ),
+        ),
+    ),
+    "RLock of the main thread": evidence(
+        process(on_futex(1), on_mutex(2, 1), signals=catching(2), python=python("other: f")),
+        stacks=(stacks(1, stack(1, waits_for=lock(0x10, owner=2)), stack(2)),),
+    ),
+    "crossed Locks of a process that goes on": evidence(
+        process(sleeping(1), on_futex(2), on_futex(3)),
+        stacks=(
+            stacks(
+                1,
+                stack(1),
+                stack(2, waits_for=lock(0x10), holds=inside(0x20)),
+                stack(3, waits_for=lock(0x20), holds=inside(0x10)),
             ),
         ),
     ),

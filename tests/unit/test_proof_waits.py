@@ -392,6 +392,7 @@ JOIN = stacks(
 )
 JOIN_BY_2 = stacks(
     1,
+    stack(1),
     stack(2, frame("join", "/lib/threading.py", self=THREAD)),
     stack(3, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
 )

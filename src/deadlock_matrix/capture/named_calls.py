@@ -86,9 +86,13 @@ def _all_three(fact: Unknown) -> NamedCalls:
 
 
 def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
-    """A mutex, a rwlock, a native join, or the GIL, whose waiters have a time limit."""
+    """A mutex, a rwlock, a native join, or the GIL, whose waiters have a time limit.
+
+    Or two threads on semaphores: Python's locks, of which the two may wait for each other's.
+    """
     threads = tuple(threads)
     ids = {thread.own_tid for thread in threads}
+    on_semaphores = 0
     for thread in threads:
         call = thread.activity.value if isinstance(thread.activity, Known) else None
         if not isinstance(call, SystemCall) or call.name != "futex":
@@ -101,7 +105,8 @@ def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
             or (not call.arguments[1] & FUTEX_PRIVATE and expected in ids)
         ):
             return True
-    return False
+        on_semaphores += expected == 0
+    return on_semaphores > 1
 
 
 def _has_them_itself(memory: Memory, library: Library) -> bool:

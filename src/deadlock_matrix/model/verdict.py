@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from deadlock_matrix.model.evidence import HeldLock, PythonLock
+
 
 class Verdict(StrEnum):
     """How one cell, or one watched process, came out."""
@@ -33,6 +35,8 @@ NodeKind = Literal[
     "lock",  # native, with an owner
     "end",  # of a thread that is joined natively
     "python-lock",  # an import lock or a Thread.join, whose owner the stacks tell
+    "rlock",  # of Python, which names its owner
+    "with-lock",  # a Lock of Python that one thread is inside a ``with`` block of
     "gil",
     "futex",  # without an owner
     "child",
@@ -169,8 +173,22 @@ def core_of(proof: Proof) -> Proof:
     )
 
 
+class HeldBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The one thread that has what another waits for, and how that was told."""
+
+    pid: int
+    tid: int
+    name: str  # in words: "thread 12 'writer'"
+    how: str  # "inside `with self._lock` at store.py:40", or where its ownership was read
+
+
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
-    """What one thread does, in words: ``waits for mutex 0x7f.. of libfoo.so, held by thread 3``."""
+    """What one thread does, in words: ``waits for mutex 0x7f.. of libfoo.so, held by thread 3``.
+
+    ``waits_for`` is the lock of Python's that it sleeps for, where it is one and was read;
+    ``holds`` are those inside whose ``with`` blocks it is. ``held_by`` is told of native locks,
+    joins and import locks too.
+    """
 
     pid: int
     tid: int
@@ -178,6 +196,9 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     does: str
     stuck: bool  # nobody but the stuck threads could wake it
     likely: bool = False  # stuck, if the assumptions of the answer are so
+    waits_for: PythonLock | None = None
+    holds: tuple[HeldLock, ...] = ()
+    held_by: HeldBy | None = None
 
 
 Outcome = Literal["deadlock", "likely", "partial", "likely-partial", "not-proved"]

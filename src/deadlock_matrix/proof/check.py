@@ -24,11 +24,17 @@ OF_A_FUTEX = ASLEEP | {"private-futex"}
 INTERRUPTIBLE = {"python-lock", "futex", "child", "pipe"}
 """Kinds of waits that a signal handler could end: they need all conditions of the process."""
 
+INTERRUPTIBLE_IN_MAIN = {"rlock", "with-lock"}
+"""The same, in the main thread alone: only there Python runs handlers."""
+
 THREAD_NEEDS = {
     "gil": {"waits-for-gil", "gil-by-thread-state", "no-cancellation"},
     "lock": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "python-lock": OF_A_FUTEX | {"not-interrupted", "lock-of-that-line"},
+    "rlock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared", "no-cancellation"},
+    "with-lock": OF_A_FUTEX
+    | {"not-interrupted", "memory-not-shared", "no-cancellation", "released-by-holder"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
     "child": ASLEEP | {"not-interrupted"},
     "pipe": ASLEEP | {"no-outside-end", "not-interrupted"},
@@ -139,10 +145,11 @@ class _Checked:
         missing = self._missing(node.id, THREAD_NEEDS.get(kind, OF_A_FUTEX))
         if missing:
             yield f"{node.label}: nothing says {missing}"
-        pid = node.id.split("-")[1]
+        _, pid, tid = node.id.split("-")
         if kind in ("child", "pipe"):
             yield from self._faults_of_others(f"process-{pid}", heads[0])
-        of_process = OF_A_PROCESS if kind in INTERRUPTIBLE else OF_EVERY_PROCESS
+        interruptible = kind in INTERRUPTIBLE or (kind in INTERRUPTIBLE_IN_MAIN and pid == tid)
+        of_process = OF_A_PROCESS if interruptible else OF_EVERY_PROCESS
         missing = self._missing(f"process-{pid}", of_process)
         if missing:
             yield f"process {pid}: nothing says {missing}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deadlock_matrix.model.evidence import SystemCall
+from deadlock_matrix.model.evidence import PythonLock, SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Node
-from deadlock_matrix.proof import interpreter
+from deadlock_matrix.proof import interpreter, python_locks
 from deadlock_matrix.proof.cancellation import not_cancelled, not_cancelled_at_once
 from deadlock_matrix.proof.locks import (
     FUTEX_PRIVATE,
@@ -71,6 +71,10 @@ def futex_wait(
             conditions=(*asleep, reach, *python.conditions),
             assuming=assuming,
         )
+    of_python = python_locks.lock_of(world, key)
+    held = _held(world, key, of_python, (*asleep, reach)) if of_python else None
+    if held is not None and held.node.kind == "rlock" and not held.assumptions:
+        return held
     note = _why_not_its_owner(world, key, lock)
     label = f"{lock.what} {word.address:#x}{where}"
     return Wait(
@@ -80,10 +84,25 @@ def futex_wait(
         interruptible=True,
         source=thread.activity.source,
         held_source=f"any thread of the process could wake it: {note}",
-        phrase=_phrase(world, key, lock, label),
+        phrase=_phrase_of_held(world, held) if held else _phrase(world, key, lock, label),
         conditions=(*asleep, reach),
-        assuming=assuming,
+        assuming=(*assuming, held) if held else assuming,
     )
+
+
+def _phrase_of_held(world: World, held: Wait) -> str:
+    return f"{held.phrase}, held by {world.name(*held.wakers)}{held.held_note}"
+
+
+def _held(
+    world: World, key: Key, lock: PythonLock, conditions: tuple[Condition, ...]
+) -> Wait | None:
+    alone = _memory_is_its_own(world, key)
+    if alone is None:
+        return None
+    # CPython waits in sem_wait and pthread_cond_wait, which are cancellation points.
+    conditions = (*conditions, alone, not_cancelled(world, key))
+    return python_locks.held_wait(world, key, lock, conditions)
 
 
 def _owned(

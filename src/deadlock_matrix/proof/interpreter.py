@@ -148,17 +148,33 @@ def _between_snapshots(world: World, stacks: ProcessStacks) -> bool:
     return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
 
 
+def stacks_of(world: World, key: Key) -> ThreadStack | None:
+    """A thread's stacks, if they are from between the snapshots."""
+    stack = world.stack_by_thread.get(key)
+    if stack is None:
+        return None
+    fact = world.stacks[key[0]]
+    if not isinstance(fact, Known) or not _between_snapshots(world, fact.value):
+        return None
+    return stack
+
+
+def may_be_main(world: World, key: Key) -> bool:
+    """Whether a thread may be Python's main one, in which alone handlers written in Python run.
+
+    That is who initialised the interpreter: the process's main thread, if it runs Python at all.
+    """
+    return key[0] == key[1] or (key[0], key[0]) not in world.stack_by_thread
+
+
 def python_wait(world: World, key: Key) -> PythonWait | None:
     """Recognise ``Thread.join`` and the import lock of a module, if their owner can be told.
 
     The innermost Python line alone does not tell: a profiler, a destructor or a debugger may hold
     the thread up in it. So the memory must say that the futex is that of the line's own lock.
     """
-    stack = world.stack_by_thread.get(key)
-    if stack is None or not stack.python:
-        return None
-    fact = world.stacks[key[0]]
-    if not isinstance(fact, Known) or not _between_snapshots(world, fact.value):
+    stack, fact = stacks_of(world, key), world.stacks.get(key[0])
+    if stack is None or not stack.python or not isinstance(fact, Known):
         return None
     own = stack.waits_on_lock_of_line
     if not isinstance(own, Known) or not own.value:

@@ -9,9 +9,10 @@ import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import Doing, Gap, Judgement, Proof
+from deadlock_matrix.model.verdict import Doing, Gap, HeldBy, Judgement, Proof
 from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.closure import Readings, Stuck, find_stuck, reachable, read_all
+from deadlock_matrix.proof.python_locks import held_locks, holder_of, lock_of
 from deadlock_matrix.proof.sentence import phrase_of, who_goes_on
 from deadlock_matrix.proof.wait import Wait
 from deadlock_matrix.proof.world import Key, World, index
@@ -122,7 +123,22 @@ def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
             does=does,
             stuck=key in facts.waits,
             likely=key in likely.waits and key not in facts.waits,
+            waits_for=lock_of(world, key),
+            holds=held_locks(world, key),
+            held_by=_held_by(world, key, wait),
         )
+
+
+def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
+    lock = lock_of(world, key)
+    holder = holder_of(world, key, lock) if lock is not None else None
+    if holder is not None:
+        thread, how = holder.thread, holder.inside or holder.source
+    elif wait is not None and wait.scope == "thread":
+        (thread,), how = wait.wakers, wait.held_source
+    else:
+        return None
+    return HeldBy(pid=thread[0], tid=thread[1], name=world.name(thread), how=how)
 
 
 def describe_gap(gap: Gap, about: str) -> str:

@@ -31,7 +31,7 @@ def phrase_of(world: World, wait: Wait) -> str:
     """What a thread does that waits like this, with the owner."""
     if wait.scope != "thread" or wait.names_owner:
         return wait.phrase
-    return f"{wait.phrase}, held by {world.name(*wait.wakers)}"
+    return f"{wait.phrase}, held by {world.name(*wait.wakers)}{wait.held_note}"
 
 
 def who_goes_on(world: World, stuck: Stuck) -> str:
@@ -64,9 +64,9 @@ def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
         subject = name[0].upper() + name[1:] if number == 0 else "which"
         clause = f"{subject}{_gil(stuck, key)} {wait.phrase}"
         if owner == key:
-            clause += ", which it holds itself"
+            clause += f", which it holds itself{wait.held_note}"
         elif not wait.names_owner:
-            clause += f", held by {world.name(owner)}"
+            clause += f", held by {world.name(owner)}{wait.held_note}"
         elif owner in order[: number + 1]:
             clause += " in turn"
         clauses.append(clause)

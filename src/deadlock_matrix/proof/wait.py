@@ -32,6 +32,7 @@ class Wait:
     held_source: str  # where the owner was read
     phrase: str  # "waits for mutex 0x7f.. of libfoo.so"
     names_owner: bool = False  # the phrase says already who it is: "joins thread 3 'worker'"
+    held_note: str = ""  # stands behind the owner: " (inside `with a` at store.py:40)"
     conditions: tuple[Condition, ...]
     assuming: tuple[Wait, ...] = ()
 

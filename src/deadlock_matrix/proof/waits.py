@@ -146,7 +146,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
     if not wait.interruptible:
         return wait
     others = len(world.after) > 1
-    main = key[0] == key[1]
+    main = interpreter.may_be_main(world, key)
     if wait.scope == "tree":
         return _uninterrupted(wait, key, "whoever in the tree could send SIGINT waits too")
     if not may_be_interrupted(world, world.after[key[0]]):
@@ -173,7 +173,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
     scope: Scope = "tree" if others else "process"
     phrase = wait.phrase
     if wait.scope == "thread" and not wait.names_owner:
-        phrase += f", held by {world.name(*wait.wakers)}"
+        phrase += f", held by {world.name(*wait.wakers)}{wait.held_note}"
     wide = replace(
         wait,
         # A node of its own: another thread may wait for the same, and not be interrupted.

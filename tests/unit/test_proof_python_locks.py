@@ -1,0 +1,181 @@
+"""Locks of Python's: an owner is a fact, a ``with`` block is a reason to assume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from unit.proof_factory import (
+    LIMITED,
+    LOCK,
+    UNKNOWN,
+    catching,
+    evidence,
+    inside,
+    lock,
+    on_futex,
+    process,
+    python,
+    sleeping,
+    stack,
+    stacks,
+)
+
+from deadlock_matrix.model.evidence import Evidence, ThreadFacts, ThreadStack
+from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.verdict import AssumptionKind, Judgement, ProofKind
+from deadlock_matrix.proof.check import find_faults
+from deadlock_matrix.proof.judge import judge
+
+A, B = 0xA0, 0xB0
+OTHER_HANDLER = python("other: f")
+
+
+def looked_at(
+    *threads: ThreadFacts, read: tuple[ThreadStack, ...], at_s: float = 10.2, **facts: Any
+) -> Evidence:
+    """A process of Python's, with the stacks of these threads."""
+    facts = {"signals": catching(2), "python": python(), **facts}
+    return evidence(process(*threads, **facts), stacks=(stacks(1, *read, at_s=at_s),))
+
+
+def judged(*threads: ThreadFacts, read: tuple[ThreadStack, ...], **facts: Any) -> Judgement:
+    judgement = judge(looked_at(*threads, read=read, **facts))
+    if judgement.proof is not None:
+        assert find_faults(judgement.proof) == ()
+    return judgement
+
+
+RLOCKS = (
+    stack(1),
+    stack(2, waits_for=lock(A, owner=3, name="self._lock", of="Store")),
+    stack(3, waits_for=lock(B, owner=2)),
+)
+LOCKS = (
+    stack(1),
+    stack(2, waits_for=lock(A), holds=inside(B)),
+    stack(3, waits_for=lock(B), holds=inside(A, name="first", line=9)),
+)
+LIVING = (sleeping(1), on_futex(2), on_futex(3))
+
+
+def test_crossed_rlocks_are_a_proof_whatever_else_goes_on() -> None:
+    judgement = judged(*LIVING, read=RLOCKS)
+    assert judgement.outcome == "partial"
+    assert judgement.proof is not None and judgement.proof.kind is ProofKind.OWNER
+    assert judgement.proof.sentence == (
+        "Thread 2 't2' waits for RLock 0xa0 (self._lock of Store) in take (store.py:7), held by "
+        "thread 3 't3', which waits for RLock 0xb0 in take (store.py:7), held by thread 2 't2': "
+        "none of them can ever go on. Main thread 1 can go on."
+    )
+
+
+def test_threads_may_come_and_go_meanwhile() -> None:
+    facts = {"signals": catching(2), "python": python()}
+    now = process(*LIVING, on_futex(4), **facts)
+    found = evidence(now, before=(process(*LIVING, **facts),), stacks=(stacks(1, *RLOCKS),))
+    assert judge(found).outcome == "partial"
+
+
+def test_crossed_locks_are_likely() -> None:
+    judgement = judged(*LIVING, read=LOCKS)
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    assert {each.kind for each in judgement.proof.assumptions} == {
+        AssumptionKind.RELEASED_BY_HOLDER
+    }
+    assert "held by thread 3 't3' (inside `with first` at store.py:9)" in judgement.proof.sentence
+    assert (
+        "if only thread 3 't3', which is inside `with first` at store.py:9, releases Lock 0xa0"
+        in judgement.proof.sentence
+    )
+
+
+def test_a_thread_inside_the_block_of_the_lock_it_waits_for() -> None:
+    judgement = judged(
+        sleeping(1), on_futex(2), read=(stack(1), stack(2, waits_for=lock(A), holds=inside(A)))
+    )
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    assert "which it holds itself (inside `with` at store.py:5)" in judgement.proof.sentence
+
+
+def test_what_each_thread_waits_for_and_has() -> None:
+    doings = {doing.tid: doing for doing in judged(*LIVING, read=LOCKS).threads}
+    waits, held_by = doings[2].waits_for, doings[2].held_by
+    assert waits is not None and waits.address == A
+    assert held_by is not None and held_by.tid == 3
+    assert held_by.how == "inside `with first` at store.py:9"
+    assert [each.address for each in doings[2].holds] == [B]
+    assert doings[1].waits_for is None and doings[1].held_by is None and doings[1].holds == ()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        (stack(2), stack(3)),
+        (stack(2, waits_for=lock(A, owner=0)), stack(3, waits_for=lock(B, owner=2))),
+        (stack(2, waits_for=lock(A, owner=99)), stack(3, waits_for=lock(B, owner=2))),
+        (stack(2, waits_for=lock(A, owner=2)), stack(3, waits_for=lock(B, owner=2))),
+        (stack(2, waits_for=lock(A, owner=1)), stack(3, waits_for=lock(B, owner=2))),
+        (stack(2, waits_for=lock(A, owner=3, word=LOCK + 8)), RLOCKS[2]),
+        (stack(2, waits_for=lock(A)), stack(3, waits_for=lock(B), holds=inside(A))),
+        (stack(2, waits_for=lock(A), holds=UNKNOWN), LOCKS[2]),
+        (stack(2, waits_for=lock(A), holds=inside(A, B)), LOCKS[2]),  # two are inside A
+        (stack(2, waits_for=lock(A), holds=inside(B, B)), LOCKS[2]),
+    ],
+    ids=range(10),
+)
+def test_without_a_circle_of_holders_there_is_nothing(read: tuple[ThreadStack, ...]) -> None:
+    assert judged(*LIVING, read=(stack(1), *read)).outcome == "not-proved"
+
+
+@pytest.mark.parametrize("read", [RLOCKS, LOCKS])
+@pytest.mark.parametrize("at_s", [9.0, 10.05, 10.45])
+def test_locks_read_at_another_moment_say_nothing(
+    read: tuple[ThreadStack, ...], at_s: float
+) -> None:
+    assert judged(*LIVING, read=read, at_s=at_s).outcome == "not-proved"
+
+
+@pytest.mark.parametrize("read", [RLOCKS, LOCKS])
+def test_a_time_limit_ends_the_wait(read: tuple[ThreadStack, ...]) -> None:
+    timed = on_futex(3, timeout=known(LIMITED, "argument"))
+    assert judged(sleeping(1), on_futex(2), timed, read=read).outcome == "not-proved"
+
+
+@pytest.mark.parametrize("read", [RLOCKS, LOCKS])
+def test_a_process_on_the_same_memory_could_release_it(read: tuple[ThreadStack, ...]) -> None:
+    shared = known((77,), "kcmp")
+    assert judged(*LIVING, read=read, shares_memory_with=shared).outcome == "not-proved"
+
+
+def test_a_handler_in_c_has_to_be_assumed_not_to_run() -> None:
+    judgement = judged(*LIVING, read=RLOCKS, signals=catching(2, 28), python=python(handlers=()))
+    assert judgement.outcome in ("likely-partial", "not-proved")
+
+
+MAIN = (on_futex(1), on_futex(2), sleeping(3))
+MAIN_RLOCKS = (
+    stack(1, waits_for=lock(A, owner=2)),
+    stack(2, waits_for=lock(B, owner=1)),
+    stack(3),
+)
+
+
+def test_ctrl_c_would_end_the_wait_of_the_main_thread() -> None:
+    judgement = judged(*MAIN, read=MAIN_RLOCKS)
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    kinds = {each.kind for each in judgement.proof.assumptions}
+    assert kinds == {AssumptionKind.NOT_INTERRUPTED}
+
+
+def test_without_a_handler_of_sigint_the_main_thread_is_like_any_other() -> None:
+    judgement = judged(*MAIN, read=MAIN_RLOCKS, signals=catching(), python=OTHER_HANDLER)
+    assert judgement.outcome == "partial"
+
+
+def test_a_thread_may_be_python_s_main_one_where_the_process_s_runs_none() -> None:
+    assert judged(*LIVING, read=RLOCKS).outcome == "partial"
+    judgement = judged(*LIVING, read=RLOCKS[1:])
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    kinds = {each.kind for each in judgement.proof.assumptions}
+    assert kinds == {AssumptionKind.NOT_INTERRUPTED}
