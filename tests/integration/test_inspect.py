@@ -187,7 +187,7 @@ def test_a_likely_deadlock(target: Target, until: Until, state: State) -> None:
     assert done.returncode == 36, done.stdout
     assert done.stdout.startswith("likely deadlock: ")
     assert "no SIGTERM comes (the handler is Server.stop, <string>:4)" in done.stdout
-    assert ", likely stuck: " in done.stdout and "what is assumed" in done.stdout
+    assert ", likely stuck: " in done.stdout
 
 
 LIMITED = """
@@ -420,7 +420,7 @@ def test_a_stopped_process_stays_stopped(target: Target, until: Until, state: St
     for options in ((), ("--native",)):
         done = inspect(process.pid, *options)
         assert done.returncode == 0, done.stderr
-        assert "stopped by a signal" in done.stdout
+        assert "stopped by SIGSTOP" in done.stdout or "stopped by a signal" in done.stdout
         assert state(process.pid) == "T"
     process.send_signal(signal.SIGCONT)
     until(lambda: state(process.pid) == "S")

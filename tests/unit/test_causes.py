@@ -612,6 +612,17 @@ def test_inspection(facts: dict[str, Any], certainty: str | None) -> None:
     assert [each.certainty for each in found] == ([certainty] if certainty else [])
 
 
+def test_a_cause_that_needs_a_deadlock_is_not_possible_where_somebody_can_go_on() -> None:
+    thread = {"sign": "threads", "what": "waits", "thread": [{"waits": ["futex"]}]}
+    stuck = {"sign": "verdict", "what": "stuck", "verdicts": ["deadlock"]}
+    known_cause = cause(all=[thread, stuck])
+    alive = make.evidence(make.process(make.sleeping(1), make.on_futex(2)))
+    assert recognise_inspected(inspection(alive), [known_cause]) == ()
+    hidden = make.evidence(make.process(make.on_futex(1, timeout=make.UNKNOWN), make.on_futex(2)))
+    found = recognise_inspected(inspection(hidden), [known_cause])
+    assert [each.certainty for each in found] == ["possible"]
+
+
 def test_words_of_the_judgement() -> None:
     seen = make.evidence(make.process(make.on_mutex(1, 999, path="/x/libheld.so")))
     assert re.search("mutex 0x.* of libheld.so", where(thread_look(seen, {"lock": "mutex 0x"})))

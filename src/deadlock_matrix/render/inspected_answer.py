@@ -91,15 +91,29 @@ def _title(looked: LookedAt) -> str:
 
 
 def _of_stuck(looked: LookedAt, threads: Sequence[Doing]) -> str:
-    likely = "" if any(each.stuck for each in threads) else "likely "
+    likely = "" if any(each.stuck for each in threads) else ", if what is assumed holds"
     be = "are" if len(threads) > 1 else "is"
-    return f"{_all_named(looked, threads)} {be} {likely}stuck for good"
+    return f"{_all_named(looked, threads)} {be} stuck for good{likely}"
 
 
 def _all_named(looked: LookedAt, threads: Sequence[Doing]) -> str:
-    named = [_named(looked, each) for each in threads[:MOST_NAMED]]
-    if len(threads) > MOST_NAMED:
-        named = [*named[: MOST_NAMED - 1], count(len(threads) - MOST_NAMED + 1, "more thread")]
+    """Each by its name; of more than a few those in the same line as one."""
+    if len(threads) <= MOST_NAMED:
+        return listed([_named(looked, each) for each in threads])
+    groups: dict[str, list[Doing]] = {}
+    for each in threads:
+        place = looked.place(each)
+        groups.setdefault(short_place(place) if place is not None else "", []).append(each)
+    named = [
+        _named(looked, group[0])
+        if len(group) == 1
+        else count(len(group), "thread") + (f" in {place}" if place else "")
+        for place, group in groups.items()
+    ]
+    if len(named) > MOST_NAMED:
+        told = list(groups.values())[: MOST_NAMED - 1]
+        rest = len(threads) - sum(map(len, told))
+        named = [*named[: MOST_NAMED - 1], count(rest, "more thread")]
     return listed(named)
 
 
