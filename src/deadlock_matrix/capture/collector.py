@@ -8,6 +8,7 @@ from typing import Protocol
 
 from deadlock_matrix.capture.glance import Looker
 from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
+from deadlock_matrix.model.scan import Program
 
 
 class Collector(Protocol):
@@ -30,6 +31,14 @@ class Collector(Protocol):
 
         Raises:
             CaptureError: it is of a kind that is not supported.
+        """
+        ...
+
+    def program(self, pid: int) -> Program:
+        """What a process runs, if it can be looked at.
+
+        Raises:
+            CaptureError: it cannot; the message says what to do.
         """
         ...
 

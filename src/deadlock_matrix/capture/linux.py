@@ -14,12 +14,14 @@ from deadlock_matrix.capture.permission import check_access, explain
 from deadlock_matrix.capture.pipes import outside_holders
 from deadlock_matrix.capture.proc_files import is_gone
 from deadlock_matrix.capture.process import read_process
+from deadlock_matrix.capture.programs import program_of
 from deadlock_matrix.capture.shared_memory import sharers
 from deadlock_matrix.capture.source_lines import source_lines
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.tree import members, process_table
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Machine, ProcessFacts, Snapshot, StackFacts
+from deadlock_matrix.model.scan import Program
 
 
 class LinuxCollector:
@@ -68,6 +70,10 @@ class LinuxCollector:
     ) -> dict[tuple[str, int], str]:
         """See `source_lines.source_lines`."""
         return {(each.file, each.line): each.text for each in source_lines(pid, places)}
+
+    def program(self, pid: int) -> Program:
+        """See `programs.program_of`."""
+        return program_of(pid)
 
     def glancer(self, pid: int) -> Glancer:
         """See `glance.Glancer`."""

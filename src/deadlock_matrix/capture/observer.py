@@ -30,6 +30,7 @@ from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.errors import CaptureError, OutOfTime
 from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.scan import Program
 
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
@@ -97,6 +98,11 @@ class Observer:
     def check(self, pid: int) -> None:
         """See `permission.check_access`."""
         self._ask("check", (pid,), type(None))
+
+    def program(self, pid: int) -> Program:
+        """See `programs.program_of`."""
+        found: Program = self._ask("program", (pid,), Program)
+        return found
 
     def machine(self, pid: int) -> Machine:
         """See `machine.machine_of`."""

@@ -90,7 +90,7 @@ def explain(pid: int, error: OSError) -> CaptureError:
             f"{refused}: kernel.yama.ptrace_scope is 3, which forbids it to everybody; it can only"
             " be lowered at the next start of the machine."
         )
-    owner = _owner(pid)
+    owner = owner_of(pid)
     if os.geteuid() == 0 and not _has_ptrace_capability():
         return CaptureError(
             f"{refused}: this container lacks the capability SYS_PTRACE; start it with"
@@ -186,7 +186,7 @@ def _absent(pid: int) -> str:
     )
 
 
-def _owner(pid: int) -> int | None:
+def owner_of(pid: int) -> int | None:
     """The effective user id; the owner of ``/proc/PID`` is root for a process not dumpable."""
     try:
         return int((_status_field(pid, b"Uid") or b"").split()[1])

@@ -26,6 +26,7 @@ from deadlock_matrix.model.evidence import (
     ThreadFacts,
 )
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.scan import Program
 
 STACK_LIMIT_S = 10.0
 TICKS_PER_SECOND = 100
@@ -79,6 +80,15 @@ class PortableCollector:
             raise CaptureError(
                 f"process {pid} may not be looked at; run this as its user or as administrator."
             ) from None
+
+    def program(self, pid: int) -> Program:
+        """What it runs; Python is told by its name alone."""
+        self.check(pid)
+        try:
+            words = tuple(psutil.Process(pid).cmdline())
+        except psutil.Error:
+            raise CaptureError(f"process {pid} may not be looked at, or has ended.") from None
+        return Program(words=words, python="python" in (words[0].lower() if words else ""))
 
     def machine(self, pid: int) -> Machine:
         """The observer's own machine; the target's C library is not looked for."""

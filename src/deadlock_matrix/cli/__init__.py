@@ -18,6 +18,7 @@ COMMANDS = {
     "interpreters": "List every Python on this machine.",
     "report": "Show, merge, compare and check reports.",
     "run": "Run the matrix.",
+    "scan": "Look for deadlocks in every Python process.",
     "watch": "Run a command and prove it when it deadlocks.",
 }
 """Each in a module of its own, imported when it is asked for: the command must start fast."""

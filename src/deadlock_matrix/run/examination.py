@@ -41,19 +41,21 @@ def examine(
     always_stacks: bool = False,
     parts: bool = False,
     parents: tuple[Parent, ...] = (),
+    attempts: int = ATTEMPTS,
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
     Stacks are read only if they could make a difference, or for a reader (``always_stacks``).
     With ``parts`` they could also for threads beside a main thread that goes on. ``parents`` are
-    those above the tree that may interrupt it.
+    those above the tree that may interrupt it. ``attempts`` is how often to try to catch threads
+    asleep; one is enough where none of them moves.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
     """
     machine = collector.machine(roots()[0])
     enough = time.monotonic() + ATTEMPTS_WITHIN_S
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         before = collector.snapshot(roots())
         alone = Evidence(machine=machine, before=before, stacks=(), after=before, parents=parents)
         possible = could_be_stuck(alone, parts=parts)
@@ -65,7 +67,7 @@ def examine(
     stacks = read_stacks(collector.python_stacks, before.processes)
     best: tuple[Evidence, Judgement] | None = None
     enough = time.monotonic() + ATTEMPTS_WITHIN_S
-    for attempt in range(ATTEMPTS if possible else 1):
+    for attempt in range(attempts if possible else 1):
         if attempt and time.monotonic() > enough:
             break
         if attempt:
@@ -103,20 +105,30 @@ def examine_twice(
     always_stacks: bool = False,
     parts: bool = False,
     parents: tuple[Parent, ...] = (),
+    attempts: int = ATTEMPTS,
 ) -> tuple[Evidence, Judgement]:
     """Examine, and if that proves something, once more, everything anew; the weaker one counts.
 
     A proof needs no second look. But who holds the GIL is read from two words, one after the
     other, and should a proof ever be wrong, better to find out here.
     """
-    first = examine(collector, roots, always_stacks=always_stacks, parts=parts, parents=parents)
+
+    def look() -> tuple[Evidence, Judgement]:
+        return examine(
+            collector,
+            roots,
+            always_stacks=always_stacks,
+            parts=parts,
+            parents=parents,
+            attempts=attempts,
+        )
+
+    first = look()
     if first[1].outcome == "not-proved":
         return first
     time.sleep(pause_s)
     try:
-        second = examine(
-            collector, roots, always_stacks=always_stacks, parts=parts, parents=parents
-        )
+        second = look()
     except OutOfTime:
         return first
     return min(second, first, key=lambda found: strength(found[1]))

@@ -1,0 +1,61 @@
+"""What looking over many processes finds: one process's deadlock, and when it is over."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from deadlock_matrix.model.report import SCHEMA_VERSION
+from deadlock_matrix.model.verdict import Outcome
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process runs. ``words`` are its arguments, as it shows them itself."""
+
+    words: tuple[str, ...]
+    python: bool  # a Python interpreter is in it
+
+
+class StuckThread(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread that cannot go on, or, if ``likely``, cannot if the assumptions hold.
+
+    ``stack`` are its Python frames, outermost first: ``File "app.py", line 3, in work``.
+    """
+
+    pid: int
+    tid: int
+    name: str
+    does: str
+    likely: bool
+    stack: tuple[str, ...] = ()
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A deadlock in one process, as a line of JSON tells it, or its end.
+
+    ``pid`` and ``started`` (clock ticks since boot) name the process for good: ids are used again.
+    ``over`` says in words why the deadlock is none any more; it is empty while it lasts.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    event: Literal["deadlock", "over"]
+    time_s: float  # since 1970
+    pid: int
+    started: int
+    program: str
+    outcome: Outcome
+    sentence: str
+    assumptions: tuple[str, ...]
+    threads: tuple[StuckThread, ...]
+    likely: str = ""  # beside a proof about some threads: what is likely of all
+    over: str = ""
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How many processes there were. ``refused`` leads from a reason to a number."""
+
+    processes: int
+    looked_closely: int
+    late: int  # not looked at closely in this round, for want of time
+    refused: dict[str, int]

@@ -1,0 +1,57 @@
+"""From a judgement on one of many processes to what is told of it."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from deadlock_matrix.model.evidence import Evidence, PythonFrame
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.scan import Finding, StuckThread
+from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.run.choosing import Chosen, label_of
+
+
+def make_finding(chosen: Chosen, evidence: Evidence, judgement: Judgement) -> Finding:
+    """What is told of one process; ``judgement`` has a proof."""
+    proof = judgement.proof
+    assert proof is not None
+    stacks = {
+        (facts.pid, thread.tid): tuple(map(_frame, thread.python))
+        for facts in evidence.stacks
+        if isinstance(facts.stacks, Known)
+        for thread in facts.stacks.value.threads
+    }
+    return Finding(
+        event="deadlock",
+        time_s=time.time(),
+        pid=chosen.pid,
+        started=chosen.started,
+        program=label_of(chosen.program.words),
+        outcome=judgement.outcome,
+        sentence=proof.sentence,
+        assumptions=tuple(each.detail for each in proof.assumptions),
+        threads=tuple(
+            StuckThread(
+                pid=each.pid,
+                tid=each.tid,
+                name=each.name,
+                does=each.does,
+                likely=each.likely,
+                stack=stacks.get((each.pid, each.tid), ()),
+            )
+            for each in judgement.threads
+            if each.stuck or each.likely
+        ),
+        likely=judgement.likely.sentence if judgement.likely is not None else "",
+    )
+
+
+def _frame(frame: PythonFrame) -> str:
+    return f'File "{frame.file}", line {frame.line}, in {frame.function}'
+
+
+def end_of(told: Finding, why: str) -> Finding:
+    """The end of a deadlock that was told."""
+    return msgspec.structs.replace(told, event="over", time_s=time.time(), over=why)

@@ -1,0 +1,263 @@
+"""Looks over many processes for deadlocks, once or again and again.
+
+Cheap first. A glance at the run counts of a process's threads (`capture.run_counts`) tells who has
+not run since the last one. Where nobody has stayed asleep there is nothing to look for. A process
+in which somebody has is examined, unless the very same threads were asleep, without having run,
+when it was examined before: then the answer would be the same. So a machine full of idle services
+costs one examination each, and what is stuck for good is never examined twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Set
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import msgspec
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.capture.parents import acting_parents
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.scan import Finding, Tally
+from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.run.choosing import Chooser, Chosen, reason_of
+from deadlock_matrix.run.examination import ATTEMPTS, examine_twice, strength
+from deadlock_matrix.run.finding import end_of, make_finding
+from deadlock_matrix.run.pace import Pace
+from deadlock_matrix.run.screening import BATCH, worth_examining
+from deadlock_matrix.run.subject import Subject, counts_of, lines_of
+from deadlock_matrix.run.watchdog import Rates
+
+DOUBTS = 3
+"""So many looks in a row that find nothing end a deadlock that was told, if a thread of it still
+has not run: one look may lack a fact by chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Times in seconds, and a share of one processor. None of them decides what is found."""
+
+    settle_s: float = 0.2  # between two glances at a process that is new
+    each_s: float = 3.0  # for one process
+    round_s: float = 30.0  # for all of them
+    rest_s: float = 60.0  # before a process is examined again that has not changed; doubled
+    told_rest_s: float = 1.0  # the same where a deadlock was told and some of its threads ran
+    longest_rest_s: float = 960.0
+    share: float = 0.01  # for examinations, from the second round on
+    saved_s: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A finding with what it rests on."""
+
+    finding: Finding
+    evidence: Evidence
+    judgement: Judgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What one round found.
+
+    ``new`` has not been told before. ``standing`` are all that last, the new ones too.
+    """
+
+    new: tuple[Found, ...]
+    over: tuple[Finding, ...]
+    standing: tuple[Finding, ...]
+    tally: Tally
+
+
+class Scanner:
+    """Keeps what it knows of each process between rounds; what has ended is forgotten."""
+
+    def __init__(
+        self, collector: Collector, chooser: Chooser, limits: Limits | None = None
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            collector: Reads the facts.
+            chooser: Says which processes.
+            limits: How long it may take.
+        """
+        self._collector = collector
+        self._chooser = chooser
+        self._limits = limits or Limits()
+        self._subjects: dict[tuple[int, int], Subject] = {}
+        self._pace: Pace | None = None
+        self._until = 0.0
+
+    def round(self) -> Round:
+        """Look over all of them once."""
+        self._until = time.monotonic() + self._limits.round_s
+        choice = self._chooser.choose(self._until)
+        over = self._keep(choice.chosen)
+        self._glance()
+        due = [each for each in self._subjects.values() if each.is_due(time.monotonic())]
+        # Who was never examined first; then those in which nothing moves.
+        due.sort(key=lambda each: (each.examined is not None, not each.all_are_still, each.next_s))
+        refused = dict(choice.refused)
+        found: list[Found] = []
+        examined = 0
+        for batch in (due[at : at + BATCH] for at in range(0, len(due), BATCH)):
+            if not self._has_time():
+                break
+            examined += len(batch)
+            with self._pace or nullcontext():
+                passed = self._screen(batch)
+                for subject in batch:
+                    try:
+                        new, ended = self._examine(subject, passed)
+                    except CaptureError as error:
+                        if counts_of(subject.pid):
+                            reason = reason_of(subject.pid, error)
+                            refused[reason] = refused.get(reason, 0) + 1
+                        continue
+                    found += new
+                    over += ended
+        if self._pace is None:
+            self._pace = Pace(self._limits.share, self._limits.saved_s)
+        new = self._tell(found)
+        return Round(
+            new=tuple(new),
+            over=tuple(over),
+            standing=tuple(each.told for each in self._subjects.values() if each.told is not None),
+            tally=Tally(
+                processes=len(self._subjects),
+                looked_closely=examined,
+                late=len(due) - examined,
+                refused=refused,
+            ),
+        )
+
+    def _has_time(self) -> bool:
+        if time.monotonic() >= self._until:
+            return False
+        return self._pace is None or self._pace.may_look()
+
+    def _keep(self, chosen: tuple[Chosen, ...]) -> list[Finding]:
+        """Take up who is new; what was told of those that have ended is over."""
+        before = self._subjects
+        self._subjects = {}
+        for each in chosen:
+            key = each.pid, each.started
+            self._subjects[key] = before.pop(key) if key in before else Subject(each)
+        return [end_of(gone.told, "it has ended") for gone in before.values() if gone.told]
+
+    def _glance(self) -> None:
+        new = [each for each in self._subjects.values() if each.counts is None]
+        for each in self._subjects.values():
+            each.glance()
+        if new:
+            time.sleep(self._limits.settle_s)
+            for each in new:
+                each.glance()
+
+    def _screen(self, batch: list[Subject]) -> set[int]:
+        """Those worth an examination; one by one, if one of them got in the others' way."""
+        pids = {subject.pid for subject in batch}
+        self._collector.hurry(min(self._until, time.monotonic() + self._limits.each_s))
+        try:
+            for subject in batch:
+                if subject.machine is None:
+                    subject.machine = self._collector.machine(subject.pid)
+            machines = {each.pid: each.machine for each in batch if each.machine is not None}
+            restless = frozenset(each.pid for each in batch if each.is_restless)
+            return worth_examining(self._collector, machines, restless)
+        except CaptureError:
+            if len(batch) == 1:
+                return pids  # the examination says why
+            return {pid for subject in batch for pid in self._screen([subject])}
+
+    def _examine(self, subject: Subject, passed: Set[int]) -> tuple[list[Found], list[Finding]]:
+        """Examine one process; what is new, and what is over.
+
+        Args:
+            subject: The process.
+            passed: Those in which there may be something to find.
+
+        Raises:
+            CaptureError: It has ended, or cannot be read in time.
+        """
+        now = time.monotonic()
+        shortest = self._limits.rest_s if subject.told is None else self._limits.told_rest_s
+        same = subject.examined == subject.still or subject.told is not None
+        rest_s = max(subject.rest_s * 2, shortest) if same else shortest
+        subject.rest_s = min(rest_s, self._limits.longest_rest_s)
+        subject.next_s = now + subject.rest_s
+        subject.examined = subject.still
+        if subject.pid not in passed:
+            return [], self._doubt(subject)
+        self._collector.hurry(min(self._until, now + self._limits.each_s))
+        attempts = ATTEMPTS if subject.is_restless else 1
+        evidence, judgement = self._look(subject.pid, attempts)
+        if evidence.after.processes[0].started != subject.chosen.started:
+            raise CaptureError(f"process {subject.pid} has ended.")
+        if judgement.proof is None:
+            return [], self._doubt(subject)
+        subject.doubts = 0
+        finding = make_finding(subject.chosen, evidence, judgement)
+        told = subject.told
+        threads = {(each.pid, each.tid) for each in finding.threads}
+        subject.stuck = lines_of(dict.fromkeys(threads, b""))
+        if told is not None and not threads.isdisjoint((e.pid, e.tid) for e in told.threads):
+            before = msgspec.structs.replace(judgement, outcome=told.outcome)
+            if strength(judgement) <= strength(before):
+                return [], []  # the same; others may have run into it
+        return [Found(finding=finding, evidence=evidence, judgement=judgement)], []
+
+    def _look(self, pid: int, attempts: int) -> tuple[Evidence, Judgement]:
+        evidence, judgement = examine_twice(
+            self._collector, lambda: (pid,), Rates().confirm_s, parts=True, attempts=attempts
+        )
+        if judgement.proof is not None:  # who may interrupt it is worth a question only now
+            evidence = msgspec.structs.replace(evidence, parents=acting_parents(pid))
+            judgement = judge(evidence)
+        return evidence, judgement
+
+    def _doubt(self, subject: Subject) -> list[Finding]:
+        """What was told of a process that now seems to go on."""
+        told = subject.told
+        if told is None:
+            return []
+        subject.doubts += 1
+        subject.next_s = 0.0
+        now = lines_of(subject.stuck)
+        if subject.doubts < DOUBTS and any(now[key] == line for key, line in subject.stuck.items()):
+            return []
+        subject.told, subject.stuck, subject.doubts = None, {}, 0
+        return [end_of(told, "it goes on")]
+
+    def _tell(self, found: list[Found]) -> list[Found]:
+        """Those to tell: a deadlock that several processes share is told of one."""
+        looked_at = {each.pid for each in self._subjects.values()}
+        new = []
+        for each in found:
+            own = any(thread.pid == each.finding.pid for thread in each.finding.threads)
+            if not own and all(thread.pid in looked_at for thread in each.finding.threads):
+                continue  # it is told of the child
+            if any(_is_part_of(each, other) for other in found if other is not each):
+                continue
+            new.append(each)
+            subject = self._subjects[each.finding.pid, each.finding.started]
+            subject.told = each.finding
+            subject.rest_s = 0.0
+            subject.next_s = 0.0
+        return new
+
+
+def _is_part_of(one: Found, other: Found) -> bool:
+    """Whether all threads of a proof are in another's, which says no less."""
+    ours, theirs = _members(one), _members(other)
+    weaker = len(one.finding.assumptions) < len(other.finding.assumptions)
+    return ours < theirs and not weaker
+
+
+def _members(found: Found) -> set[str]:
+    assert found.judgement.proof is not None
+    return {node.id for node in found.judgement.proof.nodes if node.kind == "thread"}

@@ -1,0 +1,82 @@
+"""Which of many processes are worth an examination each: all of them read in one go.
+
+What a snapshot costs is mostly the table of all processes of the machine, and who shares memory
+with whom. For a batch that is read once. A tree is then cut out of it and judged. The cut knows
+less about who else could wake somebody, never more, so nobody is missed; and what it proves is not
+told: who passes is examined alone, everything anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Evidence, Machine, ProcessFacts, Snapshot, StackFacts
+from deadlock_matrix.proof.judge import could_be_stuck, judge
+from deadlock_matrix.run.examination import read_stacks
+
+BATCH = 32
+
+
+def worth_examining(
+    collector: Collector, machines: dict[int, Machine], restless: frozenset[int]
+) -> set[int]:
+    """Screen a batch of processes.
+
+    Args:
+        collector: Reads the facts.
+        machines: The processes, and what numbers read from them depend on.
+        restless: Those of them in which threads run that may matter, as the ones that wait for the
+            GIL do: whoever could be stuck passes, as one look may miss them asleep.
+
+    Raises:
+        CaptureError: One of them has ended or cannot be read, so nothing is known of any.
+    """
+    before = collector.snapshot(tuple(machines))
+    possible = []
+    for pid, machine in machines.items():
+        cut = cut_out(before, pid)
+        alone = Evidence(machine=machine, before=cut, stacks=(), after=cut)
+        if could_be_stuck(alone, parts=True):
+            possible.append(pid)
+    passed = set(possible) & restless
+    still = [pid for pid in possible if pid not in passed]
+    if not still:
+        return passed
+    stacks = _stacks(collector, before, still)
+    after = collector.snapshot(still)
+    for pid in still:
+        first, second = cut_out(before, pid), cut_out(after, pid)
+        those = tuple(stacks[each.pid] for each in first.processes if each.pid in stacks)
+        evidence = Evidence(machine=machines[pid], before=first, stacks=those, after=second)
+        if judge(evidence).proof is not None:
+            passed.add(pid)
+    return passed
+
+
+def cut_out(snapshot: Snapshot, root: int) -> Snapshot:
+    """The part of a snapshot that is one process and its descendants.
+
+    Raises:
+        CaptureError: The process is not in it: it has ended.
+    """
+    children: dict[int, list[ProcessFacts]] = {}
+    for process in snapshot.processes:
+        children.setdefault(process.parent, []).append(process)
+    found = [each for each in snapshot.processes if each.pid == root]
+    if not found:
+        raise CaptureError(f"process {root} has ended.")
+    for process in found:  # it grows meanwhile
+        found += children.get(process.pid, ())
+    return msgspec.structs.replace(snapshot, root=root, processes=tuple(found))
+
+
+def _stacks(
+    collector: Collector, snapshot: Snapshot, roots: Sequence[int]
+) -> dict[int, StackFacts]:
+    """Of every process in these trees, each read once."""
+    wanted = {each.pid: each for root in roots for each in cut_out(snapshot, root).processes}
+    return {each.pid: each for each in read_stacks(collector.python_stacks, tuple(wanted.values()))}

@@ -1,0 +1,71 @@
+"""One of many processes that are looked over: what was seen of it in earlier rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deadlock_matrix.capture.run_counts import RunCounts, run_counts
+from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.scan import Finding
+from deadlock_matrix.run.choosing import Chosen
+
+
+@dataclass
+class Subject:
+    """What is remembered of one process between rounds."""
+
+    chosen: Chosen
+    counts: RunCounts | None = None
+    still: frozenset[tuple[int, bytes]] = frozenset()
+    examined: frozenset[tuple[int, bytes]] | None = None  # who was still at the last examination
+    next_s: float = 0.0
+    rest_s: float = 0.0
+    told: Finding | None = None
+    stuck: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    doubts: int = 0
+    machine: Machine | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self.chosen.pid
+
+    def glance(self) -> None:
+        """See who has not run since the last glance."""
+        counts = counts_of(self.pid)
+        before = self.counts or {}
+        self.still = frozenset(counts.items() & before.items())
+        self.counts = counts
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether threads run while the main one sleeps: they may be waiting for the GIL."""
+        return not self.all_are_still and any(tid == self.pid for tid, _ in self.still)
+
+    @property
+    def all_are_still(self) -> bool:
+        """Whether no thread has run."""
+        return len(self.still) == len(self.counts or {})
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is worth an examination."""
+        changed = self.examined is None or not self.still <= self.examined
+        if self.told is None:
+            return bool(self.still) and (changed or now >= self.next_s)
+        ran = [self.stuck[key] != line for key, line in lines_of(self.stuck).items()]
+        # Who waits for the GIL runs all the time, for good.
+        return all(ran) or (now >= self.next_s and (changed or any(ran)))
+
+
+def lines_of(threads: dict[tuple[int, int], bytes]) -> dict[tuple[int, int], bytes]:
+    """The run counts of these threads now; empty for one that has ended."""
+    counts = {pid: counts_of(pid) for pid in {pid for pid, _ in threads}}
+    return {(pid, tid): counts[pid].get(tid, b"") for pid, tid in threads}
+
+
+def counts_of(pid: int) -> RunCounts:
+    """As `run_counts`; empty too where the process may not be read any more."""
+    try:
+        return run_counts(pid)
+    except OSError:
+        return {}
