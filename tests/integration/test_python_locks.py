@@ -24,8 +24,31 @@ PROGRAM = """\
 import os
 import threading
 
+class Store:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(threading.Lock())
+        self._empty = threading.Condition(threading.Lock())
+
+    def fill(self, other):
+        with self._ready:
+            both_stores.wait()
+            with other._lock:
+                pass
+
+    def empty(self, other):
+        with other._lock:
+            both_stores.wait()
+            with self._ready:
+                pass
+
+    def expect(self):
+        with self._empty:
+            self._empty.wait()
+
 first, second, third, left = threading.RLock(), threading.Lock(), threading.Lock(), threading.Lock()
-both = threading.Barrier(2)
+both, both_stores = threading.Barrier(2), threading.Barrier(2)
+here, there = Store(), Store()
 
 def over_and_under():
     with first:
@@ -48,15 +71,15 @@ def baton():
     third.acquire()
     third.acquire()
 
-def bound():
-    list(map(third.acquire, [True]))
-
-for work in (over_and_under, under_and_over, baton, bound):
+threading.Thread(target=here.fill, args=[there], daemon=True).start()
+threading.Thread(target=here.empty, args=[there], daemon=True).start()
+threading.Thread(target=here.expect, daemon=True).start()
+for work in (over_and_under, under_and_over, baton):
     threading.Thread(target=work, daemon=True).start()
 os.write(1, b"ready\\n")
 os.read(0, 1)
 """
-WAITING = {"over_and_under", "under_and_over", "baton", "bound"}
+WAITING = {"over_and_under", "under_and_over", "baton", "fill", "empty", "expect"}
 
 
 @pytest.fixture(params=WITH_GIL)
@@ -73,15 +96,21 @@ def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subproce
 
 
 def waiting(pid: int) -> dict[str, ThreadStack]:
-    """The four threads by their functions, once they sleep for their locks."""
+    """The threads by their functions, once they sleep for their locks."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        stacks = {stack.python[-1].function: stack for stack in python_stacks.read_stacks(pid)}
+        stacks = {function_of(stack): stack for stack in python_stacks.read_stacks(pid)}
         asleep = {name for name, stack in stacks.items() if isinstance(stack.waits_for, Known)}
         if asleep == WAITING:
             return stacks
         time.sleep(0.05)
     raise AssertionError("they do not wait for their locks")
+
+
+def function_of(stack: ThreadStack) -> str:
+    """The innermost of the program's own; nothing while the thread runs and shows none."""
+    own = [frame.function for frame in stack.python if frame.file.endswith("/locks.py")]
+    return own[-1] if own else ""
 
 
 def lock_of(stack: ThreadStack) -> PythonLock:
@@ -110,6 +139,25 @@ def test_locks_and_holders(process: subprocess.Popen[bytes]) -> None:
     owner = lock_of(under).owner
     assert isinstance(owner, Known) and owner.value == over.tid
     assert not isinstance(lock_of(over).owner, Known)
-    # Two threads wait for the same lock, one of them in a bound method that C code calls.
-    assert lock_of(stacks["baton"]).address == lock_of(stacks["bound"]).address
-    assert held_by(stacks["baton"]) == held_by(stacks["bound"]) == []
+    assert lock_of(stacks["baton"]).kind == "Lock" and held_by(stacks["baton"]) == []
+
+
+def test_names(process: subprocess.Popen[bytes]) -> None:
+    stacks = waiting(process.pid)
+    (ready,), (lock,) = held_by(stacks["fill"]), held_by(stacks["empty"])
+    assert (ready.name, ready.of) == ("self._ready", "Store")
+    assert (lock.name, lock.of) == ("other._lock", "Store")
+    waits, other = lock_of(stacks["fill"]), lock_of(stacks["empty"])
+    assert (waits.name, waits.of, waits.function) == ("other._lock", "Store", "fill")
+    assert (other.name, other.of, other.function) == ("self._ready", "Store", "empty")
+    assert waits.address == lock.address and other.address == ready.address
+    assert lock_of(stacks["over_and_under"]).name == "second"
+    assert [each.name for each in held_by(stacks["over_and_under"])] == ["first"]
+
+
+def test_a_condition_that_waits_for_a_notice_has_given_its_lock_back(
+    process: subprocess.Popen[bytes],
+) -> None:
+    expecting = waiting(process.pid)["expect"]
+    assert held_by(expecting) == []
+    assert lock_of(expecting).function == "wait"

@@ -83,8 +83,8 @@ def read_offsets(memory: Memory, runtime: int) -> Mapping[str, int]:
     values = struct.unpack(f"<{len(names)}Q", memory.read(runtime + _HEAD, 8 * len(names)))
     if free_threaded > 1 or any(value > _LARGEST for value in values):
         raise Unreadable("_Py_DebugOffsets does not hold offsets")
-    return {
-        "version": version,
-        "free_threaded": free_threaded,
-        **dict(zip(names, values, strict=True)),
-    }
+    offsets = dict(zip(names, values, strict=True))
+    if "interpreter_frame.executable" in offsets:
+        # Not told, but the same in all of them: behind code, previous frame and function.
+        offsets["frame.globals"] = offsets["interpreter_frame.executable"] + 24
+    return {"version": version, "free_threaded": free_threaded, **offsets}

@@ -11,21 +11,25 @@ stack is the truth, which two snapshots around the reading can tell.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
+from deadlock_matrix.capture.frame_variables import (
+    TAG,
+    Code,
+    FrameAddress,
+    Interpreter,
+    kept_values,
+    names_of_variables,
+)
 from deadlock_matrix.capture.line_tables import line_at
 from deadlock_matrix.capture.memory import Memory, Unreadable
-from deadlock_matrix.capture.python_objects import ObjectLayout, type_name
+from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import read_string
 from deadlock_matrix.capture.python_values import (
     bytes_of,
-    content_of_cell,
-    names_in,
-    text_of_value,
 )
-from deadlock_matrix.capture.stacks_worker import KEPT, is_kept
+from deadlock_matrix.capture.stacks_worker import is_kept
 from deadlock_matrix.model.evidence import PythonFrame
 
 BROKEN = "<not readable>"
@@ -36,46 +40,6 @@ _THREAD_LIMIT = 0x400  # of a ``struct pthread``, in which its thread's id is lo
 _NOT_PYTHON = 3
 """Owners of frames that run no code: where C code called back into Python, from 3.12 on
 (``FRAME_OWNED_BY_CSTACK``, from 3.14 ``FRAME_OWNED_BY_INTERPRETER`` too)."""
-
-TAG = 7
-"""Bits of a word that are no part of an address: from 3.14 on frames hold tagged references
-(``_PyStackRef`` in ``pycore_stackref.h``). Objects lie at multiples of 8 at least."""
-
-_TAGGED_INTEGER = 3  # both lowest bits: no reference at all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interpreter:
-    """What is needed to read the stacks of one process."""
-
-    version: tuple[int, int]
-    runtime: int  # address of _PyRuntime
-    layout: ObjectLayout
-    offsets: Mapping[str, int]
-    # What was read of code objects, by address, and of places in them: threads share both.
-    codes: dict[int, Code] = field(default_factory=dict)
-    lines: dict[tuple[int, int], int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """What a stack shows of a code object; names of variables only where values are kept."""
-
-    function: str
-    file: str
-    first: int
-    line_table: bytes
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameAddress:
-    """Where a frame lies, for who reads more of it than its function and line."""
-
-    frame: int
-    code: int
-    place: int  # of the instruction, in bytes from the first one
-    slots: int  # address of its variables, behind which its value stack begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +236,7 @@ def _frame(memory: Memory, python: Interpreter, address: FrameAddress) -> Python
     if line is None:
         line = line_at(code.line_table, code.first, address.place, python.version)
         python.lines[place] = line
-    values = _values(memory, python, code.names, address.slots)
+    values = kept_values(memory, python, code.names, address.slots)
     return PythonFrame(function=code.function, file=code.file, line=line, values=values)
 
 
@@ -287,35 +251,5 @@ def _code(memory: Memory, python: Interpreter, code: int) -> Code:
         file=file,
         first=memory.number(code + at["code_object.firstlineno"], 4, signed=True),
         line_table=bytes_of(memory, layout, table),
-        names=_names(memory, python, code) if is_kept(file) else (),
+        names=names_of_variables(memory, python, code) if is_kept(file) else (),
     )
-
-
-def _names(memory: Memory, python: Interpreter, code: int) -> tuple[str, ...]:
-    """The names of all variables of a function, in the order of their slots."""
-    at, layout = python.offsets, python.layout
-    fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
-    if "code_object.localsplusnames" in at:
-        fields = ("localsplusnames",)
-    return tuple(
-        name
-        for each in fields
-        for name in names_in(memory, layout, memory.number(code + at[f"code_object.{each}"]))
-    )
-
-
-def _values(
-    memory: Memory, python: Interpreter, names: tuple[str, ...], slots: int
-) -> dict[str, str]:
-    """The variables that are kept and have a value, of which cells are opened."""
-    if not KEPT.intersection(names):
-        return {}
-    layout, tagged = python.layout, python.version >= (3, 12)
-    found: dict[str, str] = {}
-    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
-    for name, word in zip(names, words, strict=True):
-        if name in KEPT and word & ~TAG and word & _TAGGED_INTEGER != _TAGGED_INTEGER:
-            value = content_of_cell(memory, layout, word & ~TAG)
-            if value:
-                found[name] = text_of_value(memory, layout, value, tagged)
-    return found

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 
 from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import Loaded, Unusable
+from deadlock_matrix.capture.frame_variables import Interpreter
+from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.paged_memory import PagedMemory
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, text_of
-from deadlock_matrix.capture.python_frames import Interpreter, PythonThread, read_threads
+from deadlock_matrix.capture.python_frames import PythonThread, read_threads
+from deadlock_matrix.capture.python_holders import HolderReader
 from deadlock_matrix.capture.python_image import library_of
 from deadlock_matrix.capture.python_locks import LockReader
 from deadlock_matrix.capture.python_objects import layout_of
@@ -61,7 +64,9 @@ def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
     threads = read_threads(memory, python, ids)
     gil = _gil(memory, python, threads, pid)
     idents = {thread.ident: ids.get(thread.own_tid, 0) for thread in threads}
-    locks = LockReader(memory=memory, python=python, tids=idents, source=TOOL)
+    objects = LockObjects(memory=memory, python=python)
+    locks = LockReader(objects=objects, tids=idents, source=TOOL)
+    holders = HolderReader(objects=objects, source=TOOL)
     return tuple(
         ThreadStack(
             tid=ids[thread.own_tid],
@@ -72,7 +77,7 @@ def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
             if isinstance(gil, Known)
             else gil,
             waits_for=_waited_for(directory, ids[thread.own_tid], thread, locks),
-            holds=locks.held(thread),
+            holds=holders.held(thread),
         )
         for thread in threads
         if thread.own_tid

@@ -86,7 +86,7 @@ def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
     for _ in table:
         if entry is None:
             break
-        if entry.notes_place and entry.depth <= slots:
+        if entry.notes_place and 0 < entry.depth <= slots:
             target = entry.target
             begin = min(each.start for each in table if each.target == target)
             begins.setdefault(entry.depth - 1, begin)

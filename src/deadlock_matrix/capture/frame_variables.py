@@ -1,0 +1,120 @@
+"""The variables of a Python frame: what reading one takes, their names, values and texts."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.python_objects import ObjectLayout
+from deadlock_matrix.capture.python_values import content_of_cell, names_in, text_of_value
+from deadlock_matrix.capture.stacks_worker import KEPT
+
+TAG = 7
+"""Bits of a word that are no part of an address: from 3.14 on frames hold tagged references
+(``_PyStackRef`` in ``pycore_stackref.h``). Objects lie at multiples of 8 at least."""
+
+TAGGED_INTEGER = 3  # both lowest bits: no reference at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """What is needed to read the stacks of one process."""
+
+    version: tuple[int, int]
+    runtime: int  # address of _PyRuntime
+    layout: ObjectLayout
+    offsets: Mapping[str, int]
+    # What was read of code objects, by address, and of places in them: threads share both.
+    codes: dict[int, Code] = field(default_factory=dict)
+    lines: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What a stack shows of a code object; names of variables only where values are kept."""
+
+    function: str
+    file: str
+    first: int
+    line_table: bytes
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameAddress:
+    """Where a frame lies, for who reads more of it than its function and line."""
+
+    frame: int
+    code: int
+    place: int  # of the instruction, in bytes from the first one
+    slots: int  # address of its variables, behind which its value stack begins
+
+
+def names_of_variables(memory: Memory, python: Interpreter, code: int) -> tuple[str, ...]:
+    """The names of all variables of a function, in the order of their slots.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    at, layout = python.offsets, python.layout
+    fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
+    if "code_object.localsplusnames" in at:
+        fields = ("localsplusnames",)
+    return tuple(
+        name
+        for each in fields
+        for name in names_in(memory, layout, memory.number(code + at[f"code_object.{each}"]))
+    )
+
+
+def variables_of(
+    memory: Memory, python: Interpreter, frame: FrameAddress, only: Container[str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """A frame's variables that have a value, with the address of that; cells are opened.
+
+    Args:
+        memory: of the process.
+        python: its interpreter.
+        frame: the frame.
+        only: names of those that are wanted; nothing: all.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    names = names_of_variables(memory, python, frame.code)
+    yield from _values(memory, python, names, frame.slots, only)
+
+
+def _values(
+    memory: Memory,
+    python: Interpreter,
+    names: tuple[str, ...],
+    slots: int,
+    only: Container[str] | None,
+) -> Iterator[tuple[str, int]]:
+    words = struct.unpack(f"<{len(names)}Q", memory.read(slots, 8 * len(names)))
+    for name, word in zip(names, words, strict=True):
+        wanted = only is None or name in only
+        if wanted and word & ~TAG and word & TAGGED_INTEGER != TAGGED_INTEGER:
+            value = content_of_cell(memory, python.layout, word & ~TAG)
+            if value:
+                yield name, value
+
+
+def kept_values(
+    memory: Memory, python: Interpreter, names: tuple[str, ...], slots: int
+) -> dict[str, str]:
+    """The variables that are kept in the evidence and have a value, as text.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    if not KEPT.intersection(names):
+        return {}
+    tagged = python.version >= (3, 12)
+    return {
+        name: text_of_value(memory, python.layout, value, tagged)
+        for name, value in _values(memory, python, names, slots, KEPT)
+    }

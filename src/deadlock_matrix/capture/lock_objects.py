@@ -1,0 +1,103 @@
+"""What Python's locks look like in memory, and the words of a frame among which they lie.
+
+Source: ``lockobject`` and ``rlockobject`` in ``Modules/_threadmodule.c``, ``PyCodeObject`` in
+``Include/cpython/code.h``, of 3.8 to 3.15. What is taken for a lock has a type of that name.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter
+from deadlock_matrix.capture.memory import Memory, Unreadable
+from deadlock_matrix.capture.python_objects import type_name
+from deadlock_matrix.capture.python_values import bytes_of
+from deadlock_matrix.capture.with_blocks import Covered, parse_table
+
+MOST_SLOTS = 256
+"""Words read of one frame."""
+
+Kind = Literal["Lock", "RLock"]
+_KINDS: Mapping[str, Kind] = {"_thread.lock": "Lock", "_thread.RLock": "RLock"}
+STACK_SIZE_AT, BYTECODE_AT = 32, 48  # in a code object up to 3.10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What is needed of a function's code, read once."""
+
+    variables: int
+    stack_size: int
+    table: tuple[Covered, ...]
+
+
+@dataclass(kw_only=True)
+class LockObjects:
+    """The objects of one process, of which what does not change is read once."""
+
+    memory: Memory
+    python: Interpreter
+    _codes: dict[int, Code] = field(default_factory=dict)
+    _types: dict[int, str] = field(default_factory=dict)
+
+    def code(self, frame: FrameAddress) -> Code:
+        """The code of a frame.
+
+        Raises:
+            Unreadable: there is none.
+        """
+        if frame.code not in self._codes:
+            self._codes[frame.code] = self._read_code(frame)
+        return self._codes[frame.code]
+
+    def _read_code(self, frame: FrameAddress) -> Code:
+        at, layout, memory = self.python.offsets, self.python.layout, self.memory
+        if "code_object.localsplusnames" in at:
+            names = memory.number(frame.code + at["code_object.localsplusnames"])
+            size_at = at["code_object.firstlineno"] - 4
+            # Behind the header and the size: constants, names, then the exception table.
+            table = memory.number(frame.code + layout.header + 24)
+            variables = memory.number(names + layout.header)
+            entries = parse_table(bytes_of(memory, layout, table))
+        else:
+            base = memory.number(frame.frame + at["frame_object.valuestack"])
+            variables, size_at, entries = (base - frame.slots) // 8, STACK_SIZE_AT, ()
+        size = memory.number(frame.code + size_at, 4, signed=True)
+        if not 0 <= variables < 1 << 16 or not 0 <= size < 1 << 16:
+            raise Unreadable(f"no code at {frame.code:#x}")
+        return Code(variables=variables, stack_size=size, table=entries)
+
+    def words(self, address: int, count: int) -> tuple[int, ...]:
+        """So many words of memory.
+
+        Raises:
+            Unreadable: they cannot be read.
+        """
+        return struct.unpack(f"<{count}Q", self.memory.read(address, 8 * count))
+
+    def self_of(self, method: int) -> int:
+        """What a method is bound to, be it written in C or in Python.
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        return self.memory.number(method + self.python.layout.header + 8)
+
+    def kind(self, address: int) -> Kind | None:
+        """Which lock it is, if it is one."""
+        return _KINDS.get(self.type(address))
+
+    def type(self, address: int) -> str:
+        """The name of an object's type; nothing where there is no object."""
+        if address % 8:
+            return ""
+        try:
+            kind = self.memory.number(address + self.python.layout.type_at)
+            if kind not in self._types:
+                self._types[kind] = type_name(self.memory, self.python.layout, address)
+            return self._types[kind]
+        except Unreadable:
+            return ""

@@ -1,0 +1,132 @@
+"""The locks inside whose ``with`` blocks a thread is.
+
+A frame keeps what a ``with`` block leaves in a slot of its stack, see `with_blocks`: up to 3.13 the
+bound method ``__exit__``, from 3.14 on the method and in the slot behind it what it belongs to, or
+either one bound. A ``Condition`` has the lock as its attribute ``_lock``, and gives it back for as
+long as it waits for a notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
+from deadlock_matrix.capture.line_tables import line_at
+from deadlock_matrix.capture.lock_objects import BYTECODE_AT, MOST_SLOTS, LockObjects
+from deadlock_matrix.capture.memory import Unreadable
+from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_locks import THREADING
+from deadlock_matrix.capture.python_names import attribute_of, name_in_frame
+from deadlock_matrix.capture.python_objects import builtin_function
+from deadlock_matrix.capture.python_values import bytes_of
+from deadlock_matrix.capture.with_blocks import Depth, depth_by_blocks, depth_by_table
+from deadlock_matrix.model.evidence import HeldLock, PythonFrame
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+
+_METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDef
+
+
+@dataclass(frozen=True, kw_only=True)
+class HolderReader:
+    """Reads the ``with`` blocks of the threads of one process."""
+
+    objects: LockObjects
+    source: str
+    _depths: dict[tuple[int, int], Depth] = field(default_factory=dict)  # by code and place
+
+    def held(self, thread: PythonThread) -> Known[tuple[HeldLock, ...]] | Unknown:
+        """The locks inside whose ``with`` blocks a thread is, outermost first."""
+        found: list[HeldLock] = []
+        try:
+            waiting = self._conditions_waited_for(thread)
+            for frame, address in zip(thread.frames, thread.addresses, strict=True):
+                if address is None:
+                    return unknown("its stack is not readable")
+                found += self._held_in(frame, address, waiting)
+        except (Unreadable, ValueError) as error:
+            return unknown(str(error))
+        return known(tuple(found), self.source)
+
+    def _held_in(
+        self, frame: PythonFrame, address: FrameAddress, waiting: frozenset[int]
+    ) -> Iterator[HeldLock]:
+        memory, python = self.objects.memory, self.objects.python
+        depth, base = self._depth(address)
+        if not depth.begins:
+            return
+        words = self.objects.words(base, min(depth.slots, MOST_SLOTS))
+        for slot, begin in sorted(depth.begins.items()):
+            entered = self._entered(words, slot)
+            lock = self._lock_of(entered) if entered and entered not in waiting else 0
+            kind = self.objects.kind(lock) if lock else None
+            if kind is not None:
+                name = name_in_frame(memory, python, address, (lock, entered))
+                yield HeldLock(
+                    kind=kind,
+                    address=lock,
+                    name=name.text,
+                    of=name.of,
+                    function=frame.function,
+                    file=frame.file,
+                    line=self._line(address, begin),
+                )
+
+    def _entered(self, words: tuple[int, ...], slot: int) -> int:
+        """What a block has entered that fills ``slot`` and, from 3.14 on, the slot before it."""
+        memory, layout = self.objects.memory, self.objects.python.layout
+        paired = self.objects.python.version >= (3, 14)
+        first, last = slot - paired, words[slot] & ~TAG if slot < len(words) else 0
+        method = words[first] & ~TAG if 0 <= first < len(words) else 0
+        what = self.objects.type(method) if method else ""
+        if what == "builtin_function_or_method":
+            exits = builtin_function(memory, layout, method)[0] == "__exit__"
+            return self.objects.self_of(method) if exits else 0
+        if what == "method":
+            return self.objects.self_of(method)
+        if what == "method_descriptor" and paired:
+            definition = memory.number(method + layout.header + _METHOD_NAME_AT)
+            return last if memory.text(memory.number(definition)) == "__exit__" else 0
+        return last if what == "function" and paired else 0
+
+    def _lock_of(self, entered: int) -> int:
+        if self.objects.type(entered) != "Condition":
+            return entered
+        return attribute_of(self.objects.memory, self.objects.python, entered, "_lock")
+
+    def _conditions_waited_for(self, thread: PythonThread) -> frozenset[int]:
+        memory, python = self.objects.memory, self.objects.python
+        return frozenset(
+            value
+            for frame, address in zip(thread.frames, thread.addresses, strict=True)
+            if address and frame.function == "wait" and frame.file.endswith(THREADING)
+            for _, value in variables_of(memory, python, address, ("self",))
+        )
+
+    def _depth(self, frame: FrameAddress) -> tuple[Depth, int]:
+        """The slots in use, and the address of the first."""
+        at, memory = self.objects.python.offsets, self.objects.memory
+        if "frame_object.blockstack" not in at:
+            code, place = self.objects.code(frame), (frame.code, frame.place)
+            if place not in self._depths:
+                self._depths[place] = depth_by_table(code.table, frame.place)
+            return self._depths[place], frame.slots + 8 * code.variables
+        base = memory.number(frame.frame + at["frame_object.valuestack"])
+        blocks = memory.read(frame.frame + at["frame_object.blockcount"], 4)
+        count = int.from_bytes(blocks, "little", signed=True)
+        if not count:
+            return Depth(slots=0, begins={}), base
+        if not 0 < count <= 20 or not frame.slots <= base < frame.slots + 8 * MOST_SLOTS:
+            raise Unreadable(f"no list of blocks in the frame at {frame.frame:#x}")
+        raw = memory.read(frame.frame + at["frame_object.blockstack"], 12 * count)
+        code_bytes = memory.number(frame.code + BYTECODE_AT)
+        unit = 2 if self.objects.python.version >= (3, 10) else 1
+        bytecode = bytes_of(memory, self.objects.python.layout, code_bytes)
+        return depth_by_blocks(count, raw, bytecode, unit), base
+
+    def _line(self, frame: FrameAddress, place: int) -> int:
+        memory, python = self.objects.memory, self.objects.python
+        at = python.offsets
+        first = memory.number(frame.code + at["code_object.firstlineno"], 4, signed=True)
+        table = memory.number(frame.code + at["code_object.linetable"])
+        return line_at(bytes_of(memory, python.layout, table), first, place, python.version)
