@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from unit import proof_factory as make
 
 from deadlock_matrix.model.evidence import (
     Evidence,
@@ -16,6 +17,7 @@ from deadlock_matrix.model.evidence import (
     PythonFrame,
     Snapshot,
     StackFacts,
+    Switches,
     ThreadStack,
 )
 from deadlock_matrix.model.fact import Known, known, unknown
@@ -255,6 +257,49 @@ def test_threads_that_are_alike_are_one_entry() -> None:
     assert "300 threads alike (100, 101, 102, ...), each waits for futex 0x100\n" in text
     assert text.count("waits for futex") == 1
     assert inspection_text(found, View(all_frames=True)).count("waits for futex") == 300
+
+
+def test_many_processes_that_are_alike_are_one_entry() -> None:
+    workers = tuple(
+        Doing(
+            pid=pid,
+            tid=pid,
+            name=f"main thread of process {pid}",
+            does=f"reads from pipe:[{pid}]",
+            stuck=False,
+        )
+        for pid in range(100, 164)
+    )
+    text = inspection_text(inspection(threads=(DOING[0], *workers)))
+    assert "\nprocess 100\nand 63 processes like it: 101, 102, 103, ...\n" in text
+    assert text.count("reads from pipe") == 1
+    few = inspection_text(inspection(threads=(DOING[0], *workers[:3])))
+    assert few.count("reads from pipe") == 3
+
+
+@pytest.mark.parametrize(("moved", "asleep"), [(0, True), (1, False)])
+def test_whether_it_slept_during_the_look(moved: int, asleep: bool) -> None:
+    found = inspection()
+    assert isinstance(found.evidence, Known)
+    evidence = found.evidence.value
+    before, after = process(7), process(7)
+    threads = [make.sleeping(7), make.sleeping(7)]
+    threads[1] = msgspec.structs.replace(
+        threads[1], switches=known(Switches(voluntary=1 + moved, involuntary=0), "status")
+    )
+    threads[0] = msgspec.structs.replace(
+        threads[0], switches=known(Switches(voluntary=1, involuntary=0), "status")
+    )
+    first, second = (
+        Snapshot(
+            begun_s=at, ended_s=at + 0.1, root=7, outside_holders=unknown("no"),
+            processes=(msgspec.structs.replace(facts, threads=(thread,)),),
+        )
+        for at, facts, thread in zip((1.0, 1.5), (before, after), threads, strict=True)
+    )  # fmt: skip
+    evidence = msgspec.structs.replace(evidence, before=first, after=second)
+    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "s")))
+    assert ("asleep during the look of 400 ms" in text) is asleep
 
 
 def test_workers_without_work_are_said_to_be_idle() -> None:

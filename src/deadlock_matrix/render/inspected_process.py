@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from deadlock_matrix.model.evidence import ProcessFacts
+from deadlock_matrix.model.evidence import Evidence, ProcessFacts, ThreadFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.render.looked_at import LookedAt
 from deadlock_matrix.render.page import Line
@@ -31,4 +31,26 @@ def _parts(looked: LookedAt, process: ProcessFacts) -> Iterator[str]:
     is_root = process.pid == evidence.value.after.root
     if is_root and isinstance(looked.found.unmoved_s, Known):
         yield f"in the same place for {seconds(looked.found.unmoved_s.value)}"
+    elif is_root and (slept_s := _asleep_throughout(evidence.value, process)):
+        yield f"asleep during the look of {seconds(slept_s)}"
     yield f"{evidence.value.machine.libc}, {evidence.value.machine.architecture}"
+
+
+def _asleep_throughout(evidence: Evidence, process: ProcessFacts) -> float:
+    """Seconds between two snapshots in which the main thread slept; 0 where it may have moved."""
+    before = [
+        thread
+        for each in evidence.before.processes
+        if each.pid == process.pid
+        for thread in each.threads
+    ]
+    then, now = _main(before, process.pid), _main(process.threads, process.pid)
+    if then is None or now is None or then.started != now.started:
+        return 0.0
+    asleep = then.state == now.state == "S" and isinstance(now.switches, Known)
+    unmoved = asleep and then.switches == now.switches and then.activity == now.activity
+    return evidence.after.begun_s - evidence.before.ended_s if unmoved else 0.0
+
+
+def _main(threads: Iterable[ThreadFacts], pid: int) -> ThreadFacts | None:
+    return next((thread for thread in threads if thread.tid == pid), None)

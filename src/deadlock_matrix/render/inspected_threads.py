@@ -64,13 +64,15 @@ def alike(looked: LookedAt, doings: Sequence[Doing]) -> list[list[Doing]]:
     """Threads in groups that differ in numbers alone, in the order of each group's first."""
     groups: dict[tuple[object, ...], list[Doing]] = {}
     for doing in doings:
-        frames = tuple((each.file, each.function, each.line) for each in looked.frames(doing))
-        named = doing.tid == doing.pid or "'" in doing.name
-        name = _NUMBER.sub("#", doing.name) if named else ""
-        kind = "main" if doing.tid == doing.pid else name
-        does = _NUMBER.sub("#", doing.does)
-        groups.setdefault((doing.pid, kind, does, frames), []).append(doing)
+        groups.setdefault((doing.pid, *likeness(looked, doing)), []).append(doing)
     return list(groups.values())
+
+
+def likeness(looked: LookedAt, doing: Doing) -> tuple[object, ...]:
+    """What two threads have in common that are told as one."""
+    frames = tuple((each.file, each.function, each.line) for each in looked.frames(doing))
+    name = "main" if doing.tid == doing.pid else _NUMBER.sub("#", doing.name)
+    return name, _NUMBER.sub("#", doing.does), frames, doing.stuck, doing.likely
 
 
 def idle(frames: Sequence[PythonFrame]) -> str:

@@ -13,7 +13,13 @@ from deadlock_matrix.render.causes import cause_lines
 from deadlock_matrix.render.inspected_answer import answer_lines, concerned
 from deadlock_matrix.render.inspected_process import process_line
 from deadlock_matrix.render.inspected_proof import gap_lines, proof_lines
-from deadlock_matrix.render.inspected_threads import alike, group_lines, thread_lines
+from deadlock_matrix.render.inspected_threads import (
+    MOST_IDS,
+    alike,
+    group_lines,
+    likeness,
+    thread_lines,
+)
 from deadlock_matrix.render.looked_at import LookedAt, index
 from deadlock_matrix.render.page import Line, put_down
 from deadlock_matrix.render.plain import count, one_line
@@ -105,14 +111,37 @@ def _threads(looked: LookedAt, view: View) -> Iterator[Line]:
         for doing in threads
         if view.only is None or doing.stuck or doing.likely or doing.pid == view.only
     ]
-    for pid in dict.fromkeys(doing.pid for doing in shown):
+    by_process: dict[int, list[Doing]] = {}
+    for doing in shown:
+        by_process.setdefault(doing.pid, []).append(doing)
+    for first, *others in _processes_alike(looked, view, by_process):
         yield Line()
-        yield process_line(looked, pid)
-        yield from _of_process(looked, view, [doing for doing in shown if doing.pid == pid])
+        yield process_line(looked, first)
+        if others:
+            yield Line(f"and {count(len(others), 'process', 'processes')} like it: {_ids(others)}")
+        yield from _of_process(looked, view, by_process[first])
     if len(shown) < len(threads):
         hidden = count(len(threads) - len(shown), "thread")
         yield Line()
         yield Line(f"{hidden} of its descendants not shown; --tree shows them")
+
+
+def _processes_alike(
+    looked: LookedAt, view: View, by_process: Mapping[int, Sequence[Doing]]
+) -> list[list[int]]:
+    """Processes in groups, if there are many that differ in numbers alone."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for pid, doings in by_process.items():
+        key = tuple(likeness(looked, doing) for doing in doings)
+        groups.setdefault(key, []).append(pid)
+    each_alone = view.all_frames or len(by_process) <= MOST_TOLD
+    if each_alone:
+        return [[pid] for pid in by_process]
+    return list(groups.values())
+
+
+def _ids(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:MOST_IDS])) + (", ..." if len(numbers) > MOST_IDS else "")
 
 
 def _of_process(looked: LookedAt, view: View, doings: Sequence[Doing]) -> Iterator[Line]:
@@ -128,9 +157,8 @@ def _of_process(looked: LookedAt, view: View, doings: Sequence[Doing]) -> Iterat
         yield Line()
         yield from thread_lines(looked, group[0], all_frames=view.all_frames, native=view.native)
         if len(group) > 1:
-            ids = ", ".join(str(each.tid) for each in group[1:6])
-            more = ", ..." if len(group) > 6 else ""
-            yield Line(f"    and {count(len(group) - 1, 'thread')} like it ({ids}{more})")
+            ids = _ids([each.tid for each in group[1:]])
+            yield Line(f"    and {count(len(group) - 1, 'thread')} like it ({ids})")
     # Where something is stuck, the others are there to be told apart from it, no more.
     whole = view.all_frames or looked.found.proof is None
     for group in [[each] for each in others] if view.all_frames else alike(looked, others):
