@@ -208,3 +208,13 @@ def test_both_directions_of_one_polled_pipe() -> None:
 def test_select_like_poll() -> None:
     polled = polling(1, (3, POLLIN)).polled
     assert isinstance(look(in_call(1, "pselect6", polled=polled)), PipeWait)
+
+
+def test_of_many_pipes_a_few_are_named() -> None:
+    ends = pipe_ends(*((number, f"pipe:[{number}]", "r") for number in range(10, 20)))
+    others = pipe_ends(*((number, f"pipe:[{number}]", "w") for number in range(10, 20)))
+    wait = look(polling(1, *((number, POLLIN) for number in range(10, 20))), others=others,
+                descriptors=ends)  # fmt: skip
+    assert isinstance(wait, PipeWait)
+    assert wait.phrase == "waits to read from pipe:[10] or pipe:[11] or 8 other pipes"
+    assert "pipe:[19]" in wait.node.label

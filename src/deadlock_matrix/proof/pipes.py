@@ -20,7 +20,7 @@ _ARRAYS = {"poll": (0,), "ppoll": (0,), "select": (1, 2, 3), "pselect6": (1, 2, 
 """Which arguments point to what is polled."""
 
 MOST_NAMED = 3
-"""Processes that have the other end of a pipe."""
+"""Pipes, and processes that have the other end of one, in a phrase."""
 
 OWN_FRAMES = 1 << 14
 """Bytes above the stack pointer within which a caller's variables are expected."""
@@ -73,7 +73,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
         source=thread.activity.source,
         held_source=f"its ends are open in this tree alone ({descriptors.source}; "
         f"{outside.source})",
-        phrase=f"waits to {verb} {what}{_whose(world, call, list(targets))}",
+        phrase=f"waits to {verb} {_some(list(targets))}{_whose(world, call, list(targets))}",
         conditions=(
             Condition(
                 name="no-outside-end",
@@ -85,6 +85,13 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
             *unchanged,
         ),
     )
+
+
+def _some(targets: Sequence[str]) -> str:
+    if len(targets) <= MOST_NAMED:
+        return " or ".join(targets)
+    shown = targets[: MOST_NAMED - 1]
+    return f"{' or '.join(shown)} or {len(targets) - len(shown)} other pipes"
 
 
 def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
