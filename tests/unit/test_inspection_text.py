@@ -146,7 +146,10 @@ def test_threads_with_their_frames() -> None:
     assert '    File "a.py", line 3, in <module>\n      wait()\n' in text
     assert '    File "b.py", line 4, in wait\n' in text
     assert "thread 8 'pool', waits" in text and "stuck: waits\n" not in text
-    assert "\nprocess 9\n\nmain thread 9, reads from a pipe\n" in text  # in one line
+    # In one line; and why there is no stack is said.
+    assert (
+        "\nprocess 9\nno Python stacks: not a Python\n\nmain thread 9, reads from a pipe\n" in text
+    )
     assert "native: " not in text
 
 

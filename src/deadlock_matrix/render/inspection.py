@@ -119,6 +119,8 @@ def _threads(looked: LookedAt, view: View) -> Iterator[Line]:
         yield process_line(looked, first)
         if others:
             yield Line(f"and {count(len(others), 'process', 'processes')} like it: {_ids(others)}")
+        if first in looked.unread:
+            yield Line(f"no Python stacks: {one_line(looked.unread[first])}", "dim")
         yield from _of_process(looked, view, by_process[first])
     if len(shown) < len(threads):
         hidden = count(len(threads) - len(shown), "thread")

@@ -29,6 +29,8 @@ class LookedAt:
     python: Mapping[Key, ThreadStack] = field(default_factory=dict)
     native: Mapping[Key, ThreadStack] = field(default_factory=dict)
     processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
+    unread: Mapping[int, str] = field(default_factory=dict)
+    """Why a process has no Python stacks: what the first that tried to read them says."""
 
     def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
         """The Python frames of a thread, outermost first; none where none were read."""
@@ -55,6 +57,11 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
         python=_by_thread(evidence.stacks),
         native=_by_thread(evidence.native_stacks),
         processes={process.pid: process for process in evidence.after.processes},
+        unread={
+            each.pid: each.stacks.reason.partition("; ")[0]
+            for each in evidence.stacks
+            if not isinstance(each.stacks, Known)
+        },
     )
 
 
