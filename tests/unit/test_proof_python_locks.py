@@ -85,7 +85,7 @@ def test_crossed_locks_are_likely() -> None:
     }
     assert "held by thread 3 't3' (inside `with first` at store.py:9)" in judgement.proof.sentence
     assert (
-        "if only thread 3 't3', which is inside `with first` at store.py:9, releases Lock 0xa0"
+        "if only thread 3 't3' releases the lock of its `with first` at store.py:9"
         in judgement.proof.sentence
     )
 

@@ -39,6 +39,7 @@ CACHED_FILES = 4096
 FUTEX_PRIVATE = 0x80
 ROBUST_WAITERS = 0x8000_0000
 OWNED = (2, 3)  # what waiters for a mutex and for a rwlock expect to find
+SEMAPHORE = 0  # what waiters for one do, and so those for a lock of Python's
 
 NOT_LOOKED_FOR = unknown("not looked for: no thread seems to wait for an owner")
 
@@ -86,27 +87,22 @@ def _all_three(fact: Unknown) -> NamedCalls:
 
 
 def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
-    """A mutex, a rwlock, a native join, or the GIL, whose waiters have a time limit.
-
-    Or two threads on semaphores: Python's locks, of which the two may wait for each other's.
-    """
+    """A mutex, a rwlock, a native join, a lock of Python's, or the GIL, waited for with a limit."""
     threads = tuple(threads)
     ids = {thread.own_tid for thread in threads}
-    on_semaphores = 0
     for thread in threads:
         call = thread.activity.value if isinstance(thread.activity, Known) else None
         if not isinstance(call, SystemCall) or call.name != "futex":
             continue
         expected = call.arguments[2] & 0xFFFF_FFFF
         if (
-            expected in OWNED
+            expected in (SEMAPHORE, *OWNED)
             or expected & ROBUST_WAITERS
             or call.arguments[3] != 0
             or (not call.arguments[1] & FUTEX_PRIVATE and expected in ids)
         ):
             return True
-        on_semaphores += expected == 0
-    return on_semaphores > 1
+    return False
 
 
 def _has_them_itself(memory: Memory, library: Library) -> bool:

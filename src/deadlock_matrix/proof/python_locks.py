@@ -84,8 +84,8 @@ def held_wait(
         return None
     block = holder.block
     if block is not None:
-        name = world.name(holder.thread)
-        detail = f"only {name}, which is {holder.inside}, releases {label_of(lock)}"
+        taken = f"the lock of its `{with_of(block)}` at {place_of(block)}"
+        detail = f"only {world.name(holder.thread)} releases {taken}"
         assumed = Assumption(
             kind=AssumptionKind.RELEASED_BY_HOLDER,
             subject=thread_id(key),
