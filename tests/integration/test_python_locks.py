@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from pythons import WITH_GIL, interpreter
 
 from deadlock_matrix.capture import python_stacks
+from deadlock_matrix.capture.lock_objects import LockObjects
+from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.python_frames import read_threads
+from deadlock_matrix.capture.python_holders import HolderReader
+from deadlock_matrix.capture.python_image import library_of
+from deadlock_matrix.capture.python_locks import LockReader
+from deadlock_matrix.capture.python_stacks import interpreter_of, thread_ids
 from deadlock_matrix.model.evidence import HeldLock, PythonLock, ThreadStack
 from deadlock_matrix.model.fact import Known
 
@@ -50,6 +59,13 @@ first, second, third, left = threading.RLock(), threading.Lock(), threading.Lock
 both, both_stores = threading.Barrier(2), threading.Barrier(2)
 here, there = Store(), Store()
 
+class Gate:
+    lock = None
+
+gate = Gate()
+gate.lock = threading.Lock()
+gate.lock.acquire()
+
 def over_and_under():
     with first:
         with left:
@@ -68,8 +84,7 @@ def under_and_over():
                     pass
 
 def baton():
-    third.acquire()
-    third.acquire()
+    gate.lock.acquire()
 
 threading.Thread(target=here.fill, args=[there], daemon=True).start()
 threading.Thread(target=here.empty, args=[there], daemon=True).start()
@@ -118,6 +133,10 @@ def lock_of(stack: ThreadStack) -> PythonLock:
     return stack.waits_for.value
 
 
+def owner_of(lock: PythonLock) -> int:
+    return lock.owner.value if isinstance(lock.owner, Known) else 0
+
+
 def held_by(stack: ThreadStack) -> list[HeldLock]:
     assert isinstance(stack.holds, Known)
     return list(stack.holds.value)
@@ -153,6 +172,52 @@ def test_names(process: subprocess.Popen[bytes]) -> None:
     assert waits.address == lock.address and other.address == ready.address
     assert lock_of(stacks["over_and_under"]).name == "second"
     assert [each.name for each in held_by(stacks["over_and_under"])] == ["first"]
+    baton = lock_of(stacks["baton"])
+    assert (baton.name, baton.of) == ("gate.lock", "Gate")
+
+
+class Torn(Memory):
+    """Memory in which now and then a read shows a byte that somebody has just changed."""
+
+    def __init__(self, pid: int, directory: int, chance: Random) -> None:
+        super().__init__(pid, directory)
+        self._chance = chance
+
+    def read(self, address: int, size: int) -> bytes:
+        data = bytearray(super().read(address, size))
+        if size and self._chance.random() < 0.05:
+            data[self._chance.randrange(size)] = self._chance.randrange(256)
+        return bytes(data)
+
+
+def test_torn_memory_never_invents_a_lock_or_an_owner(process: subprocess.Popen[bytes]) -> None:
+    truth = {
+        stack.tid: lock_of(stack)
+        for stack in waiting(process.pid).values()
+        if isinstance(stack.waits_for, Known)
+    }
+    directory = os.open(f"/proc/{process.pid}", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for seed in range(100):
+            with Memory(process.pid, directory) as memory:
+                library = library_of(memory)
+                assert library is not None
+                python = interpreter_of(memory, library)
+                threads = read_threads(memory, python, thread_ids(directory))
+            idents = {thread.ident: thread.own_tid for thread in threads}
+            with Torn(process.pid, directory, Random(seed)) as torn:
+                objects = LockObjects(memory=torn, python=python)
+                locks = LockReader(objects=objects, tids=idents, source="")
+                holders = HolderReader(objects=objects, source="")
+                for thread in threads:
+                    holders.held(thread)
+                    lock = truth.get(thread.own_tid)
+                    found = locks.waited_for(thread, lock.word) if lock else None
+                    if lock and isinstance(found, Known):
+                        assert found.value.address == lock.address
+                        assert owner_of(found.value) in (0, owner_of(lock))
+    finally:
+        os.close(directory)
 
 
 def test_a_condition_that_waits_for_a_notice_has_given_its_lock_back(

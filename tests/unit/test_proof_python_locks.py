@@ -11,6 +11,7 @@ from unit.proof_factory import (
     UNKNOWN,
     catching,
     evidence,
+    frame,
     inside,
     lock,
     on_futex,
@@ -151,6 +152,20 @@ def test_a_process_on_the_same_memory_could_release_it(read: tuple[ThreadStack, 
 def test_a_handler_in_c_has_to_be_assumed_not_to_run() -> None:
     judgement = judged(*LIVING, read=RLOCKS, signals=catching(2, 28), python=python(handlers=()))
     assert judgement.outcome in ("likely-partial", "not-proved")
+
+
+def test_a_lock_that_nobody_is_seen_to_hold_is_named() -> None:
+    read = (stack(1), stack(2, waits_for=lock(A, name="gate")), stack(3))
+    doings = {doing.tid: doing for doing in judged(*LIVING, read=read).threads}
+    assert doings[2].does == "waits for Lock 0xa0 (gate) in take (store.py:7)"
+    assert doings[2].held_by is None
+
+
+def test_a_lock_inside_of_threading_is_not_spoken_of() -> None:
+    inner = lock(A, name="waiter", function="wait", file="/lib/threading.py")
+    read = (stack(1), stack(2, frame("wait", "/lib/threading.py", 327), waits_for=inner), stack(3))
+    doings = {doing.tid: doing for doing in judged(*LIVING, read=read).threads}
+    assert doings[2].does == "waits in wait (threading.py:327)"
 
 
 MAIN = (on_futex(1), on_futex(2), sleeping(3))

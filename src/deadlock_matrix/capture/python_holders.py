@@ -92,7 +92,10 @@ class HolderReader:
     def _lock_of(self, entered: int) -> int:
         if self.objects.type(entered) != "Condition":
             return entered
-        return attribute_of(self.objects.memory, self.objects.python, entered, "_lock")
+        try:
+            return attribute_of(self.objects.memory, self.objects.python, entered, "_lock")
+        except Unreadable:
+            return 0
 
     def _conditions_waited_for(self, thread: PythonThread) -> frozenset[int]:
         memory, python = self.objects.memory, self.objects.python

@@ -24,8 +24,12 @@ MOST_ENTRIES = 8192
 MOST_VARIABLES = 32
 """Of a frame, whose attributes are looked at."""
 
-# In a type object, behind its header. ``ht_cached_keys`` has moved by the size of tp_watched.
+# In a type object, behind its header.
 _BASIC_SIZE_AT, _FLAGS_AT, _DICT_OFFSET_AT = 16, 152, 272
+_OLD_NAMES_AT = 64  # in a code object up to 3.10
+_CACHED_KEYS_AT = {(3, 11): 872, (3, 12): 880, (3, 13): 880, (3, 14): 880, (3, 15): 888}
+"""``ht_cached_keys`` in a class, with its header: moved by the fields that types have got."""
+
 _HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
 
 
@@ -52,17 +56,60 @@ def name_in_frame(
         if value in wanted:
             return Name(text=name)
     for name, value in variables[:MOST_VARIABLES]:
-        try:
-            attribute = _key_of(memory, python, _attributes(memory, python, value), wanted)
-            if attribute:
-                of = type_name(memory, python.layout, value).rpartition(".")[2]
-                return Name(text=f"{name}.{attribute}", of=of)
-        except Unreadable:
-            continue
+        found = _attribute(memory, python, name, value, wanted)
+        if found.text:
+            return found
     try:
-        table = memory.number(frame.frame + python.offsets["frame.globals"])
-        return Name(text=_key_of(memory, python, _items(memory, python, table), wanted))
+        return _global(memory, python, frame, wanted)
     except (Unreadable, KeyError):
+        return Name()
+
+
+def _global(
+    memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
+) -> Name:
+    """A global, or an attribute of one that the function speaks of."""
+    table = memory.number(frame.frame + python.offsets["frame.globals"])
+    items = list(_items(memory, python, table))
+    text = _key_of(memory, python, iter(items), wanted)
+    if text:
+        return Name(text=text)
+    spoken_of = _names_in_code(memory, python, frame.code)
+    for key, value in items:
+        if key in spoken_of:  # names are interned: the same in the code and in the dictionary
+            name = read_string(memory, python.layout, key)
+            found = _attribute(memory, python, name, value, wanted)
+            if found.text:
+                return found
+    return Name()
+
+
+def _names_in_code(memory: Memory, python: Interpreter, code: int) -> frozenset[int]:
+    """Addresses of the names of globals and attributes in a function's code."""
+    layout = python.layout
+    at = layout.header + 16 if python.version >= (3, 11) else _OLD_NAMES_AT
+    names = memory.number(code + at)
+    if type_name(memory, layout, names) != "tuple":
+        raise Unreadable(f"no names in the code at {code:#x}")
+    count = memory.number(names + layout.header)
+    if count > MOST_ENTRIES:
+        raise Unreadable(f"{count} names")
+    # From 3.14 on a hash stands before the first: one word more, which is no address.
+    raw = memory.read(names + layout.header + 8, 8 * (count + (python.version >= (3, 14))))
+    return frozenset(word for (word,) in struct.iter_unpack("<Q", raw))
+
+
+def _attribute(
+    memory: Memory, python: Interpreter, name: str, value: int, wanted: Collection[int]
+) -> Name:
+    """``name.attribute`` and its class, if the object so named has one of those wanted."""
+    try:
+        attribute = _key_of(memory, python, _attributes(memory, python, value), wanted)
+        if not attribute:
+            return Name()
+        of = type_name(memory, python.layout, value).rpartition(".")[2]
+        return Name(text=f"{name}.{attribute}", of=of)
+    except Unreadable:
         return Name()
 
 
@@ -112,8 +159,8 @@ def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[t
     elif not table and flags & _INLINE_VALUES:
         values = address + memory.number(kind + layout.header + _BASIC_SIZE_AT)
     if values:
-        cached = 872 if version == (3, 11) else 880
-        keys = memory.number(kind + cached)
+        at = _CACHED_KEYS_AT.get(version, _CACHED_KEYS_AT[3, 15])
+        keys = memory.number(kind + at)
         yield from _split(memory, python, keys, values)
     else:
         yield from _items(memory, python, table)

@@ -84,14 +84,19 @@ def futex_wait(
         interruptible=True,
         source=thread.activity.source,
         held_source=f"any thread of the process could wake it: {note}",
-        phrase=_phrase_of_held(world, held) if held else _phrase(world, key, lock, label),
+        phrase=_phrase_of_python(world, of_python, held) or _phrase(world, key, lock, label),
         conditions=(*asleep, reach),
         assuming=(*assuming, held) if held else assuming,
     )
 
 
-def _phrase_of_held(world: World, held: Wait) -> str:
-    return f"{held.phrase}, held by {world.name(*held.wakers)}{held.held_note}"
+def _phrase_of_python(world: World, lock: PythonLock | None, held: Wait | None) -> str:
+    """The lock of Python's by name, with who holds it; nothing where it is an inner one."""
+    if held is not None:
+        return f"{held.phrase}, held by {world.name(*held.wakers)}{held.held_note}"
+    if lock is None or lock.file.endswith("/threading.py"):
+        return ""
+    return python_locks.phrase_of_lock(lock)
 
 
 def _held(
