@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from deadlock_matrix.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from deadlock_matrix.capture.collector import Collector
 
 ANSWER_WITHIN_S = 6.5
 """For all that is read; it leaves some time for the judgement and for starting and ending."""
 
 
 @click.command(short_help="Look at a process that hangs now.")
-@click.argument("pid", type=click.IntRange(min=1))
+@click.argument("pids", metavar="PID...", type=click.IntRange(min=1), nargs=-1)
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Wait until one of the processes hangs, and show that one. Ends with 0 when none is left.",
+)
+@click.option(
+    "--name",
+    "names",
+    metavar="PATTERN",
+    multiple=True,
+    help="With --follow, in place of PID: processes whose program, script or module is called so.",
+)
 @click.option("--tree", is_flag=True, help="Show the threads of its descendants too.")
 @click.option(
     "--native",
@@ -38,7 +55,9 @@ ANSWER_WITHIN_S = 6.5
     help="Leave home directories and the names of user and host in the JSON.",
 )
 def command(
-    pid: int,
+    pids: tuple[int, ...],
+    follow: bool,
+    names: tuple[str, ...],
     tree: bool,
     native: bool,
     proof: bool,
@@ -51,6 +70,10 @@ def command(
     Exit status: 35 when a deadlock was proved, 36 when one is likely, that is, under assumptions
     that are named; both also of some threads alone, or of one process of the tree; 0 otherwise.
     """
+    if follow and bool(pids) == bool(names):
+        raise click.UsageError("--follow needs the ids of processes, or --name")
+    if not follow and (names or len(pids) != 1):
+        raise click.UsageError("give the id of one process; for several, or a --name, use --follow")
     from deadlock_matrix.capture.collector import open_collector
     from deadlock_matrix.capture.parents import acting_parents
     from deadlock_matrix.cli.findings import of_process, read_source, show
@@ -60,17 +83,24 @@ def command(
     from deadlock_matrix.run.watchdog import Rates
 
     collector = open_collector()
-    collector.hurry(time.monotonic() + ANSWER_WITHIN_S)
     try:
-        collector.check(pid)
         collector.warm_up()
-        evidence, judgement = examine_twice(
-            collector,
-            lambda: (pid,),
-            Rates().confirm_s,
-            always_stacks=True,
-            parents=acting_parents(pid),
-        )
+        if follow:
+            for each in pids:
+                collector.check(each)
+            click.echo("deadlock-matrix: waiting until a process hangs", err=True)
+        judgement = None
+        while judgement is None or (follow and judgement.proof is None):
+            pid = pids[0] if not follow else _follow(collector, pids, names)
+            collector.hurry(time.monotonic() + ANSWER_WITHIN_S)
+            collector.check(pid)
+            evidence, judgement = examine_twice(
+                collector,
+                partial(_only, pid),
+                Rates().confirm_s,
+                always_stacks=True,
+                parents=acting_parents(pid),
+            )
         if native:
             evidence = add_native_stacks(collector, evidence)
         source = {} if as_json else read_source(collector, evidence)
@@ -90,3 +120,19 @@ def command(
         sys.exit(ExitStatus.OK)
     proved = found.proof.strength is Strength.PROVED
     sys.exit(ExitStatus.DEADLOCK if proved else ExitStatus.LIKELY)
+
+
+def _only(pid: int) -> tuple[int, ...]:
+    return (pid,)
+
+
+def _follow(collector: Collector, pids: tuple[int, ...], names: tuple[str, ...]) -> int:
+    """The first of the processes that hangs; the command ends where none is left."""
+    from deadlock_matrix.run.choosing import Wanted
+    from deadlock_matrix.run.following import follow
+
+    found = follow(collector, Wanted(pids=frozenset(pids), names=names))
+    if found is None:
+        click.echo("deadlock-matrix: no process is left to follow", err=True)
+        sys.exit(ExitStatus.OK)
+    return found

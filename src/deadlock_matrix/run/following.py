@@ -1,0 +1,39 @@
+"""Waits until one of several processes hangs."""
+
+from __future__ import annotations
+
+import time
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.run.choosing import Chooser, Wanted
+from deadlock_matrix.run.scanning import Limits, Scanner
+
+EVERY_S = 0.25
+"""Between two glances at processes that were named by their ids."""
+
+EVERY_BY_NAME_S = 1.0
+"""The same where all processes of the machine are gone through for a name."""
+
+LIMITS = Limits(share=0.02, rest_s=15.0, longest_rest_s=120.0)
+
+
+def follow(collector: Collector, wanted: Wanted) -> int | None:
+    """Wait until some threads of one of the processes are deadlocked, or likely to be.
+
+    Args:
+        collector: Reads the facts.
+        wanted: Which processes. Those that begin later and have the right name count too.
+
+    Returns:
+        The id of the first that hangs; ``None`` when none is left, or there was none.
+    """
+    scanner = Scanner(collector, Chooser(collector, wanted), LIMITS)
+    every_s = EVERY_S if wanted.pids else EVERY_BY_NAME_S
+    while True:
+        began = time.monotonic()
+        found = scanner.round()
+        if found.new:
+            return found.new[0].finding.pid
+        if not found.tally.processes:
+            return None
+        time.sleep(max(0.0, began + every_s - time.monotonic()))
