@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from typing import Any
 import pytest
 from integration.test_attaching import as_nobody
 
+from deadlock_matrix.capture.collector import open_collector
+from deadlock_matrix.model.scan import Tally
+from deadlock_matrix.run.choosing import Chooser, Wanted
 from deadlock_matrix.run.handover import hand_over
+from deadlock_matrix.run.scanning import Limits, Scanner
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads procfs"),
@@ -252,24 +257,40 @@ def test_by_user_and_control_group(start: Start) -> None:
     assert scan("--pid", pid, "--cgroup", "no such group").stdout.startswith("0 processes ")
 
 
-def test_a_child_is_told_once_with_the_parent_that_waits_for_it(
+def test_a_child_and_the_parent_that_waits_for_it_are_told_once(
     launch: Launch, until: Until, tmp_path: Path
 ) -> None:
-    child = tmp_path / "child-of-it.py"
+    child = tmp_path / f"child-{os.urandom(4).hex()}.py"
     child.write_text(BEGIN + CODE["self_lock"])
-    parent = tmp_path / "parent-of-it.py"
+    parent = tmp_path / child.name.replace("child", "parent")
     parent.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, {str(child)!r}])")
     process = launch(sys.executable, str(parent), stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    names = ("--name", "parent-of-it.py", "--name", "child-of-it.py", "--json-lines")
     found = []
 
     def told() -> bool:
-        found[:] = [json.loads(line) for line in scan(*names).stdout.splitlines()]
-        return [each["pid"] for each in found] == [process.pid]
+        names = ("--name", child.name, "--name", parent.name)
+        done = scan(*names, "--json-lines")
+        found[:] = [json.loads(line) for line in done.stdout.splitlines()]
+        return done.returncode == 35 and bool(found)
 
     until(told)
-    assert {thread["pid"] for thread in found[0]["threads"]} > {process.pid}
+    (only,) = found
+    (pid,) = {thread["pid"] for thread in only["threads"]} - {process.pid}
+    assert only["pid"] in (pid, process.pid) and only["outcome"] == "deadlock"
+
+
+def test_what_there_was_no_time_for_is_counted(start: Start) -> None:
+    pids = frozenset(start(kind).pid for kind in ("self_lock", "sleeping"))
+    collector = open_collector()
+    try:
+        chooser = Chooser(collector, Wanted(pids=pids))
+        assert len(chooser.choose(time.monotonic() + 60).chosen) == 2
+        found = Scanner(collector, chooser, Limits(settle_s=0.0, round_s=0.0)).round()
+        assert found.tally == Tally(processes=2, looked_closely=0, late=2, refused={})
+        assert found.new == found.standing == ()
+    finally:
+        collector.close()
 
 
 def test_no_such_user_and_no_such_process() -> None:

@@ -107,14 +107,17 @@ class Scanner:
         for batch in (due[at : at + BATCH] for at in range(0, len(due), BATCH)):
             if not self._has_time():
                 break
-            examined += len(batch)
             with self._pace or nullcontext():
                 passed = self._screen(batch)
                 for subject in batch:
                     try:
                         new, ended = self._examine(subject, passed)
+                        examined += 1
                     except CaptureError as error:
-                        if counts_of(subject.pid):
+                        if time.monotonic() >= self._until:
+                            subject.examined = None  # it is the round that had no time for it
+                        elif counts_of(subject.pid):
+                            examined += 1
                             reason = reason_of(subject.pid, error)
                             refused[reason] = refused.get(reason, 0) + 1
                         continue
@@ -236,28 +239,41 @@ class Scanner:
     def _tell(self, found: list[Found]) -> list[Found]:
         """Those to tell: a deadlock that several processes share is told of one."""
         looked_at = {each.pid for each in self._subjects.values()}
+        before = [each for each in self._subjects.values() if each.told is not None]
         new = []
         for each in found:
             own = any(thread.pid == each.finding.pid for thread in each.finding.threads)
             if not own and all(thread.pid in looked_at for thread in each.finding.threads):
                 continue  # it is told of the child
-            if any(_is_part_of(each, other) for other in found if other is not each):
+            if any(_is_told_by(each, other) for other in found if other is not each):
+                continue
+            subject = self._subjects[each.finding.pid, each.finding.started]
+            if any(_was_told_by(each, other) for other in before if other is not subject):
                 continue
             new.append(each)
-            subject = self._subjects[each.finding.pid, each.finding.started]
             subject.told = each.finding
+            subject.members = _members(each)
             subject.rest_s = 0.0
             subject.next_s = 0.0
         return new
 
 
-def _is_part_of(one: Found, other: Found) -> bool:
-    """Whether all threads of a proof are in another's, which says no less."""
+def _is_told_by(one: Found, other: Found) -> bool:
+    """Whether they are about the same deadlock, and the other says more of it, or is surer."""
     ours, theirs = _members(one), _members(other)
-    weaker = len(one.finding.assumptions) < len(other.finding.assumptions)
-    return ours < theirs and not weaker
+    less = len(one.finding.assumptions) - len(other.finding.assumptions)
+    return (ours < theirs and less >= 0) or (ours > theirs and less > 0)
 
 
-def _members(found: Found) -> set[str]:
+def _was_told_by(one: Found, other: Subject) -> bool:
+    """Whether it is about a deadlock that was told of another process, and no surer."""
+    ours, theirs = _members(one), other.members
+    assert other.told is not None
+    surer = len(one.finding.assumptions) < len(other.told.assumptions)
+    return (ours <= theirs or ours >= theirs) and not surer
+
+
+def _members(found: Found) -> frozenset[str]:
+    """The threads of its proof."""
     assert found.judgement.proof is not None
-    return {node.id for node in found.judgement.proof.nodes if node.kind == "thread"}
+    return frozenset(node.id for node in found.judgement.proof.nodes if node.kind == "thread")

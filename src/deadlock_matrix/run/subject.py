@@ -22,6 +22,7 @@ class Subject:
     rest_s: float = 0.0
     told: Finding | None = None
     stuck: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    members: frozenset[str] = frozenset()  # the threads of the proof that was told
     doubts: int = 0
     machine: Machine | None = None
 
