@@ -126,6 +126,8 @@ def parse_switches(raw: bytes) -> Switches:
     """
     begin = raw.rindex(b"\nvoluntary_ctxt_switches:")
     fields = raw[begin:].split()
+    if len(fields) < 4:
+        raise ValueError("status has too few switch counts")
     return Switches(voluntary=int(fields[1]), involuntary=int(fields[3]))
 
 
