@@ -102,6 +102,20 @@ def test_whom_to_examine(
     assert subject(still=still, examined=examined, next_s=100.0).is_due(50.0) is due
 
 
+def test_what_was_told_is_asked_again_only_when_one_of_its_threads_ran(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {7: b"1", 8: b"1"}
+    monkeypatch.setattr("deadlock_matrix.run.subject.run_counts", lambda pid: counts)
+    told = subject(still=STILL, examined=STILL, next_s=100.0, told=FOUND)
+    told.stuck = {(7, 7): b"1", (7, 8): b"1"}
+    assert not told.is_due(101.0)
+    counts[8] = b"2"  # as one that waits for the GIL does
+    assert not told.is_due(99.0) and told.is_due(101.0)
+    del counts[7]
+    assert told.is_due(99.0)
+
+
 def test_after_some_time_it_is_asked_again() -> None:
     assert subject(still=STILL, examined=STILL, next_s=100.0).is_due(101.0)
     assert not subject(still=frozenset(), examined=STILL, next_s=100.0).is_due(101.0)

@@ -149,7 +149,10 @@ class Scanner:
         self._subjects = {}
         for each in chosen:
             key = each.pid, each.started
-            self._subjects[key] = before.pop(key) if key in before else Subject(each)
+            subject = before.pop(key) if key in before else Subject(each)
+            if subject.chosen.program != each.program:
+                subject.chosen, subject.machine = each, None  # it executes another program now
+            self._subjects[key] = subject
         return [end_of(gone.told, "it has ended") for gone in before.values() if gone.told]
 
     def _glance(self) -> None:
