@@ -125,6 +125,7 @@ def on_futex(
     read_from: int | None = None,
     permissions: str = "rw-p",
     path: str = "",
+    structure: bytes = b"",
     **facts: Any,
 ) -> ThreadFacts:
     """A thread that waits on a futex; a Python lock's, unless told otherwise.
@@ -138,6 +139,7 @@ def on_futex(
         read_from: Where ``content`` begins; where the thread waits, if not given.
         permissions: Of the mapping.
         path: Of the mapping.
+        structure: What lies at the id of the thread whose state the futex may be.
         facts: Other fields of the thread.
     """
     start = at if read_from is None else read_from
@@ -149,6 +151,7 @@ def on_futex(
         ),
         around_start=start,
         around=content.hex(),
+        thread=structure.hex(),
     )  # fmt: skip
     facts = {"word": known(word, "mem"), **facts}
     return in_call(tid, "futex", at, command, expected, **facts)
@@ -213,6 +216,13 @@ def in_join(tid: int, joined: int, **facts: Any) -> ThreadFacts:
     content = facts.pop("content", thread_structure(joined))
     facts = {"command": WAIT_BITSET | REALTIME, "expected": joined, **facts}
     return on_futex(tid, content, **facts)
+
+
+def in_join_by_state(tid: int, joined: int, **facts: Any) -> ThreadFacts:
+    """The same since glibc 2.43, which waits on a state that lies behind the id."""
+    structure = facts.pop("structure", thread_structure(joined))
+    facts = {"command": WAIT_BITSET | REALTIME, "expected": 2, **facts}
+    return on_futex(tid, struct.pack("<I", 2) + b"\0" * 60, structure=structure, **facts)
 
 
 def wanting_gil(tid: int, *, at: int = RUNTIME + 0x100, **facts: Any) -> ThreadFacts:

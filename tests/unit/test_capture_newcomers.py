@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
-from deadlock_matrix.capture.newcomers import Restless, visit_all
+from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
 from deadlock_matrix.capture.proc_text import Status
 from deadlock_matrix.capture.process import _signals
 from deadlock_matrix.capture.procfs import ThreadsRead
@@ -59,6 +62,48 @@ def test_nobody_waits_for_ever_for_the_last_one() -> None:
     numbers = iter(range(10**6))
     with pytest.raises(Restless, match="new ones"):
         visit_all("ones", lambda: [next(numbers)], lambda _: True)
+
+
+def test_without_a_birth_one_list_is_enough() -> None:
+    """On a busy machine somebody new is in every list."""
+    numbers = iter(range(10**6))
+    born = iter([1, 1, 2, 2, 3, 3, 3])
+    visited: list[int] = []
+
+    def visit(number: int) -> bool:
+        visited.append(number)
+        return True
+
+    visit_all("ones", lambda: [next(numbers)], visit, 2, lambda: next(born))
+    # Asked whether it is known, then before each list and after its visits: 1-2, 2-3, 3-3.
+    assert visited == [0, 1, 2] and list(born) == []
+
+
+def test_who_has_gone_left_nobody_if_nobody_was_born() -> None:
+    lists = [[1, 2], [1, 2]]
+    visit_all("ones", lambda: lists.pop(0), lambda number: number == 1, 2, lambda: 5)
+    assert lists == [[1, 2]]
+
+
+def test_births_that_nobody_counts_are_no_quiet() -> None:
+    numbers = iter(range(10**6))
+    with pytest.raises(Restless):
+        visit_all("ones", lambda: [next(numbers)], lambda _: True, 2, lambda: 0)
+
+
+def test_nobody_waits_for_ever_for_a_moment_without_a_birth() -> None:
+    numbers, born = iter(range(10**6)), iter(range(1, 10**6))
+    with pytest.raises(Restless):
+        visit_all("ones", lambda: [next(numbers)], lambda _: True, 2, lambda: next(born))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel")
+def test_a_birth_is_counted() -> None:
+    before = births_of_processes()
+    thread = threading.Thread(target=str)
+    thread.start()
+    thread.join()
+    assert not before or births_of_processes() > before
 
 
 # --- who holds the GIL, by pystack's answers ----------------------------------------------------

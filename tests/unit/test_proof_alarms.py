@@ -85,8 +85,8 @@ def test_own_alarm_ends_no_wait_for_others() -> None:
 
 def test_proof_is_likely_and_says_so() -> None:
     judgement = judge(evidence(*members(CHILD_WAIT, alarms=UNKNOWN)))
-    assert judgement.outcome == "partial"  # the child's own wait is proved
-    proof = judgement.likely_whole
+    assert judgement.outcome == "likely"
+    proof = judgement.proof
     assert proof is not None and not find_faults(proof)
     assert [each.kind for each in proof.assumptions] == [AssumptionKind.NO_ALARM]
     assert judge(evidence(*members(CHILD_WAIT))).outcome == "deadlock"

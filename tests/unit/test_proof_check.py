@@ -11,6 +11,7 @@ from unit.proof_factory import (
     frame,
     in_call,
     in_join,
+    in_join_by_state,
     inside,
     lock,
     on_futex,
@@ -37,6 +38,9 @@ ENDS = pipe_ends((3, "pipe:[1]", "rw"))
 PROVABLE: dict[str, Evidence] = {
     "relocked mutex": evidence(process(on_mutex(1, 1), on_futex(2))),
     "relocked robust mutex": evidence(process(on_robust_mutex(1, 1))),
+    "native joins by state": evidence(
+        process(in_join_by_state(1, 2), in_join_by_state(2, 1, at=LOCK + 0x100))
+    ),
     "native joins": evidence(process(in_join(1, 2), in_join(2, 1, at=LOCK + 0x100))),
     "crossed mutexes": evidence(process(on_mutex(1, 2), on_mutex(2, 1))),
     "rwlock and join": evidence(process(on_rwlock(1, 2), in_join(2, 1, at=LOCK + 0x100))),

@@ -61,9 +61,12 @@ def test_one_process(threads: list[ThreadFacts], expected: set[int]) -> None:
         ([in_call(1, "wait4", 10)], [on_futex(10)], {1, 10}),
         ([in_call(1, "wait4", 10)], [on_mutex(10, 10)], {1, 10}),
         ([in_call(1, "wait4", 10)], [sleeping(10)], set()),
-        ([in_call(1, "wait4", 10), sleeping(2)], [on_futex(10)], {10}),  # could kill the child
-        ([on_futex(1)], [sleeping(10)], {1}),  # a child that is none of its business
-        ([sleeping(1)], [on_futex(10)], {10}),
+        ([in_call(1, "wait4", 10), sleeping(2)], [on_robust_mutex(10, 10)], {10}),  # could kill it
+        ([on_robust_mutex(1, 1)], [sleeping(10)], {1}),  # a child that is none of its business
+        ([sleeping(1)], [on_robust_mutex(10, 10)], {10}),
+        # What has no owner could be between processes: one writes into the memory of the other.
+        ([on_futex(1)], [sleeping(10)], set()),
+        ([sleeping(1)], [on_futex(10)], set()),
     ],
 )
 def test_parent_and_child(
@@ -109,11 +112,11 @@ def trees(draw: st.DrawFn) -> tuple[Evidence, Model]:
             if kind == "mutex":
                 owner = draw(st.sampled_from(group))
                 threads.append(on_mutex(tid, owner))
-                # A mutex that a thread locks twice may be unlocked by anybody of the process.
-                model[tid] = frozenset(group if owner == tid else [owner])
+                # A mutex that a thread locks twice may be unlocked by anybody.
+                model[tid] = everybody if owner == tid else frozenset([owner])
             elif kind == "futex":
                 threads.append(on_futex(tid))
-                model[tid] = frozenset(group)
+                model[tid] = everybody
             elif kind == "child":
                 threads.append(in_call(tid, "wait4", groups[1][0]))
                 model[tid] = everybody

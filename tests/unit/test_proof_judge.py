@@ -225,8 +225,20 @@ def test_child_could_interrupt_its_parent() -> None:
     root = process(on_futex(1), signals=catching(2), python=python())
     judgement = judge(evidence(root, process(sleeping(9), parent=1)))
     proof = proof_in(judgement, "likely")
-    assert [each.kind for each in proof.assumptions] == [AssumptionKind.NOT_INTERRUPTED]
-    assert "if no other process sends SIGINT to process 1." in proof.sentence
+    assert [each.kind for each in proof.assumptions] == [
+        AssumptionKind.NOT_INTERRUPTED,
+        AssumptionKind.NOT_TOUCHED,
+    ]
+    assert "no other process sends SIGINT to process 1" in proof.sentence
+
+
+def test_child_could_write_into_the_memory_of_its_parent() -> None:
+    judgement = judge(evidence(process(on_futex(1)), process(sleeping(9), parent=1)))
+    proof = proof_in(judgement, "likely")
+    assert [each.kind for each in proof.assumptions] == [AssumptionKind.NOT_TOUCHED]
+    assert "if no other process of the tree writes into the memory of process 1." in proof.sentence
+    stuck = process(on_futex(9), parent=1)
+    assert judge(evidence(process(on_futex(1)), stuck)).outcome == "deadlock"
 
 
 def test_deadlocked_child_of_a_living_parent_is_told() -> None:
@@ -263,7 +275,7 @@ def test_smallest_of_two_deadlocks_is_told() -> None:
 
 
 def test_child_that_the_root_does_not_wait_for() -> None:
-    child = process(on_mutex(10, 10), parent=1)
+    child = process(on_robust_mutex(10, 10), parent=1)
     assert judge(evidence(process(sleeping(1)), child)).outcome == "partial"
 
 

@@ -18,6 +18,7 @@ from unit.proof_factory import (
     change,
     evidence,
     in_join,
+    in_join_by_state,
     mutex,
     on_futex,
     on_mutex,
@@ -316,6 +317,30 @@ def test_lock_of_a_thread_that_may_be_cancelled_at_any_moment(lock: Any, at_once
 )
 def test_word_that_is_no_join(facts: dict[str, Any]) -> None:
     assert owner(in_join(1, 2, **facts)) is None
+
+
+def test_join_by_the_state_behind_the_id() -> None:
+    wait = wait_of(world(in_join_by_state(1, 2), sleeping(2)), 1)
+    assert wait.wakers == {(1, 2)} and wait.node.kind == "end"
+    assert "no-cancellation" in [condition.name for condition in wait.conditions]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"expected": 1},
+        {"expected": 3},  # detached
+        {"structure": b""},
+        {"structure": thread_structure(2)[:28]},
+        {"structure": thread_structure(3)},  # nobody with this id
+        {"structure": thread_structure(0)},  # one that a fork did not copy
+        {"structure": thread_structure(1)},  # itself
+        {"structure": thread_structure(2, futex_offset=-31)},
+        {"command": PRIVATE | WAIT_BITSET},
+    ],
+)
+def test_word_that_is_no_join_state(facts: dict[str, Any]) -> None:
+    assert owner(in_join_by_state(1, 2, **facts)) is None
 
 
 @pytest.mark.parametrize("field", [0, 2, 3])

@@ -24,7 +24,7 @@ from deadlock_matrix.model.evidence import (
     ThreadFacts,
 )
 from deadlock_matrix.model.fact import Known, Unknown, known
-from deadlock_matrix.model.verdict import Gap
+from deadlock_matrix.model.verdict import AssumptionKind, Gap
 from deadlock_matrix.proof.pipes import PipeWait, waited_for
 from deadlock_matrix.proof.world import index
 
@@ -96,8 +96,18 @@ def test_inside_the_tree(waiter: ThreadFacts, phrase: str) -> None:
     assert isinstance(wait, PipeWait) and wait.phrase == phrase
     names = [condition.name for condition in wait.conditions]
     polls = isinstance(waiter.polled, Known)
-    assert names == (["no-outside-end", "array-unchanged"] if polls else ["no-outside-end"])
+    polled = ["array-unchanged"] if polls else []
+    assert names == ["no-outside-end", *polled, "between-processes"]
     assert not any(condition.assumes for condition in wait.conditions)
+
+
+def test_pipe_that_the_waiting_process_alone_has_may_be_fed_from_outside() -> None:
+    both = pipe_ends((3, "pipe:[1]", "r"), (4, "pipe:[1]", "w"))
+    wait = look(in_call(1, "read", 3), others=known((), "fd"), descriptors=both)
+    assert isinstance(wait, PipeWait)
+    (assumption,) = (each for condition in wait.conditions for each in condition.assumes)
+    assert assumption.kind is AssumptionKind.NOT_TOUCHED
+    assert assumption.detail.startswith("nobody opens pipe:[1] by /proc/1/fd")
 
 
 @pytest.mark.parametrize(

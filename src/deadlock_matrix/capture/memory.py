@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 WORD_BEFORE = 64
 WORD_AFTER = 128
+JOINSTATE_BEHIND_ID = 0x358
+"""In glibc's ``struct pthread`` of 64 bits, from 2.43 on: from ``tid`` to ``joinstate``."""
+ID_AND_ROBUST_LIST = 40
 READ_LIMIT = 1 << 24
 
 _LINE = re.compile(
@@ -230,8 +233,13 @@ class Memory:
             raise Unreadable(f"no text at {address:#x}")
         return text_of(data[: data.index(b"\0")])
 
-    def word(self, address: int) -> Known[Word] | Unknown:
-        """What lies around a futex, within the mapping it lies in."""
+    def word(self, address: int, *, of_thread: bool = False) -> Known[Word] | Unknown:
+        """What lies around a futex, within the mapping it lies in.
+
+        Args:
+            address: of the futex.
+            of_thread: whether it may be the ``joinstate`` of a thread: read that one's id, too.
+        """
         try:
             mapping = self.maps.find(address)
             if mapping is None:
@@ -239,9 +247,19 @@ class Memory:
             start = max(mapping.start, address - WORD_BEFORE)
             end = min(mapping.end, address + WORD_AFTER)
             data = self.read(start, end - start)
+            at = address - JOINSTATE_BEHIND_ID
+            thread = b""
+            if of_thread and at >= mapping.start:
+                thread = self.read(at, ID_AND_ROBUST_LIST)
         except Unreadable as error:
             return unknown(f"memory not readable: {error}")
         except OSError as error:
             return unknown(f"/proc/{self.pid}/maps: {os.strerror(error.errno or 0)}")
-        word = Word(address=address, mapping=mapping, around_start=start, around=data.hex())
+        word = Word(
+            address=address,
+            mapping=mapping,
+            around_start=start,
+            around=data.hex(),
+            thread=thread.hex(),
+        )
         return known(word, f"/proc/{self.pid}/mem")

@@ -9,7 +9,7 @@ from pathlib import Path
 from deadlock_matrix.capture.descriptor_tables import visit_tables
 from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
 from deadlock_matrix.capture.foreign import beat
-from deadlock_matrix.capture.newcomers import Restless, visit_all
+from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
 from deadlock_matrix.capture.pinned import IO_URING, held_by_calls, held_by_kernel, held_by_ring
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, reason_of
 from deadlock_matrix.capture.tree import Process, ancestors, read_entry
@@ -113,7 +113,7 @@ def outside_holders(
         return True
 
     try:
-        visit_all("processes", lambda: numbers_in("/proc"), visit, quiet=2)
+        visit_all("processes", lambda: numbers_in("/proc"), visit, 2, births_of_processes)
     except Restless as error:
         return unknown(f"who holds the pipes: {error}")
     if carriers:

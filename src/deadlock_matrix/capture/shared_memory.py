@@ -8,7 +8,7 @@ from functools import partial
 
 from deadlock_matrix.capture import kcmp
 from deadlock_matrix.capture.foreign import beat
-from deadlock_matrix.capture.newcomers import Restless, visit_all
+from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
 from deadlock_matrix.capture.tree import Process, read_entry
@@ -46,7 +46,7 @@ def sharers(
     found: dict[int, set[int]] = {pid: set() for pid in ours}
     try:
         visit = partial(_compare, ours=ours, found=found, table=table)
-        visit_all("processes", lambda: numbers_in("/proc"), visit, quiet=2)
+        visit_all("processes", lambda: numbers_in("/proc"), visit, 2, births_of_processes)
     except (Restless, OSError) as error:
         reason = unknown(f"who shares the memory: {error}")
         return answers | dict.fromkeys(ours, reason)

@@ -23,10 +23,12 @@ from deadlock_matrix.model.evidence import (
 )
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
+FUTEX_PRIVATE = 128
 FUTEX_CLOCK_REALTIME = 256
 FUTEX_COMMAND_MASK = ~(128 | FUTEX_CLOCK_REALTIME)
 FUTEX_WAIT, FUTEX_LOCK_PI, FUTEX_WAIT_BITSET = 0, 6, 9
 FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2 = 11, 13
+JOINABLE = 2  # glibc's THREAD_STATE_JOINABLE
 
 POLLIN, POLLPRI, POLLOUT = 1, 2, 4
 POLLED_LIMIT = 4096
@@ -68,7 +70,9 @@ _MILLISECONDS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
 def word_of(call: SystemCall, memory: Memory) -> Known[Word] | Unknown:
     """The memory around the futex that a thread waits on."""
     if call.name in ("futex", "futex_wait"):
-        return memory.word(call.arguments[0])
+        # glibc's pthread_join: not private, because the kernel wakes it when the thread has ended.
+        joins = call.name == "futex" and not call.arguments[1] & FUTEX_PRIVATE
+        return memory.word(call.arguments[0], of_thread=joins and call.arguments[2] == JOINABLE)
     if call.name == "futex_waitv":
         if call.arguments[1] != 1:
             return unknown(f"futex_waitv waits on {call.arguments[1]} words at once")

@@ -69,13 +69,15 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 class Word(msgspec.Struct, frozen=True, kw_only=True):
     """Memory around the address a thread waits on.
 
-    ``around`` is hexadecimal, little-endian as read, beginning at ``around_start``.
+    ``around`` is hexadecimal, little-endian as read, beginning at ``around_start``. ``thread`` is,
+    where the word may be the ``joinstate`` of a thread, what lies at that thread's id.
     """
 
     address: int
     mapping: Mapping
     around_start: int
     around: str
+    thread: str = ""
 
 
 class PolledDescriptor(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ THREAD_NEEDS = {
     | {"not-interrupted", "memory-not-shared", "no-cancellation", "released-by-holder"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
     "child": ASLEEP | {"not-interrupted"},
-    "pipe": ASLEEP | {"no-outside-end", "not-interrupted"},
+    "pipe": ASLEEP | {"no-outside-end", "between-processes", "not-interrupted"},
 }
 
 

@@ -8,11 +8,12 @@ Anything else has no owner here, with the reason; that is not an error: such a w
 part of a closed world.
 
 Layouts: glibc's ``struct_mutex.h`` and ``struct_rwlock.h``, the same on x86-64 and aarch64 from
-2.25 on; ``pthread_join_common.c`` for the joined thread's id.
+2.25 on; ``pthread_join_common.c`` and ``descr.h`` for the joined thread's id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deadlock_matrix.model.evidence import SystemCall, ThreadFacts, Word
@@ -35,6 +36,7 @@ ROBUST_HEAD_OFFSET = 24  # from ``tid`` to ``robust_head.futex_offset``
 ROBUST_FUTEX_OFFSET = (0xFFFF_FFE0, 0xFFFF_FFFF)  # -32, from a mutex's list to its lock word
 
 CONTENDED = 2  # what pthread_mutex_lock stores and waits for
+JOINABLE = 2  # THREAD_STATE_JOINABLE, in glibc 2.43's ``joinstate``
 RWLOCK_WRITING = 3  # "a writer has it" and "somebody waits", in both of a rwlock's futexes
 
 
@@ -60,6 +62,10 @@ class Ownerless:
     holder: str = ""
 
 
+Reader = Callable[[World, Key, Word, int], Owned | Ownerless | None]
+"""Reads one kind of lock; None if it is another."""
+
+
 def read_lock(world: World, key: Key, call: SystemCall, word: Word) -> Owned | Ownerless:
     """Read the lock that ``key``, inside the futex call ``call``, waits for."""
     thread = world.threads[key]
@@ -68,7 +74,9 @@ def read_lock(world: World, key: Key, call: SystemCall, word: Word) -> Owned | O
         return Ownerless(what="futex", note=problem)
     expected = call.arguments[2] & 0xFFFF_FFFF
     shared = not call.arguments[1] & FUTEX_PRIVATE
-    for read in (_joined_thread if shared else _plain_mutex, _robust_mutex, _rwlock):
+    first = (_joined_thread, _thread_by_state) if shared else (_plain_mutex,)
+    readers: tuple[Reader, ...] = (*first, _robust_mutex, _rwlock)
+    for read in readers:
         lock = read(world, key, word, expected)
         if lock is not None:
             return lock
@@ -167,6 +175,30 @@ def _joined_thread(world: World, key: Key, word: Word, expected: int) -> Owned |
         address=word.address,
         owner=joined,
         source=f"the word at {word.address:#x} holds the joined thread's id {expected}",
+    )
+
+
+def _thread_by_state(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerless | None:
+    # From 2.43 on it waits on ``joinstate``. That is the address at which the kernel, and nobody
+    # else, writes 0 and wakes when the thread ends (CLONE_CHILD_CLEARTID; the main thread does it
+    # itself at its end). Nothing changes the state before but the thread's own end, and
+    # ``pthread_detach``, which wakes nobody. The id and the robust list lie before it.
+    if expected != JOINABLE or _field(word, word.address) != JOINABLE:
+        return None
+    raw = bytes.fromhex(word.thread)
+    numbers = [int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4)]
+    robust = ROBUST_HEAD_OFFSET // 4
+    if len(numbers) < robust + 2 or tuple(numbers[robust : robust + 2]) != ROBUST_FUTEX_OFFSET:
+        return None
+    joined = world.by_own_tid(key[0], numbers[0])
+    if joined is None or joined == key:
+        return None
+    return Owned(
+        what=JOINED,
+        address=word.address,
+        owner=joined,
+        source=f"the word at {word.address:#x} says joinable, in the structure of the thread with "
+        f"the id {numbers[0]}",
     )
 
 

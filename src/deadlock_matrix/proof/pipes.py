@@ -6,10 +6,10 @@ is behind a socket, a terminal or an event counter is not told by its descriptor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deadlock_matrix.model.evidence import Descriptor, SystemCall
+from deadlock_matrix.model.evidence import Descriptor, ProcessFacts, SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap, Node
 from deadlock_matrix.proof.wait import thread_id
@@ -62,7 +62,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
         if isinstance(target, Gap):
             return target
         targets[target] = None
-    unchanged = _array_unchanged(world, key, call)
+    unchanged = (*_array_unchanged(world, key, call), _between_processes(world, key, targets))
     assert isinstance(thread.activity, Known)
     outside = world.outside_holders
     assert isinstance(outside, Known)
@@ -106,6 +106,45 @@ def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
         and any(d.target in targets and access in d.access for d in process.descriptors.value)
     ]
     return f", whose {end} end {enumeration(pids)} has" if 0 < len(pids) <= MOST_NAMED else ""
+
+
+def _between_processes(world: World, key: Key, targets: Iterable[str]) -> Condition:
+    """That the pipes lead from one process of the tree to another, or what is assumed instead.
+
+    One that the waiting process alone has leads nowhere: either an end was left open by mistake,
+    or somebody is expected to open it by ``/proc/PID/fd``, as one does to feed a program from
+    a shell. Nobody can tell these apart.
+    """
+    source = f"/proc/{key[0]}/fd"
+    others = [process for pid, process in world.after.items() if pid != key[0]]
+    alone = [
+        target for target in targets if not any(_has_open(process, target) for process in others)
+    ]
+    detail = "what it waits for is open in another process of the tree too"
+    if alone:
+        detail = f"{' and '.join(alone)}: open in process {key[0]} alone"
+    return Condition(
+        name="between-processes",
+        subject=thread_id(key),
+        detail=detail,
+        source=source,
+        assumes=tuple(
+            Assumption(
+                kind=AssumptionKind.NOT_TOUCHED,
+                subject=thread_id(key),
+                detail=f"nobody opens {target} by /proc/{key[0]}/fd (process {key[0]} alone has "
+                "its ends)",
+                source=source,
+            )
+            for target in alone
+        ),
+    )
+
+
+def _has_open(process: ProcessFacts, target: str) -> bool:
+    return isinstance(process.descriptors, Known) and any(
+        descriptor.target == target for descriptor in process.descriptors.value
+    )
 
 
 def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Condition, ...]:

@@ -13,9 +13,6 @@ registers and of the locks it owns then belongs to that one sleep.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-
-import msgspec
 
 from deadlock_matrix.model.evidence import (
     NoTimeout,
@@ -26,12 +23,11 @@ from deadlock_matrix.model.evidence import (
     TimeLimit,
 )
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
+from deadlock_matrix.model.verdict import Condition, Gap
 from deadlock_matrix.proof import futexes, interpreter, processes
 from deadlock_matrix.proof.activity import OF_SOCKETS, activity_of, stopped
-from deadlock_matrix.proof.conditions import process_id
-from deadlock_matrix.proof.handlers import may_be_interrupted
-from deadlock_matrix.proof.wait import Open, Refusal, Scope, Wait, thread_id
+from deadlock_matrix.proof.interrupts import with_interrupts
+from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
 
@@ -63,7 +59,7 @@ def read_wait(world: World, key: Key) -> Wait | Open:
     if isinstance(asleep, Open):
         return asleep
     if call.name in _WITHOUT_END:
-        return _with_interrupts(world, key, _WITHOUT_END[call.name](world, key, call, asleep))
+        return with_interrupts(world, key, _WITHOUT_END[call.name](world, key, call, asleep))
     if call.name in OF_SOCKETS:
         return no.because(activity_of(world, key))
     return no.because(_CALLS.get(call.name, f"is in the system call {call.name}"))
@@ -121,87 +117,6 @@ def _asleep(
             source=channel.source,
         ),
     )
-
-
-def _with_interrupts(world: World, key: Key, read: Wait | Open) -> Wait | Open:
-    """The same, and each of its readings, with who could interrupt it."""
-    others = (_widen(world, key, each) for each in read.assuming)
-    assuming = tuple(
-        each
-        for widened in others
-        for each in (*((widened,) if isinstance(widened, Wait) else ()), *widened.assuming)
-    )
-    found = _widen(world, key, replace(read, assuming=())) if isinstance(read, Wait) else read
-    own = found.assuming if isinstance(read, Wait) else ()
-    return replace(found, assuming=(*own, *(replace(each, assuming=()) for each in assuming)))
-
-
-def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
-    """Python's own handler of SIGINT ends a wait of the main thread with KeyboardInterrupt.
-
-    Who types Ctrl-C does not count. But a thread or a process of the tree that can still move may
-    send the signal too, as a timer with ``interrupt_main`` does. So nobody may be able to, or it
-    has to be assumed that nobody does. Of another thread it ends what is not Python's own wait.
-    """
-    if not wait.interruptible:
-        return wait
-    others = len(world.after) > 1
-    main = interpreter.may_be_main(world, key)
-    if wait.scope == "tree":
-        return _uninterrupted(wait, key, "whoever in the tree could send SIGINT waits too")
-    if not may_be_interrupted(world, world.after[key[0]]):
-        return _uninterrupted(wait, key, "SIGINT makes no KeyboardInterrupt")
-    if wait.scope == "thread" and not main:
-        return _uninterrupted(wait, key, "SIGINT ends waits of Python's main thread alone")
-    if wait.scope == "process" and not others:
-        return _uninterrupted(wait, key, "whoever in the process could send SIGINT waits too")
-    narrow = _uninterrupted(
-        wait,
-        key,
-        "nobody sends it SIGINT",
-        Assumption(
-            kind=AssumptionKind.NOT_INTERRUPTED,
-            subject=process_id(key[0]),
-            detail=f"no other {'process' if others else 'thread'} sends SIGINT to process {key[0]}",
-            source=_source_of_signals(world, key),
-        ),
-    )
-    stayed = processes.processes_complete(world) if others else None
-    if others and stayed is None:
-        refused = Refusal(world.name(key)).because(processes.SOMEBODY_ENDED)
-        return replace(refused, assuming=(narrow,))
-    scope: Scope = "tree" if others else "process"
-    phrase = wait.phrase
-    if wait.scope == "thread" and not wait.names_owner:
-        phrase += f", held by {world.name(*wait.wakers)}{wait.held_note}"
-    wide = replace(
-        wait,
-        # A node of its own: another thread may wait for the same, and not be interrupted.
-        node=msgspec.structs.replace(wait.node, id=f"{wait.node.id}-{scope}"),
-        scope=scope,
-        phrase=phrase,
-        wakers=world.everyone,
-        held_source=f"{wait.held_source}; anybody inside could also interrupt it by SIGINT",
-        conditions=(*wait.conditions, stayed) if stayed is not None else wait.conditions,
-    )
-    told = f"whoever in the {scope} could send SIGINT waits too"
-    return replace(_uninterrupted(wide, key, told), assuming=(narrow, *wait.assuming))
-
-
-def _uninterrupted(wait: Wait, key: Key, detail: str, *assumed: Assumption) -> Wait:
-    condition = Condition(
-        name="not-interrupted",
-        subject=thread_id(key),
-        detail=detail,
-        source="/proc/PID/status",
-        assumes=assumed,
-    )
-    return replace(wait, conditions=(condition, *wait.conditions))
-
-
-def _source_of_signals(world: World, key: Key) -> str:
-    signals = world.after[key[0]].signals
-    return signals.source if isinstance(signals, Known) else "/proc/PID/status"
 
 
 def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait:
