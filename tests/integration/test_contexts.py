@@ -67,12 +67,11 @@ def test_torch_hangs_in_a_child_forked_after_its_parent_has_computed(
     parent, child = seen.evidence.value.after.processes
     # Other threads may be there: scipy's BLAS starts its own in the child.
     assert child.parent == parent.pid and child.threads
+    # Native stacks are for people, and may not come in time on a busy machine.
     libraries = {
-        frame.library.rpartition("/")[2]
-        for facts in seen.evidence.value.native_stacks
-        if facts.pid == child.pid and isinstance(facts.stacks, Known)
-        for thread in facts.stacks.value.threads
-        for frame in thread.native
+        thread.code.value.library.rpartition("/")[2]
+        for thread in child.threads
+        if isinstance(thread.code, Known)
     }
     assert any(name.startswith(("libgomp", "libiomp")) for name in libraries), libraries
     assert "OMP_NUM_THREADS" not in seen.environment

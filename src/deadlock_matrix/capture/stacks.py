@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
 from deadlock_matrix.capture.python_runtime import is_free_threaded
 from deadlock_matrix.capture.python_stacks import NotReadable, thread_ids
 from deadlock_matrix.capture.python_waits import with_locks_of_lines
-from deadlock_matrix.capture.standard_library import standard_library
+from deadlock_matrix.capture.standard_library import places_of, standard_library
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.model.evidence import (
     NativeFrame,
@@ -112,6 +112,8 @@ class StackReader:
 
 
 def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) -> StackFacts:
+    """No value is kept where the place of the interpreter's own library is not known."""
+    places: tuple[PurePosixPath, ...] = ()
     standard: Known[tuple[str, ...]] | Unknown
     try:
         directory = open_directory(f"/proc/{pid}")
@@ -120,17 +122,20 @@ def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) 
     else:
         try:
             with Memory(pid, directory) as memory:
-                standard = standard_library(memory, threads)
                 threads = with_locks_of_lines(memory, threads)
+                places = places_of(memory)
+            found = standard_library(threads, places)
+            standard = known(found, "the folder beside the executable or libpython")
+        except OSError as error:
+            standard = unknown(reason_of(error, f"/proc/{pid}/exe"))
         finally:
             os.close(directory)
-    threads = keep_only_needed(threads, _mapped_files(pid))
     stacks = ProcessStacks(
         pid=pid,
         tool=tool,
         begun_s=begun,
         ended_s=time.monotonic(),
-        threads=threads,
+        threads=keep_only_needed(threads, places),
         standard_library=standard,
     )
     return StackFacts(pid=pid, stacks=known(stacks, tool))
@@ -150,21 +155,6 @@ def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadSta
     if ours or not its_own:
         raise PySpyFailed("whose ids of the threads py-spy told cannot be told (a container?)")
     return tuple(msgspec.structs.replace(thread, tid=ids[thread.tid]) for thread in threads)
-
-
-def _mapped_files(pid: int) -> tuple[str, ...]:
-    """None where they cannot be read; then no value is kept."""
-    try:
-        directory = open_directory(f"/proc/{pid}")
-    except OSError:
-        return ()
-    try:
-        with Memory(pid, directory) as memory:
-            return tuple(library.path for library in memory.maps.libraries())
-    except OSError:
-        return ()
-    finally:
-        os.close(directory)
 
 
 def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:

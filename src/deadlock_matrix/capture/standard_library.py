@@ -10,51 +10,58 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from deadlock_matrix.capture.elf import DELETED
 from deadlock_matrix.capture.memory import Memory
-from deadlock_matrix.capture.proc_files import reason_of
 from deadlock_matrix.capture.proc_text import text_of
 from deadlock_matrix.model.evidence import ThreadStack
-from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
-_FOLDER = re.compile(r"python3\.\d+t?")
+_FOLDER = re.compile(r"(?P<prefix>.*)/(?:lib|lib64)/python3\.\d+t?(?=/)")
+_NOT_INSTALLED = re.compile(r"(?P<prefix>.*)/Lib(?=/)")
+_OTHERS = ("/site-packages/", "/dist-packages/")
+
+
+def places_of(memory: Memory) -> tuple[PurePosixPath, ...]:
+    """The folders of the executable and of libpython.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    executable = text_of(os.fsencode(os.readlink("exe", dir_fd=memory.directory)))
+    files = [executable, *(library.path for library in memory.maps.libraries())]
+    paths = [PurePosixPath(file.removesuffix(DELETED)) for file in files]
+    return tuple(
+        path.parent for at, path in enumerate(paths) if at == 0 or path.name.startswith("libpython")
+    )
+
+
+def folder_of(file: str, places: Iterable[PurePosixPath]) -> str:
+    """The folder of the interpreter's own library in which a file lies; empty if in none.
+
+    Args:
+        file: as a frame spells it.
+        places: the folders of the executable and of libpython.
+    """
+    if any(part in file for part in _OTHERS):
+        return ""
+    installed = _FOLDER.match(file)
+    if installed is not None:
+        prefix = PurePosixPath(installed["prefix"] or "/")
+        return installed[0] if any(prefix in place.parents for place in places) else ""
+    beside = _NOT_INSTALLED.match(file)
+    if beside is not None and PurePosixPath(beside["prefix"] or "/") in places:
+        return beside[0]
+    return ""
 
 
 def standard_library(
-    memory: Memory, threads: Iterable[ThreadStack]
-) -> Known[tuple[str, ...]] | Unknown:
-    """The folder, as far as the files of the frames show it.
-
-    Args:
-        memory: of the process; its directory is that of ``/proc/PID``.
-        threads: with their Python frames.
-    """
+    threads: Iterable[ThreadStack], places: tuple[PurePosixPath, ...]
+) -> tuple[str, ...]:
+    """The folder, as the frames spell it that are in its ``threading.py``."""
     files = {frame.file for thread in threads for frame in thread.python}
-    folders = {PurePosixPath(file).parent for file in files if file.endswith("/threading.py")}
-    try:
-        places = list(_places(memory))
-    except OSError as error:
-        return unknown(reason_of(error, f"/proc/{memory.pid}/exe"))
-    found = sorted(str(folder) for folder in folders if any(_belongs(folder, p) for p in places))
-    return known(tuple(found), "the folder beside the executable or libpython")
-
-
-def _places(memory: Memory) -> Iterator[PurePosixPath]:
-    """The folders of the executable and of libpython."""
-    executable = text_of(os.fsencode(os.readlink("exe", dir_fd=memory.directory)))
-    yield PurePosixPath(executable.removesuffix(DELETED)).parent
-    for library in memory.maps.libraries():
-        path = PurePosixPath(library.path.removesuffix(DELETED))
-        if path.name.startswith("libpython"):
-            yield path.parent
-
-
-def _belongs(folder: PurePosixPath, place: PurePosixPath) -> bool:
-    if folder == place / "Lib":
-        return True
-    if not _FOLDER.fullmatch(folder.name) or folder.parent.name not in ("lib", "lib64"):
-        return False
-    return folder.parent.parent in place.parents
+    folders = {file: folder_of(file, places) for file in files}
+    return tuple(
+        sorted(folder for file, folder in folders.items() if f"{folder}/threading.py" == file)
+    )
