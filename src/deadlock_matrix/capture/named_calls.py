@@ -153,16 +153,27 @@ def _search(memory: Memory, parts: Iterable[tuple[int, int]]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _start_of(memory: Memory, library: Library) -> int:
+    """Where the file begins: libffi maps a part of its own file once more, perhaps below."""
+    starts = (
+        mapping.start
+        for mapping in memory.maps.of_file(library.path)
+        if mapping.path and mapping.offset == 0
+    )
+    return min(starts, default=library.start)
+
+
 def _string_table(memory: Memory, library: Library) -> tuple[int, int] | None:
     """Address and size; nothing for a static program, in which nothing is looked up by name."""
-    header = memory.read(library.start, 64)
+    start = _start_of(memory, library)
+    header = memory.read(start, 64)
     if header[:5] != b"\x7fELF\x02":
         raise Unreadable(f"no ELF header at the start of {library.path}")
     kind = struct.unpack_from("<H", header, 16)[0]
     offset = struct.unpack_from("<Q", header, 32)[0]
     size, count = struct.unpack_from("<HH", header, 54)
-    base = 0 if kind == ET_EXEC else library.start
-    segments = memory.read(library.start + offset, size * count)
+    base = 0 if kind == ET_EXEC else start
+    segments = memory.read(start + offset, size * count)
     for index in range(count):
         type_, _, _, address, _, _, length, _ = struct.unpack_from(
             "<IIQQQQQQ", segments, index * size

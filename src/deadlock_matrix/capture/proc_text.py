@@ -93,7 +93,7 @@ def _innermost(raw: bytes, name: bytes, without_namespaces: bytes) -> int:
     """The last id of ``NSpid``: as the task itself sees it (since Linux 4.1)."""
     try:
         return int(_field(raw, name).split()[-1])
-    except ValueError:
+    except (ValueError, IndexError):
         return int(_field(raw, without_namespaces))
 
 
