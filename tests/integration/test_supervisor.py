@@ -122,7 +122,7 @@ os.waitpid(child, 0)
     child = int(driver.line())
     while not all(_asleep_in(each, "do_wait", "pipe_read") for each in (pid, child)):
         pass
-    found = driver.supervisor.alarms([pid, child, 999_999_999])
+    found = driver.supervisor.alarms([pid, child, 999_999_999], 5.0)
     assert isinstance(found[pid], Known) and found[pid].value == ()
     assert isinstance(found[child], Known) and 900 < found[child].value[0] <= 1000
     assert isinstance(found[999_999_999], Unknown)

@@ -76,11 +76,11 @@ def test_the_evidence_of_a_deadlock(deadlocked: CellResult, observed: Observed) 
 
 
 def test_an_endless_sleep_hangs_and_says_so(run: Run, observed: Observed) -> None:
-    result = run("import time; time.sleep(1000)", deadline_s=1.2)
+    result = run("import time; time.sleep(1000)", deadline_s=4)
     seen = observed(result)
     assert result.verdict is Verdict.HANG
     assert (seen.end, seen.phase) == (Stopped(reason="deadline"), "entry")
-    assert 1.2 <= seen.duration_s < 8
+    assert seen.duration_s >= 4
     assert result.detected_after_s is None
     assert result.judgement is not None and result.judgement.proof is None
     (gap, *_) = result.judgement.gaps

@@ -80,8 +80,11 @@ def _asleep(
     if not isinstance(timeout, Known):
         return no.unknown(f"whether its wait in {call.name} has a time limit: {timeout.reason}")
     assert isinstance(timeout.value, NoTimeout)
-    if not isinstance(thread.switches, Known) or not isinstance(earlier.switches, Known):
-        return no.unknown("its context-switch counters, so whether it ran between the snapshots")
+    for switches in (earlier.switches, thread.switches):
+        if not isinstance(switches, Known):
+            return no.unknown(f"whether it ran between the snapshots: {switches.reason}")
+    assert isinstance(thread.switches, Known)
+    assert isinstance(earlier.switches, Known)
     if (
         earlier.state != "S"
         or earlier.switches.value != thread.switches.value

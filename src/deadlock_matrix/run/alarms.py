@@ -17,6 +17,7 @@ from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.run.process import Supervisor
 
+ASK_WITHIN_S = 5.0
 AGAIN_AFTER_S = 10.0
 """What was no proof with the answers, or got none, is not interrupted again and again."""
 
@@ -29,13 +30,23 @@ class AlarmQuestion:
         self._asked_s = -AGAIN_AFTER_S
         self._pending: dict[tuple[int, int], Alarms] = {}  # by process id and start time
 
-    def complete(self, evidence: Evidence, judgement: Judgement) -> tuple[Evidence, Judgement]:
-        """Add the answers to the evidence and judge again, if that could make it a proof."""
+    def complete(
+        self, evidence: Evidence, judgement: Judgement, until_s: float | None = None
+    ) -> tuple[Evidence, Judgement]:
+        """Add the answers to the evidence and judge again, if that could make it a proof.
+
+        Args:
+            evidence: what was read.
+            judgement: of it.
+            until_s: CLOCK_MONOTONIC seconds; nobody is asked later than that.
+        """
         wanted = _unknown_alarms(evidence, judgement)
         if not wanted:
             return evidence, judgement
-        if time.monotonic() >= self._asked_s + AGAIN_AFTER_S:
-            answers = self._supervisor.alarms([process.pid for process in wanted])
+        now = time.monotonic()
+        within_s = ASK_WITHIN_S if until_s is None else min(ASK_WITHIN_S, until_s - now)
+        if now >= self._asked_s + AGAIN_AFTER_S and within_s > 0:
+            answers = self._supervisor.alarms([process.pid for process in wanted], within_s)
             self._asked_s = time.monotonic()
             found = {(each.pid, each.started): answers[each.pid] for each in wanted}
             # That there was none says nothing of later; one that was there is there for a while.

@@ -9,7 +9,14 @@ import msgspec
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.errors import OutOfTime
-from deadlock_matrix.model.evidence import Evidence, Parent, ProcessFacts, StackFacts
+from deadlock_matrix.model.evidence import (
+    Evidence,
+    Machine,
+    Parent,
+    ProcessFacts,
+    Snapshot,
+    StackFacts,
+)
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
@@ -74,9 +81,9 @@ def examine(
             time.sleep(BETWEEN_ATTEMPTS_S)
         try:
             after = collector.snapshot(roots())
-        except OutOfTime:
+        except OutOfTime as error:
             if best is None:
-                raise
+                return _first_half(machine, before, stacks, parents, error)
             break
         evidence = Evidence(
             machine=machine, before=before, stacks=stacks, after=after, parents=parents
@@ -90,6 +97,38 @@ def examine(
             break
     assert best is not None
     return best
+
+
+def _first_half(
+    machine: Machine,
+    before: Snapshot,
+    stacks: tuple[StackFacts, ...],
+    parents: tuple[Parent, ...],
+    error: OutOfTime,
+) -> tuple[Evidence, Judgement]:
+    """What was read before the time was up: all a reader can have, and nothing to prove by.
+
+    Whether a thread ran meanwhile is what only a second snapshot tells.
+
+    Raises:
+        OutOfTime: `error`, should that prove anything after all.
+    """
+    reason = unknown(f"there was no time to look a second time: {error}")
+    processes = tuple(
+        msgspec.structs.replace(
+            process,
+            threads=tuple(
+                msgspec.structs.replace(thread, switches=reason) for thread in process.threads
+            ),
+        )
+        for process in before.processes
+    )
+    after = msgspec.structs.replace(before, processes=processes)
+    evidence = Evidence(machine=machine, before=before, stacks=stacks, after=after, parents=parents)
+    judgement = judge(evidence)
+    if judgement.outcome != "not-proved":
+        raise error
+    return evidence, judgement
 
 
 def strength(judgement: Judgement) -> int:

@@ -91,7 +91,9 @@ class PortableSupervisor:
                     orphans.append(pid)
         return (self._process.pid, *sorted(set(orphans) - {self._process.pid}))
 
-    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+    def alarms(
+        self, pids: Sequence[int], within_s: float
+    ) -> dict[int, Known[tuple[float, ...]] | Unknown]:
         """See `Supervisor.alarms`."""
         return dict.fromkeys(pids, unknown("alarms are asked for on Linux only"))
 

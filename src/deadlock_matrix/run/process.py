@@ -48,10 +48,13 @@ class Supervisor(Protocol):
     def tree_roots(self) -> tuple[int, ...]:
         """The main process, and others that were left to us when their parents ended."""
 
-    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+    def alarms(
+        self, pids: Sequence[int], within_s: float
+    ) -> dict[int, Known[tuple[float, ...]] | Unknown]:
         """Seconds until each process's alarms, asked of the processes themselves.
 
-        This interrupts their sleep for a moment: only for a tree that is about to be ended.
+        It ends after ``within_s`` seconds, with what is known by then. This interrupts their sleep
+        for a moment: only for a tree that is about to be ended.
         """
 
     def end(self) -> Leftovers:

@@ -117,12 +117,17 @@ class SubreaperSupervisor:
         others = {int(pid) for pid in text.split()} - {self._main}
         return (self._main, *sorted(others))
 
-    def alarms(self, pids: Sequence[int]) -> dict[int, Known[tuple[float, ...]] | Unknown]:
+    def alarms(
+        self, pids: Sequence[int], within_s: float
+    ) -> dict[int, Known[tuple[float, ...]] | Unknown]:
         """See `Supervisor.alarms`."""
         found: dict[str, float | str] = {}
+        end = time.monotonic() + within_s
         for at in range(0, len(pids), ASKED_AT_ONCE):
             some = list(pids[at : at + ASKED_AT_ONCE])
-            self._send({"do": "alarms", "script": str(interval_timers.SCRIPT), "pids": some})
+            left = max(0.0, end - time.monotonic())
+            script = str(interval_timers.SCRIPT)
+            self._send({"do": "alarms", "script": script, "pids": some, "within_s": left})
             found |= self._receive("alarms")["found"]
         return {pid: interval_timers.from_answer(found.get(str(pid), "")) for pid in pids}
 

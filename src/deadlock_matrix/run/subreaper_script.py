@@ -149,10 +149,10 @@ class Supervisor:
                     cpu_s=usage.ru_utime + usage.ru_stime,
                 )
 
-    def alarms(self, script, pids):
+    def alarms(self, script, pids, within_s):
         """Ask each process for its alarm; Yama may allow that to an ancestor alone, as we are."""
         try:
-            return runpy.run_path(script)["look_in_a_thread"](pids)
+            return runpy.run_path(script)["look_in_a_thread"](pids, within_s)
         except Exception as error:
             return {pid: f"{type(error).__name__}: {error}" for pid in pids}
 
@@ -210,7 +210,8 @@ class Supervisor:
                         file.seek(0)
                         self.spawn(json.load(file), given)
                 elif request["do"] == "alarms":
-                    self.send(event="alarms", found=self.alarms(request["script"], request["pids"]))
+                    found = self.alarms(request["script"], request["pids"], request["within_s"])
+                    self.send(event="alarms", found=found)
                 elif request["do"] == "release":
                     self.send(event="released")
                     os._exit(RELEASED)
@@ -286,6 +287,8 @@ def main():
         supervisor.serve(ours)
     except (BrokenPipeError, ConnectionResetError):
         pass  # whoever started us is gone
+    except OSError as error:
+        sys.exit(f"deadlock-matrix: the helper that guards the command: {error.strerror}")
     finally:
         with contextlib.suppress(OSError):  # no descriptor is left: the guard ends the tree
             supervisor.end()

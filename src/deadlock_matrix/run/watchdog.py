@@ -133,8 +133,7 @@ class Watchdog:
 
     def watch(self) -> Watched:
         """Watch until the end; the tree is left as it is, for the caller to end."""
-        late = None if self._deadline is None else self._deadline + LAST_LOOK_S
-        self._collector.hurry(late)
+        self._collector.hurry(self._deadline)
         try:
             glancer = self._collector.glancer(self._pid)
         except CaptureError:
@@ -224,6 +223,8 @@ class Watchdog:
         what = (judgement.outcome, frozenset(stuck))
         if self._tell is None or what in self._told:
             return False
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return False  # the answer at the end, which is due, says it too
         self._told.add(what)
         self._tell(evidence, judgement)
         return True
@@ -238,12 +239,14 @@ class Watchdog:
             always_stacks=always_stacks,
             parts=parts,
         )
-        return self._alarms.complete(*found)
+        late = None if self._deadline is None else self._deadline + LAST_LOOK_S
+        return self._alarms.complete(*found, late)
 
     def _complete(self, evidence: Evidence) -> Evidence:
         return add_native_stacks(self._collector, evidence) if self._native else evidence
 
     def _at_deadline(self) -> Watched:
+        self._collector.hurry(time.monotonic() + LAST_LOOK_S)
         try:
             evidence, judgement = self._examine(always_stacks=True)
             moving = self._samples.moved_since(evidence)
@@ -312,13 +315,15 @@ class _Samples:
         self._next = now + self._every
         processes = self._collector.snapshot(roots()).processes
         stacks = read_stacks(self._collector.python_stacks, processes)
-        self._signatures.append(_signature(stacks))
+        signature = _signature(stacks)
+        if signature is not None:  # else it was cut short by the deadline, or not readable
+            self._signatures.append(signature)
 
     def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
         """Whether the main threads' Python lines changed over the last samples."""
         now = _signature(evidence.stacks)
         recent = self._signatures[-2:]
-        if now is None or not recent or None in recent:
+        if now is None or not recent:
             return unknown("too few stacks were read to tell whether it moved")
         source = f"the main threads' Python stacks, {len(recent) + 1} times before the deadline"
         return known(any(signature != now for signature in recent), source)
