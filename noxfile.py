@@ -112,6 +112,15 @@ def quick(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "tests/unit", "tests/golden", *session.posargs)
 
 
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Feed hostile texts and memory to all readers; ``-- 100000``: so many examples of each."""
+    session.install("-e", ".[test]")
+    examples = {"FUZZ_EXAMPLES": session.posargs[0] if session.posargs else "1000"}
+    files = sorted(map(str, ROOT.glob("tests/unit/test_hostile_*.py")))
+    session.run("pytest", *files, env=examples)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from deadlock_matrix.capture.memory import Maps
 from deadlock_matrix.capture.proc_text import parse_stat, parse_status, parse_syscall
 
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs procfs")
-QUICKLY = settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+QUICKLY = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 
 REAL = {
     "stat": b"1 (a b) (c) S 0 1 1 0 -1 4194560 1 0 1 0 1 1 0 0 20 0 1 0 5 22 33 44 55\n",
