@@ -92,6 +92,7 @@ def test_the_first_line_says_that_a_control_failed() -> None:
     assert shown.startswith("controls wrong: 1 of 1 control failed; the results prove nothing")
     assert "FAILED   deadlock  py: slow-import (negative-control)" in shown
     assert "must be ok" in shown
+    assert shown.index("\nControls\n") < shown.index("Does it hang")
 
 
 def test_a_run_without_controls_proves_nothing() -> None:

@@ -51,6 +51,8 @@ def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) ->
     """The report as something rich can print: how it came out, the answer, then the details."""
     first, *rest = headline(report)
     parts: list[RenderableType] = [Text(first, style=STYLES[report.outcome]), *map(Text, rest)]
+    if not report.controlled:  # nothing that follows proves anything
+        parts += section("Controls", _controls(report))
     parts += section(answer.TITLE, _answer(report))
     parts += section(fork_tables.TITLE, forked_children(report))
     parts += section("Not ok", _problems(report.cells))
@@ -61,7 +63,8 @@ def renderable(report: Report, width: int = 80, causes: Sequence[Cause] = ()) ->
     parts += section("What the entries load", loading(report.cells))
     parts += section("What numpy computes on", threading_layers(report))
     parts += section("Claims, and what was measured", claim_lines(report))
-    parts += section("Controls", _controls(report))
+    if report.controlled:
+        parts += section("Controls", _controls(report))
     parts += section("About this run", _notes(report))
     return Group(*parts)
 
