@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deadlock_matrix.capture.proc_text import parse_stat, parse_status, parse_syscall, text_of
+from deadlock_matrix.capture.proc_text import (
+    parse_stat,
+    parse_status,
+    parse_syscall,
+    text_of,
+    thread_name,
+)
 from deadlock_matrix.capture.syscalls import NAMES, name_of
 from deadlock_matrix.model.evidence import OnCpu, OutsideSystemCall, SystemCall
 
@@ -82,3 +88,17 @@ def test_names() -> None:
     assert name_of(98, "x86_64") == "syscall_98"
     assert name_of(202, "riscv64") == "syscall_202"
     assert set(NAMES["aarch64"].values()) <= set(NAMES["x86_64"].values())
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"Thread-1 (work)", "Thread-1 (work)"),
+        ("Thread-1 (вв".encode() + b"\xd0", "Thread-1 (вв"),  # cut by the kernel
+        (b"abc\xd0", r"abc\xd0"),  # too short to be cut
+        (b"\xff" + b"a" * 14, r"\xff" + "a" * 14),
+        ("größe".encode(), "größe"),
+    ],
+)
+def test_a_thread_s_name_is_cut_between_characters(raw: bytes, name: str) -> None:
+    assert thread_name(raw) == name

@@ -16,6 +16,7 @@ from deadlock_matrix.model.evidence import (
     SystemCall,
 )
 
+NAME_LIMIT = 15  # TASK_COMM_LEN less the end
 KERNEL_THREAD_FLAG = 0x0020_0000  # PF_KTHREAD in include/linux/sched.h
 
 
@@ -58,6 +59,18 @@ def text_of(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
+def thread_name(raw: bytes) -> str:
+    r"""A thread's name, which the kernel cuts after 15 bytes, be it within a character.
+
+    What is left of that character is left out; anything else that is not UTF-8 is spelled ``\xNN``.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        cut = error.end == len(raw) == NAME_LIMIT and error.reason == "unexpected end of data"
+        return text_of(raw[: error.start] if cut else raw)
+
+
 def parse_stat(raw: bytes) -> Stat:
     """Parses ``/proc/PID/stat``.
 
@@ -72,7 +85,7 @@ def parse_stat(raw: bytes) -> Stat:
     if len(fields) < 21:
         raise ValueError("stat has too few fields")
     return Stat(
-        name=text_of(raw[begin + 1 : end]),
+        name=thread_name(raw[begin + 1 : end]),
         state=fields[0].decode("ascii"),
         parent=int(fields[1]),
         flags=int(fields[6]),

@@ -16,7 +16,7 @@ from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.paged_memory import PagedMemory
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
-from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, text_of
+from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, thread_name
 from deadlock_matrix.capture.python_frames import PythonThread, read_threads
 from deadlock_matrix.capture.python_holders import HolderReader
 from deadlock_matrix.capture.python_image import library_of
@@ -140,7 +140,7 @@ def numbers_in_task(directory: int) -> list[int]:
 
 def _name(directory: int, tid: int) -> str:
     try:
-        return text_of(read_small(f"task/{tid}/comm", directory)).rstrip("\n")
+        return thread_name(read_small(f"task/{tid}/comm", directory).removesuffix(b"\n"))
     except OSError:
         return ""
 
