@@ -13,7 +13,8 @@ import click
 import pytest
 
 from deadlock_matrix import cli, errors
-from deadlock_matrix.cli import diagnose, findings, shell, watch
+from deadlock_matrix.app.inspection import of_command
+from deadlock_matrix.cli import diagnose, shell, watch
 from deadlock_matrix.cli.report_paths import read_any
 from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
@@ -108,7 +109,7 @@ def watched(progressing: Known[bool] | Unknown, judgement: Judgement | None) -> 
 )
 def test_a_command_at_its_deadline(progressing: Known[bool] | Unknown, verdict: str) -> None:
     judgement = Judgement(outcome="not-proved", proof=None, gaps=(GAP,))
-    found = findings.of_command(watched(progressing, judgement), ("a b", "c"))
+    found = of_command(watched(progressing, judgement), ("a b", "c"))
     assert str(found.verdict) == verdict
     assert (found.subject, found.gaps, found.partial) == ("'a b' c", (GAP,), False)
     assert found.sentence == "thread 3 waits with a time limit"
@@ -116,7 +117,7 @@ def test_a_command_at_its_deadline(progressing: Known[bool] | Unknown, verdict: 
 
 
 def test_nothing_could_be_read() -> None:
-    found = findings.of_command(watched(unknown("it has ended"), None), ("true",))
+    found = of_command(watched(unknown("it has ended"), None), ("true",))
     assert (str(found.verdict), found.sentence) == ("hang", "no evidence could be read")
     assert (found.threads, found.libraries, found.proof) == ((), (), None)
 

@@ -17,7 +17,7 @@ NAME = "deadlock_matrix"
 DOOR = frozenset(
     {
         "errors", "model", "cache", "interpreters", "matrix", "capture", "proof", "run", "report",
-        "diagnosis", "causes", "render", "",
+        "diagnosis", "causes", "render", "app", "",
     }
 )  # fmt: skip
 
@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "diagnosis": frozenset({"errors", "model"}),
     "causes": frozenset({"errors", "diagnosis"}),
     "render": frozenset({"errors", "model", "diagnosis"}),
+    "app": frozenset({"errors", "model", "proof", "run", "report", "diagnosis"}),
     "pytest_plugin": DOOR,
     "cli": DOOR,
     "": frozenset(),

@@ -74,9 +74,10 @@ def command(
         raise click.UsageError("--follow needs the ids of processes, or --name")
     if not follow and (names or len(pids) != 1):
         raise click.UsageError("give the id of one process; for several, or a --name, use --follow")
+    from deadlock_matrix.app.inspection import of_process
     from deadlock_matrix.capture.collector import open_collector
     from deadlock_matrix.capture.parents import acting_parents
-    from deadlock_matrix.cli.findings import of_process, read_source, show
+    from deadlock_matrix.cli.findings import read_source, show
     from deadlock_matrix.model.verdict import Strength
     from deadlock_matrix.render.inspection import View
     from deadlock_matrix.run.examination import add_native_stacks, examine_twice

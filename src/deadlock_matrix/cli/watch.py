@@ -134,9 +134,10 @@ def _watch(
         view = View(proof=proof, all_frames=all_frames)
 
         def tell(evidence: Evidence, judgement: Judgement) -> None:
+            from deadlock_matrix.app.inspection import of_living_command
             from deadlock_matrix.cli import findings
 
-            found = findings.of_living_command(arguments, judgement, evidence)
+            found = of_living_command(arguments, judgement, evidence)
             shown = replace(view, source=findings.read_source(collector, evidence))
             findings.tell(found, json_file, shown, include_host=include_host)
 
@@ -180,7 +181,8 @@ def _watch(
         if watched.end.reason == "interrupted":
             supervisor.end()
             return 128 + interrupts.number
-        from deadlock_matrix.cli.findings import of_command, show
+        from deadlock_matrix.app.inspection import of_command
+        from deadlock_matrix.cli.findings import show
 
         if keep:
             supervisor.release()

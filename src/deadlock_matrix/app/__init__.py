@@ -1,0 +1,1 @@
+"""What the doors share: the use cases, below the command line and the pytest plugin."""
