@@ -8,6 +8,7 @@ line: the short names of the others are taken in runs that use them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,13 +48,47 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="Folder of the run's journals and its report.json (reports/RUN in the root folder)",
     )
+    _add_guard(parser.getgroup("prove-hangs", "hanging tests, watched from outside"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
-    """Add the options that choose cells, if the matrix is on."""
-    if early_config.known_args_namespace.deadlock_matrix is None:
-        return
+def _add_guard(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--prove-hangs",
+        action="store_true",
+        help="Watch this session and its xdist workers from outside: end a process as soon as it "
+        "is proved deadlocked, and report the test it was in as failed, with who waits for whom",
+    )
+    group.addoption(
+        "--prove-hangs-after",
+        metavar="SECONDS",
+        type=_seconds,
+        default=300.0,
+        help="With --prove-hangs: end a process too that is not proved deadlocked, but has slept "
+        "in one place for so long (300 without this option; 0: never)",
+    )
+    group.addoption(
+        "--prove-hangs-dir",
+        metavar="DIR",
+        help="With --prove-hangs: where the evidence of a hang is written as JSON (prove-hangs/ in "
+        "the root folder)",
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of everybody: before output is captured
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, args: list[str], parser: pytest.Parser
+) -> Generator[None]:
+    """Split into watcher and session, and add the options that choose cells, if asked to."""
+    if early_config.known_args_namespace.prove_hangs:
+        from deadlock_matrix.pytest_plugin.guard import session
+
+        session.begin(early_config, args, parser)
+    if early_config.known_args_namespace.deadlock_matrix is not None:
+        _add_axes(parser)
+    return (yield)
+
+
+def _add_axes(parser: pytest.Parser) -> None:
     group = parser.getgroup("deadlock-matrix")
     try:
         for axis in _AXES:
@@ -132,6 +167,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "imports(target, *, within, without, contexts, ...): import the module in a fresh process "
         "before the test; fail if it hangs, is too slow, or loads what it must not",
     )
+    if config.getoption("prove_hangs"):
+        from deadlock_matrix.pytest_plugin.guard import session
+
+        session.configure(config)
     if config.getoption("deadlock_matrix") is None:
         return
     from deadlock_matrix.pytest_plugin import activation
@@ -180,6 +219,16 @@ def _configuration_file(text: str) -> str:
             f"{text!r} is not a .toml file; if it is a test to run, put it before this option"
         )
     return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
+    return seconds
 
 
 def _positive(text: str) -> int:

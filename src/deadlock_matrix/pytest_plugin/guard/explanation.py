@@ -1,0 +1,83 @@
+"""What is said of a hang: in the failure, in files beside it, in the summary of a CI job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from deadlock_matrix.errors import DeadlockMatrixError
+from deadlock_matrix.pytest_plugin.guard.watcher import LIKELY, PROVED, Hang
+from deadlock_matrix.render.plain import one_line
+
+SUFFIX = ".hang"
+HUNG = "hung"
+"""Is there as soon as a worker has been ended; cheaper to ask for before each test."""
+
+Location = tuple[str, int | None, str]
+
+
+def headline(hang: Hang) -> str:
+    """What hangs, where, and how sure that is, in one line."""
+    how = {
+        PROVED: "is deadlocked, which is proved",
+        LIKELY: "is likely deadlocked",
+    }.get(hang.strength, f"has done nothing for {hang.asleep_s:.0f} s")
+    return f"pytest process {hang.pid}, {hang.position}, {how}"
+
+
+def sentence(hang: Hang) -> str:
+    """What was found, in a sentence; empty if there is none."""
+    proof = hang.judgement.proof
+    return "" if proof is None else one_line(proof.sentence)
+
+
+def describe(hang: Hang, folder: Path) -> str:
+    """The whole text: the headline, what ``inspect`` would print, and the file beside it.
+
+    What was seen is written there as ``inspect --json`` prints it, without what is private.
+    """
+    import msgspec
+
+    from deadlock_matrix.app.inspection import of_process
+    from deadlock_matrix.render.inspection import inspection_text
+    from deadlock_matrix.report.files import write_atomically
+    from deadlock_matrix.report.private import make_redaction
+
+    found = of_process(hang.pid, hang.judgement, hang.evidence)
+    name = re.sub(r"[^\w.-]+", "-", hang.position.test or hang.position.doing).strip("-")[-100:]
+    path = folder / f"{name}-{hang.pid}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        public = make_redaction(None, include_host=False).apply(found)
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(public), indent=1))
+        where = f"evidence: {path}"
+    except (OSError, DeadlockMatrixError) as error:
+        where = f"the evidence could not be written: {error}"
+    return f"{headline(hang)}\n\n{inspection_text(found)}\n\n{where}"
+
+
+def leave(hang: Hang, text: str, folder: Path) -> None:
+    """Leave the text for the session's controller, which will hear that its worker has crashed."""
+    path = folder / f"{hang.pid}{SUFFIX}"
+    data = {"test": hang.position.test, "location": hang.position.location, "text": text}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    (folder / HUNG).touch()
+
+
+def left(folder: Path) -> dict[str, tuple[Location, str]]:
+    """Where each hung test stands and the text that was left for it, by the test's id."""
+    found: dict[str, tuple[Location, str]] = {}
+    for path in folder.glob(f"*{SUFFIX}"):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found[data["test"]] = (tuple(data["location"]), data["text"])
+    return found
+
+
+def add_to_job_summary(text: str) -> None:
+    """Append to the summary of a GitHub job, if this is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"### A test hangs\n\n```text\n{text}\n```\n")

@@ -1,0 +1,101 @@
+"""Inside a pytest process: writes down which test begins and how each phase ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deadlock_matrix.pytest_plugin.guard import journal
+
+FOLDER_KEY = "deadlock_matrix_guard"
+
+
+class Recorder:
+    """Writes the journal of this process.
+
+    In the controller of xdist tests are started elsewhere, and their reports arrive mixed: there
+    every report is written whole, and the workers' journals say what runs.
+    """
+
+    def __init__(self, folder: Path, config: pytest.Config, writer: journal.Writer) -> None:
+        self._config = config
+        self._folder = folder
+        self._write = writer.write
+        self._distributes = False
+        self._test = ""
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """What is being imported."""
+        self._write(journal.COLLECTING, collector.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """What could not be collected is a result too."""
+        if not report.passed:
+            self._write(journal.COLLECT_REPORT, self._serialise(report))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """How many tests there are."""
+        self._write(journal.COLLECTED, len(session.items))
+        self._write(journal.RUNNING)
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        """A test begins."""
+        self._test = nodeid
+        self._write(journal.START, nodeid, location)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended."""
+        if report.outcome != "passed" or report.sections or report.user_properties:
+            self._write(journal.REPORT, self._serialise(report), report.when)
+            return
+        times = (report.duration, report.start, report.stop)
+        if self._distributes or report.nodeid != self._test:
+            self._write(journal.PASSED, report.when, times, report.nodeid, report.location)
+        else:
+            self._write(journal.PASSED, report.when, times)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+        """Reports are written from here on, session fixtures are torn down before."""
+        self._write(journal.FINISHING, int(exitstatus))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """What hangs now hangs at exit."""
+        self._write(journal.ENDING)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist where to write."""
+        self._distributes = True
+        node.workerinput[FOLDER_KEY] = str(self._folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """How many tests there are, from a worker."""
+        self._write(journal.COLLECTED, len(ids))
+
+    def _serialise(self, report: pytest.TestReport | pytest.CollectReport) -> str:
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        data.pop("node", None)  # of xdist: the connection to the worker
+        return json.dumps(data, default=str)
+
+
+class Remainder:
+    """Leaves out the tests that an earlier session of the same run has begun."""
+
+    def __init__(self, config: pytest.Config, done: frozenset[str]) -> None:
+        self._config = config
+        self._done = done
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect them."""
+        left = [item for item in items if item.nodeid in self._done]
+        if left:
+            items[:] = [item for item in items if item.nodeid not in self._done]
+            self._config.hook.pytest_deselected(items=left)

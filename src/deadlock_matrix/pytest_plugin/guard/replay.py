@@ -1,0 +1,163 @@
+"""A session that runs nothing: hands the results of an ended one to all reporting plugins."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from typing import Any
+
+import pytest
+
+from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.session import Told
+from deadlock_matrix.pytest_plugin.guard.watcher import Hang
+
+
+def make_quiet(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -> None:
+    """Let the session that follows import nothing of the user's, and start no workers.
+
+    Options that a conftest file defines are unknown then, and taken out.
+    """
+    early_config.known_args_namespace.noconftest = True
+    namespace, unknown = parser.parse_known_and_unknown_args(
+        args, namespace=copy.copy(early_config.option)
+    )
+    for argument in unknown:
+        if argument in args:
+            args.remove(argument)
+    if hasattr(namespace, "numprocesses"):
+        args += ["-n", "0"]
+    args += ["--no-header", "--maxfail=0"]
+
+
+class Replay:
+    """Takes the place of collection and of the run."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        journals: list[journal.Reader],
+        told: list[Told],
+        status: int,
+    ) -> None:
+        self._config = config
+        self._journals = journals
+        self._told = list(told)
+        self._status = status
+        self._test = ""
+        self._not_begun = 0
+        self._location: tuple[str, int | None, str] = ("", None, "")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Nothing is collected; how many tests there were stands in the journal."""
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Report what had been reported, then what hung."""
+        collected = begun = 0
+        with _muted(self._config):
+            for each in self._journals:
+                for record in each.read():
+                    if record[0] == journal.COLLECTED:
+                        collected = max(collected, record[1])
+                    begun += record[0] == journal.START
+                    self._report(record)
+                self._report_hangs(each.pid)
+        session.testscollected = max(collected, 1)
+        self._not_begun = collected - begun
+        return True
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What nobody has run."""
+        if self._not_begun > 0:
+            what = "1 test has" if self._not_begun == 1 else f"{self._not_begun} tests have"
+            terminalreporter.write_line(f"prove-hangs: {what} not been run", yellow=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """The status tells that a hang ended the session."""
+        session.exitstatus = self._status
+
+    def _report_hangs(self, pid: int) -> None:
+        for told in tuple(self._told):
+            # Where a worker hung outside of a test, the session was ended with it.
+            if told.hang.pid == pid or pid == self._journals[-1].pid:
+                self._config.hook.pytest_runtest_logreport(report=_failure(told.hang, told.text))
+                self._told.remove(told)
+
+    def _report(self, record: journal.Record) -> None:
+        """Tell all plugins what one record says."""
+        hook = self._config.hook
+        kind = record[0]
+        if kind == journal.START:
+            self._test, self._location = record[1], tuple(record[2])
+            hook.pytest_runtest_logstart(nodeid=self._test, location=self._location)
+        elif kind == journal.PASSED:
+            nodeid, location = record[3:] or (self._test, self._location)
+            report = _passed(nodeid, tuple(location), record[1], *record[2])
+            hook.pytest_runtest_logreport(report=report)
+        elif kind in (journal.REPORT, journal.COLLECT_REPORT):
+            report = hook.pytest_report_from_serializable(
+                config=self._config, data=json.loads(record[1])
+            )
+            if kind == journal.REPORT:
+                hook.pytest_runtest_logreport(report=report)
+            else:
+                hook.pytest_collectreport(report=report)
+
+
+def _passed(
+    nodeid: str, location: Any, when: Any, duration: float, start: float, stop: float
+) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=nodeid,
+        location=location,
+        keywords={},
+        outcome="passed",
+        longrepr=None,
+        when=when,
+        duration=duration,
+        start=start,
+        stop=stop,
+    )
+
+
+def _failure(hang: Hang, text: str) -> pytest.TestReport:
+    where = hang.position
+    nodeid = where.test or f"prove-hangs::{where.doing}"
+    when = {"in the setup of": "setup", "in the teardown of": "teardown"}.get(where.doing, "call")
+    report = pytest.TestReport(
+        nodeid=nodeid,
+        location=where.location if where.test else (nodeid, None, where.doing),
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when=when,  # type: ignore[arg-type]
+        duration=hang.asleep_s,
+    )
+    return report
+
+
+class _muted:
+    """Progress has been printed once: the terminal shows the summary alone."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        self._config = config
+
+    def __enter__(self) -> None:
+        if self._reporter is not None:
+            from _pytest.config import create_terminal_writer
+
+            self._null = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+            self._writer = self._reporter._tw
+            self._reporter._tw = create_terminal_writer(self._config, self._null)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._reporter is not None:
+            self._reporter._tw = self._writer
+            self._reporter.currentfspath = None
+            self._null.close()

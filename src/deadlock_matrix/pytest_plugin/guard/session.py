@@ -1,0 +1,191 @@
+"""Ties it together: which of the two processes this is, and what it does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deadlock_matrix.pytest_plugin.guard import fork, journal
+
+if TYPE_CHECKING:
+    from deadlock_matrix.pytest_plugin.guard.watcher import Hang
+
+PROVED_STATUS, LIKELY_STATUS, LIMIT_STATUS = 35, 36, 124
+"""As ``deadlock-matrix watch``; the strongest of several hangs."""
+
+MOST_RESTARTS = 20
+"""A fixture that hangs would hang every test that uses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A hang, and what is said of it."""
+
+    hang: Hang
+    text: str
+
+
+@dataclass(kw_only=True)
+class Story:
+    """What a watcher has to tell in the end: journals of the sessions it saw, and their hangs."""
+
+    journals: list[Path] = field(default_factory=list)
+    hangs: list[Told] = field(default_factory=list)  # of whole sessions
+    in_workers: list[Told] = field(default_factory=list)
+    status: int = 0  # of the last session
+
+    def final_status(self) -> int:
+        """The exit status of it all."""
+        from deadlock_matrix.pytest_plugin.guard.watcher import LIKELY, PROVED
+
+        strengths = {told.hang.strength for told in (*self.hangs, *self.in_workers)}
+        if not strengths:
+            return self.status if self.status >= 0 else 128 - self.status
+        if PROVED in strengths:
+            return PROVED_STATUS
+        return LIKELY_STATUS if LIKELY in strengths else LIMIT_STATUS
+
+
+_writer: journal.Writer | None = None
+"""Of a session under watch."""
+
+_replay: Callable[[pytest.Config], object] | None = None
+"""Makes the plugin that replays what ended sessions did, in a watcher that has to tell of one."""
+
+
+def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -> None:
+    """Split, unless this is the inside of a guarded session. The child returns at once.
+
+    The parent watches, and returns only if it has results to report that its child could not.
+    """
+    global _replay, _writer
+    if "PYTEST_XDIST_WORKER" in os.environ or _writer is not None:
+        return
+    options = early_config.known_args_namespace
+    split = None if fork.folder() is not None else fork.split()
+    if split is None:
+        inside = fork.folder()
+        assert inside is not None
+        _writer = journal.Writer(inside)  # from here on, before any conftest file is imported
+        return
+    story = Story()
+    evidence = Path(early_config.rootpath) / (options.prove_hangs_dir or "prove-hangs")
+    try:
+        while True:
+            _watch(split, _limit(options), evidence, story)
+            left = _tests_left(story, options.maxfail)
+            if not left:
+                break
+            fork.leave_done(split.folder, left)
+            _say("going on with the tests that have not begun")
+            split = fork.split_again(split.folder)
+    finally:
+        opened = [journal.Reader(path) for path in story.journals if path.exists()]
+        split.remove_folder()
+    if story.hangs and opened:
+        from deadlock_matrix.pytest_plugin.guard import replay
+
+        _say("the results of it all:")
+        replay.make_quiet(early_config, args, parser)
+        status = story.final_status()
+        _replay = lambda config: replay.Replay(config, opened, story.hangs, status)  # noqa: E731
+        return
+    for told in story.hangs:
+        _say(told.text)
+    sys.stdout.flush()
+    os._exit(story.final_status())
+
+
+def configure(config: pytest.Config) -> None:
+    """Register the part of this process: recording, or replaying."""
+    if _replay is not None:
+        config.pluginmanager.register(_replay(config), "deadlock_matrix_replay")
+        return
+    from deadlock_matrix.pytest_plugin.guard.recorder import FOLDER_KEY, Recorder, Remainder
+    from deadlock_matrix.pytest_plugin.guard.workers import Crashes, NoSecondTime
+
+    given = getattr(config, "workerinput", {}).get(FOLDER_KEY)
+    folder = Path(given) if given else fork.folder()
+    if folder is None or not folder.is_dir():
+        return
+    writer = journal.Writer(folder) if given or _writer is None else _writer
+    config.pluginmanager.register(Recorder(folder, config, writer), "deadlock_matrix_recorder")
+    workers = NoSecondTime(folder) if given else Crashes(folder, config)
+    config.pluginmanager.register(workers, "deadlock_matrix_workers")
+    done = fork.done(folder)
+    if done:
+        config.pluginmanager.register(Remainder(config, done), "deadlock_matrix_remainder")
+
+
+def _limit(options: object) -> float | None:
+    """Seconds after which a process is ended that sleeps; a debugger may sleep for ever."""
+    if getattr(options, "usepdb", False) or getattr(options, "trace", False):
+        return None
+    return getattr(options, "prove_hangs_after", None) or None
+
+
+def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Story) -> None:
+    """Watch one session to its end."""
+    story.journals.append(split.folder / f"{split.child}{journal.SUFFIX}")
+    try:
+        from deadlock_matrix.pytest_plugin.guard import explanation
+        from deadlock_matrix.pytest_plugin.guard.watcher import Watcher
+
+        def note(hang: Hang) -> None:
+            _say(explanation.headline(hang))
+            text = explanation.describe(hang, evidence)
+            told = Told(hang=hang, text=text)
+            if hang.whole_session:
+                story.hangs.append(told)
+            else:
+                story.in_workers.append(told)
+                explanation.leave(hang, text, split.folder)
+            explanation.add_to_job_summary(text)
+
+        def note_likely(hang: Hang) -> None:
+            when = f"unless it moves within {after_s:g} s" if after_s else "by you: it is left"
+            _say(f"{explanation.headline(hang)}: it is ended {when}\n{explanation.sentence(hang)}")
+
+        story.status = Watcher(split.child, split.folder, after_s).watch(note, note_likely)
+    except Exception as error:  # whatever fails out here must not cost the session its results
+        _say(f"the watcher failed, the session goes on without it: {error!r}")
+        _, waited = os.waitpid(split.child, 0)
+        story.status = os.waitstatus_to_exitcode(waited)
+
+
+def _tests_left(story: Story, maxfail: int) -> list[str]:
+    """The tests that are done, if there are others and they can be run; else nothing.
+
+    Where tests are distributed, or where not a test hung, nothing can be gone on with.
+    """
+    if not story.hangs or len(story.hangs) > MOST_RESTARTS:
+        return []
+    last = story.hangs[-1].hang
+    if last.pid != int(story.journals[-1].name.removesuffix(journal.SUFFIX)):
+        return []
+    if not last.position.test or not last.position.is_busy:
+        return []
+    done: dict[str, None] = {}
+    failed = len(story.hangs)
+    collected = 0
+    for path in story.journals:
+        for record in journal.read_all(path):
+            if record[0] == journal.START:
+                done[record[1]] = None
+            elif record[0] == journal.COLLECTED:
+                collected = max(collected, record[1])
+            elif record[0] == journal.REPORT:
+                failed += '"outcome": "failed"' in record[1]
+    if len(done) >= collected or (maxfail and failed >= maxfail):
+        return []
+    return list(done)
+
+
+def _say(text: str) -> None:
+    print(f"\nprove-hangs: {text}", file=sys.stderr, flush=True)

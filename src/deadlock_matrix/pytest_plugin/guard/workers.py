@@ -1,0 +1,82 @@
+"""With pytest-xdist: what becomes of a worker that was ended for a hang, and of its test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deadlock_matrix.pytest_plugin.guard import explanation
+
+
+class Crashes:
+    """In the session's controller: a worker that was ended for a hang says why."""
+
+    def __init__(self, folder: Path, config: pytest.Config) -> None:
+        self._folder = folder
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Keep the session from waiting for ever for a worker's successor.
+
+        xdist's schedulers by file and by scope (3.8) hand on what a crashed worker had, the files
+        that it had finished too: the next one waits for the end of work it was never given.
+        """
+        scheduler: Any = getattr(self._config.pluginmanager.getplugin("dsession"), "sched", None)
+        if not error or not hasattr(scheduler, "workqueue"):
+            return
+        work = scheduler.assigned_work.get(node, {})
+        for name in [name for name, unit in work.items() if all(unit.values())]:
+            del work[name]
+        if "schedule" not in vars(scheduler):
+            scheduler.schedule = partial(_schedule, scheduler, scheduler.schedule)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Put the explanation in the place of ``worker 'gw0' crashed``."""
+        left = explanation.left(self._folder).get(crashitem)
+        if left is not None:
+            report.location, report.longrepr = left
+            report.when = "call"
+
+
+def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
+    """Hand out work until every worker can begin.
+
+    A worker begins a test when it knows the next, or that there is none. What the schedulers by
+    file and by scope give to a successor may be a single test: then both wait.
+    """
+    schedule()
+    idle = [
+        node
+        for node in scheduler.nodes
+        if node in scheduler.registered_collections and not node.shutting_down
+    ]
+    for node in idle:
+        while scheduler.workqueue and scheduler._pending_of(scheduler.assigned_work[node]) < 2:
+            scheduler._assign_work_unit(node)
+        if not scheduler.workqueue and scheduler.assigned_work[node]:
+            node.shutdown()
+
+
+class NoSecondTime:
+    """In a worker: a test that hung in another one is not run again.
+
+    Schedulers that hand out whole files (``--dist loadfile``, ``loadscope``) give the rest of a
+    crashed worker's file to another one, the test that it crashed in included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._hung = str(folder / explanation.HUNG)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Pass it over: its failure has been reported."""
+        hung = os.path.exists(self._hung)  # noqa: PTH110  # a microsecond less, before every test
+        return True if hung and item.nodeid in explanation.left(self._folder) else None

@@ -1,0 +1,115 @@
+"""Attention for one process of several: glances often, looks closely where it sleeps in one place.
+
+The caller owns the loop and decides what follows. `watchdog.Watchdog` does the same for one command
+that it ends itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.capture.glance import Glance
+from deadlock_matrix.errors import CaptureError
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.run.examination import examine_twice
+from deadlock_matrix.run.watchdog import Rates
+
+
+class Attention:
+    """Watches the main thread of one process; close it at the end."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        pid: int,
+        roots: Callable[[], tuple[int, ...]],
+        rates: Rates | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            collector: Reads the facts; it is shared.
+            pid: The process.
+            roots: It, first, and others whose descendants belong to its tree.
+            rates: How often to look.
+
+        Raises:
+            CaptureError: There is no such process.
+        """
+        self._collector = collector
+        self._roots = roots
+        self._rates = rates or Rates()
+        self._glancer = collector.glancer(pid)
+        self._place: tuple[str, str] | None = None
+        self._switches = -1
+        self._since = time.monotonic()
+        self._asleep_since = self._since
+        self._pause = self._rates.first_pause_s
+        self._next_look = self._since
+
+    def close(self) -> None:
+        """Let go of the process's files; may be called twice."""
+        self._glancer.close()
+
+    def glance(self) -> float:
+        """Look at the main thread for a dozen microseconds.
+
+        Returns:
+            For how many seconds it has slept without waking once; 0 if it is awake. A thread that
+            wakes only to sleep in the same place again may be at work; it is looked at closely
+            all the same.
+
+        Raises:
+            CaptureError: The process has ended.
+        """
+        now = time.monotonic()
+        glance = self._glancer.look()
+        place = _place_of(glance)
+        switches = glance.voluntary + glance.involuntary
+        if place is None or switches != self._switches:
+            self._switches = switches
+            self._asleep_since = now
+        if place is None or place != self._place:
+            self._place = place
+            self._since = now
+            self._pause = self._rates.first_pause_s
+            self._next_look = now + self._rates.settle_s
+        return now - self._asleep_since if place is not None else 0.0
+
+    def look(self, *, now: bool = False) -> tuple[Evidence, Judgement] | None:
+        """Look closely, if it is time to, or at once; None if it was not time.
+
+        Raises:
+            CaptureError: The process has ended or cannot be read.
+        """
+        if not now and (self._place is None or time.monotonic() < self._next_look):
+            return None
+        began = time.monotonic()
+        found = examine_twice(
+            self._collector, self._roots, self._rates.confirm_s, always_stacks=now
+        )
+        # A large process costs more to look at: it is looked at less often for that.
+        cost = time.monotonic() - began
+        self._next_look = time.monotonic() + max(self._pause, 10 * cost)
+        self._pause = min(self._pause * 2, self._rates.longest_pause_s)
+        return found
+
+
+def is_alive(pid: int, collector: Collector) -> bool:
+    """Whether a process can be looked at at all."""
+    try:
+        collector.check(pid)
+    except CaptureError:
+        return False
+    return True
+
+
+def _place_of(glance: Glance) -> tuple[str, str] | None:
+    """Where a thread sleeps: the number of the system call and its first argument."""
+    call = glance.syscall.split(None, 2)
+    if glance.state == "S" and len(call) >= 2:
+        return call[0], call[1]
+    return ("ended", "") if glance.state in "ZX" else None
