@@ -280,6 +280,36 @@ def test_a_child_and_the_parent_that_waits_for_it_are_told_once(
     assert only["pid"] in (pid, process.pid) and only["outcome"] == "deadlock"
 
 
+def test_a_process_that_executes_another_program_is_asked_again(
+    launch: Launch, tmp_path: Path
+) -> None:
+    after = tmp_path / "after.py"
+    after.write_text(BEGIN + CODE["sleeping"])
+    before = tmp_path / "before.py"
+    before.write_text(
+        "import os, sys\nos.write(1, b'ready\\n')\nsys.stdin.readline()\n"
+        f"os.execv(sys.executable, [sys.executable, {str(after)!r}])"
+    )
+    process = launch(sys.executable, str(before), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdin is not None
+    assert process.stdout.readline() == b"ready\n"
+    collector = open_collector()
+    try:
+        chooser = Chooser(collector, Wanted(pids=frozenset({process.pid})))
+
+        def words() -> tuple[str, ...]:
+            (chosen,) = chooser.choose(time.monotonic() + 60).chosen
+            return chosen.program.words
+
+        assert words()[-1] == str(before)
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        assert words()[-1] == str(after)
+    finally:
+        collector.close()
+
+
 def test_what_there_was_no_time_for_is_counted(start: Start) -> None:
     pids = frozenset(start(kind).pid for kind in ("self_lock", "sleeping"))
     collector = open_collector()

@@ -12,7 +12,12 @@ from pathlib import PurePath
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.capture.permission import owner_of
-from deadlock_matrix.capture.programs import control_groups_of, executable_of, name_of
+from deadlock_matrix.capture.programs import (
+    control_groups_of,
+    executable_of,
+    execution_of,
+    name_of,
+)
 from deadlock_matrix.capture.tree import Process, ancestors, process_table, read_entry
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.scan import Program
@@ -24,6 +29,7 @@ EACH_S = 2.0
 """For finding out what one process runs."""
 
 _SWITCH_WITH_CODE = "-c"
+_Key = tuple[int, int, bytes, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +73,7 @@ class Chooser:
         """Nothing is read yet."""
         self._collector = collector
         self._wanted = wanted
-        self._asked: dict[tuple[int, int, str], _Asked] = {}
+        self._asked: dict[_Key, _Asked] = {}
 
     def choose(self, until_s: float) -> Choice:
         """Go through the table of processes.
@@ -77,10 +83,10 @@ class Chooser:
         """
         chosen: list[Chosen] = []
         refused: dict[str, int] = {}
-        asked: dict[tuple[int, int, str], _Asked] = {}
+        asked: dict[_Key, _Asked] = {}
         for process in self._eligible():
             pid = process.pid
-            key = pid, process.started, executable_of(pid) or name_of(pid)
+            key = pid, process.started, execution_of(pid), executable_of(pid) or name_of(pid)
             answer = self._asked.get(key)
             if answer is None or (answer.refused and time.monotonic() >= answer.again_s):
                 answer = self._ask(pid, until_s)
