@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deadlock_matrix.capture import interval_timers
 from deadlock_matrix.capture.interval_timers import alarms_of_machine
 from deadlock_matrix.model.fact import Known, Unknown
 
@@ -43,3 +44,11 @@ def test_otherwise_it_is_not_known(listed: Path, text: str) -> None:
 
 def test_not_ours_to_read(tmp_path: Path) -> None:
     assert isinstance(alarms_of_machine(str(tmp_path / "nothing")), Unknown)
+
+
+def test_alarm_counts_that_not_every_reading_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that goes off while the kernel lists them makes it skip another."""
+    alarm = " #1: <0000000012345679>, it_real_fn, S:01\n"
+    readings = iter([HEAD, HEAD, HEAD + alarm])
+    monkeypatch.setattr(interval_timers, "read_whole", lambda path: next(readings).encode())
+    assert isinstance(alarms_of_machine(), Unknown)
