@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,9 +74,12 @@ CALLS = {
     "poll": ("said(libc.poll((ctypes.c_int * 2)(0, 1), 1, -1))", 7, "1 0"),
     "nanosleep": ("said(libc.nanosleep((ctypes.c_long * 2)(5, 0), None))", 230, "0 0"),
 }
-look: Callable[..., dict[int, float | str]] = runpy.run_path(str(interval_timers.SCRIPT))[
-    "look_in_a_thread"
-]
+script = runpy.run_path(str(interval_timers.SCRIPT))
+
+
+def look(pids: Sequence[int], within_s: float = 5.0) -> dict[int, float | str]:
+    found: dict[int, float | str] = script["look_in_a_thread"](pids, within_s)
+    return found
 
 
 @contextmanager
@@ -206,3 +212,24 @@ def test_answers_become_facts() -> None:
     pending = interval_timers.from_answer(2.5)
     assert isinstance(pending, Known) and pending.value == (2.5,)
     assert isinstance(interval_timers.from_answer("it ended"), Unknown)
+
+
+def test_end_is_left_to_the_parent() -> None:
+    """Who asks is a thread of the parent: if it took the end, the parent would wait for ever."""
+    said: list[str] = []
+
+    def watch_it_end() -> None:
+        thread = script["Borrowed"](process.pid, time.monotonic() + 300)
+        process.kill()
+        try:
+            said.append(thread.wait())
+        except script["Odd"] as error:
+            said.append(str(error))
+
+    with running(FUTEX) as process:
+        until_asleep_in(process.pid, 202)
+        asking = threading.Thread(target=watch_it_end)
+        asking.start()
+        asking.join()
+        assert said == ["it ended"]
+        assert os.waitpid(process.pid, 0) == (process.pid, signal.SIGKILL)

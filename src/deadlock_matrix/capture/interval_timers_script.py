@@ -81,7 +81,6 @@ class Odd(Exception):
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
 libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-libc.waitpid.argtypes = (ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.c_int)
 
 
 def trace(request, tid, address=0, data=0):
@@ -108,20 +107,7 @@ class Borrowed:
 
     def wait(self):
         """Wait for the next stop, and say which kind it is."""
-        status = ctypes.c_int()
-        while True:
-            flags = os.WNOHANG | WALL | WNOTHREAD
-            got = libc.waitpid(self.tid, ctypes.byref(status), flags)
-            if got == self.tid:
-                break
-            if got < 0:
-                raise Odd("it ended")
-            if time.monotonic() > self.deadline:
-                raise Odd("it did not stop in time")
-            time.sleep(0.00005)
-        if not os.WIFSTOPPED(status.value):
-            raise Odd("it ended")
-        stop = status.value >> 8
+        stop = self.next_stop()
         if stop == EVENT_STOP:
             self.place = "trap"
         elif stop == SYSCALL_STOP:
@@ -131,6 +117,28 @@ class Borrowed:
         else:
             self.place = "stopped"  # by a stop signal, like all of its process
         return self.place
+
+    def next_stop(self):
+        """The status of its next stop.
+
+        Its end is only looked at, and left to its parent: that may be this very process, which is
+        to hear of it, and the kernel tells a process of each end once.
+        """
+        flags = os.WNOHANG | WALL | WNOTHREAD
+        while True:
+            try:
+                stopped = os.waitid(os.P_PID, self.tid, os.WSTOPPED | flags)
+                if stopped is not None:
+                    return stopped.si_status
+                # Of a traced thread a stop is told whether asked for or not: look at it, no more.
+                other = os.waitid(os.P_PID, self.tid, os.WEXITED | os.WNOWAIT | flags)
+            except ChildProcessError:
+                raise Odd("it ended") from None
+            if other is not None and other.si_code not in (os.CLD_TRAPPED, os.CLD_STOPPED):
+                raise Odd("it ended")
+            if time.monotonic() > self.deadline:
+                raise Odd("it did not stop in time")
+            time.sleep(0.00005)
 
     def resume(self, request):
         """Let it run to the next stop."""
