@@ -22,6 +22,9 @@ class Collector(Protocol):
         """
         ...
 
+    def cpu_s(self) -> float:
+        """Seconds of a processor used so far to look, by this process and a helper of its own."""
+
     def warm_up(self) -> None:
         """Starts helpers that would otherwise start on first use. Returns at once."""
         ...

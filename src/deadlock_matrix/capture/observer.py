@@ -82,6 +82,10 @@ class Observer:
         """See `collector.Collector.hurry`."""
         self._until_s = until_s
 
+    def cpu_s(self) -> float:
+        """See `collector.Collector.cpu_s`."""
+        return time.process_time() + self._worker.cpu_s()
+
     def warm_up(self) -> None:
         """Starts the helper. Failing is left to its first use."""
         with suppress(WorkerFailed):

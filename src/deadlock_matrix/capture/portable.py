@@ -51,6 +51,10 @@ class PortableCollector:
     def close(self) -> None:
         """Nothing to end."""
 
+    def cpu_s(self) -> float:
+        """See `collector.Collector.cpu_s`."""
+        return time.process_time()
+
     def warm_up(self) -> None:
         """Nothing to start."""
 

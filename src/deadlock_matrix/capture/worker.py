@@ -19,6 +19,7 @@ import msgspec
 ANSWER_LIMIT = 1 << 28
 GLANCE_S = 0.05
 REAPED_WITHIN_S = 0.2
+_OF_A_PROCESS = 2  # CPUCLOCK_SCHED: the kernel's clock of another process, clock_getcpuclockid(3)
 
 _abandoned: list[subprocess.Popen[bytes]] = []
 """Helpers that SIGKILL has not ended yet: a wait for a dead file server outlasts it."""
@@ -75,6 +76,14 @@ class Worker:
         """Ends the helper. May be called twice."""
         with self._turn:
             self._end()
+
+    def cpu_s(self) -> float:
+        """Seconds of a processor that the helper has used; 0 when none runs. For Linux."""
+        if self._process is None or self._process.poll() is not None:
+            return 0.0
+        with suppress(OSError):
+            return time.clock_gettime(~self._process.pid << 3 | _OF_A_PROCESS)
+        return 0.0
 
     def ask(
         self, request: dict[str, Any], limit_s: float, check: Callable[[], None] = lambda: None

@@ -127,7 +127,7 @@ class Watchdog:
         self._next_look = self._began
         self._busy_pause = self._rates.busy_pause_s
         self._next_busy_look = self._began + self._busy_pause
-        self._pace = Pace()
+        self._pace = Pace(spent_s=collector.cpu_s)
         self._alarms = AlarmQuestion(supervisor)
         self._samples = _Samples(collector, self._began, deadline_s)
 
