@@ -25,6 +25,8 @@ LONGEST = 400
 """Characters of one line."""
 
 CHANGED = "  [file changed since it began]"
+CLOCKS_DIFFER_S = 1.0
+"""A script is often saved just before it is run, and the two times come from two clocks."""
 
 
 class SourceLine(NamedTuple):
@@ -102,4 +104,5 @@ def _lines_of(pid: int, file: str, lines: list[int], began_s: float) -> Iterator
     texts = raw.decode("utf-8", "replace").split("\n")
     for line in lines:
         if 0 < line <= len(texts) and (text := texts[line - 1].strip()[:LONGEST]):
-            yield SourceLine(file, line, text + (CHANGED if status.st_mtime > began_s else ""))
+            changed = status.st_mtime > began_s + CLOCKS_DIFFER_S
+            yield SourceLine(file, line, text + (CHANGED if changed else ""))
