@@ -1,4 +1,4 @@
-"""From a judgement on a process or a command to all that is told of it."""
+"""Turn a judgement on a process or a command into an inspection, which every answer shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_WATCHED = unknown("it was not watched from its start")
 
 
 def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
-    """A command that was ended by a proof or at its deadline."""
+    """Describe a command that was ended by a proof or at its deadline."""
     judgement = watched.judgement
     detected: Known[float] | Unknown = unknown("nothing was proved")
     if watched.detected_after_s is not None:
@@ -34,7 +34,7 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
 
 
 def _unmoved(watched: Watched) -> Known[float] | Unknown:
-    """For how long the main thread had not moved when it was looked at last."""
+    """How long the main thread had not moved at the last look."""
     if not isinstance(watched.evidence, Known):
         return watched.evidence
     looked_s = watched.evidence.value.after.ended_s - watched.began_s
@@ -45,7 +45,7 @@ def _unmoved(watched: Watched) -> Known[float] | Unknown:
 def of_living_command(
     arguments: tuple[str, ...], judgement: Judgement, evidence: Evidence
 ) -> Inspection:
-    """A command of which some threads are deadlocked, or it is likely, and that goes on."""
+    """Describe a command that goes on, although threads of it are deadlocked or likely to be."""
     return _make(
         shlex.join(arguments),
         judgement,
@@ -56,7 +56,7 @@ def of_living_command(
 
 
 def of_process(pid: int, judgement: Judgement, evidence: Evidence) -> Inspection:
-    """A process that was looked at once."""
+    """Describe a process that was looked at once."""
     return _make(
         f"process {pid}",
         judgement,

@@ -3,8 +3,8 @@
 Its memory may lie on a dead file server, its executable too; a path out of its mappings may lead
 to a pipe, a device or a hole of a terabyte. No deadline inside this process helps: a read that
 waits for a file server cannot be ended. So each such read is announced before it begins, in memory
-shared with the process that waits for the answer (`observer`). That one sees what was begun last,
-goes on without this process, and tells the next one what to leave alone.
+shared with the process that waits for the answer (`observer`). The observer sees what was begun
+last, goes on without this process, and tells the next one what to leave alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATIENCE_S = 1.0
 """How long one read may take before it counts as stuck."""
 
 BUSY_S = 4.0
-"""The same for what the target has no hand in, and a busy machine alone may slow down."""
+"""The same for reads that the target cannot hold up; only a busy machine may slow them down."""
 
 _HEAD = struct.Struct("<QdI")  # how many were begun; seconds the last may take; length of its name
 
@@ -37,14 +37,14 @@ class Stuck(OSError):
 
 
 class NotRegular(OSError):
-    """A path that leads to something else than a regular file."""
+    """A path that does not lead to a regular file."""
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.EINVAL, f"{path} is not a regular file")
 
 
 class Begun(NamedTuple):
-    """What the reader has begun: the how-manieth read, how long it may take, and its name."""
+    """What the reader has begun: the number of the read, how long it may take, and its name."""
 
     number: int
     patience_s: float
@@ -75,7 +75,7 @@ class Note:
 
 
 class _State:
-    """Of this process; without a note nobody waits, and nothing is announced."""
+    """The state of this process; without a note nobody waits, and nothing is announced."""
 
     def __init__(self) -> None:
         self.note: Note | None = None
@@ -97,7 +97,7 @@ def avoid(names: Iterable[str]) -> None:
 
 
 def stuck_at(pid: int) -> Stuck | None:
-    """Whether something of a process's is left alone because it got stuck."""
+    """Whether something of this process is left alone because it got stuck."""
     for what in _state.avoided:
         if what.endswith(f"process {pid}"):
             return Stuck(what)
@@ -105,7 +105,7 @@ def stuck_at(pid: int) -> Stuck | None:
 
 
 class reading:
-    """For the length of a block something of the target's is read."""
+    """Announce that the block reads something of the target's."""
 
     __slots__ = ("_before", "_patience_s", "_what")
 
@@ -135,7 +135,7 @@ class reading:
 
 
 def beat() -> None:
-    """Says that what was begun goes on: between the steps of what may take long as a whole."""
+    """Says that the read goes on; for the steps of one that may take long as a whole."""
     _begin(_state.begun.what, _state.begun.patience_s)
 
 

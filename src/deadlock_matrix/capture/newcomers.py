@@ -1,15 +1,15 @@
-"""Visiting everybody in a list that changes meanwhile: processes, threads, descriptors.
+"""Visit everything in a list that changes meanwhile: processes, threads, descriptors.
 
-A process may hand on what it has to a child and end, before it is looked at. So the list is taken
-again until nobody new is in it.
+A process may hand on what it has to a child and end before the visit. So the list is taken again
+until it has no new entry.
 
-On a busy machine somebody new is in every list. There the kernel's count of births helps. What is
-searched for is handed on by birth alone, and who was visited and did not have it will never have
-it. If no process was born from before a list was taken until all that were new in it had been
-visited, nobody handed on anything meanwhile: whoever is alive then was in the list and is visited,
-and who has gone has left no heir that is not in the list. The kernel counts a birth in the same
-critical section in which the newborn becomes visible (``copy_process``), so a parent that is gone
-when it should be visited has been counted.
+On a busy machine every list has new entries. There the kernel's count of births helps. A process
+gets what is searched for only from its parent, when it is born; one that was visited and does not
+have it will never have it. Suppose no process was born from before a list was taken until all new
+ones in it had been visited. Then every process alive is in the list and was visited, and so is
+every child of one that has ended. The kernel counts a birth in the same critical section in which
+the newborn becomes visible (``copy_process``). So the count also shows the children of a parent
+that has ended before its visit.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The collector that cannot be held up: another process looks, and is left behind if it must be.
+"""The collector that nothing can hold up: a helper process reads, and is left behind if it must be.
 
-Everything that the target controls is read by `observer_script.py`. It announces each such read
-(`foreign`). When one does not end, the process is killed, or abandoned where that does not help
-either, and a new one is asked the same with the order to leave that thing alone. The answer then
-says what was not read.
+`observer_script.py` reads everything that the target controls, and announces each such read
+(`foreign`). If a read does not end, the helper is killed, or abandoned if that does not help. A new
+helper then gets the same request, with the order to leave that thing alone. The answer says what
+was not read.
 
-Where Yama lets only an ancestor look into a process, this cannot be used: see
+If Yama lets only an ancestor look into a process, this cannot be used: see
 `permission.only_ancestors_may_look`.
 """
 
@@ -35,11 +35,11 @@ from deadlock_matrix.model.scan import Program
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
 SOURCE_WITHIN_S = 1.0
-"""For source text, which is asked for when all else is known, deadline or not."""
+"""For source text, which is read when everything else is known, deadline or not."""
 
 ATTEMPTS = 5
 AVOIDED_FOR_S = 10.0
-"""What got stuck is left alone for so long, and twice as long each further time."""
+"""How long to leave alone what got stuck; twice as long each further time."""
 
 
 _OF_A_PROCESS = re.compile(r"process \d+$")
@@ -47,7 +47,7 @@ NOTHING = msgspec.Raw(b"")
 
 
 class Answer(msgspec.Struct):
-    """What the helper says."""
+    """What the helper answers."""
 
     found: msgspec.Raw = NOTHING
     refused: str = ""
@@ -66,7 +66,7 @@ class _Stuck(Exception):
 
 
 class Observer:
-    """A collector whose every answer comes in time. Glances are its own: they cannot get stuck."""
+    """A collector whose answers all come in time. It glances itself: glances cannot get stuck."""
 
     def __init__(self) -> None:
         """Nothing is started yet."""
@@ -87,7 +87,7 @@ class Observer:
         return time.process_time() + self._worker.cpu_s()
 
     def warm_up(self) -> None:
-        """Starts the helper. Failing is left to its first use."""
+        """Starts the helper. If that fails, its first use says so."""
         with suppress(WorkerFailed):
             self._worker.start()
 

@@ -1,4 +1,4 @@
-"""The process that looks: a `linux.LinuxCollector` that can be left behind when it gets stuck.
+"""The helper that reads: a `linux.LinuxCollector` that can be left behind if it gets stuck.
 
 Run by path with ``-I -S``. One JSON object a line comes in on standard input, one goes out on
 standard output. The first line in is ``{"path": [...], "descriptors": [NOTE]}``: the module search

@@ -1,6 +1,6 @@
-"""Who is above a process, and may interrupt it after some time: ``timeout``, a supervisor.
+"""Which parents of a process may interrupt it after some time: ``timeout``, a supervisor.
 
-Asked about are the parent and, as long as they are in its process group, the parents above:
+This looks at the parent and, as long as they are in its process group, the parents above:
 ``timeout -s INT`` signals the whole group. A shell that waits for its job does not act by itself.
 """
 
@@ -23,9 +23,9 @@ _NOT_ASKED = unknown("not asked of a parent")
 
 
 def acting_parents(pid: int) -> tuple[Parent, ...]:
-    """The processes above ``pid`` that are seen to act by themselves; what cannot be read is not.
+    """The processes above ``pid`` that are seen to act by themselves.
 
-    Elsewhere than on Linux nobody is seen.
+    One that cannot be read is left out. On systems other than Linux there are none.
     """
     if sys.platform != "linux":
         return ()

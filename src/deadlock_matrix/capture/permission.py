@@ -145,9 +145,9 @@ def _status_field(pid: int | str, name: bytes) -> bytes | None:
 
 
 def only_ancestors_may_look() -> bool:
-    """Whether Yama lets us into the memory of our own descendants alone.
+    """Whether Yama lets us read only the memory of our own descendants.
 
-    Then no helper of ours may look: it is not their ancestor.
+    A helper then may not read it: it is not their ancestor.
     """
     return _ptrace_scope() > 0 and not _has_ptrace_capability()
 

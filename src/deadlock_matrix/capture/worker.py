@@ -1,4 +1,4 @@
-"""A helper process that answers JSON lines, bounded in time and started anew when it fails."""
+"""A helper process that answers JSON lines in bounded time, and is started again if it fails."""
 
 from __future__ import annotations
 

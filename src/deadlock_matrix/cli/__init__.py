@@ -19,9 +19,9 @@ COMMANDS = {
     "report": "Show, merge, compare and check reports.",
     "run": "Run the matrix.",
     "scan": "Look for deadlocks in every Python process.",
-    "watch": "Run a command and prove it when it deadlocks.",
+    "watch": "Run a command and end it when a deadlock is proved.",
 }
-"""Each in a module of its own, imported when it is asked for: the command must start fast."""
+"""Each is in a module of its own, imported only when used: the command must start fast."""
 
 
 class _Lazy(click.Group):
@@ -47,7 +47,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one sentence and an exit status of its own."""
+    """Run the command; each of our errors prints one sentence and has its own exit status."""
     from deadlock_matrix.cli.shell import Terminated, end_by, end_tidily, open_missing_streams
 
     open_missing_streams()

@@ -31,8 +31,8 @@ _VERSION = re.compile(r"3\.\d+t?")
               "Without it, the configured ones.")  # fmt: skip
 @click.option("--preset", help="A selection with a name, such as 'smoke'.")
 @click.option("--runs-on", "systems", multiple=True, metavar="LABEL", default=("ubuntu-latest",),
-              show_default=True, help="The machine of a job; several: each "
-              "interpreter on each.")  # fmt: skip
+              show_default=True, help="The machine for a job; with several, "
+              "each interpreter gets a job on each.")  # fmt: skip
 def command(
     configuration_file: Path | None,
     interpreters: tuple[str, ...],
@@ -70,7 +70,7 @@ def jobs(
     for text in (*given, *systems):
         if not text.strip() or not text.isprintable():
             raise ConfigurationError(
-                f"{text!r} names no interpreter and no machine: a name is one line, and not empty"
+                f"{text!r} cannot be a name here: a name is one line, and not empty"
             )
     named = _named(configuration, given)
     selection = Selection(preset=preset or None)

@@ -33,19 +33,19 @@ DIAGNOSIS = "diagnosis.json"
 @click.option("--path", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="The folder to look for modules in first. Without it, this folder.")  # fmt: skip
 @click.option("--layout", "layouts", multiple=True, metavar="NAME=FOLDER",
-              help="Another arrangement of the package, to be tried as a remedy.")  # fmt: skip
-@click.option("--context", default="", metavar="NAME", help="Call it from there only.")
+              help="Another arrangement of the package, to try as a remedy.")  # fmt: skip
+@click.option("--context", default="", metavar="NAME", help="Call it only from this context.")
 @click.option("--repeat", type=click.IntRange(min=1, max=100_000), default=10,
               metavar="N", show_default=True,
               help="How often to run it until it hangs.")  # fmt: skip
 @click.option("--perturb", is_flag=True,
-              help="Also let threads take turns in haste, and on one core.")  # fmt: skip
-@click.option("--load", is_flag=True, help="Keep every core busy meanwhile.")
+              help="Also run it with rapid thread switches, and on one core.")  # fmt: skip
+@click.option("--load", is_flag=True, help="Keep every core busy during the runs.")
 @click.option("--deadline", "deadline_s", type=Seconds(), default=30.0,
               metavar="S", show_default=True, help="Seconds for one run.")  # fmt: skip
 @click.option("--budget", "budget_s", type=Seconds(), default=50.0,
-              metavar="S", show_default=True, help="Seconds after which no more "
-              "runs are begun.")  # fmt: skip
+              metavar="S", show_default=True, help="Seconds after which no new "
+              "run starts.")  # fmt: skip
 @click.option(
     "--json", "json_file", type=FILE, help="Write everything that was found to this file."
 )

@@ -1,4 +1,4 @@
-"""What ``watch`` and ``inspect`` found, put together, shown and written down."""
+"""What ``watch`` and ``inspect`` found: put it together, show it, write it to a file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def show(
     to_stderr: bool,
     include_host: bool = False,
 ) -> None:
-    """Print the text, and write the JSON where it was asked for (``-``: standard output).
+    """Print the text, and write the JSON if a file is given (``-``: standard output).
 
     Args:
         found: What is shown.
-        json_file: JSON is handed on, so it is written without what is private.
-        view: What the text shows; JSON always has all.
-        to_stderr: Whether the text goes there.
+        json_file: Where to write JSON; it may be passed on, so private data is left out.
+        view: What the text shows; JSON always has everything.
+        to_stderr: Whether the text goes to standard error.
         include_host: Leave home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
@@ -55,9 +55,9 @@ def show(
 def tell(
     found: Inspection, json_file: Path | None, view: View, *, include_host: bool = False
 ) -> None:
-    """Tell at once, on standard error, of threads that are stuck while the command goes on.
+    """Print at once, on standard error, which threads are stuck while the command goes on.
 
-    The JSON file holds the latest of it; standard output is left for what comes out in the end.
+    The JSON file always has the latest; standard output is left for the final answer.
     """
     if json_file is not None and str(json_file) != "-":
         write_atomically(json_file, _document(found, include_host=include_host))

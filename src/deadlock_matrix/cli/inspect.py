@@ -1,4 +1,4 @@
-"""``deadlock-matrix inspect``: a process that hangs right now."""
+"""``deadlock-matrix inspect``: look at a process that hangs now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deadlock_matrix.capture.collector import Collector
 
 ANSWER_WITHIN_S = 6.5
-"""For all that is read; it leaves some time for the judgement and for starting and ending."""
+"""For all reading; it leaves time for the judgement, for starting and for ending."""
 
 
 @click.command(short_help="Look at a process that hangs now.")
@@ -24,25 +24,23 @@ ANSWER_WITHIN_S = 6.5
 @click.option(
     "--follow",
     is_flag=True,
-    help="Wait until one of the processes hangs, and show that one. Ends with 0 when none is left.",
+    help="Wait until one of the processes hangs, and show that one. Exit with 0 when none is left.",
 )
 @click.option(
     "--name",
     "names",
     metavar="PATTERN",
     multiple=True,
-    help="With --follow, in place of PID: processes whose program, script or module is called so.",
+    help="With --follow, instead of PID: processes whose program, script or module matches.",
 )
-@click.option("--tree", is_flag=True, help="Show the threads of its descendants too.")
+@click.option("--tree", is_flag=True, help="Show the threads of all descendants too.")
 @click.option(
     "--native",
     is_flag=True,
     help="Show native frames too. This stops the process for a moment; nothing else does.",
 )
-@click.option("--proof", is_flag=True, help="Show what an answer rests on, and where it was read.")
-@click.option(
-    "--all-frames", is_flag=True, help="Show every frame of every thread; nothing is folded."
-)
+@click.option("--proof", is_flag=True, help="Show the steps of the proof, and where each was read.")
+@click.option("--all-frames", is_flag=True, help="Show every frame of every thread; fold nothing.")
 @click.option(
     "--json",
     "as_json",
@@ -67,8 +65,8 @@ def command(
 ) -> None:
     """Show what every thread of the process PID waits for, and whether that can ever end.
 
-    Exit status: 35 when a deadlock was proved, 36 when one is likely, that is, under assumptions
-    that are named; both also of some threads alone, or of one process of the tree; 0 otherwise.
+    Exit status: 35 if a deadlock was proved, 36 if one is likely (it rests on assumptions, which
+    are named), 0 otherwise. A deadlock of only some threads or processes of the tree counts too.
     """
     if follow and bool(pids) == bool(names):
         raise click.UsageError("--follow needs the ids of processes, or --name")
@@ -128,7 +126,7 @@ def _only(pid: int) -> tuple[int, ...]:
 
 
 def _follow(collector: Collector, pids: tuple[int, ...], names: tuple[str, ...]) -> int:
-    """The first of the processes that hangs; the command ends where none is left."""
+    """The first process that hangs; the command ends when none is left."""
     from deadlock_matrix.run.choosing import Wanted
     from deadlock_matrix.run.following import follow
 

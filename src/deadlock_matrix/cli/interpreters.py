@@ -21,7 +21,7 @@ from deadlock_matrix.cli.seconds import Seconds
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long each interpreter has to answer.",
+    help="How long each interpreter may take to answer.",
 )
 @click.option(
     "--under",
@@ -32,7 +32,7 @@ from deadlock_matrix.cli.seconds import Seconds
     help="Search this folder too, with everything below it.",
 )
 def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
-    """Find every Python and say what it is, without importing what is installed in it.
+    """Find every Python and say what it is, without importing its packages.
 
     Each is started once and remembered while its files stay as they are. One that does not work is
     listed with the reason, and is no failure of this command: the exit status is 0.

@@ -22,7 +22,7 @@ def command() -> None:
 @command.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def show(path: Path) -> None:
-    """Print the report PATH: a report.json, or the folder of a run, also of a killed one.
+    """Print the report PATH: a report.json, or the folder of a run, even of a killed one.
 
     The exit status is that of the run: 0 only if it is complete, its controls are right and
     nothing in it is unexpected.

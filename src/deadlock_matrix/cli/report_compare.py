@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write everything to this file; '-' is standard output, in place of the text.",
+    help="Write everything to this file; '-' is standard output, instead of the text.",
 )
 @click.option(
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Where [gate] stands; by default the nearest pyproject.toml with a configuration.",
+    help="The file with [gate]; by default the nearest pyproject.toml with a configuration.",
 )
 def compare(
     base: Path, new: Path, gated: bool, json_file: Path | None, config_file: Path | None
 ) -> None:
     """Show what changed from the report BASE to the report NEW.
 
-    With --gate, the exit status is 1 if a change is of a kind that the configuration lists
-    and is not expected there.
+    With --gate, the exit status is 1 if there is a change of a kind that the configuration
+    lists, and that it does not expect.
     """
     from datetime import UTC, datetime
 

@@ -20,8 +20,8 @@ import click
 def merge(paths: tuple[Path, ...], folder: Path) -> None:
     """Put the reports PATHS together into one.
 
-    A cell that several of them have is kept from each, as repeats. Interpreters of one name that
-    are different ones get different names.
+    If several have the same cell, each result is kept, as a repeat. Different interpreters with
+    the same name get different names.
     """
     from deadlock_matrix.cli.report_paths import read_any
     from deadlock_matrix.diagnosis.words import count

@@ -41,7 +41,7 @@ def read_any(path: Path, *, evidence: bool) -> Read:
 
 
 def _below(folder: Path) -> str:
-    """Runs lie in a folder with the others; the newest is the one that is meant most likely."""
+    """Name the newest run in the folder, which the user most likely means."""
     from deadlock_matrix.report.plan import PLAN_FILE
 
     plans = sorted(folder.glob(f"*/{PLAN_FILE}"), key=lambda plan: plan.parent.name)

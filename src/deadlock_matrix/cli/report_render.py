@@ -34,7 +34,7 @@ _file = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 @click.option(
     "--no-evidence",
     is_flag=True,
-    help="Leave out of the page what was seen of the cells that hung: it becomes much smaller.",
+    help="Leave the evidence of cells that hung out of the page; this makes it much smaller.",
 )
 def render(
     path: Path,
@@ -46,7 +46,7 @@ def render(
 ) -> None:
     """Write the report PATH in one format or several; '-' is standard output.
 
-    PATH is a report.json, or the folder of a run, also of a killed one.
+    PATH is a report.json, or the folder of a run, even of a killed one.
     """
     wanted = [html_file, markdown_file, junit_file]
     if not any(wanted):

@@ -1,4 +1,4 @@
-"""``deadlock-matrix report validate``: is a report what it says?"""
+"""``deadlock-matrix report validate``: check that a report is right."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MOST_FAULTS = 20  # shown of one report
 def validate(paths: tuple[Path, ...]) -> None:
     """Check each PATH, a report.json or the folder of a run, and print one line for it.
 
-    Types, schema version, the order of the cells, the summary, the files with the evidence, and
-    whether judging that again gives the same verdicts. Exit status 1 if anything is wrong; what, is
-    said below the line.
+    It checks types, schema version, the order of the cells, the summary, the files with the
+    evidence, and whether judging that again gives the same verdicts. Exit status 1 if anything is
+    wrong; the lines below say what.
     """
     from deadlock_matrix.report.validation import validate as check
 

@@ -31,11 +31,13 @@ SUITES = (_PACKAGE / "suite", _PACKAGE.parent.parent / "tests" / "matrix")
 def command(configuration: Path | None, arguments: tuple[str, ...]) -> None:
     """Run every selected cell in a fresh process and write a report.
 
-    What follows goes to pytest: --interpreter, --profile, --layout, --entry, --context, --preset,
-    --coverage choose cells; -k, -x, -n do what they always do. The exit status: 0 if the run is
-    complete, its controls are right and all cells as expected; 1 some cells are not; 69 no cell
-    could be run; 70 controls failed or were not run; 74 results could not be written; 75 some
-    cells have no result; 130 interrupted; 3, 4, 5 as pytest's.
+    Other arguments go to pytest: --interpreter, --profile, --layout, --entry, --context, --preset
+    and --coverage choose cells; -k, -x and -n do what they always do.
+
+    Exit status: 0 if the run is complete, its controls are right and all cells are as expected; 1
+    if some cells are not; 69 if no cell could be run; 70 if controls failed or were not run; 74 if
+    results could not be written; 75 if some cells have no result; 130 if interrupted; 3, 4 and 5
+    as for pytest.
     """
     suite = next((folder for folder in SUITES if folder.is_dir()), None)
     if suite is None:

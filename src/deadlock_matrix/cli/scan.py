@@ -33,15 +33,15 @@ from deadlock_matrix.model.scan import Finding
     "names",
     metavar="PATTERN",
     multiple=True,
-    help="Only where the process, its program, script or module is called so: celery, 'work*.py'; "
-    "may be repeated.",
+    help="Only processes whose name, program, script or module matches: celery, 'work*.py'; may be "
+    "repeated.",
 )
 @click.option(
     "--cgroup",
     "groups",
     metavar="TEXT",
     multiple=True,
-    help="Only where the path of the control group contains this: a service, a pod, the id of a "
+    help="Only processes whose control group's path contains this: a service, a pod, the id of a "
     "container; may be repeated.",
 )
 @click.option(
@@ -49,15 +49,15 @@ from deadlock_matrix.model.scan import Finding
     "every_s",
     type=Seconds(),
     metavar="SECONDS",
-    help="Look again and again until interrupted, or until every --pid has ended. Each deadlock is "
-    "told once, and once more when it is over.",
+    help="Repeat until interrupted, or until every --pid has ended. Print each deadlock once, and "
+    "once more when it is over.",
 )
 @click.option("--json-lines", is_flag=True, help="Print each finding as one line of JSON.")
 @click.option(
     "--on-deadlock",
     metavar="COMMAND",
-    help="Run this for each new finding, with the finding as JSON on its standard input. It has "
-    "30 seconds. No shell reads it: for one, give sh -c '...'.",
+    help="Run this for each new finding, with the finding as JSON on its standard input. It may "
+    "take 30 seconds. It is run without a shell; if you need one, give sh -c '...'.",
 )
 @click.option(
     "--include-host",
@@ -74,15 +74,15 @@ def command(
     on_deadlock: str | None,
     include_host: bool,
 ) -> None:
-    """Look at every Python process that may be read, and print a line for each that is deadlocked.
+    """Look at every Python process that may be read, and print a line for each deadlock.
 
-    Also for a deadlock of some threads alone, and for one that is likely, that is, under
-    assumptions that are named. Processes that move are glanced at; only where a thread stays asleep
-    is there a closer look. None is stopped or changed.
+    A deadlock of only some threads counts too, and so does a likely one, which rests on assumptions
+    (the line names them). Processes that move are only glanced at; if a thread stays asleep, its
+    process gets a closer look. No process is stopped or changed.
 
-    Exit status, as a liveness probe wants it: 0 when no deadlock was found; 35 when one was proved;
-    36 when the best that was found is likely; 125 when a process given by --pid cannot be looked
-    at. What else could not be read does not count: the summary names it. With --every: 130 after
+    Exit status, for a liveness probe: 0 if no deadlock was found; 35 if one was proved; 36 if none
+    was proved, but one is likely; 125 if a process given by --pid cannot be looked at. Other
+    processes that cannot be read do not count; the summary names them. With --every: 130 after
     Ctrl-C, 0 when every --pid has ended.
     """
     if sys.platform != "linux":

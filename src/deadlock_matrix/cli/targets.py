@@ -104,7 +104,7 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
 def _check_text(given: str) -> None:
     """Refuse the name of a file that is no text: no report and no reproducer could hold it."""
     if not given.isprintable() and any("\udc80" <= each <= "\udcff" for each in given):
-        raise ConfigurationError(f"{given!a} is not UTF-8: rename it, or go by another path")
+        raise ConfigurationError(f"{given!a} is not UTF-8: rename it, or use another path")
 
 
 def _statement(asked: Asked, here: Path) -> tuple[str, str]:

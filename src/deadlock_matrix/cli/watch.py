@@ -1,4 +1,4 @@
-"""``deadlock-matrix watch``: any command under the watchdog."""
+"""``deadlock-matrix watch``: run any command under the watchdog."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NOT_FOUND = 127
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    short_help="Run a command and prove it when it deadlocks.",
+    short_help="Run a command and end it when a deadlock is proved.",
 )
 @click.option(
     "--timeout",
     "timeout_s",
     type=Seconds(),
     metavar="SECONDS",
-    help="End the command after so long. Without it, only a proof ends it.",
+    help="End the command after this time. Without it, only a proved deadlock does.",
 )
 @click.option(
     "--json",
@@ -49,13 +49,11 @@ NOT_FOUND = 127
 @click.option(
     "--likely",
     is_flag=True,
-    help="End the command for a likely deadlock too: one that rests on assumptions, which are "
-    "named.",
+    help="End the command for a likely deadlock too: one that rests on assumptions, which the "
+    "answer names.",
 )
-@click.option("--proof", is_flag=True, help="Show what an answer rests on, and where it was read.")
-@click.option(
-    "--all-frames", is_flag=True, help="Show every frame of every thread; nothing is folded."
-)
+@click.option("--proof", is_flag=True, help="Show the steps of the proof, and where each was read.")
+@click.option("--all-frames", is_flag=True, help="Show every frame of every thread; fold nothing.")
 @click.option("--keep", is_flag=True, help="Leave a hung command as it is, for a debugger.")
 @click.argument("arguments", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
 def command(
@@ -68,14 +66,14 @@ def command(
     keep: bool,
     arguments: tuple[str, ...],
 ) -> None:
-    """Run COMMAND with our own standard input, output and error, and watch it from outside.
+    """Run COMMAND with the same standard input, output and error, and watch it from outside.
 
-    A deadlock of some threads, or one that is only likely, is told at once while the command goes
-    on.
+    If only some threads are deadlocked, or a deadlock is only likely, print that at once and let
+    the command go on.
 
-    Exit status: the command's own (128 and the number of a signal that ended it); 35 when it was
-    proved deadlocked; 36 when it was ended for a likely deadlock; 124 when its time was up; 125
-    when the tool failed; 126 or 127 when the command cannot be executed or found.
+    Exit status: the command's own (128 plus the number of the signal that ended it); 35 if a
+    deadlock was proved; 36 if the command was ended for a likely deadlock; 124 if its time was up;
+    125 if the tool failed; 126 or 127 if the command cannot be executed or found.
     """
     executable = shutil.which(arguments[0])
     if executable is None:
@@ -205,7 +203,7 @@ def _watch(
 
 
 def _inherited_descriptors() -> tuple[int, ...]:
-    """Those above 2 that whoever started us meant for us; our own are closed on exec."""
+    """The descriptors above 2 that we inherited for the command; our own are closed on exec."""
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
     except OSError:
@@ -219,7 +217,7 @@ def _inherited_descriptors() -> tuple[int, ...]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what Python has put there: LC_CTYPE, in the C locale (PEP 538)."""
+    """Our environment, without the LC_CTYPE that Python sets in the C locale (PEP 538)."""
     environment = dict(os.environ)
     try:
         given = Path("/proc/self/environ").read_bytes()
@@ -235,9 +233,9 @@ def _status(end: Exited | Signalled) -> int:
 
 
 class _Interrupts:
-    """Requests to end. The command has a moment to make its own of one; the second is final.
+    """Requests to end. After the first, the command has a moment to end itself; a second is final.
 
-    A Ctrl-C in a terminal reaches the command too, everything else is handed on.
+    A Ctrl-C in a terminal reaches the command by itself; other signals are passed on.
     """
 
     GRACE_S = 2.0
@@ -260,5 +258,5 @@ class _Interrupts:
                 os.kill(self.pid, number)
 
     def want_end(self) -> bool:
-        """Whether the command is to be ended now."""
+        """Whether to end the command now."""
         return self.number != 0 and time.monotonic() >= self._since

@@ -1,4 +1,4 @@
-"""What a thread does, in words, where that is all that is wanted: for people, never for a proof."""
+"""What a thread does, in words: for people, never for a proof."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def activity_of(world: World, key: Key) -> str:
 
 
 def stopped(world: World, key: Key) -> str:
-    """A stop, and what is known of who stopped it.
+    """A stop, and what is known about its cause.
 
     The kernel tells the signal (``exit_code`` in ``/proc/PID/stat``) until the parent has asked for
     it. What job control stops stands, besides, in the call that its terminal refused.

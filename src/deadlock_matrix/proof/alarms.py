@@ -1,4 +1,4 @@
-"""That no alarm ends another process: a wait for a child, or for the end of a pipe, rests on it.
+"""The condition that no alarm ends another process, for waits for a child or on a pipe.
 
 ``alarm`` and ``setitimer(ITIMER_REAL)`` send SIGALRM, whose default action ends the process, and
 with it closes its ends of pipes. The other two interval timers, and limits of processor time, count

@@ -1,9 +1,9 @@
-"""That nobody cancels a waiting thread: who is cancelled lets go of what it holds.
+"""The condition that nobody cancels a waiting thread: a cancelled one lets go of what it holds.
 
 ``pthread_join`` and the interpreter's wait for the GIL (``pthread_cond_timedwait``) are
-cancellation points. A wait for a mutex is none; there a thread can only be cancelled that has
-asked for it at any moment (``PTHREAD_CANCEL_ASYNCHRONOUS``). Who cancels has to name
-``pthread_cancel``, and who asks for it ``pthread_setcanceltype``; hardly any library does.
+cancellation points. A wait for a mutex is not one: there a thread can only be cancelled if it has
+allowed that at any moment (``PTHREAD_CANCEL_ASYNCHRONOUS``). Code that cancels must name
+``pthread_cancel``, and code that allows it ``pthread_setcanceltype``; hardly any library does.
 """
 
 from __future__ import annotations

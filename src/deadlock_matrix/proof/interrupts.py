@@ -1,7 +1,7 @@
-"""Who could end a wait from beside it: by SIGINT, or by a write into the memory.
+"""Who else could end a wait: by SIGINT, or by a write into the memory.
 
-Both need somebody of the tree who can still move. So a wait then reads in two ways: as one that
-anybody in the tree could end, by facts, and as it was, if it is assumed that nobody does.
+Both need a thread of the tree that can still move. So such a wait has two readings: by facts, any
+such thread could end it; and, assuming that none does, the wait as it was.
 """
 
 from __future__ import annotations

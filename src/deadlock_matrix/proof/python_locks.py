@@ -1,8 +1,8 @@
 """Python's own ``Lock`` and ``RLock``: who owns one, and who is inside its ``with`` block.
 
-An ``RLock`` has an owner that alone can release it: ``release`` of any other thread raises. So it
-is a fact whom the wait depends on. A ``Lock`` anybody may release. Where one thread is inside a
-``with`` block of it, that thread is who took it, and that it also releases it is an assumption.
+Only its owner can release an ``RLock``: ``release`` raises in any other thread. So it is a fact on
+whom the wait depends. Any thread may release a ``Lock``. If one thread is inside a ``with`` block
+of it, that thread took it; that it also releases it is an assumption.
 
 Both were read between the snapshots. The owner or holder slept all that time, or it is none of
 those who are stuck; asleep it neither takes nor releases anything, so what it held when the lock

@@ -22,13 +22,13 @@ def put_into_words(
     kind: ProofKind,
     assumptions: Sequence[Assumption] = (),
 ) -> str:
-    """Tell who waits for whom, from the first thread of ``order`` on, and what is assumed."""
+    """Say who waits for whom, from the first thread of ``order`` on, and what is assumed."""
     told = _chain(world, stuck, order) if kind is ProofKind.OWNER else _closed(world, stuck, order)
     return f"{told}{_if(assumptions)}."
 
 
 def phrase_of(world: World, wait: Wait) -> str:
-    """What a thread does that waits like this, with the owner."""
+    """What a thread with this wait does, with the owner."""
     if wait.scope != "thread" or wait.names_owner:
         return wait.phrase
     return f"{wait.phrase}, held by {world.name(*wait.wakers)}{wait.held_note}"

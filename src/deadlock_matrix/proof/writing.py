@@ -1,4 +1,4 @@
-"""A proof written down as data: nodes, edges, conditions, and nothing that is spare."""
+"""Write a proof down as data: nodes, edges and conditions, and only those it needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key], *, whole: bool
         world: The evidence.
         stuck: Those who are stuck.
         roots: Where to begin.
-        whole: Whether to claim of every thread of the root process that it does not go on.
+        whole: Whether to claim that no thread of the root process goes on.
     """
     roots = sorted(roots)
     order = reachable(stuck, roots)

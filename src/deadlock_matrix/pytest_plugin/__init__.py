@@ -1,8 +1,8 @@
 """The pytest plugin: options, a fixture and a marker, and nothing else until they are used.
 
 Every pytest run of an environment that has this package loads this module, so it imports only
-pytest, and the option that switches the matrix on is the only one with a claim on the command
-line: the short names of the others are taken in runs that use them.
+pytest. The options with short names, such as ``--profile``, are added only in runs that use the
+matrix, so that they take no names from other plugins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WHAT = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that switches the matrix on, and the one that only makes sense with it."""
+    """Add the options that switch the matrix and the watcher on, and those that go with them."""
     group = parser.getgroup("deadlock-matrix", "imports under every configuration")
     group.addoption(
         "--deadlock-matrix",
@@ -46,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--deadlock-matrix-report",
         metavar="DIR",
         default=None,
-        help="Folder of the run's journals and its report.json (reports/RUN in the root folder)",
+        help="Folder for the run's journals and report.json (default: reports/RUN in the root "
+        "folder)",
     )
     _add_guard(parser.getgroup("prove-hangs", "hanging tests, watched from outside"))
 
@@ -56,29 +57,29 @@ def _add_guard(group: pytest.OptionGroup) -> None:
         "--prove-hangs",
         action="store_true",
         help="Watch this session and its xdist workers from outside: end a process as soon as it "
-        "is proved deadlocked, and report the test it was in as failed, with who waits for whom",
+        "is proved deadlocked, and fail the test that was running, with who waits for whom",
     )
     group.addoption(
         "--prove-hangs-after",
         metavar="SECONDS",
         type=_seconds,
         default=300.0,
-        help="With --prove-hangs: end a process too that is not proved deadlocked, but has slept "
-        "in one place for so long (300 without this option; 0: never)",
+        help="With --prove-hangs: also end a process that is not proved deadlocked, but has slept "
+        "in one place for this long (default: 300; 0: never)",
     )
     group.addoption(
         "--prove-hangs-dir",
         metavar="DIR",
-        help="With --prove-hangs: where the evidence of a hang is written as JSON (prove-hangs/ in "
-        "the root folder)",
+        help="With --prove-hangs: where to write the evidence of a hang as JSON (default: "
+        "prove-hangs/ in the root folder)",
     )
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of everybody: before output is captured
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: before output is captured
 def pytest_load_initial_conftests(
     early_config: pytest.Config, args: list[str], parser: pytest.Parser
 ) -> Generator[None]:
-    """Split into watcher and session, and add the options that choose cells, if asked to."""
+    """If asked to, split into watcher and session, and add the options that choose cells."""
     if early_config.known_args_namespace.prove_hangs:
         from deadlock_matrix.pytest_plugin.guard import session
 
@@ -113,8 +114,8 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         "--interpreters-file",
         dest="deadlock_matrix_interpreters_file",
         metavar="FILE",
-        help="A JSON list of interpreters, in place of the configured ones: name, executable, set "
-        "(variables that belong to it), and unavailable (why there is none)",
+        help="A JSON list of interpreters, instead of the configured ones: name, executable, set "
+        "(variables that belong to it), and unavailable (why it is missing)",
     )
     group.addoption(
         "--exclude",
@@ -153,7 +154,7 @@ def _add_selection(group: pytest.OptionGroup) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hook through which cells can be run elsewhere."""
+    """Declare the hook that lets other plugins run the cells elsewhere."""
     from deadlock_matrix.pytest_plugin import hooks
 
     pluginmanager.add_hookspecs(hooks)

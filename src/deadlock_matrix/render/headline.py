@@ -1,4 +1,4 @@
-"""The first lines of every rendering: how the run came out, how much of it there is, and where.
+"""The first lines of every rendering: how the run came out, how much was run, and where.
 
 The words "valid" and "as expected" and the colour green belong to one outcome alone.
 """
@@ -33,7 +33,7 @@ STYLES: dict[RunOutcome, str] = {
     RunOutcome.UNEXPECTED: "bold red",
     RunOutcome.AS_EXPECTED: "bold green",
 }
-"""Colours on a terminal; a page has the same ones in its style sheet."""
+"""Colours on a terminal; the page's style sheet has the same ones."""
 
 MARKS: dict[RunOutcome, str] = {
     RunOutcome.NOT_WRITTEN: "💾",
@@ -44,7 +44,7 @@ MARKS: dict[RunOutcome, str] = {
     RunOutcome.UNEXPECTED: "❌",
     RunOutcome.AS_EXPECTED: "✅",
 }
-"""What Markdown has in place of colours."""
+"""What Markdown has instead of colours."""
 
 
 def headline(report: Report) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def headline(report: Report) -> tuple[str, ...]:
 
 
 def _sentences(report: Report) -> Iterator[str]:
-    """What the outcome rests on, and whatever else keeps the run from being a success."""
+    """The reasons for the outcome, and everything else that keeps the run from being a success."""
     outcome = report.outcome
     if outcome is RunOutcome.AS_EXPECTED:
         yield f"all cells as expected, {count(report.summary.controls, 'control')} right"

@@ -1,4 +1,4 @@
-"""The answer: what is stuck, in which of the user's own lines, on what, and what is assumed."""
+"""The answer: what is stuck, in which of the user's own lines, why, and what is assumed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from deadlock_matrix.render.plain import count, listed, one_line, seconds
 MOST_NAMED = 4
 MOST_CHILDREN = 2
 MOST_IN_SENTENCE = 4
-"""Assumptions that a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
+"""How many assumptions a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
 
 _FOR_A_PROCESS = frozenset({"wait4", "waitid", "read", "readv", "write", "writev"})
-"""System calls that another process may have to end; a lock is not followed so far."""
+"""System calls that another process may have to end. Locks are not followed that far."""
 
 _STYLES = {
     "deadlock": "bold red",
@@ -31,7 +31,7 @@ _STYLES = {
 
 
 def answer_lines(looked: LookedAt) -> Iterator[Line]:
-    """One sentence on what is stuck where; those lines; why, with everything that is assumed."""
+    """One sentence that says what is stuck where; those lines; why, with every assumption."""
     found = looked.found
     threads = concerned(looked)
     title = _title(looked)
@@ -97,7 +97,7 @@ def _of_stuck(looked: LookedAt, threads: Sequence[Doing]) -> str:
 
 
 def _all_named(looked: LookedAt, threads: Sequence[Doing]) -> str:
-    """Each by its name; of more than a few those in the same line as one."""
+    """Each by its name; if there are more than a few, those in the same line are named as one."""
     if len(threads) <= MOST_NAMED:
         return listed([_named(looked, each) for each in threads])
     groups: dict[str, list[Doing]] = {}
@@ -156,7 +156,7 @@ def _of_children(looked: LookedAt) -> list[Doing]:
 
 
 def _behind(looked: LookedAt, first: Doing) -> str:
-    """Who of another process keeps it waiting for a process or a pipe, if obstacles lead there."""
+    """The thread of another process that keeps this one waiting, if obstacles lead to one."""
     if not _waits_for_a_process(looked, first):
         return ""
     by_name = {each.name: each for each in looked.found.threads}
@@ -181,7 +181,7 @@ def _waits_for_a_process(looked: LookedAt, doing: Doing) -> bool:
 def _without_limit(looked: LookedAt) -> list[Doing]:
     """Threads of the process that wait on a lock without a time limit, in the user's own code.
 
-    Each may be waiting for work, as an idle worker does: what is told of them is where they are.
+    Each may be waiting for work, as an idle worker does, so the answer only says where they are.
     """
     pid = _root(looked)
     process = looked.processes.get(pid)

@@ -1,4 +1,4 @@
-"""A process in one line: what it runs, since when, and since when it has not moved."""
+"""A process in one line: what it runs, when it started, and how long it has not moved."""
 
 from __future__ import annotations
 

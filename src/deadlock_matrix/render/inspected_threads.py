@@ -1,4 +1,4 @@
-"""Threads for a reader: those concerned with their stacks, the others folded."""
+"""Threads for a reader: those it is about with their stacks, the others folded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IDLE = (
     ("worker", "/multiprocessing/pool.py", "is idle: a multiprocessing pool's, without work"),
     ("_feed", "/multiprocessing/queues.py", "is idle: feeds a multiprocessing.Queue, has nothing"),
 )
-"""Innermost own function and its file, below which there is only waiting: what that means."""
+"""A function and its file, in which there is only waiting further in, and what that means."""
 
 _WAITING = ("/threading.py", "/queue.py", "/multiprocessing/", "/queues.py")
 
@@ -69,14 +69,14 @@ def alike(looked: LookedAt, doings: Sequence[Doing]) -> list[list[Doing]]:
 
 
 def likeness(looked: LookedAt, doing: Doing) -> tuple[object, ...]:
-    """What two threads have in common that are told as one."""
+    """What two threads must have in common to be shown as one."""
     frames = tuple((each.file, each.function, each.line) for each in looked.frames(doing))
     name = "main" if doing.tid == doing.pid else _NUMBER.sub("#", doing.name)
     return name, _NUMBER.sub("#", doing.does), frames, doing.stuck, doing.likely
 
 
 def idle(frames: Sequence[PythonFrame]) -> str:
-    """What a worker without work is; empty for every other thread."""
+    """What an idle worker is waiting for; empty for every other thread."""
     for frame in reversed(frames):
         path = "/" + frame.file.replace("\\", "/")
         for function, file, meaning in _IDLE:

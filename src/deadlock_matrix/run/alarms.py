@@ -1,6 +1,6 @@
-"""Ask the processes of a tree for their alarms, where only that is missing for a proof.
+"""Ask the processes of a tree for their alarms, if only that is missing for a proof.
 
-Done by who is about to end the tree, and by nobody else: it interrupts their sleep for a moment.
+Only code that is about to end the tree does this: it interrupts the processes' sleep for a moment.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from deadlock_matrix.run.process import Supervisor
 
 ASK_WITHIN_S = 5.0
 AGAIN_AFTER_S = 10.0
-"""What was no proof with the answers, or got none, is not interrupted again and again."""
+"""If the answers made no proof, or there were none, the processes are left alone for this long."""
 
 
 class AlarmQuestion:
-    """Asks at most once in a while; belongs to one watch."""
+    """Asks at most once in `AGAIN_AFTER_S`; belongs to one watch."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor

@@ -24,7 +24,7 @@ from deadlock_matrix.proof.judge import could_be_stuck, judge
 ATTEMPTS = 5
 
 ATTEMPTS_WITHIN_S = 1.0
-"""Thousands of threads are not read once more for want of a moment to catch."""
+"""Do not read thousands of threads again just to catch them all asleep."""
 
 STACKS_WITHIN_S = 2.0
 """For the stacks of a whole tree, which may have a thousand processes; parents come first."""
@@ -52,10 +52,10 @@ def examine(
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
-    Stacks are read only if they could make a difference, or for a reader (``always_stacks``).
-    With ``parts`` they could also for threads beside a main thread that goes on. ``parents`` are
-    those above the tree that may interrupt it. ``attempts`` is how often to try to catch threads
-    asleep; one is enough where none of them moves.
+    Stacks are read only if they could make a difference, or to be shown (``always_stacks``). With
+    ``parts``, other threads count too while the main thread goes on. ``parents`` are processes
+    above the tree that may interrupt it. ``attempts`` is how often to try to catch threads asleep;
+    one is enough if none of them moves.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
@@ -106,9 +106,9 @@ def _first_half(
     parents: tuple[Parent, ...],
     error: OutOfTime,
 ) -> tuple[Evidence, Judgement]:
-    """What was read before the time was up: all a reader can have, and nothing to prove by.
+    """Return what was read before the time was up. It can be shown, but proves nothing.
 
-    Whether a thread ran meanwhile is what only a second snapshot tells.
+    Only a second snapshot tells whether a thread ran meanwhile.
 
     Raises:
         OutOfTime: `error`, should that prove anything after all.
@@ -146,10 +146,10 @@ def examine_twice(
     parents: tuple[Parent, ...] = (),
     attempts: int = ATTEMPTS,
 ) -> tuple[Evidence, Judgement]:
-    """Examine, and if that proves something, once more, everything anew; the weaker one counts.
+    """Examine, and if that proves something, examine everything again; the weaker answer counts.
 
     A proof needs no second look. But who holds the GIL is read from two words, one after the
-    other, and should a proof ever be wrong, better to find out here.
+    other, and if a proof should ever be wrong, this is the place to find out.
     """
 
     def look() -> tuple[Evidence, Judgement]:

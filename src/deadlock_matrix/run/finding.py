@@ -1,4 +1,4 @@
-"""From a judgement on one of many processes to what is told of it."""
+"""Turn a judgement on one of many processes into a finding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deadlock_matrix.run.choosing import Chosen, label_of
 
 
 def make_finding(chosen: Chosen, evidence: Evidence, judgement: Judgement) -> Finding:
-    """What is told of one process; ``judgement`` has a proof."""
+    """Make the finding for one process; ``judgement`` has a proof."""
     proof = judgement.proof
     assert proof is not None
     stacks = {
@@ -53,5 +53,5 @@ def _frame(frame: PythonFrame) -> str:
 
 
 def end_of(told: Finding, why: str) -> Finding:
-    """The end of a deadlock that was told."""
+    """Make the finding that a reported deadlock is over."""
     return msgspec.structs.replace(told, event="over", time_s=time.time(), over=why)

@@ -1,4 +1,4 @@
-"""How much of a processor looking closely may take."""
+"""Limits how much of a processor close looks may take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Pace:
     """Seconds to spend: they come in slowly, are saved up to a limit, and may be overdrawn once.
 
     A small process is looked at as soon as it is quiet. After a look at five hundred threads, which
-    takes longer than what is saved, nobody looks again before that has been earned.
+    takes longer than what is saved, there is no further look until that has been earned.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Pace:
         saved_s: float = SAVED_S,
         spent_s: Callable[[], float] = lambda: time.monotonic(),
     ) -> None:
-        """All that may be saved is there.
+        """Start with all that may be saved.
 
         Args:
             share: seconds that come in a second.

@@ -1,10 +1,10 @@
-"""Looks over many processes for deadlocks, once or again and again.
+"""Looks for deadlocks in many processes, once or again and again.
 
-Cheap first. A glance at the run counts of a process's threads (`capture.run_counts`) tells who has
-not run since the last one. Where nobody has stayed asleep there is nothing to look for. A process
-in which somebody has is examined, unless the very same threads were asleep, without having run,
-when it was examined before: then the answer would be the same. So a machine full of idle services
-costs one examination each, and what is stuck for good is never examined twice.
+The cheap part comes first. A glance at the run counts of a process's threads (`capture.run_counts`)
+shows which threads have not run since the last glance. If all have run, there is nothing to look
+for. If a thread stayed asleep, the process is examined, unless the very same threads were asleep at
+the last examination and have not run since: the answer would be the same. So a machine full of idle
+services costs one examination for each, and what is stuck for good is never examined twice.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Scanner:
         self._until = 0.0
 
     def round(self) -> Round:
-        """Look over all of them once."""
+        """Look at all of them once."""
         self._until = time.monotonic() + self._limits.round_s
         choice = self._chooser.choose(self._until)
         over = self._keep(choice.chosen)
@@ -144,7 +144,7 @@ class Scanner:
         return self._pace is None or self._pace.may_look()
 
     def _keep(self, chosen: tuple[Chosen, ...]) -> list[Finding]:
-        """Take up who is new; what was told of those that have ended is over."""
+        """Add new processes; a deadlock reported for one that has ended is over."""
         before = self._subjects
         self._subjects = {}
         for each in chosen:
@@ -240,7 +240,7 @@ class Scanner:
         return [end_of(told, "it goes on")]
 
     def _tell(self, found: list[Found]) -> list[Found]:
-        """Those to tell: a deadlock that several processes share is told of one."""
+        """The findings to report: a deadlock that several processes share is reported for one."""
         looked_at = {each.pid for each in self._subjects.values()}
         before = [each for each in self._subjects.values() if each.told is not None]
         new = []

@@ -1,9 +1,9 @@
-"""Which of many processes are worth an examination each: all of them read in one go.
+"""Find out which of many processes are worth an examination, by reading them all in one go.
 
-What a snapshot costs is mostly the table of all processes of the machine, and who shares memory
-with whom. For a batch that is read once. A tree is then cut out of it and judged. The cut knows
-less about who else could wake somebody, never more, so nobody is missed; and what it proves is not
-told: who passes is examined alone, everything anew.
+Most of a snapshot's cost is the table of all processes of the machine, and who shares memory with
+whom. For a batch, that is read once. Each tree is then cut out of it and judged. The cut knows less
+about who else could wake a thread, never more, so no process is missed. What it proves is not
+reported: a process that passes is examined alone, from the start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One of many processes that are looked over: what was seen of it in earlier rounds."""
+"""One process of a scan: what was seen of it in earlier rounds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Subject:
         return self.chosen.pid
 
     def glance(self) -> None:
-        """See who has not run since the last glance."""
+        """Note which threads have not run since the last glance."""
         counts = counts_of(self.pid)
         before = self.counts or {}
         self.still = frozenset(counts.items() & before.items())

@@ -5,10 +5,10 @@ left the process group, the session, or ignores every signal it can. So the tree
 is complete at any moment, and can be ended: first everything is stopped, since a stopped process
 cannot fork, until a look at the tree finds nobody new; then everything is killed and reaped.
 
-It ends the tree also when the process that started it goes away, however it does: the socket then
-reports end of file. Its own parent is the *guard*, a second subreaper in a session of its own:
-should a probe stop this process, the guard lets it go on; should a probe kill it, the guard
-inherits the tree and ends it. Run by path with ``-I -S``; only the standard library, no other
+It also ends the tree when the process that started it goes away for any reason: the socket then
+reports end of file. Its own parent is the *guard*, a second subreaper in a session of its own. If a
+probe stops this process, the guard continues it. If a probe kills it, the guard inherits the tree
+and ends it. Run by path with ``-I -S``; only the standard library, no other
 module of the package. One tree at a time.
 
 Messages are JSON, one a packet. In: ``spawn`` (with descriptors: the three standard streams, and a

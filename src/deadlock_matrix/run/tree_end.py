@@ -1,4 +1,4 @@
-"""Ends one process with all its descendants, where the caller is none of them."""
+"""Ends one process with all its descendants; the caller is not one of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WITHIN_S = 5.0
 
 
 def end_tree(root: int) -> tuple[int, ...]:
-    """Stop everybody until a look finds nobody new, since a stopped process cannot fork; then kill.
+    """Stop all until a look finds no new process (a stopped one cannot fork); then kill them.
 
     Returns:
         The processes that still live after five seconds.

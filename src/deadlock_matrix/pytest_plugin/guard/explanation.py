@@ -1,4 +1,4 @@
-"""What is said of a hang: in the failure, in files beside it, in the summary of a CI job."""
+"""The explanation of a hang: in the failure, in files beside it, in the summary of a CI job."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Recorder:
         self._write(journal.COLLECTING, collector.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """What could not be collected is a result too."""
+        """Record what could not be collected as a result too."""
         if not report.passed:
             self._write(journal.COLLECT_REPORT, self._serialise(report))
 
@@ -65,7 +65,7 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """What hangs now hangs at exit."""
+        """From here on, a hang is a hang at exit."""
         self._write(journal.ENDING)
 
     @pytest.hookimpl(optionalhook=True)

@@ -78,7 +78,7 @@ class Replay:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """The status tells that a hang ended the session."""
+        """Make the exit status say that a hang ended the session."""
         session.exitstatus = self._status
 
     def _report_hangs(self, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""Ties it together: which of the two processes this is, and what it does."""
+"""Decides which of the two processes this is, and what it does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Told:
 
 @dataclass(kw_only=True)
 class Story:
-    """What a watcher has to tell in the end: journals of the sessions it saw, and their hangs."""
+    """What a watcher reports at the end: journals of the sessions it saw, and their hangs."""
 
     journals: list[Path] = field(default_factory=list)
     hangs: list[Told] = field(default_factory=list)  # of whole sessions
