@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from unit.proof_factory import (
     LOCK,
@@ -179,6 +181,25 @@ def test_condition_about_somebody_else() -> None:
 
 def test_root_that_is_no_node() -> None:
     assert find_faults(change(proof_of("lone thread"), roots=("thread-1-9",)))
+
+
+@pytest.mark.parametrize("name", ["child", "pipe"])
+@pytest.mark.parametrize(
+    ("relation", "kind"), [("ended only by", "process"), ("held by", "thread")]
+)
+def test_wait_that_any_process_could_end(name: str, relation: Any, kind: str) -> None:
+    """All others of the tree must be stuck, not one of them alone."""
+    proof = proof_of(name)
+    waits = {node.id for node in proof.nodes if node.kind == name}
+    head = next(node.id for node in proof.nodes if node.kind == kind)
+    edges = tuple(
+        change(edge, head=head, relation=relation)
+        if edge.tail in waits and edge.relation == "ended only by"
+        else edge
+        for edge in proof.edges
+    )
+    faults = find_faults(change(proof, edges=edges))
+    assert any("any process of the tree" in fault for fault in faults)
 
 
 def test_native_lock_needs_its_memory_for_itself() -> None:

@@ -155,8 +155,12 @@ class _Checked:
             yield f"process {pid}: nothing says {missing}"
 
     def _faults_of_others(self, own: str, wait: str) -> Iterator[str]:
-        """The end of any other process would end the wait too."""
-        for tree in self._heads(self._nodes[wait], "ended only by"):
+        """The end of any other process would end the wait too, so all of them must be in it."""
+        trees = self._heads(self._nodes[wait], "ended only by")
+        if [self._nodes[tree].kind for tree in trees] != ["tree"]:
+            yield f"{self._nodes[wait].label}: any process of the tree could end the wait for it"
+            return
+        for tree in trees:
             for process in self._heads(self._nodes[tree], "consists of"):
                 if process != own and self._missing(process, {"no-alarm"}):
                     yield f"{self._nodes[process].label}: nothing says no-alarm"
