@@ -31,6 +31,7 @@ ANSWER_WITHIN_S = 20.0
 ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
 PACKET = 1 << 20
 GUARD_ENDS_WITHIN_S = 12.0  # a tree that resists
+KILLED_WITHIN_S = 2.0
 
 
 class SubreaperSupervisor:
@@ -155,7 +156,9 @@ class SubreaperSupervisor:
                 self._guard.wait(GUARD_ENDS_WITHIN_S)
             except subprocess.TimeoutExpired:
                 self._guard.kill()
-                self._guard.wait()
+                # In uninterruptible sleep it outlasts SIGKILL; subprocess reaps it when it can.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._guard.wait(KILLED_WITHIN_S)
         if self._guarded_handle >= 0:
             os.close(self._guarded_handle)
             self._guarded_handle = -1
