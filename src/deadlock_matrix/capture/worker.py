@@ -61,6 +61,7 @@ class Worker:
         self._own_session = own_session
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._unsent = b""
         self._turn = threading.Lock()
 
     def start(self) -> None:
@@ -123,11 +124,15 @@ class Worker:
             )
         except OSError as error:
             raise WorkerFailed(f"{self._name} cannot be started: {error}") from None
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)  # of our end of the pipe alone
         path = [str(Path(entry).absolute()) for entry in sys.path]
-        self._send(msgspec.json.encode({"path": path, "descriptors": self._descriptors}) + b"\n")
+        self._unsent = msgspec.json.encode({"path": path, "descriptors": self._descriptors}) + b"\n"
+        self._send()
 
     def _end(self) -> None:
-        process, self._process, self._buffer = self._process, None, b""
+        process, self._process = self._process, None
+        self._buffer = self._unsent = b""
         if process is None:
             return
         if process.poll() is None and self._own_session:
@@ -143,29 +148,43 @@ class Worker:
             _abandoned.append(process)
         _abandoned[:] = [each for each in _abandoned if each.poll() is None]
 
-    def _send(self, line: bytes) -> None:
+    def _send(self) -> None:
+        """Hand over of what is unsent as much as the pipe has room for, without waiting."""
         assert self._process is not None and self._process.stdin is not None
         try:
-            self._process.stdin.write(line)
+            while self._unsent:
+                written = os.write(self._process.stdin.fileno(), self._unsent)
+                self._unsent = self._unsent[written:]
+        except BlockingIOError:
+            pass
         except OSError:
             raise WorkerFailed(f"{self._name} has died") from None
 
     def _exchange(
         self, request: dict[str, Any], limit_s: float, check: Callable[[], None]
     ) -> bytes:
-        assert self._process is not None and self._process.stdout is not None
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
         deadline = time.monotonic() + limit_s
-        self._send(msgspec.json.encode(request) + b"\n")
-        output = self._process.stdout.fileno()
+        self._unsent += msgspec.json.encode(request) + b"\n"
+        requests, output = process.stdin.fileno(), process.stdout.fileno()
         waiter = select.poll()  # not select(2), which fails above descriptor 1023
         waiter.register(output, select.POLLIN)
+        waiter.register(requests, select.POLLOUT)
+        sending = True
         parts = [self._buffer]
         size = 0
         while b"\n" not in parts[-1]:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise WorkerFailed(f"no answer from {self._name} within {limit_s:.1f} s")
-            if not waiter.poll(min(left, GLANCE_S) * 1000):
+            ready = dict(waiter.poll(min(left, GLANCE_S) * 1000))
+            if sending and requests in ready:
+                self._send()
+                sending = bool(self._unsent)
+                if not sending:
+                    waiter.unregister(requests)
+            if output not in ready:
                 check()
                 continue
             part = os.read(output, 1 << 20)
