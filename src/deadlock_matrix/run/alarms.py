@@ -10,6 +10,7 @@ import time
 import msgspec
 
 from deadlock_matrix.capture.interval_timers import Alarms
+from deadlock_matrix.capture.tree import read_entry
 from deadlock_matrix.model.evidence import Evidence, ProcessFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import AssumptionKind, Judgement
@@ -48,7 +49,9 @@ class AlarmQuestion:
         if now >= self._asked_s + AGAIN_AFTER_S and within_s > 0:
             answers = self._supervisor.alarms([process.pid for process in wanted], within_s)
             self._asked_s = time.monotonic()
-            found = {(each.pid, each.started): answers[each.pid] for each in wanted}
+            found = {
+                (each.pid, each.started): answers[each.pid] for each in wanted if _is_still(each)
+            }
             # That there was none says nothing of later; one that was there is there for a while.
             self._pending = {
                 key: fact for key, fact in found.items() if isinstance(fact, Known) and fact.value
@@ -66,6 +69,12 @@ class AlarmQuestion:
         after = msgspec.structs.replace(evidence.after, processes=processes)
         evidence = msgspec.structs.replace(evidence, after=after)
         return evidence, judge(evidence)
+
+
+def _is_still(process: ProcessFacts) -> bool:
+    """Whether its id, by which it was asked, belongs to that same process even now."""
+    now = read_entry(process.pid)
+    return now is not None and now.started == process.started
 
 
 def _unknown_alarms(evidence: Evidence, judgement: Judgement) -> tuple[ProcessFacts, ...]:
