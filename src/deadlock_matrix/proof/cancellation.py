@@ -16,22 +16,27 @@ from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition
 from deadlock_matrix.proof.wait import thread_id
 from deadlock_matrix.proof.world import Key, World
 
-SIGCANCEL = 32  # glibc's; from 2.34 on caught only once a thread has been cancelled
 CAUGHT_FROM_THE_BEGINNING = (2, 33)
+GLIBC_SIGNAL, MUSL_SIGNAL = 32, 33
+"""``SIGCANCEL``: caught only once a thread has been cancelled, by glibc from 2.34 on, by musl ever
+(glibc's ``nptl/pthread_cancel.c``, musl's ``src/thread/pthread_cancel.c``)."""
+
 NAME = "no-cancellation"
 
 
 def not_cancelled(world: World, key: Key) -> Condition:
     """At a cancellation point: nobody can cancel, or it is assumed that nobody does."""
     process = world.after[key[0]]
-    doubt = _who_names("pthread_cancel", process.cancelling) or _has_cancelled(world, process)
+    telling = _signals_that_tell(world.machine.libc)
+    doubt = _who_names("pthread_cancel", process.cancelling) or _has_cancelled(process, telling)
     if doubt:
         return _assumed(key, doubt, process.cancelling)
     assert isinstance(process.cancelling, Known)
+    told = ", and no thread was ever cancelled" if len(telling) == 1 else ""
     return Condition(
         name=NAME,
         subject=thread_id(key),
-        detail="no library of the process names pthread_cancel, and no thread was ever cancelled",
+        detail=f"no library of the process names pthread_cancel{told}",
         source=process.cancelling.source,
     )
 
@@ -62,15 +67,21 @@ def _who_names(name: str, libraries: Known[tuple[str, ...]] | Unknown) -> str:
     return ""
 
 
-def _has_cancelled(world: World, process: ProcessFacts) -> str:
+def _signals_that_tell(libc: str) -> tuple[int, ...]:
+    """By which caught signals a thread was cancelled: one, none, or of an unknown C library any."""
+    version = re.match(r"glibc (\d+)\.(\d+)", libc)
+    if version:
+        late = (int(version[1]), int(version[2])) > CAUGHT_FROM_THE_BEGINNING
+        return (GLIBC_SIGNAL,) if late else ()
+    return (MUSL_SIGNAL,) if libc.startswith("musl") else (GLIBC_SIGNAL, MUSL_SIGNAL)
+
+
+def _has_cancelled(process: ProcessFacts, telling: tuple[int, ...]) -> str:
     signals = process.signals
     if not isinstance(signals, Known):
         return f"its signals are not known: {signals.reason}"
-    version = re.match(r"glibc (\d+)\.(\d+)", world.machine.libc)
-    if version and (int(version[1]), int(version[2])) <= CAUGHT_FROM_THE_BEGINNING:
-        return ""
-    if signals.value.caught >> (SIGCANCEL - 1) & 1:
-        return "a thread of the process has been cancelled before"
+    if any(signals.value.caught >> (number - 1) & 1 for number in telling):
+        return "a thread of the process may have been cancelled before"
     return ""
 
 
