@@ -374,6 +374,7 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
     owners: set[Fact] = set()
     nodes = {node.id: node for node in proof.nodes}
     waits = {edge.tail: edge.head for edge in proof.edges if edge.relation == "waits for"}
+    held = {edge.tail for edge in proof.edges if edge.relation == "held by"}
     calls = {
         (process.pid, thread.tid): thread.activity.value.name
         for process in evidence.after.processes
@@ -396,6 +397,8 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
             owners |= in_both(pid, "shares_memory_with")
         if lock.kind == "end":
             owners |= {((pid,), name) for name in ("signals", "cancellation", "cancelling")}
+        if lock.kind == "python-lock" and lock.id in held:
+            owners |= {((pid,), name) for name in ("cancellation", "cancelling")}
         if lock.kind == "python-lock":
             owners |= {((pid,), name) for name in ("stacks", "lock-of-line", "standard-library")}
         if lock.kind in ("child", "pipe"):

@@ -30,6 +30,7 @@ from unit.proof_factory import (
 )
 
 from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import known
 from deadlock_matrix.model.verdict import Edge, Node, Proof, ProofKind
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
@@ -54,6 +55,16 @@ PROVABLE: dict[str, Evidence] = {
     ),
     "join of Python's": evidence(
         process(on_futex(1), on_mutex(2, 1)),
+        stacks=(
+            stacks(
+                1,
+                stack(1, frame("join", "/lib/threading.py", self=THREAD)),
+                stack(2, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
+            ),
+        ),
+    ),
+    "join of Python's that a cancelled thread leaves": evidence(
+        process(on_futex(1), on_mutex(2, 1), cancelling=known(("/lib/app.so",), "symbols")),
         stacks=(
             stacks(
                 1,

@@ -19,6 +19,7 @@ from unit.proof_factory import (
     owner_of,
     process,
     python,
+    running,
     sleeping,
     stack,
     stacks,
@@ -27,6 +28,7 @@ from unit.proof_factory import (
 )
 
 from deadlock_matrix.model.evidence import (
+    Evidence,
     NoTimeout,
     PythonFrame,
     StackFacts,
@@ -34,8 +36,10 @@ from deadlock_matrix.model.evidence import (
     ThreadStack,
 )
 from deadlock_matrix.model.fact import Known, Unknown, known
-from deadlock_matrix.model.verdict import AssumptionKind
+from deadlock_matrix.model.verdict import AssumptionKind, ProofKind
+from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.interpreter import IMPORTLIB, describe, modules_held, waited_module
+from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.proof.world import World, index
 
 BETWEEN, TOO_EARLY, OVERLAPPING, TOO_LATE = 10.2, 9.0, 10.05, 10.45
@@ -252,6 +256,41 @@ def test_mutex_goes_before_what_the_stack_says() -> None:
     assert owner_of(found, 1) == 3
 
 
+CANCELLING = known(("/lib/app.so",), "mem")
+
+
+def joined_while(*others: ThreadFacts, **facts: Any) -> Evidence:
+    """Thread 1 joins thread 2, which waits for a mutex of thread 1."""
+    threads = (on_futex(1), on_mutex(2, 1), *others)
+    read = (
+        stacks(1, joining(THIS), joined(2, THIS), *(joined(each.tid, OTHER) for each in others)),
+    )
+    return evidence(process(*threads, python=python(), **facts), stacks=read)
+
+
+@pytest.mark.parametrize("cancelling", [CANCELLING, UNKNOWN])
+def test_join_that_a_cancelled_thread_may_leave(cancelling: Any) -> None:
+    """Its clean-up would unlock the mutex; a thread that goes on could cancel it."""
+    assert judge(joined_while(running(3))).outcome == "partial"
+    judgement = judge(joined_while(running(3), cancelling=cancelling))
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    assert find_faults(judgement.proof) == ()
+    (assumption,) = judgement.proof.assumptions
+    assert assumption.kind is AssumptionKind.NOT_CANCELLED
+    assert assumption.subject == "thread-1-1"
+
+
+@pytest.mark.parametrize("cancelling", [CANCELLING, UNKNOWN])
+def test_join_in_a_process_none_of_whose_threads_could_cancel(cancelling: Any) -> None:
+    judgement = judge(joined_while(cancelling=cancelling))
+    assert judgement.outcome == "deadlock" and judgement.proof is not None
+    assert find_faults(judgement.proof) == ()
+    assert judgement.proof.kind is ProofKind.CLOSED_WORLD
+    assert "joins thread 2 't2'" in judgement.proof.sentence
+    held_by = judgement.threads[0].held_by
+    assert held_by is not None and held_by.tid == 2
+
+
 # --- import locks -------------------------------------------------------------------------------
 
 
@@ -288,6 +327,17 @@ def test_import_lock(function: str) -> None:
     assert wait.wakers == {(1, 2)} and wait.interruptible
     assert wait.phrase == "waits for the import lock of module 'left'"
     assert wait.node.kind == "python-lock"
+
+
+def test_import_lock_that_a_cancelled_thread_may_leave() -> None:
+    read = (stacks(1, wanting("left"), importing(2, "left")),)
+    found = python_process(on_futex(1), sleeping(2), read=read, cancelling=CANCELLING)
+    wait = wait_of(found, 1)
+    assert wait.scope == "process" and wait.wakers == {(1, 1), (1, 2)}
+    assert wait.phrase == "waits for the import lock of module 'left', held by thread 2 't2'"
+    (owned,) = wait.assuming
+    assert owned.wakers == {(1, 2)}
+    assert [each.kind for each in owned.assumptions] == [AssumptionKind.NOT_CANCELLED]
 
 
 @pytest.mark.parametrize("own_lock", [known(False, "mem"), UNKNOWN])

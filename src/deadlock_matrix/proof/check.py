@@ -32,13 +32,15 @@ THREAD_NEEDS = {
     "lock": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "python-lock": OF_A_FUTEX | {"not-interrupted", "lock-of-that-line"},
-    "rlock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared", "no-cancellation"},
-    "with-lock": OF_A_FUTEX
-    | {"not-interrupted", "memory-not-shared", "no-cancellation", "released-by-holder"},
+    "rlock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared"},
+    "with-lock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared", "released-by-holder"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
     "child": ASLEEP | {"not-interrupted"},
     "pipe": ASLEEP | {"no-outside-end", "between-processes", "not-interrupted"},
 }
+
+CANCELLED_BY_OTHERS = {"python-lock", "rlock", "with-lock"}
+"""These need ``no-cancellation`` where one thread holds them: others may go on, and cancel."""
 
 
 def find_faults(proof: Proof) -> tuple[str, ...]:
@@ -142,7 +144,10 @@ class _Checked:
             yield f"{node.label}: it is not known what it waits for"
             return
         kind = self._nodes[heads[0]].kind
-        missing = self._missing(node.id, THREAD_NEEDS.get(kind, OF_A_FUTEX))
+        needed = THREAD_NEEDS.get(kind, OF_A_FUTEX)
+        if kind in CANCELLED_BY_OTHERS and self._heads(self._nodes[heads[0]], "held by"):
+            needed = needed | {"no-cancellation"}
+        missing = self._missing(node.id, needed)
         if missing:
             yield f"{node.label}: nothing says {missing}"
         _, pid, tid = node.id.split("-")

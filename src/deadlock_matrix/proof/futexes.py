@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+
 from deadlock_matrix.model.evidence import PythonLock, SystemCall
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Node
@@ -59,18 +63,7 @@ def futex_wait(
         assuming = () if owned is None else (owned,)
     python = interpreter.python_wait(world, key)
     if python is not None:
-        return Wait(
-            node=python.node,
-            scope="thread",
-            wakers=frozenset([python.owner]),
-            interruptible=True,
-            source=python.source,
-            held_source=python.held_source,
-            phrase=python.phrase,
-            names_owner=python.names_owner,
-            conditions=(*asleep, reach, *python.conditions),
-            assuming=assuming,
-        )
+        return _by_stacks(world, key, python, (*asleep, reach), assuming)
     of_python = python_locks.lock_of(world, key)
     held = _held(world, key, of_python, (*asleep, reach)) if of_python else None
     if held is not None and held.node.kind == "rlock" and not held.assumptions:
@@ -87,6 +80,46 @@ def futex_wait(
         phrase=_phrase_of_python(world, of_python, held) or _phrase(world, key, lock, label),
         conditions=(*asleep, reach),
         assuming=(*assuming, held) if held else assuming,
+    )
+
+
+def _by_stacks(
+    world: World,
+    key: Key,
+    python: interpreter.PythonWait,
+    conditions: tuple[Condition, ...],
+    assuming: tuple[Wait, ...],
+) -> Wait:
+    """A wait whose owner alone can end it; or anybody inside, who could cancel the waiter.
+
+    CPython waits in ``sem_wait`` and ``pthread_cond_wait``, which are cancellation points.
+    """
+    conditions = (*conditions, *python.conditions)
+    uncancelled = not_cancelled(world, key)
+    owned = Wait(
+        node=python.node,
+        scope="thread",
+        wakers=frozenset([python.owner]),
+        interruptible=True,
+        source=python.source,
+        held_source=python.held_source,
+        phrase=python.phrase,
+        names_owner=python.names_owner,
+        conditions=(*conditions, uncancelled),
+        assuming=assuming,
+    )
+    if not uncancelled.assumes:
+        return owned
+    held = "" if python.names_owner else f", held by {world.name(python.owner)}"
+    return replace(
+        owned,
+        node=msgspec.structs.replace(python.node, id=f"{python.node.id}-process"),
+        scope="process",
+        wakers=world.live(key[0]),
+        held_source=f"{python.held_source}; anybody inside could also cancel it",
+        phrase=python.phrase + held,
+        conditions=conditions,
+        assuming=(*assuming, replace(owned, assuming=())),
     )
 
 

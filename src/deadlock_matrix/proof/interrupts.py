@@ -13,6 +13,7 @@ import msgspec
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition
 from deadlock_matrix.proof import interpreter, processes
+from deadlock_matrix.proof.cancellation import NAME as NO_CANCELLATION
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.handlers import may_be_interrupted
 from deadlock_matrix.proof.wait import Open, Refusal, Scope, Wait, thread_id
@@ -50,10 +51,11 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
     if wait.scope == "tree":
         return _uninterrupted(wait, key, "whoever in the tree could send SIGINT waits too")
     interrupts = may_be_interrupted(world, world.after[key[0]])
-    written = wait.scope == "process" and others  # who has no owner may have one outside
+    ownerless = wait.node.kind == "futex"  # a lock of Python's is never one between processes
+    written = ownerless and others
     if not interrupts and not written:
         return _uninterrupted(wait, key, "SIGINT makes no KeyboardInterrupt")
-    if wait.scope == "thread" and not main:
+    if not ownerless and not main:
         return _uninterrupted(wait, key, "SIGINT ends waits of Python's main thread alone")
     if wait.scope == "process" and not others:
         return _uninterrupted(wait, key, "whoever in the process could send SIGINT waits too")
@@ -88,6 +90,8 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         refused = Refusal(world.name(key)).because(processes.SOMEBODY_ENDED)
         return replace(refused, assuming=(narrow,))
     scope: Scope = "tree" if others else "process"
+    # Whoever could cancel it waits too.
+    conditions = tuple(each for each in wait.conditions if each.name != NO_CANCELLATION)
     might = "interrupt it by SIGINT" if interrupts else "write into its memory"
     phrase = wait.phrase
     if wait.scope == "thread" and not wait.names_owner:
@@ -95,12 +99,14 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
     wide = replace(
         wait,
         # A node of its own: another thread may wait for the same, and not be interrupted.
-        node=msgspec.structs.replace(wait.node, id=f"{wait.node.id}-{scope}"),
+        node=msgspec.structs.replace(
+            wait.node, id=f"{wait.node.id.removesuffix('-process')}-{scope}"
+        ),
         scope=scope,
         phrase=phrase,
         wakers=world.everyone,
         held_source=f"{wait.held_source}; anybody inside could also {might}",
-        conditions=(*wait.conditions, stayed) if stayed is not None else wait.conditions,
+        conditions=(*conditions, stayed) if stayed is not None else conditions,
     )
     told = f"whoever in the {scope} could {might} waits too"
     return replace(_uninterrupted(wide, key, told), assuming=(narrow, *wait.assuming))

@@ -134,10 +134,13 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
     holder = holder_of(world, key, lock) if lock is not None else None
     if holder is not None:
         thread, how = holder.thread, holder.inside or holder.source
-    elif wait is not None and wait.scope == "thread":
-        (thread,), how = wait.wakers, wait.held_source
     else:
-        return None
+        # Others may be able to end the wait, too; that is the proof's affair.
+        readings = () if wait is None else (wait, *wait.assuming)
+        owned = next((each for each in readings if each.scope == "thread"), None)
+        if owned is None:
+            return None
+        (thread,), how = owned.wakers, owned.held_source
     return HeldBy(pid=thread[0], tid=thread[1], name=world.name(thread), how=how)
 
 
