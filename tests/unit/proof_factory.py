@@ -347,6 +347,10 @@ def frame(function: str, file: str = "program.py", line: int = 1, **values: str)
     return PythonFrame(function=function, file=file, line=line, values=values)
 
 
+BEGUN = frame("_bootstrap", "/lib/threading.py", 1030)
+"""The outermost line of a thread that ``threading`` has begun."""
+
+
 def stack(
     tid: int,
     *frames: PythonFrame,

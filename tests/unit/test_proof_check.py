@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from unit.proof_factory import (
+    BEGUN,
     LOCK,
     catching,
     change,
@@ -89,8 +90,8 @@ PROVABLE: dict[str, Evidence] = {
             stacks(
                 1,
                 stack(1),
-                stack(2, waits_for=lock(0x10, owner=3)),
-                stack(3, waits_for=lock(0x20, owner=2)),
+                stack(2, BEGUN, waits_for=lock(0x10, owner=3)),
+                stack(3, BEGUN, waits_for=lock(0x20, owner=2)),
             ),
         ),
     ),
@@ -104,8 +105,8 @@ PROVABLE: dict[str, Evidence] = {
             stacks(
                 1,
                 stack(1),
-                stack(2, waits_for=lock(0x10), holds=inside(0x20)),
-                stack(3, waits_for=lock(0x20), holds=inside(0x10)),
+                stack(2, BEGUN, waits_for=lock(0x10), holds=inside(0x20)),
+                stack(3, BEGUN, waits_for=lock(0x20), holds=inside(0x10)),
             ),
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from unit.proof_factory import (
+    BEGUN,
     UNKNOWN,
     catching,
     change,
@@ -149,11 +150,13 @@ def test_main_thread_and_another_wait_for_the_same() -> None:
         stack(1, frame(joining, "/lib/threading.py", self=self)),
         stack(
             2,
+            BEGUN,
             frame(joined, "/lib/threading.py", self=self),
             frame(joining, "/lib/threading.py", self=other),
         ),
         stack(
             3,
+            BEGUN,
             frame(joined, "/lib/threading.py", self=other),
             frame(joining, "/lib/threading.py", self=self),
         ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from unit.proof_factory import (
+    BEGUN,
     LIMITED,
     LOCK,
     UNKNOWN,
@@ -22,7 +23,12 @@ from unit.proof_factory import (
     stacks,
 )
 
-from deadlock_matrix.model.evidence import Evidence, ThreadFacts, ThreadStack
+from deadlock_matrix.model.evidence import (
+    Evidence,
+    PythonFrame,
+    ThreadFacts,
+    ThreadStack,
+)
 from deadlock_matrix.model.fact import known
 from deadlock_matrix.model.verdict import AssumptionKind, Judgement, ProofKind
 from deadlock_matrix.proof.check import find_faults
@@ -49,13 +55,13 @@ def judged(*threads: ThreadFacts, read: tuple[ThreadStack, ...], **facts: Any) -
 
 RLOCKS = (
     stack(1),
-    stack(2, waits_for=lock(A, owner=3, name="self._lock", of="Store")),
-    stack(3, waits_for=lock(B, owner=2)),
+    stack(2, BEGUN, waits_for=lock(A, owner=3, name="self._lock", of="Store")),
+    stack(3, BEGUN, waits_for=lock(B, owner=2)),
 )
 LOCKS = (
     stack(1),
-    stack(2, waits_for=lock(A), holds=inside(B)),
-    stack(3, waits_for=lock(B), holds=inside(A, name="first", line=9)),
+    stack(2, BEGUN, waits_for=lock(A), holds=inside(B)),
+    stack(3, BEGUN, waits_for=lock(B), holds=inside(A, name="first", line=9)),
 )
 LIVING = (sleeping(1), on_futex(2), on_futex(3))
 
@@ -93,7 +99,9 @@ def test_crossed_locks_are_likely() -> None:
 
 def test_a_thread_inside_the_block_of_the_lock_it_waits_for() -> None:
     judgement = judged(
-        sleeping(1), on_futex(2), read=(stack(1), stack(2, waits_for=lock(A), holds=inside(A)))
+        sleeping(1),
+        on_futex(2),
+        read=(stack(1), stack(2, BEGUN, waits_for=lock(A), holds=inside(A))),
     )
     assert judgement.outcome == "likely-partial" and judgement.proof is not None
     assert "which it holds itself (inside `with` at store.py:5)" in judgement.proof.sentence
@@ -188,9 +196,24 @@ def test_without_a_handler_of_sigint_the_main_thread_is_like_any_other() -> None
     assert judgement.outcome == "partial"
 
 
-def test_a_thread_may_be_python_s_main_one_where_the_process_s_runs_none() -> None:
-    assert judged(*LIVING, read=RLOCKS).outcome == "partial"
-    judgement = judged(*LIVING, read=RLOCKS[1:])
+@pytest.mark.parametrize(
+    "outermost",
+    [
+        (),
+        (frame("initialised_here", "/app/embedded.py"),),
+        (frame("_bootstrap", "/app/threading.py"),),  # only called so
+        (frame("run", "/lib/threading.py"), BEGUN),  # not its outermost line
+    ],
+    ids=range(4),
+)
+@pytest.mark.parametrize("main", [(), (stack(1, frame("<module>")),)])
+def test_a_thread_that_threading_did_not_begin_may_be_python_s_main_one(
+    outermost: tuple[PythonFrame, ...], main: tuple[ThreadStack, ...]
+) -> None:
+    """It may have initialised Python, and the process's main thread has entered it later."""
+    assert judged(*LIVING, read=(*main, *RLOCKS[1:])).outcome == "partial"
+    first = stack(2, *outermost, waits_for=lock(A, owner=3))
+    judgement = judged(*LIVING, read=(*main, first, RLOCKS[2]))
     assert judgement.outcome == "likely-partial" and judgement.proof is not None
     kinds = {each.kind for each in judgement.proof.assumptions}
     assert kinds == {AssumptionKind.NOT_INTERRUPTED}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from unit.proof_factory import (
+    BEGUN,
     LIMITED,
     PRIVATE,
     REALTIME,
@@ -393,7 +394,7 @@ JOIN = stacks(
 JOIN_BY_2 = stacks(
     1,
     stack(1),
-    stack(2, frame("join", "/lib/threading.py", self=THREAD)),
+    stack(2, BEGUN, frame("join", "/lib/threading.py", self=THREAD)),
     stack(3, frame("_bootstrap_inner", "/lib/threading.py", self=THREAD)),
 )
 PYTHONS_OWN: dict[str, Any] = {"signals": catching(SIGINT), "python": python()}

@@ -162,9 +162,23 @@ def stacks_of(world: World, key: Key) -> ThreadStack | None:
 def may_be_main(world: World, key: Key) -> bool:
     """Whether a thread may be Python's main one, in which alone handlers written in Python run.
 
-    That is who initialised the interpreter: the process's main thread, if it runs Python at all.
+    That is who initialised the interpreter, or forked: not always the process's main thread, even
+    if that one runs Python. But it is none that ``threading`` began, with ``Thread._bootstrap`` as
+    its outermost line: then the interpreter was there already. A fork makes the thread that called
+    it the process's main one.
     """
-    return key[0] == key[1] or (key[0], key[0]) not in world.stack_by_thread
+    stack, fact = stacks_of(world, key), world.stacks.get(key[0])
+    if key[0] == key[1] or stack is None or not stack.python or not isinstance(fact, Known):
+        return True
+    outermost = stack.python[0]
+    return outermost.function != "_bootstrap" or outermost.file not in _own_threading(fact.value)
+
+
+def _own_threading(stacks: ProcessStacks) -> set[str]:
+    """The standard library's own ``threading.py``: others are called so too."""
+    standard = stacks.standard_library
+    folders = standard.value if isinstance(standard, Known) else ()
+    return {f"{folder}/threading.py" for folder in folders}
 
 
 def python_wait(world: World, key: Key) -> PythonWait | None:
@@ -196,14 +210,12 @@ def _thread_join(
     """``Thread.join``: only the end of that thread releases it.
 
     3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself; the thread joined
-    shows the same ``self`` in its ``_bootstrap_inner``. In the standard library's own file: others
-    are called ``threading.py`` too.
+    shows the same ``self`` in its ``_bootstrap_inner``.
     """
     frame = stack.python[-1]
-    standard = stacks.standard_library
-    if not isinstance(standard, Known) or frame.function not in ("join", "_wait_for_tstate_lock"):
+    if frame.function not in ("join", "_wait_for_tstate_lock"):
         return None
-    own_files = {f"{folder}/threading.py" for folder in standard.value}
+    own_files = _own_threading(stacks)
     target = _address(frame)
     if frame.file not in own_files or not target:
         return None
