@@ -166,7 +166,9 @@ class Watcher:
         """Whether it has slept for too long. That says nothing where others give it work."""
         if self._after_s is None or asleep_s < self._after_s or not self._may_replace():
             return False
-        return process.position.is_busy and not self._gives_work(process)
+        if process.pid == self._child:
+            return not self._gives_work(process)
+        return process.position.is_busy  # else it waits for its next test
 
     def _gives_work(self, process: _Process) -> bool:
         """Whether it is a controller, which waits for its workers for as long as they take."""
