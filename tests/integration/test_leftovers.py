@@ -89,8 +89,9 @@ def test_fifty_hung_cells_leave_no_process(
     cells = [
         make_cell(
             resist(n, n + 1 + n // 6) + (SLEEP if n % 5 == 0 else DEADLOCK),
-            deadline_s=1.5 if n % 5 == 0 else 60.0,
-            # A forked child that others of the tree could still end is not proved stuck.
+            # Beside processes that may still move, which could write into its memory, nothing is
+            # proved of a lock without an owner: every cell is ended at its deadline.
+            deadline_s=1.5,
             calling="fork" if n % 5 == 0 else ("main", "thread")[n % 2],
             # While Python catches SIGINT, any of the others could end the main thread's wait.
             prelude="import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)",
@@ -124,14 +125,16 @@ def test_fifty_hung_cells_leave_no_process(
         seen = result.observation.value
         assert isinstance(seen.end, Stopped)
         assert seen.leftovers.alive == ()
-        if seen.end.reason == "proved":  # then they were all there: the entry waits for them
-            assert seen.leftovers.ended >= 3
-            assert seen.duration_s < 30
-        else:
-            assert 1.4 < seen.duration_s < 20
-    verdicts = [result.verdict for result in results]
-    assert verdicts.count(Verdict.DEADLOCK) == 40 and verdicts.count(Verdict.HANG) == 10
+        assert result.verdict is Verdict.HANG and seen.end.reason == "deadline"
+        assert 1.4 < seen.duration_s < 20
+    assert sum(seen_leftovers(result) >= 3 for result in results) >= 10  # had come that far
     assert not list(tmp_path.glob("[0-9]/*"))
+
+
+def seen_leftovers(result: CellResult) -> int:
+    """How many processes were ended with a cell."""
+    assert isinstance(result.observation, Known)
+    return result.observation.value.leftovers.ended
 
 
 STORMS = {
