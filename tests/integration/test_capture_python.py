@@ -103,10 +103,10 @@ def test_a_handler_changed_between_two_snapshots(
     start: Start, collector: LinuxCollector, version: str
 ) -> None:
     code = """
-import signal
+import os, signal
 def changed(*ignored):
     signal.signal(signal.SIGINT, changed)
-    ready()
+    os.write(1, b"changed\\n")  # not by print, in the middle of which it may be called
 signal.signal(signal.SIGUSR1, changed)
 ready()
 while True: signal.pause()

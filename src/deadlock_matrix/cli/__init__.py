@@ -48,7 +48,13 @@ def group() -> None:
 
 def main() -> None:
     """Run the command; each of our errors prints one sentence and has its own exit status."""
-    from deadlock_matrix.cli.shell import Terminated, end_by, end_tidily, open_missing_streams
+    from deadlock_matrix.cli.shell import (
+        Terminated,
+        discard_output,
+        end_by,
+        end_tidily,
+        open_missing_streams,
+    )
 
     open_missing_streams()
     end_tidily()
@@ -68,4 +74,5 @@ def main() -> None:
         # A file that is read or written says so itself; this is our output, or where we stand.
         named = f": {error.filename}" if error.filename else ""
         click.echo(f"deadlock-matrix: {error.strerror or error}{named}", err=True)
+        discard_output()
         sys.exit(ExitStatus.TOOL_FAILED)

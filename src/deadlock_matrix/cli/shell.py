@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from deadlock_matrix.errors import Unavailable
@@ -24,6 +25,17 @@ def open_missing_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
             setattr(sys, name, nowhere)
+
+
+def discard_output() -> None:
+    """Send what is still to be written nowhere: the interpreter tries once more when it ends.
+
+    Some versions of Python keep what could not be written, fail again, and end with 120.
+    """
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
 
 
 def end_tidily() -> None:
