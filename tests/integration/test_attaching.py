@@ -122,7 +122,7 @@ def refusal(pid: int, wrapper: list[str]) -> str:
 
 
 def proves_it(inspection: Inspection) -> bool:
-    return inspection.verdict == "deadlock" and "waits in take" in inspection.sentence
+    return inspection.verdict == "deadlock" and " in take (" in inspection.sentence
 
 
 # --- with rights --------------------------------------------------------------------------------

@@ -105,7 +105,6 @@ SCENARIO_CASES = [
     ("static-local-reentry", "waits", ""),
     ("constructor-dlopen-join", "waits for", "constructor"),
     ("native-join-cycle", "joins thread", ""),
-    ("child-fills-its-pipe", "pipe", "child process"),
 ]
 
 

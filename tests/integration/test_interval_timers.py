@@ -125,22 +125,30 @@ def test_call_goes_on_as_if_nothing_had_been(name: str) -> None:
         assert end_of(process) == result
 
 
-def test_write_that_is_partly_done_returns_the_part() -> None:
-    """As when the process is stopped and continued; the caller writes the rest."""
+def test_write_that_may_be_partly_done_is_left_alone() -> None:
+    """Interrupted, it would return the part: what hangs would go on."""
     program = (
         "r, w = os.pipe()\n"
-        "threading.Thread(target=lambda: (os.read(0, 1), os.read(r, 1 << 20))).start()\n"
+        "def drain():\n"
+        "    os.read(0, 1)\n"
+        "    left = 1 << 20\n"
+        "    while left: left -= len(os.read(r, left))\n"
+        "threading.Thread(target=drain).start()\n"
         "said(libc.write(w, bytes(1 << 20), 1 << 20))"
     )
     with running(program) as process:
         until_asleep_in(process.pid, 1)
-        assert look([process.pid])[process.pid] == 0.0
-        assert process.stdout is not None
-        written, error = process.stdout.readline().split()
-        assert 4096 <= int(written) < 1 << 20 and error == "0"
-        assert process.stdin is not None
-        process.stdin.write("x")
-        process.stdin.flush()
+        assert look([process.pid])[process.pid] == 0.0  # the other thread was asked
+        assert end_of(process) == f"{1 << 20} 0"
+
+
+def test_process_that_does_nothing_but_write_is_not_asked() -> None:
+    with running("r, w = os.pipe(); said(libc.write(w, bytes(1 << 20), 1 << 20))") as process:
+        until_asleep_in(process.pid, 1)
+        answer = look([process.pid])[process.pid]
+        assert isinstance(answer, str) and "none of its threads" in answer
+        assert Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "S"
+        process.kill()
 
 
 def test_alarm_is_found() -> None:

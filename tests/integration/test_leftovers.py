@@ -125,7 +125,8 @@ def test_fifty_hung_cells_leave_no_process(
         seen = result.observation.value
         assert isinstance(seen.end, Stopped)
         assert seen.leftovers.alive == ()
-        assert result.verdict is Verdict.HANG and seen.end.reason == "deadline"
+        # On a busy machine it may not have come to its lock by then, and still move.
+        assert result.verdict in (Verdict.HANG, Verdict.SLOW) and seen.end.reason == "deadline"
         assert 1.4 < seen.duration_s < 20
     assert sum(seen_leftovers(result) >= 3 for result in results) >= 10  # had come that far
     assert not list(tmp_path.glob("[0-9]/*"))

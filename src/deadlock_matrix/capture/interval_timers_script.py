@@ -18,8 +18,8 @@ How a thread that sleeps in a system call is borrowed (ptrace(2); the kernel's
    and it is let go. The kernel then begins the first call again as if nothing had been.
 
 So only calls are interrupted that begin again by themselves. ``epoll_wait`` is not among them (it
-returns EINTR). One exception: a write to a pipe that is larger than PIPE_BUF and partly done
-returns the part, as it does when the process is stopped and continued. No handler runs, no signal
+returns EINTR), and neither is a write to a pipe of more than PIPE_BUF: it may be partly done, would
+return the part, and what was stuck would go on. No handler runs, no signal
 is sent, no disposition changes (a single step would have done that where SIGTRAP is blocked).
 
 Whatever is odd, the thread is let go as it was. It is never left stopped: ptrace belongs to the
@@ -51,8 +51,8 @@ BEGIN_AGAIN = (-512, -513, -514, -516)  # ERESTARTSYS, NOINTR, NOHAND, ERESTART_
 RED_ZONE = 128
 SENTINEL = 0x5A5A5A5A5A5A5A5A
 
-WRITES = (1, 20)  # and writev
-TRANSFERS = (0, 19, *WRITES)  # read, readv: of a pipe alone
+WRITE, PIPE_BUF = 1, 4096
+TRANSFERS = (0, 19, WRITE)  # read, readv: of a pipe alone
 SAFE_CALLS = {202, 61, 247, *TRANSFERS, 7, 271, 23, 270, 35, 230, 219}
 """futex, wait4, waitid, transfers, poll, ppoll, select, pselect6, nanosleep, clock_nanosleep, and
 restart_syscall, as which some of them go on: the kernel begins them again by itself, with what was
@@ -204,10 +204,9 @@ def ask(tid, number, deadline):
             raise Odd("a signal came meanwhile")
         found = thread.registers()
         code = ctypes.c_int64(found.rax).value
-        partly_done = number in WRITES and code > 0
         if found.cs != USER_CODE_64 or found.orig_rax != number:
             raise Odd("it was in another system call")
-        if code not in BEGIN_AGAIN and not partly_done:
+        if code not in BEGIN_AGAIN:
             raise Odd("its system call was over")
         if thread.peek(found.rip - 2) & 0xFFFF != SYSCALL_INSTRUCTION:
             raise Odd("it entered the kernel by another instruction")
@@ -280,6 +279,8 @@ def find_quiet_thread(pid):
         if int(words[0]) in TRANSFERS:
             number = int(words[1], 16) & 0xFFFFFFFF
             if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("pipe:["):
+                continue
+            if int(words[0]) == WRITE and int(words[3], 16) > PIPE_BUF:
                 continue
         return tid, int(words[0])
     return None
