@@ -39,8 +39,10 @@ def command_of(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
 
 def what_runs(words: list[str]) -> tuple[str, ...]:
     """``python -m http.server 8000 --token x`` as ``python -m http.server``."""
-    # One that gives itself a title has it all in one word: "gunicorn: worker [app]".
-    program = words[0].split(" ")[0][:LONGEST] if words else ""
+    # One that gives itself a title has it all in one word: "gunicorn: worker [app]". A path with
+    # arguments behind it is no title, and may have spaces of its own.
+    is_path = len(words) > 1 and words[0].startswith("/")
+    program = (words[0] if is_path else words[0].split(" ")[0])[:LONGEST] if words else ""
     if not program:
         return ()
     if not _PYTHON.fullmatch(program.rpartition("/")[2]):
