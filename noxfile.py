@@ -66,14 +66,16 @@ def deadlock_matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scenarios(session: nox.Session) -> None:
-    """Run every scenario once on every CPython that is found here."""
+    """Run every scenario once on every CPython that is found here, and write a table of it."""
     install_project(session, "tests")
     names = [name for name, each in RECIPES.items() if each.backend == "found"]
     found = collect(session, names, NOX / "pythons.json")
     pythons = [each["executable"] for each in json.loads(found.read_bytes())]
     chosen = [f"--python={python}" for python in pythons if python]
-    soak = ("tests/integration", "-m", "soak", "--runs=1", "-k", "as-it-is")
-    session.run("pytest", *soak, *chosen, *session.posargs)
+    options = [f"--keep={NOX / 'scenarios.json'}", *session.posargs]
+    if not has_option(session.posargs, "--output"):
+        options.append(f"--output={NOX / 'scenarios.md'}")
+    session.run("python", "tests/integration/version_table.py", *chosen, *options)
 
 
 @nox.session(default=False, reuse_venv=False)
@@ -124,7 +126,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style with ruff."""
-    session.install("ruff>=0.11")
+    session.install("ruff==0.17.6")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -132,7 +134,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
-    session.install("-e", ".", "mypy>=1.15")
+    session.install("-e", ".[all]", "mypy>=1.15")
     session.run("mypy")
 
 

@@ -11,8 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
-from deadlock_matrix.matrix.scenarios import Scenario, load_scenarios
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from scenarios.document import ScenarioKind
+from scenarios.scenario import Scenario, load_scenarios
+
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.render.markup import code, escaped, fenced, table
@@ -48,11 +51,8 @@ def pages() -> dict[str, str]:
 
 def recording_of(name: str) -> Recording | None:
     """What was recorded of a scenario while it hung; ``None`` where it was never recorded."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    try:
-        from golden.recordings import path_of, read
-    finally:
-        sys.path.remove(str(ROOT / "tests"))
+    from golden.recordings import path_of, read
+
     for version in _VERSIONS:
         if path_of(f"{version}/{name}").exists():
             return read(f"{version}/{name}")

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.cache import cache_folder
 from deadlock_matrix.errors import DeadlockMatrixError
 from deadlock_matrix.interpreters.identity import identify
-from deadlock_matrix.matrix.configuration import load_configuration
 from deadlock_matrix.matrix.interpreters import resolve
 from deadlock_matrix.model.cell import Interpreter
 from environments.promises import find_broken

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from environments import pip_settings, pristine
@@ -40,6 +40,8 @@ class Phase:
     status: int
     elapsed_s: float
     cpu_s: float
+    decides: bool = True
+    """Whether the whole fails with it."""
 
 
 def read_lines(readme: str) -> list[str]:
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.inside:
         return _run_inside(options, lines, numbers)
     phases: list[Phase] = []
+    _leave_nothing_when_told_to_end()
     with tempfile.TemporaryDirectory(prefix="fresh-", ignore_cleanup_errors=True) as scratch:
         try:
             with _timed("make the root", phases):
@@ -78,12 +81,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_in_clone(options, lines, numbers, Path(scratch))
 
 
+def _leave_nothing_when_told_to_end() -> None:
+    """Let SIGTERM and SIGHUP unwind, so that the root and what runs in it go with us."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s fresh --")
     parser.add_argument("--line", type=int, help="only this line of the README, from 1")
     parser.add_argument("--nohup", action="store_true", help="SIGINT, SIGQUIT, SIGHUP ignored")
     parser.add_argument("--folder", default="project", help="the name of the clone's folder")
     parser.add_argument("--lang", default="C.UTF-8", help="LANG; nothing else is set of its kind")
+    parser.add_argument(
+        "--umask", type=lambda text: int(text, 8), default=0o022, help="such as 077"
+    )
+    parser.add_argument("--tmpdir", help="a folder for TMPDIR, made beside the clone")
+    parser.add_argument("--locked-home", action="store_true", help="HOME cannot be written to")
+    parser.add_argument("--one-core", action="store_true", help="run on one core only")
+    parser.add_argument(
+        "--second-try", metavar="COMMAND", help="run this where a line fails, and let it decide"
+    )
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -109,12 +132,24 @@ def _run_inside(options: argparse.Namespace, lines: list[str], numbers: list[int
         "LANG": options.lang,
         **settings,
     }
+    if options.locked_home:
+        variables["HOME"] = _locked(root)
+    if options.tmpdir:
+        scratch = Path("home", USER, options.tmpdir)
+        (root / scratch).mkdir()
+        os.chown(root / scratch, UID, UID)
+        variables["TMPDIR"] = f"/{scratch}"
     enter = [pristine.program("chroot"), f"--userspec={UID}:{UID}", str(root), "/bin/sh", "-c"]
-    for number in numbers:
-        script = [f'cd "$0" && {lines[number - 1]}', f"/home/{USER}/{options.folder}"]
-        _run_line(number, [*enter, *script], variables, options, phases)
-    _print(phases)
-    return max(phase.status != 0 for phase in phases)
+    chosen = {number: lines[number - 1] for number in numbers}
+    _run_lines(chosen, enter, f"/home/{USER}/{options.folder}", variables, options, phases)
+    return _summed_up(phases)
+
+
+def _locked(root: Path) -> str:
+    """An empty home that belongs to somebody else."""
+    home = Path("home", "locked")
+    (root / home).mkdir(mode=0o555)
+    return f"/{home}"
 
 
 def _run_in_clone(
@@ -130,15 +165,32 @@ def _run_in_clone(
         "LANG": options.lang,
         **pip_settings.variables(),
     }
-    for number in numbers:
-        script = ["/bin/sh", "-c", f'cd "$0" && {lines[number - 1]}', str(clone)]
-        _run_line(number, script, variables, options, phases)
-    _print(phases)
-    return max(phase.status != 0 for phase in phases)
+    chosen = {number: lines[number - 1] for number in numbers}
+    _run_lines(chosen, ["/bin/sh", "-c"], str(clone), variables, options, phases)
+    return _summed_up(phases)
+
+
+def _run_lines(
+    lines: Mapping[int, str],
+    shell: list[str],
+    folder: str,
+    variables: Mapping[str, str],
+    options: argparse.Namespace,
+    phases: list[Phase],
+) -> None:
+    """Run the lines in the folder; where one fails, what is to be tried then decides."""
+    for number, line in lines.items():
+        name = f"line {number}"
+        _run_line(name, [*shell, f'cd "$0" && {line}', folder], variables, options, phases)
+        if phases[-1].status and options.second_try:
+            again = [*shell, f'cd "$0" && {options.second_try}', folder]
+            print(f"\nFAILED ONCE: {name}; what is tried now decides\n", flush=True)
+            _run_line(f"{name}, tried again", again, variables, options, phases)
+            phases[-2] = replace(phases[-2], decides=False)
 
 
 def _run_line(
-    number: int,
+    name: str,
     command: list[str],
     variables: Mapping[str, str],
     options: argparse.Namespace,
@@ -150,8 +202,11 @@ def _run_line(
         wanted = signal.SIG_IGN if options.nohup else signal.SIG_DFL
         for each in _IGNORED_BY_NOHUP:
             signal.signal(each, wanted)
+        os.umask(options.umask)
+        if options.one_core:
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-    with _timed(f"line {number}", phases) as result:
+    with _timed(name, phases) as result:
         process = subprocess.Popen(
             command,
             env=dict(variables),
@@ -200,6 +255,11 @@ def _timed(name: str, phases: list[Phase]) -> Iterator[list[int]]:
 def _cpu_s() -> float:
     times = os.times()
     return times.children_user + times.children_system
+
+
+def _summed_up(phases: Sequence[Phase]) -> int:
+    _print(phases)
+    return max(phase.status != 0 for phase in phases if phase.decides)
 
 
 def _print(phases: Sequence[Phase]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,7 @@ PROJECT = Path(__file__).parents[1]
 PACKAGES = "python3,python3-venv,ca-certificates,gcc,g++,libc6-dev,git,procps"
 SUITE = "bookworm"
 MAKING_TIMEOUT_S = 600
+ENDING_S = 20
 USER, UID = "newcomer", 1000
 
 
@@ -43,20 +45,40 @@ def make_archive(scratch: Path) -> Path:
     command += ['--aptopt=Acquire::Check-Valid-Until "false"', "--aptopt=Acquire::Retries 3"]
     said = ""
     for _ in range(2):  # a mirror may be out of reach for a moment
-        try:
-            done = subprocess.run(
-                [*command, SUITE, str(archive)],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=MAKING_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired:
-            raise NoRoot(f"mmdebstrap took longer than {MAKING_TIMEOUT_S} s") from None
-        if done.returncode == 0:
+        status, errors = _make(command, archive)
+        if status == 0:
             return archive
-        said = done.stderr.strip().rpartition("\n")[2]
+        said = errors.strip().rpartition("\n")[2]
     raise NoRoot(f"mmdebstrap failed: {said}")
+
+
+def _make(command: list[str], archive: Path) -> tuple[int, str]:
+    """Run mmdebstrap so that nothing of it outlives us: its status, and what it said.
+
+    Told to end, it removes its own folder. As root, its processes and mounts are in namespaces that
+    end with it; an ordinary user's mmdebstrap makes such namespaces itself.
+    """
+    within = namespaces() if os.geteuid() == 0 else []
+    maker = subprocess.Popen(
+        [*within, *command, SUITE, str(archive)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        errors = maker.communicate(timeout=MAKING_TIMEOUT_S)[1]
+    except subprocess.TimeoutExpired:
+        raise NoRoot(f"mmdebstrap took longer than {MAKING_TIMEOUT_S} s") from None
+    finally:
+        if maker.poll() is None:
+            os.killpg(maker.pid, signal.SIGTERM)
+            try:
+                maker.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(maker.pid, signal.SIGKILL)
+                maker.wait()
+    return maker.returncode, errors
 
 
 def namespaces() -> list[str]:

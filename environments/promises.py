@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import (
     Fingerprint,
-    LibraryKind,
     NativeLibrary,
     Running,
 )
@@ -66,7 +66,7 @@ def _blas(module: str, found: Fingerprint) -> set[str] | Unknown:
     libraries = [
         library
         for library in found.libraries.value
-        if library.kind is LibraryKind.BLAS and module in library.users
+        if library.kind == LibraryKind.BLAS and module in library.users
     ]
     measured = _measured(found.running.get(module), {library.path for library in libraries})
     # What ran is nearer to the truth than what files say, but shows nothing of a static one.
@@ -104,7 +104,7 @@ def _runtimes(found: Fingerprint) -> set[str] | Unknown:
     ]
     by_files: list[str] = []
     if isinstance(found.libraries, Known):
-        by_files = [each.name for each in found.libraries.value if each.kind is LibraryKind.OPENMP]
+        by_files = [each.name for each in found.libraries.value if each.kind == LibraryKind.OPENMP]
     elif not mapped:
         return found.libraries
     names = ("libgomp", "libiomp5", "libomp")

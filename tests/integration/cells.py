@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import platform
 import queue
+import subprocess
 import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
+from scenarios.document import ScenarioKind
+from scenarios.scenario import Scenario, build, load_scenarios
+
 from deadlock_matrix.errors import Unavailable
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
-from deadlock_matrix.matrix.scenarios import Scenario, build, load_scenarios
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, Observation
@@ -36,8 +37,11 @@ class Python:
     free_threaded: bool = False
 
     def can_import(self, module: str) -> bool:
-        """Only the running interpreter is asked; no other has more than its standard library."""
-        return self.executable == sys.executable and find_spec(module) is not None
+        """Whether it has a module, of its standard library or installed."""
+        ask = f"from importlib.util import find_spec; print(find_spec({module!r}) is not None)"
+        command = [self.executable, "-c", ask]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        return done.stdout.strip() == "True"
 
 
 THIS = Python(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 CONTAINER = r"""
 set -e
-root=$1 prefix=$2 folder=$3 python=$4 script=$5
+root=$1 prefix=$2 folder=$3 python=$4 script=$5 proc=$6
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 cd "$root"
@@ -24,9 +24,11 @@ for each in /usr /bin /lib /lib64; do
     elif [ -d "$each" ]; then mkdir -p ".$each"; mount --rbind "$each" ".$each"; fi
 done
 mount --rbind "$prefix" opt/python
+mkdir -p ".$prefix"
+mount --rbind "$prefix" ".$prefix"  # an unpacked one names its loader there
 mount --rbind "$folder" app
 mount --rbind /dev dev
-if [ "$6" = own-proc ]; then mount -t proc proc proc; else mount --rbind /proc proc; fi
+if [ "$proc" = own-proc ]; then mount -t proc proc proc; else mount --rbind /proc proc; fi
 "$(command -v pivot_root || echo /sbin/pivot_root)" . old
 cd /
 umount -l /old
@@ -36,14 +38,17 @@ exec env LD_LIBRARY_PATH=/opt/python/lib "/opt/python/bin/$python" "/app/$script
 PID_AND_MOUNT = ("--pid", "--mount", "--fork", "--kill-child")
 
 
-def python_name() -> str:
-    """The file name of the interpreter without a virtual environment."""
+def place_of(executable: str) -> tuple[str, str]:
+    """The folder of an interpreter and its file name, without a virtual environment."""
+    if executable != sys.executable:
+        real = Path(executable).resolve()
+        return str(real.parent.parent), real.name
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    return name if Path(sys.base_prefix, "bin", name).exists() else "python3"
+    return sys.base_prefix, name if Path(sys.base_prefix, "bin", name).exists() else "python3"
 
 
 def start(
-    folder: Path, script: str, root: Path, *namespaces: str
+    folder: Path, script: str, root: Path, *namespaces: str, python: str = sys.executable
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a container that runs ``script`` out of ``folder``.
 
@@ -52,6 +57,7 @@ def start(
         script: its name in there; it writes a line when it is ready.
         root: an empty folder on which to build the container's root.
         namespaces: options of unshare(1).
+        python: the interpreter.
 
     Returns:
         The process that holds it, and an empty text, or why there is none.
@@ -59,10 +65,11 @@ def start(
     unshare = shutil.which("unshare")
     if unshare is None:
         return subprocess.Popen(["true"]), "there is no unshare(1)"
+    prefix, name = place_of(python)
     process = subprocess.Popen(
         [
             *(unshare, *namespaces, "sh", "-c", CONTAINER, "container", root),
-            *(sys.base_prefix, folder, python_name(), script),
+            *(prefix, folder, name, script),
             "own-proc" if "--pid" in namespaces else "same-proc",
         ],
         stdout=subprocess.PIPE,

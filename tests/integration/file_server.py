@@ -18,7 +18,7 @@ from typing import Self
 _LOOKUP, _GETATTR, _OPEN, _READ, _INIT, _OPENDIR = 1, 3, 14, 15, 26, 27
 _FORGET, _BATCH_FORGET = 2, 42
 _RELEASE, _FLUSH, _RELEASEDIR = 18, 25, 29
-_MNT_DETACH = 2
+_MNT_FORCE, _MNT_DETACH = 1, 2
 _ROOT, _FILE = 1, 2
 
 
@@ -56,7 +56,7 @@ class FileServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._libc.umount2(bytes(self._folder), _MNT_DETACH)
+        self._libc.umount2(bytes(self._folder), _MNT_FORCE | _MNT_DETACH)
         # Whoever waits is told that the connection is gone.
         os.close(self._device)
 

@@ -22,9 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from integration.cells import Python, missing, of_kind, run_all
+from scenarios.document import ScenarioKind
 
 from deadlock_matrix.capture import linux, procfs
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
 from deadlock_matrix.run.watchdog import Rates
 from deadlock_matrix.run.workspace import Workspace
 
@@ -111,7 +111,8 @@ def main() -> None:
 
 
 def find(executable: str) -> Python:
-    """The interpreter with its version."""
+    """The interpreter with its version; cells start it from folders of their own."""
+    executable = str(Path(executable).absolute())
     ask = (
         "import platform, sysconfig\n"
         "print(platform.python_version(), sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from integration import container
+from pythons import interpreter
 
 from deadlock_matrix.model.inspection import Inspection
 
@@ -24,6 +25,7 @@ pytestmark = [
 
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 NOBODY = "65534"
+THIS = ".".join(map(str, sys.version_info[:2]))
 HUNG = """\
 import os, threading
 first, second = threading.RLock(), threading.RLock()
@@ -128,15 +130,19 @@ def proves_it(inspection: Inspection) -> bool:
 # --- with rights --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rights", ["all", "sys_ptrace"])
-def test_from_a_sidecar_that_shares_only_the_process_ids(tmp_path: Path, rights: str) -> None:
+@pytest.mark.parametrize(
+    ("rights", "version"), [("all", THIS), ("sys_ptrace", THIS), ("all", "3.8"), ("all", "3.14")]
+)
+def test_from_a_sidecar_that_shares_only_the_process_ids(
+    tmp_path: Path, rights: str, version: str
+) -> None:
     needed("nsenter", "unshare", "setpriv")
     (tmp_path / "app").mkdir()
     (tmp_path / "root").mkdir()
     (tmp_path / "app" / "hung.py").write_text(HUNG)
-    holder, reason = container.start(
-        tmp_path / "app", "hung.py", tmp_path / "root", *container.PID_AND_MOUNT
-    )
+    app, root = tmp_path / "app", tmp_path / "root"
+    python = interpreter(version)
+    holder, reason = container.start(app, "hung.py", root, *container.PID_AND_MOUNT, python=python)
     try:
         if reason:
             pytest.skip(reason)

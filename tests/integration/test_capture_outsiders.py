@@ -17,8 +17,9 @@ import pytest
 from deadlock_matrix.capture.linux import LinuxCollector
 from deadlock_matrix.capture.proc_files import read_small
 from deadlock_matrix.capture.proc_text import parse_stat
-from deadlock_matrix.model.evidence import PipeHolder, ProcessFacts, Snapshot, SystemCall
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.process_facts import PipeHolder, ProcessFacts, Snapshot
+from deadlock_matrix.model.thread_facts import SystemCall
 
 CC = shutil.which("cc")
 pytestmark = [

@@ -19,16 +19,16 @@ from deadlock_matrix.capture.linux import LinuxCollector
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import numbers_in, open_directory
 from deadlock_matrix.capture.procfs import read_thread
-from deadlock_matrix.model.evidence import (
+from deadlock_matrix.model.fact import Known, Unknown, unknown
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
+from deadlock_matrix.model.thread_facts import (
     NoTimeout,
     OnCpu,
-    ProcessFacts,
-    Snapshot,
     SystemCall,
     ThreadFacts,
     TimeLimit,
+    Word,
 )
-from deadlock_matrix.model.fact import Known, Unknown
 
 CC = shutil.which("cc")
 pytestmark = [
@@ -280,6 +280,38 @@ def test_names_and_a_leader_that_has_left(
     assert (leader.state, second.state) == ("Z", "S")
     assert second.name == ") S (\n\\xff"
     assert msgspec.json.decode(msgspec.json.encode(snapshot), type=Snapshot) == snapshot
+
+
+@needs_cc
+def test_a_leader_that_has_left_has_no_memory_and_its_threads_have(
+    start: Start, compiled: Callable[..., str], collector: LinuxCollector
+) -> None:
+    source = r"""
+    #include <pthread.h>
+    #include <stdio.h>
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static void *second(void *nothing) {
+        puts("ready"); fflush(stdout);
+        pthread_mutex_lock(&lock);
+        return nothing;
+    }
+    int main(void) {
+        pthread_t thread;
+        pthread_mutex_lock(&lock);
+        pthread_create(&thread, 0, second, 0);
+        pthread_exit(0);
+    }
+    """
+    process = start(compiled(source))
+
+    def word() -> Known[Word] | Unknown:
+        leader, *others = collector.snapshot([process.pid]).processes[0].threads
+        return others[0].word if leader.state == "Z" and others else unknown("not yet")
+
+    until(lambda: isinstance(word(), Known))
+    read = word()
+    assert isinstance(read, Known) and read.value.mapping.permissions == "rw-p"
+    assert collector.machine(process.pid).libc.startswith(("glibc", "musl"))
 
 
 @needs_cc

@@ -19,11 +19,14 @@ import pytest
 from deadlock_matrix.capture.collector import open_collector
 from deadlock_matrix.capture.glance import Glancer, glance
 from deadlock_matrix.capture.linux import LinuxCollector
+from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.capture.permission import check_access
 from deadlock_matrix.capture.portable import PortableCollector
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Evidence, PipeHolder, Snapshot, SystemCall
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.process_facts import PipeHolder, Snapshot
+from deadlock_matrix.model.thread_facts import SystemCall
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs procfs"),
@@ -190,6 +193,67 @@ os.wait()
     assert snapshot.outside_holders.value == ()
 
 
+PARENTS = {
+    "handles SIGALRM, and may have set an alarm": "signal.signal(signal.SIGALRM, print)",
+    "has a timer (a timerfd)": "import ctypes; assert ctypes.CDLL(None).timerfd_create(1, 0) > 0",
+    "": "signal.signal(signal.SIGALRM, signal.SIG_DFL)",
+}
+
+
+@pytest.mark.parametrize("acts", PARENTS)
+def test_a_parent_that_may_act(start: Start, acts: str) -> None:
+    """It waits for its child without a time limit."""
+    code = (
+        "import signal\n"
+        + PARENTS[acts]
+        + """
+child = os.fork()
+if child: os.waitpid(child, 0)
+ready()
+signal.pause()
+"""
+    )
+    parent = start(code).pid
+    (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    until(lambda: "do_wait" in Path(f"/proc/{parent}/wchan").read_text())
+    told = [each.acts for each in parents_of(int(child)) if each.pid == parent]
+    assert told == [acts]
+
+
+SENDERS = {
+    "socket": """
+import fcntl, socket
+ours, theirs = socket.socketpair()
+fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
+""",
+    "lease": """
+import fcntl, sys
+opened = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+""",
+    "queue": """
+import ctypes
+libc = ctypes.CDLL(None)
+name = b"/test-%d" % os.getpid()
+assert libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None) >= 0
+libc.mq_unlink(name)
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "why"), [("socket", "O_ASYNC"), ("lease", "O_ASYNC"), ("queue", "a message queue")]
+)
+def test_files_for_which_the_kernel_sends_signals(
+    start: Start, collector: LinuxCollector, tmp_path: Path, what: str, why: str
+) -> None:
+    code = SENDERS[what] + "ready()\nimport signal\nsignal.pause()"
+    process = start(code, str(tmp_path / "leased"))
+    descriptors = collector.snapshot([process.pid]).processes[0].descriptors
+    assert isinstance(descriptors, Known)
+    assert [each.signals for each in descriptors.value if each.signals] == [why]
+
+
 def test_evidence_survives_json(start: Start, collector: LinuxCollector) -> None:
     process = start("import threading; ready(); threading.Event().wait()")
     before = settled(collector, [process.pid], "futex")
@@ -285,6 +349,7 @@ import os, sys
 os.setuid(65534)
 from deadlock_matrix.capture.permission import check_access
 from deadlock_matrix.capture.linux import LinuxCollector
+from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.fact import Unknown
 try:

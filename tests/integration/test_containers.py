@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from integration import container
+from pythons import interpreter
 
-from deadlock_matrix.model.evidence import ThreadStack
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="makes namespaces"),
@@ -67,12 +68,15 @@ NAMESPACES = [
     pytest.param((*container.PID_AND_MOUNT, "--user", "--map-root-user"), id="rootless"),
 ]
 Start = Callable[..., int]
+THIS = ".".join(map(str, sys.version_info[:2]))
+VERSIONS = ("3.8", "3.13", "3.14", "3.15")
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     """Starts a script in a container; gives the id of its process as the host sees it."""
     holders: list[subprocess.Popen[bytes]] = []
+    python = interpreter(getattr(request, "param", THIS))
 
     def run(script: str, *namespaces: str) -> int:
         folder, root = tmp_path / "Jürgen 带 空格", tmp_path / "root"
@@ -81,7 +85,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         (folder / "проект.py").write_text(script, encoding="utf-8")
         (folder / "pkg_ü" / "__init__.py").write_text(PACKAGE, encoding="utf-8")
         (folder / "pkg_ü" / "sub.py").write_text("")
-        holder, reason = container.start(folder, "проект.py", root, *namespaces)
+        holder, reason = container.start(folder, "проект.py", root, *namespaces, python=python)
         holders.append(holder)
         if reason:
             pytest.skip(reason)
@@ -137,6 +141,12 @@ def test_a_join_is_proved_from_the_host(start: Start, namespaces: tuple[str, ...
     answer = inspect(pid)
     assert places(answer) == EVERYTHING_OF_A_JOIN
     assert pid in stacks_of(answer)
+
+
+@pytest.mark.parametrize("start", VERSIONS, indirect=True)
+def test_any_python_is_seen_from_the_host(start: Start) -> None:
+    answer = inspect(start(JOIN, *container.PID_AND_MOUNT))
+    assert places(answer) == EVERYTHING_OF_A_JOIN
 
 
 @pytest.mark.parametrize("namespaces", NAMESPACES)

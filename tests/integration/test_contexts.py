@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deadlock_matrix.matrix.configuration import load_configuration
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.matrix.expansion import expand
 from deadlock_matrix.matrix.selection import Selection
 from deadlock_matrix.model.cell import Cell, Interpreter
@@ -33,8 +33,7 @@ def cell_of(tmp_path: Path, profile: str, context: str) -> Cell:
     """The built-in cell that builds a GPT-2 in the lazy layout."""
     this = Interpreter(name="this", executable=sys.executable)
     chosen = (f"profile={profile}", "layout=lazy", "entry=create-gpt2", f"context={context}")
-    # From a folder without a configuration of its own.
-    configuration = load_configuration(None, tmp_path)
+    configuration = load_configuration(None, tmp_path, "splitlearn")
     (cell,) = expand(configuration, (this,), Selection(include=chosen, coverage="full"))
     return cell
 

@@ -218,10 +218,10 @@ def test_the_markers_of_a_module_and_a_function_both_count(project: Path, run: R
 import unittest
 import pytest
 
-pytestmark = pytest.mark.imports("tinypackage")
+pytestmark = pytest.mark.import_contract("tinypackage")
 ran = []
 
-@pytest.mark.imports("tinypackage.options", contexts="thread")
+@pytest.mark.import_contract("tinypackage.options", contexts="thread")
 def test_both():
     ran.append(1)
 
@@ -238,8 +238,8 @@ class TestOld(unittest.TestCase):
 @pytest.mark.parametrize(
     ("mark", "told"),
     [
-        ("imports('tinypackage', withim=3)", "unexpected keyword argument 'withim'"),
-        ("imports()", "missing 1 required positional argument: 'target'"),
+        ("import_contract('tinypackage', withim=3)", "unexpected keyword argument 'withim'"),
+        ("import_contract()", "missing 1 required positional argument: 'target'"),
     ],
 )
 def test_a_wrong_marker_is_an_error_that_says_how_it_is_written(
@@ -250,12 +250,12 @@ def test_a_wrong_marker_is_an_error_that_says_how_it_is_written(
     )
     text = run("tests/test_marks.py", status=2)
     assert told in text
-    assert "it is imports(target, *, within=None" in text
+    assert "it is import_contract(target, *, within=None" in text
 
 
 def test_a_wrong_context_fails_the_test(project: Path, run: Run) -> None:
     (project / "tests" / "test_marks.py").write_text(
-        "import pytest\n\n@pytest.mark.imports('tinypackage', contexts='mian')\n"
+        "import pytest\n\n@pytest.mark.import_contract('tinypackage', contexts='mian')\n"
         "def test_it(): ...\n"
     )
     assert "no context is called 'mian'; did you mean 'main'?" in run(
@@ -263,8 +263,17 @@ def test_a_wrong_context_fails_the_test(project: Path, run: Run) -> None:
     )
 
 
+def test_a_suite_may_have_a_marker_of_its_own_for_imports(project: Path, run: Run) -> None:
+    (project / "tests" / "test_marks.py").write_text(
+        "import pytest\n\n@pytest.mark.imports(7, slow=True)\ndef test_it(): ...\n"
+    )
+    assert outcomes(run("-o", "markers=imports", "-m", "imports", "tests/test_marks.py")) == {
+        "passed": 1
+    }
+
+
 def test_the_marker_is_listed(run: Run) -> None:
-    assert "@pytest.mark.imports(target, *, within" in run("--markers")
+    assert "@pytest.mark.import_contract(target, *, within" in run("--markers")
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed(project: Path, run: Run) -> None:

@@ -154,6 +154,24 @@ def test_json(target: Target, until: Until, state: State, kind: str) -> None:
     assert {thread["pid"] for thread in found["threads"]} == {process.pid}
 
 
+def test_json_has_the_known_cause_and_what_helps(
+    target: Target, until: Until, state: State, tmp_path: Path
+) -> None:
+    (tmp_path / "joiner.py").write_text(
+        "import threading\nprint('ready', flush=True)\n"
+        "thread = threading.Thread(target=lambda: __import__('joiner').late)\n"
+        "thread.start()\nthread.join()\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import joiner"
+    process = target.start(sys.executable, "-c", code)  # type: ignore[attr-defined]
+    settle(process.pid, until, state)
+    found = json.loads(inspect(process.pid, "--json").stdout)
+    (cause,) = found["causes"]
+    assert (cause["name"], cause["certainty"]) == ("import-lock-and-join", "recognised")
+    assert all(remedy["advice"] for remedy in cause["remedies"])
+    assert found["end"]["fact"] == "unknown"
+
+
 def test_a_deadlock_beside_the_main_thread(target: Target, until: Until, state: State) -> None:
     code = CROSSED.replace("take(first, second, True)", "").replace(
         ".start()\n",

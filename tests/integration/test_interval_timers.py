@@ -221,6 +221,23 @@ def test_signals_arrive_while_it_is_asked() -> None:
         assert end_of(process) == str(ASKED)
 
 
+KILLED_WHILE_IT_ASKS = """
+import os, runpy, signal, sys
+script = runpy.run_path(sys.argv[1])
+script["Borrowed"].resume = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+script["look_in_a_thread"]([int(sys.argv[2])])
+"""
+
+
+def test_asker_that_is_killed_leaves_no_changed_registers() -> None:
+    with running(CALLS["read"][0]) as process:
+        until_asleep_in(process.pid, 0)
+        asker = [sys.executable, "-c", KILLED_WHILE_IT_ASKS, str(interval_timers.SCRIPT)]
+        assert subprocess.run([*asker, str(process.pid)], check=False).returncode == -signal.SIGKILL
+        assert process.stdout is not None and process.stdout.read() == ""
+        assert process.wait(60) == -signal.SIGKILL
+
+
 def test_answers_become_facts() -> None:
     assert interval_timers.from_answer(0.0) == Known(
         value=(), source="getitimer, called by one of its own threads"

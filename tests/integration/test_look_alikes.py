@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from integration.cells import THIS, Outcome, of_kind, run_all
 from integration.soak import MODES, soak
+from scenarios.document import ScenarioKind
 
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
 from deadlock_matrix.model.cell import Cell
-from deadlock_matrix.model.evidence import Snapshot
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.run.cell import run_cell
 from deadlock_matrix.run.workspace import Workspace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -12,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from scenarios import native
+from scenarios.native import ask_interpreter, find_compiler
+from scenarios.scenario import Scenario, build, load_scenario
 
 from deadlock_matrix.errors import ConfigurationError, Unavailable
-from deadlock_matrix.matrix import native
-from deadlock_matrix.matrix.native import ask_interpreter, find_compiler
-from deadlock_matrix.matrix.scenarios import Scenario, build, load_scenario
 
 TOML = """\
 title = "An answer"
@@ -169,7 +170,9 @@ def test_interpreter_that_hangs_is_ended_with_its_children(
 ) -> None:
     monkeypatch.setattr(native, "ANSWER_TIMEOUT_S", 0.5)
     record = tmp_path / "child"
-    python = imitation(tmp_path / "python", f"sleep 600 & echo $! > {record}; wait")
+    python = imitation(
+        tmp_path / "python", f"sleep 600 & echo $! > {shlex.quote(str(record))}; wait"
+    )
     with pytest.raises(Unavailable, match="did not say"):
         ask_interpreter(python)
     assert ended(int(record.read_text()), within=20)

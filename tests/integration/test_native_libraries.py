@@ -14,10 +14,11 @@ from unit.native_world import install
 from unit.native_world import read as read_folder
 
 from deadlock_matrix.interpreters.identity import identify
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.interpreters.question import ask
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.fingerprint import LibraryKind, NativeLibrary
+from deadlock_matrix.model.fingerprint import NativeLibrary
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux") or not shutil.which("cc"),

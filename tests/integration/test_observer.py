@@ -146,8 +146,9 @@ def test_nothing_is_answered_when_the_time_is_up(start: Start, observer: Observe
     observer.hurry(time.monotonic() - 1)
     with pytest.raises(CaptureError, match="no time left"):
         observer.snapshot([process.pid])
-    (stacks,) = observer.python_stacks([process.pid])
-    assert isinstance(stacks.stacks, Unknown)
+    for read in (observer.python_stacks, observer.native_stacks):
+        (stacks,) = read([process.pid])
+        assert isinstance(stacks.stacks, Unknown)
 
 
 @needs_cc

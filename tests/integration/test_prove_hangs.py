@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no proof"),
@@ -20,6 +21,8 @@ pytestmark = [
 
 SUITE = Path(__file__).parents[2] / "repro" / "hanging_suite"
 TOKEN = "WANTED_TOKEN"
+# The schema of Jenkins' xUnit plugin, which pytest's own tests use too.
+JUNIT = etree.XMLSchema(etree.parse(str(Path(__file__).parents[1] / "schemas" / "junit-10.xsd")))
 AFTER = ("--prove-hangs", "--prove-hangs-after", "2")
 HANGS = {
     "test_two_threads_join_each_other",
@@ -55,6 +58,8 @@ def session(tmp_path: Path, token: str, alive: Callable[[], dict[int, str]]) -> 
             start_new_session=True,
         )
         assert not alive()
+        if (tmp_path / "junit.xml").exists():
+            JUNIT.assertValid(etree.parse(str(tmp_path / "junit.xml")))
         return done
 
     return run
@@ -93,7 +98,12 @@ def test_every_hang_of_a_suite_is_named_and_all_other_results_are_there(
 
 
 def test_a_session_without_a_hang_is_as_without_the_option(session: Session) -> None:
-    code = "def test_a(): pass\ndef test_b(): assert 0\n"
+    code = """
+import sys
+def test_a(): pass
+def test_b(): assert 0
+def test_what_reads_processes_is_not_loaded(): assert "deadlock_matrix.capture" not in sys.modules
+"""
     plain = session("-q", test_it=code)
     watched = session("-q", "--prove-hangs", test_it=code)
 
@@ -119,6 +129,121 @@ def test_it():
     assert results(tmp_path) == {"test_it": "failure"}
     (evidence,) = (tmp_path / "prove-hangs").iterdir()
     assert evidence.stat().st_size > 1000
+
+
+def test_a_hang_in_a_worker_is_told_before_its_time(session: Session, tmp_path: Path) -> None:
+    """A thread of every worker listens to the controller, so a worker never waits as a whole."""
+    event = "import threading\ndef test_event(): threading.Event().wait()\n"
+    future = """
+import asyncio
+async def wait():
+    await asyncio.get_running_loop().create_future()
+def test_future():
+    asyncio.run(wait())
+"""
+    native = (SUITE / "test_native.py").read_text()
+    done = session(
+        *("--prove-hangs", "--prove-hangs-after=15", "-n3", "--dist=loadfile"),
+        test_e=event,
+        test_f=future,
+        test_n=native,
+    )
+    for name in ("test_event", "test_future", "test_mutex_against_the_gil"):
+        told = f"::{name}, is likely deadlocked: it is ended unless it moves within 15 s"
+        assert told in done.stderr
+    assert done.returncode == 36, done.stderr
+
+
+def test_waits_in_a_worker_that_end_are_not_told(session: Session) -> None:
+    timer = """
+import threading
+def test_timer():
+    event = threading.Event()
+    threading.Timer(3, event.set).start()
+    event.wait()
+def test_object_that_a_module_has(opened=threading.Event()):
+    threading.Timer(2, lambda: test_object_that_a_module_has.__defaults__[0].set()).start()
+    opened.wait()
+"""
+    server = """
+import multiprocessing, os, threading, time
+def serve(ready):
+    def answer():
+        while True:
+            time.sleep(0.5)
+    threading.Thread(target=answer, daemon=True).start()
+    ready.set()
+    threading.Event().wait()  # until it is ended
+def test_server_that_waits_on_purpose():
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=serve, args=[ready])
+    process.start()
+    assert ready.wait(60)
+    time.sleep(3)
+    process.terminate()
+    process.join()
+"""
+    done = session("--prove-hangs", "-n2", "--dist=loadfile", test_t=timer, test_s=server)
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
+
+
+def test_a_test_that_works_beside_its_main_thread_outlives_the_limit(session: Session) -> None:
+    code = """
+import subprocess, sys, threading, time
+WORK = "import time\\nend = time.monotonic() + 6\\nwhile time.monotonic() < end: pass"
+def test_another_thread_computes():
+    thread = threading.Thread(target=exec, args=[WORK])
+    thread.start()
+    thread.join()
+def test_a_child_computes():
+    subprocess.run([sys.executable, "-c", WORK], check=True)
+"""
+    done = session(*AFTER, test_work=code)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_main_thread_that_waits_for_the_gil_alone_is_told(
+    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """It wakes every 5 ms, and sleeps nowhere else before that."""
+    (tmp_path / "test_gil.py").write_text("""
+import ctypes, threading
+def test_the_gil_against_a_mutex():
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(mutex)
+    threading.Thread(target=lambda: library.pthread_mutex_lock(mutex), daemon=True).start()
+    while True:
+        pass
+""")
+    session = launch(
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--prove-hangs", "test_gil.py"),
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert session.stderr is not None
+    told = next(line for line in session.stderr if b"deadlocked" in line)
+    assert b"::test_the_gil_against_a_mutex, is " in told
+    session.kill()
+
+
+def test_threads_that_an_earlier_test_left_stuck_are_not_told(session: Session) -> None:
+    code = """
+import threading, time
+def join(started, others):
+    started.wait()
+    others[0].join()
+def test_leaves_them_behind():
+    started, first, second = threading.Event(), [], []
+    first.append(threading.Thread(target=join, args=[started, second], daemon=True))
+    second.append(threading.Thread(target=join, args=[started, first], daemon=True))
+    first[0].start(), second[0].start()
+    started.set()
+def test_goes_on():
+    time.sleep(4)
+"""
+    for workers in ((), ("-n1",)):
+        done = session("--prove-hangs", *workers, test_it=code)
+        assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
 
 
 def test_a_hang_at_collection_is_named(session: Session, tmp_path: Path) -> None:
@@ -161,6 +286,98 @@ def test_exitfirst_ends_the_run_at_a_hang(session: Session, tmp_path: Path) -> N
     assert "1 test has not been run" in done.stdout
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_tests_that_need_a_fixture_that_hung_fail_at_once(
+    session: Session, tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    code = """
+import threading
+import pytest
+@pytest.fixture(scope="session")
+def server():
+    threading.Event().wait()
+@pytest.mark.parametrize("number", range(8))
+def test_it(server, number): pass
+def test_without(): pass
+"""
+    done = session(*AFTER, *workers, test_it=code)
+    found = results(tmp_path)
+    assert found.pop("test_without") == "passed"
+    assert len(found) == 8 and set(found.values()) <= {"failure", "error"}
+    assert done.stderr.count("has done nothing") + done.stderr.count("is likely") <= 4
+    assert "fixture 'server' is not set up again, since it hung in the setup of" in done.stdout
+
+
+@pytest.mark.parametrize("who", ["worker", "controller"])
+def test_a_hang_at_the_end_of_a_session_with_workers(
+    session: Session, tmp_path: Path, who: str
+) -> None:
+    conftest = f"""
+import threading
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workerinput") == {who == "worker"}:
+        threading.Event().wait()
+"""
+    done = session(*AFTER, "-n", "2", conftest=conftest, test_it="def test_it(): pass\n")
+    assert "at the end of the session" in done.stderr
+    assert done.returncode in (35, 36, 124)
+    # Told of the worker's last test, or of none: both workers hang, and one has run nothing.
+    assert " 1 passed" in done.stdout and "failure" in results(tmp_path).values()
+
+
+def test_what_a_closed_descriptor_has_become_is_not_written_to(
+    session: Session, tmp_path: Path
+) -> None:
+    code = """
+import os
+files = []
+def test_close():
+    for number in range(3, 200):
+        if os.path.exists(f"/proc/self/fd/{number}"):
+            if os.readlink(f"/proc/self/fd/{number}").endswith(".journal"):
+                os.close(number)
+                files.append(open("mine", "wb"))
+                os.dup2(files[0].fileno(), number)
+def test_after(): pass
+def test_mine():
+    assert os.path.getsize("mine") == 0 and len(files) == 1
+"""
+    done = session("--prove-hangs", test_it=code)
+    assert done.returncode == 0, done.stdout
+    assert set(results(tmp_path).values()) == {"passed"}
+
+
+def test_results_of_every_kind_are_replayed(session: Session, tmp_path: Path) -> None:
+    code = """
+import logging, threading, unittest
+import pytest
+def test_logs(): logging.warning("said")
+@pytest.mark.skip(reason="not today")
+def test_skipped(): pass
+@pytest.mark.xfail
+def test_expected(): assert 0
+@pytest.mark.xfail(strict=True)
+def test_unexpected(): pass
+@pytest.mark.parametrize("of", ["\\x01\\x1b[31m", "ü/::☃", "<&>", "x" * 600])
+def test_odd(of): assert of != "<&>", "\\x01"
+class TestCase(unittest.TestCase):
+    def test_case(self):
+        for number in range(3):
+            with self.subTest(number=number):
+                assert number != 1
+def test_hangs(): threading.Event().wait()
+def test_last(): pass
+"""
+    done = session("-rA", "--maxfail=0", *AFTER, test_it=code)
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    found = results(tmp_path)
+    names = ("test_skipped", "test_expected", "test_unexpected", "test_odd[<&>]", "test_hangs")
+    assert [found.pop(name) for name in names] == ["skipped"] * 2 + ["failure"] * 3
+    assert found.pop("test_case") == "failure"
+    assert set(found.values()) == {"passed"} and len(found) == 5
+    assert "not today" in done.stdout
+
+
 def test_a_test_that_takes_long_is_left_alone(session: Session) -> None:
     code = """
 import time
@@ -173,18 +390,58 @@ def test_works():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_killed_watcher_leaves_no_session_behind(
-    tmp_path: Path, token: str, alive: Callable[[], dict[int, str]], until: Callable[..., None]
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+@pytest.mark.parametrize("killed", ["watcher", "session"])
+def test_who_is_killed_leaves_no_process_and_no_folder(
+    tmp_path: Path,
+    token: str,
+    alive: Callable[[], dict[int, str]],
+    until: Callable[..., None],
+    killed: str,
+    workers: tuple[str, ...],
 ) -> None:
-    (tmp_path / "test_it.py").write_text(
-        "import pathlib, threading\n"
-        "def test_it():\n    pathlib.Path('began').touch()\n    threading.Event().wait()\n"
-    )
-    command = [sys.executable, "-m", "pytest", "--prove-hangs", "--prove-hangs-after=0"]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    code = """
+import os, pathlib, signal, threading
+def test_it():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # with which execnet ends a worker that works
+    session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    pathlib.Path("began").write_text(str(session))
+    os.rename("began", "session")
+    threading.Event().wait()
+"""
+    (tmp_path / "test_it.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "--prove-hangs", "--prove-hangs-after=0", *workers]
+    environment = {**_plain(), TOKEN: token, "TMPDIR": str(temporary)}
     options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(
-        command, cwd=tmp_path, env={**_plain(), TOKEN: token}, start_new_session=True, **options
+        command, cwd=tmp_path, env=environment, start_new_session=True, **options
     ) as watcher:
-        until((tmp_path / "began").exists)
-        watcher.send_signal(signal.SIGKILL)
-    until(lambda: not alive())
+        until((tmp_path / "session").exists)
+        assert any(temporary.glob("prove-hangs-*"))
+        session = int((tmp_path / "session").read_text())
+        os.kill(watcher.pid if killed == "watcher" else session, signal.SIGKILL)
+        until(lambda: not alive(), 8)
+        until(lambda: not any(temporary.glob("prove-hangs-*")), 8)
+    assert watcher.returncode == (-signal.SIGKILL if killed == "watcher" else 128 + signal.SIGKILL)
+
+
+def test_a_forked_child_that_goes_on_as_pytest_writes_no_results(
+    session: Session, tmp_path: Path
+) -> None:
+    code = """
+import os, threading
+def test_forks():
+    pid = os.fork()
+    assert pid == 0 or os.waitpid(pid, 0)[1] != 0
+def test_in_the_child(parent=os.getpid()):
+    if os.getpid() != parent:
+        os._exit(3)
+def test_hangs(): threading.Event().wait()
+def test_last(): pass
+"""
+    done = session(*AFTER, test_it=code)
+    assert done.returncode == 36, done.stdout + done.stderr
+    names = ("test_forks", "test_in_the_child", "test_last")
+    assert results(tmp_path) == {**dict.fromkeys(names, "passed"), "test_hangs": "failure"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from pythons import WITH_GIL, interpreter
+from pythons import VERSIONS, interpreter
 
 from deadlock_matrix.capture import python_stacks
 from deadlock_matrix.capture.lock_objects import LockObjects
@@ -21,8 +21,8 @@ from deadlock_matrix.capture.python_holders import HolderReader
 from deadlock_matrix.capture.python_image import library_of
 from deadlock_matrix.capture.python_locks import LockReader
 from deadlock_matrix.capture.python_stacks import interpreter_of, thread_ids
-from deadlock_matrix.model.evidence import HeldLock, PythonLock, ThreadStack
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.stack_facts import HeldLock, PythonLock, ThreadStack
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs procfs"),
@@ -97,7 +97,7 @@ os.read(0, 1)
 WAITING = {"over_and_under", "under_and_over", "baton", "fill", "empty", "expect"}
 
 
-@pytest.fixture(params=WITH_GIL)
+@pytest.fixture(params=VERSIONS)
 def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     script = tmp_path / "locks.py"
     script.write_text(PROGRAM)
@@ -114,7 +114,7 @@ def waiting(pid: int) -> dict[str, ThreadStack]:
     """The threads by their functions, once they sleep for their locks."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        stacks = {function_of(stack): stack for stack in python_stacks.read_stacks(pid)}
+        stacks = {function_of(stack): stack for stack in python_stacks.read_stacks(pid).threads}
         asleep = {name for name, stack in stacks.items() if isinstance(stack.waits_for, Known)}
         if asleep == WAITING:
             return stacks

@@ -13,7 +13,8 @@ import pytest
 from pythons import VERSIONS, interpreter
 
 from deadlock_matrix.capture import python_stacks
-from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs procfs"),
@@ -117,7 +118,7 @@ def test_names_lines_and_files_in_any_alphabet(
     script.parent.mkdir()
     script.write_text(PROGRAM, encoding="utf-8")
     process = launch(started, [python, str(script)])
-    stacks = python_stacks.read_stacks(process.pid)
+    stacks = python_stacks.read_stacks(process.pid).threads
     thread = thread_called(stacks, "verlangen")
     own = [frame for frame in thread.python if not frame.file.endswith("threading.py")]
     shown = os.fsencode(script).decode("utf-8", "backslashreplace")
@@ -145,7 +146,7 @@ def test_values_of_the_frames_that_matter(
     )
     process = launch(started, [python, str(script)])
     for _ in range(2000):  # until both wait
-        stacks = python_stacks.read_stacks(process.pid)
+        stacks = python_stacks.read_stacks(process.pid).threads
         names = {name for thread in stacks for name in functions(thread.python)}
         if {"join", "wait"} <= names:
             break
@@ -171,7 +172,7 @@ def test_a_module_s_name_in_any_alphabet(
         )
         code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import {package}"
         process = launch(started, [python, "-c", code])
-        (thread,) = python_stacks.read_stacks(process.pid)
+        (thread,) = python_stacks.read_stacks(process.pid).threads
         names = {f.values.get("name") for f in thread.python if f.function == "_find_and_load"}
         assert names == {f'"{package}"'}
         assert str(tmp_path / package / "__init__.py") in {f.file for f in thread.python}
@@ -193,7 +194,7 @@ def test_a_forked_child_has_one_thread_with_its_own_id(
         pytest.skip("this kernel does not list children")
     child = int(children.read_text())
     try:
-        assert [thread.tid for thread in python_stacks.read_stacks(child)] == [child]
+        assert [thread.tid for thread in python_stacks.read_stacks(child).threads] == [child]
     finally:
         os.kill(child, 9)
 
@@ -221,7 +222,7 @@ def test_an_interpreter_that_an_upgrade_has_removed(
     shutil.rmtree(gone)
     link = os.readlink(f"/proc/{process.pid}/exe")  # noqa: PTH115 - it names no file
     assert link.endswith(" (deleted)")
-    (thread,) = python_stacks.read_stacks(process.pid)
+    (thread,) = python_stacks.read_stacks(process.pid).threads
     assert functions(thread.python) == ["<module>"]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deadlock_matrix.interpreters.native.running import did_not_end, run_modules
 from deadlock_matrix.interpreters.question import TimedOut
-from deadlock_matrix.interpreters.running import did_not_end, run_modules
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Running

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from integration.cells import THIS, observed, of_kind, run_scenario
 from integration.soak import MODES, soak
+from scenarios.document import ScenarioKind
+from scenarios.scenario import Scenario
 
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
-from deadlock_matrix.matrix.scenarios import Scenario
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.check import find_faults

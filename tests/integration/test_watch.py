@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.file_server import FileServer, can_serve
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no proof"),
@@ -141,6 +142,30 @@ def test_a_command_that_cannot_be_executed(
     assert done.stderr.count("\n") == 1 and str(file) in done.stderr
 
 
+def test_a_script_whose_interpreter_is_missing(watch: Watch, tmp_path: Path) -> None:
+    file = tmp_path / "program"
+    file.write_text("#!/no/such/interpreter\n")
+    file.chmod(0o755)
+    done = watch("--", str(file))
+    assert done.returncode == 126 and str(file) in done.stderr
+
+
+@pytest.mark.skipif(not can_serve(), reason="needs root and /dev/fuse")
+@pytest.mark.parametrize("by", ["path", "name"])
+def test_a_program_on_a_file_server_that_is_dead_before_the_start(tmp_path: Path, by: str) -> None:
+    with FileServer(tmp_path, Path("/bin/true").read_bytes()) as server:
+        server.program.stat()
+        server.die()
+        command = str(server.program) if by == "path" else server.program.name
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        process = subprocess.Popen(
+            [*WATCH, "--timeout", "1", "--", command],
+            env={**os.environ, "PATH": path},
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.wait(20) == 124
+
+
 @pytest.mark.parametrize("where", ["folder", "no-folder", "read-only"])
 def test_an_unwritable_report_is_told_before_the_command_runs(
     watch: Watch, tmp_path: Path, where: str
@@ -167,6 +192,44 @@ def test_a_wrong_command_line(watch: Watch, arguments: tuple[str, ...]) -> None:
         assert done.returncode == 127
     else:
         assert done.returncode == 2 and "Usage" in done.stderr
+
+
+def test_json_says_how_a_command_ended(watch: Watch, tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    for code, end in (
+        ("raise SystemExit(3)", {"ended": "exited", "status": 3}),
+        ("import os; os.kill(os.getpid(), 9)", {"ended": "signalled", "signal": 9}),
+    ):
+        done = watch("--json", str(file), *python(code))
+        assert done.returncode == {"exited": 3, "signalled": 137}[str(end["ended"])]
+        assert done.stderr == ""
+        document = json.loads(file.read_text())
+        assert (document["verdict"], document["end"]["value"]) == ("ended", end)
+        assert document["sentence"].startswith("the command ")
+
+
+def test_json_keeps_what_was_stuck_before_the_end(watch: Watch, tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    code = """
+import json, pathlib, sys, threading, time
+locks = [threading.RLock() for _ in range(2)]
+gate = threading.Barrier(2)
+def cross(first, second):
+    with locks[first]:
+        gate.wait()
+        with locks[second]: pass
+for pair in ((0, 1), (1, 0)):
+    threading.Thread(target=cross, args=pair, daemon=True).start()
+found = pathlib.Path(sys.argv[1])
+while not found.exists() or not found.read_text():  # told: now it may end
+    time.sleep(0.05)
+"""
+    done = watch("--json", str(file), *python(code), str(file))
+    assert done.returncode == 0
+    document = json.loads(file.read_text())
+    assert (document["verdict"], document["outcome"]) == ("ended", "partial")
+    assert document["proof"]["kind"] == "owner"
+    assert document["sentence"].startswith("the command ended with status 0; before that: ")
 
 
 # --- a command that hangs -------------------------------------------------------------------------
@@ -226,6 +289,13 @@ def test_the_time_is_up_while_it_moves(watch: Watch) -> None:
     done = watch("--timeout", "1.5", *python(code))
     assert done.returncode == 124
     assert done.stderr.startswith("slow: ")
+
+
+def test_the_time_is_up_while_it_runs_and_has_no_python_stacks(watch: Watch) -> None:
+    done = watch("--timeout", "1.5", "sh", "-c", "while :; do :; done")
+    assert done.returncode == 124
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("slow: main thread ") and first.endswith(" is running")
 
 
 def test_a_hung_command_is_kept(
@@ -306,7 +376,87 @@ def test_a_partial_deadlock_is_told_while_the_command_goes_on(
         assert done.stderr.startswith("deadlock-matrix: ") and "partial deadlock: " in done.stderr
         assert "can go on" in done.stderr
         document = json.loads(file.read_text())
-        assert document["partial"] and document["verdict"] == "not-proved"
+        assert document["partial"] and document["verdict"] == "ended"
+
+
+LATE = """
+import os, sys, threading, time
+if os.fork() == 0:
+    while os.getppid() != 1:
+        time.sleep(0.05)
+    os._exit(0)
+one, other, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+def work(first, second):
+    time.sleep(5)
+    with first:
+        both.wait()
+        print("onset", time.monotonic(), file=sys.stderr, flush=True)
+        with second:
+            pass
+threading.Thread(target=work, args=(one, other), daemon=True).start()
+threading.Thread(target=work, args=(other, one), daemon=True).start()
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_locks_that_cross_late_beside_others_at_work_are_told_at_once(
+    launch: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    process = launch(*WATCH, "--timeout", "30", *python(LATE), stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    onsets: list[float] = []
+    lines: list[bytes] = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith(b"onset "):
+            onsets.append(float(line.split()[1]))
+        elif b"likely partial deadlock: " in line:
+            break
+    told = time.monotonic()
+    assert len(onsets) == 2, (lines, process.poll())
+    assert told - max(onsets) < 6  # without a look at those asleep, it would be later
+
+
+HUNG_TEST = """
+import threading, time
+index, log = threading.Lock(), threading.Lock()
+
+def test_compaction():
+    both = threading.Barrier(2)
+    def compact():
+        with log:
+            both.wait()
+            with index:
+                pass
+    threading.Thread(target=compact, daemon=True).start()
+    with index:
+        both.wait()
+        with open("onset", "w") as file:
+            file.write(str(time.monotonic()))
+        with log:
+            pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_test_that_hangs_is_told_at_once_also_in_a_worker(
+    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, workers: str
+) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_store.py").write_text(HUNG_TEST)
+    suite = (sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider")
+    process = launch(
+        *(*WATCH, "--timeout", "60", "--", *suite, "-c", os.devnull, "test_store.py"),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    told = next(line for line in process.stderr if b"deadlock: " in line)
+    told_at = time.monotonic()
+    assert b"likely " in told and b"(test_store.py:17)" in told
+    assert told_at - float((tmp_path / "onset").read_text()) < 6
 
 
 # --- signals to the watcher -----------------------------------------------------------------------

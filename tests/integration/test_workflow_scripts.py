@@ -20,6 +20,10 @@ def scripts() -> dict[str, str]:
             for number, step in enumerate(content.get("steps", [])):
                 if "run" in step:
                     found[f"{path.stem}-{job}-{number}"] = step["run"]
+    for path in sorted((ROOT / "docs" / "shards").glob("*.sh")):
+        found[path.stem] = path.read_text()
+    job = YAML(typ="safe").load(ROOT / "docs" / "shards" / "kubernetes.yaml")
+    found["kubernetes"] = job["spec"]["template"]["spec"]["containers"][0]["args"][0]
     return found
 
 

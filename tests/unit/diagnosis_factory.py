@@ -81,6 +81,7 @@ def make_facts(
         top_levels=top_levels or {},
         watched=watched or {},
         chains={},
+        imported_s={},
         own_modules=(),
         native_libraries=unknown("nobody looked"),
         threads=known(("python",), "made up"),

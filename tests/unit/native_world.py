@@ -28,7 +28,6 @@ def answer(prefix: Path, executable: str = "") -> Answer:
             "free_threaded": False,
             "debug": False,
             "shared": True,
-            "multiarch": "",
             "executable": executable,
             "prefix": str(prefix),
             "base_prefix": str(prefix),

@@ -11,35 +11,40 @@ from typing import Any
 
 import msgspec
 
-from deadlock_matrix.model.evidence import (
-    Activity,
-    Code,
+from deadlock_matrix.model.evidence import Evidence, Machine
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.process_facts import (
     Descriptor,
-    Evidence,
-    HeldLock,
-    Machine,
-    Mapping,
-    NoTimeout,
-    OnCpu,
+    Peer,
     PipeHolder,
-    PolledDescriptor,
     ProcessFacts,
-    ProcessStacks,
-    PythonFrame,
     PythonHandler,
-    PythonLock,
     PythonRuntime,
     Signals,
     Snapshot,
+)
+from deadlock_matrix.model.stack_facts import (
+    HeldLock,
+    ProcessStacks,
+    PythonLock,
     StackFacts,
+    ThreadStack,
+)
+from deadlock_matrix.model.tasks import AwaitedKind, Entered, EventLoop, Task, TaskAwaits
+from deadlock_matrix.model.thread_facts import (
+    Activity,
+    Code,
+    Mapping,
+    NoTimeout,
+    OnCpu,
+    PolledDescriptor,
     Switches,
     SystemCall,
     ThreadFacts,
-    ThreadStack,
     TimeLimit,
     Word,
 )
-from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.proof.wait import Open, Wait
 from deadlock_matrix.proof.waits import read_wait
 from deadlock_matrix.proof.world import World, index
@@ -72,6 +77,7 @@ CHANNELS = {
     "ppoll": "do_poll.constprop.0",
     "select": "do_select",
     "pselect6": "do_select",
+    "epoll_wait": "ep_poll",
 }
 """The kernel functions in which these system calls sleep."""
 
@@ -231,13 +237,31 @@ def wanting_gil(tid: int, *, at: int = RUNTIME + 0x100, **facts: Any) -> ThreadF
     return on_futex(tid, at=at, **{"timeout": limit, **facts})
 
 
+def stopping_the_world(tid: int, **facts: Any) -> ThreadFacts:
+    """A thread in one of the waits of a millisecond until others have stopped."""
+    limit = known(TimeLimit(due_s=known(0.001, "argument"), exact=True), "argument")
+    return on_futex(tid, **{"timeout": limit, **facts})
+
+
 def polling(tid: int, *wanted: tuple[int, int]) -> ThreadFacts:
     """A thread in ``poll`` without a time limit, on pairs of descriptor and events."""
     polled = tuple(PolledDescriptor(descriptor=number, events=events) for number, events in wanted)
     return in_call(tid, "poll", polled=known(polled, "mem"))
 
 
+def in_loop(tid: int) -> ThreadFacts:
+    """A thread in an event loop's wait for events, without a time limit: see `dead_loop`."""
+    return in_call(tid, "epoll_wait", 9, polled=polling(tid, (3, 1)).polled)
+
+
 # --- processes, snapshots, evidence -------------------------------------------------------------
+
+
+def dead_loop(*others: ThreadFacts) -> ProcessFacts:
+    """A process whose thread 1 runs an event loop that watches its own pair of sockets alone."""
+    pair = Peer(socket="socket:[1]", protocol="UNIX", other="socket:[2]", pair=True)
+    ends = pipe_ends((3, "socket:[1]", "rw"), (4, "socket:[2]", "rw"))
+    return process(in_loop(1), *others, descriptors=ends, peers=known((pair,), "net"))
 
 
 def process(*threads: ThreadFacts, **facts: Any) -> ProcessFacts:
@@ -278,6 +302,8 @@ def catching(*numbers: int) -> Known[Signals]:
 def python(
     interrupt_handler: str = "default_int_handler",
     handlers: tuple[PythonHandler, ...] | None = None,
+    *,
+    free_threaded: bool = False,
 ) -> Known[PythonRuntime]:
     """``handlers=None``: the table of handlers was not read, as in older evidence."""
     runtime = PythonRuntime(
@@ -285,6 +311,7 @@ def python(
         runtime_end=RUNTIME + 0x1000,
         interrupt_handler=known(interrupt_handler, "mem"),
         handlers=UNKNOWN if handlers is None else known(handlers, "mem"),
+        free_threaded=free_threaded,
     )
     return known(runtime, "_PyRuntime")
 
@@ -361,7 +388,7 @@ def stack(
 ) -> ThreadStack:
     """``gil=None``: it could not be told. It waits on its innermost line's own lock.
 
-    ``locks`` are ``waits_for`` and ``holds``.
+    ``locks`` are ``waits_for``, ``holds``, ``ident`` and ``stopped_by``.
     """
     return ThreadStack(
         tid=tid,
@@ -409,6 +436,52 @@ def stacks(pid: int, *threads: ThreadStack, at_s: float = 10.2) -> StackFacts:
         standard_library=known(("/lib",), "pystack"),
     )
     return StackFacts(pid=pid, stacks=known(read, "pystack"))
+
+
+# --- asyncio ------------------------------------------------------------------------------------
+
+
+def awaiting(kind: AwaitedKind, address: int = LOCK, **facts: Any) -> Known[TaskAwaits]:
+    """What a task waits for."""
+    what = {"lock": "Lock", "semaphore": "Semaphore"}.get(kind, kind)
+    return known(TaskAwaits(**{"kind": kind, "address": address, "what": what, **facts}), "memory")
+
+
+def task(
+    address: int,
+    awaits: Known[TaskAwaits] | Unknown,
+    *locks: int,
+    **facts: Any,
+) -> Task:
+    """A task called by its address, inside ``async with`` blocks of ``locks``."""
+    blocks = tuple(
+        Entered(
+            what="Lock", address=each, name=f"lock_{each}", function="take", file="/app/store.py",
+            line=5,
+        )
+        for each in locks
+    )  # fmt: skip
+    quiet: dict[str, Any] = {
+        "address": address,
+        "name": f"t{address}",
+        "frames": (frame("take", "/app/store.py", 7),),
+        "awaits": awaits,
+        "inside": blocks,
+        "steady": True,
+    }
+    return Task(**{**quiet, **facts})
+
+
+def loops(
+    pid: int, *tasks: Task, tid: int | None = None, main: int = 0, at_s: float = 10.2
+) -> StackFacts:
+    """The stacks of a process whose main thread, if no other is given, runs a loop with tasks."""
+    thread = pid if tid is None else tid
+    loop = EventLoop(address=1, what="Loop", tid=thread, tasks=tasks, main=main)
+    found = stacks(pid, stack(pid), at_s=at_s)
+    assert isinstance(found.stacks, Known)
+    read = change(found.stacks.value, loops=known((loop,), "memory"))
+    return change(found, stacks=known(read, "memory"))
 
 
 # --- what the proof says of it ------------------------------------------------------------------

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from deadlock_matrix.interpreters import remembered
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.interpreters.question import Answer
 from deadlock_matrix.interpreters.remembered import Memory, first_memory, recall, stamps_of
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, known, unknown
-from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary, Running
+from deadlock_matrix.model.fingerprint import Fingerprint, NativeLibrary, Running
 
 
 class World:
@@ -42,7 +43,6 @@ class World:
             "free_threaded": False,
             "debug": False,
             "shared": True,
-            "multiarch": "",
             "executable": str(self.python),
             "prefix": str(self.folder / "env"),
             "base_prefix": "/nowhere",
@@ -97,7 +97,7 @@ def running(*mapped: str, **values: object) -> Known[Running]:
         configuration=known("", "test"),
         pools=known((), "test"),
         mapped=known(mapped, "test"),
-        mkl=known("", "test"),
+        described=known("", "test"),
         seconds=0.1,
     )
     return known(msgspec.structs.replace(shown, **values), "test")

@@ -9,12 +9,12 @@ import pytest
 from unit.test_findings import DYNAMIC_MKL, OPENBLAS, STATIC_MKL, of
 from unit.test_report_samples import cell, result
 
-from deadlock_matrix.diagnosis.blas import blas_in_effect
 from deadlock_matrix.diagnosis.cures import cures
 from deadlock_matrix.model.cell import Role
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import CellResult, Observation, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.studies.splitlearn.blas import blas_in_effect
 
 PIP = known(of(OPENBLAS, STATIC_MKL), "asked")
 MKL = known(of(DYNAMIC_MKL), "asked")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,15 @@ def test_a_readme_without_commands_has_no_lines() -> None:
     assert fresh.read_lines("# name\n\n```console\n$ x\n```\n") == []
 
 
-def test_pips_settings_become_one_file_and_what_they_name_is_found(tmp_path: Path) -> None:
+@pytest.fixture
+def plain_path() -> Iterator[Path]:
+    """A folder whose path has no space: pip takes a space for the end of a value."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_pips_settings_become_one_file_and_what_they_name_is_found(plain_path: Path) -> None:
+    tmp_path = plain_path
     index = tmp_path / "index" / "simple"
     index.mkdir(parents=True)
     (tmp_path / "wheels").mkdir()

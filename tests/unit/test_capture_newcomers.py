@@ -10,8 +10,8 @@ from deadlock_matrix.capture.proc_text import Status
 from deadlock_matrix.capture.process import _signals
 from deadlock_matrix.capture.procfs import ThreadsRead
 from deadlock_matrix.capture.stacks import _gil_answers
-from deadlock_matrix.model.evidence import Switches
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.thread_facts import Switches
 
 
 def test_who_comes_while_the_others_are_visited_is_visited() -> None:

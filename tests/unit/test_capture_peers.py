@@ -9,10 +9,10 @@ import sys
 import pytest
 from unit.proof_factory import in_call
 
-from deadlock_matrix.capture.peers import peers_of, remote_in, unix_peer
+from deadlock_matrix.capture.peers import ends_in, peers_of, unix_peer
 from deadlock_matrix.capture.proc_files import open_directory
-from deadlock_matrix.model.evidence import Descriptor, Peer
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Descriptor, Peer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
 
@@ -31,16 +31,19 @@ REST = b"01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 20 4 
 )
 def test_addresses_of_a_table(remote: bytes, told: str) -> None:
     table = HEAD + b"   0: 0100007F:8F21 " + remote + b" " + REST
-    assert remote_in(table, 4711) == told
-    assert remote_in(table, 471) == "" and remote_in(b"", 4711) == ""
+    assert ends_in(table, 4711) == ("127.0.0.1:36641", told)
+    assert ends_in(table, 471) is None and ends_in(b"", 4711) is None
 
 
 def test_of_a_pair_each_has_the_other() -> None:
     one, other = socket.socketpair()
     with one, other:
-        assert unix_peer(os.fstat(one.fileno()).st_ino) == os.fstat(other.fileno()).st_ino
+        assert unix_peer(os.fstat(one.fileno()).st_ino) == (os.fstat(other.fileno()).st_ino, True)
     with socket.socket(socket.AF_UNIX) as alone:
-        assert unix_peer(os.fstat(alone.fileno()).st_ino) == 0
+        assert unix_peer(os.fstat(alone.fileno()).st_ino) == (0, False)
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM)
+    with one, other:  # anybody could send to one with a name
+        assert unix_peer(os.fstat(one.fileno()).st_ino) == (os.fstat(other.fileno()).st_ino, False)
 
 
 def peers(*sockets: socket.socket) -> Known[tuple[Peer, ...]] | Unknown:

@@ -14,7 +14,7 @@ from deadlock_matrix.capture.proc_text import (
     thread_name,
 )
 from deadlock_matrix.capture.syscalls import NAMES, name_of
-from deadlock_matrix.model.evidence import OnCpu, OutsideSystemCall, SystemCall
+from deadlock_matrix.model.thread_facts import OnCpu, OutsideSystemCall, SystemCall
 
 TAIL = b" S 7 1 1 0 -1 4194304 99 0 0 0 11 22 0 0 20 0 3 0 98274 3133440 413 1 2 3\n"
 
@@ -42,6 +42,11 @@ def test_stat_takes_any_name(name: bytes) -> None:
     assert stat.name == text_of(name)
     assert (stat.state, stat.parent, stat.cpu_ticks) == ("S", 7, 33)
     assert (stat.thread_count, stat.started) == (3, 98274)
+
+
+@pytest.mark.parametrize(("more", "memory"), [(b"", ()), (b" 4 5", (2, 3, 4)), (b" 0 5", ())])
+def test_where_memory_lies_if_the_kernel_tells(more: bytes, memory: tuple[int, ...]) -> None:
+    assert parse_stat(b"12 (x)" + TAIL.rstrip() + more + b"\n").memory == memory
 
 
 @pytest.mark.parametrize("raw", [b"", b"12 (x", b"12 (x) S 1"])

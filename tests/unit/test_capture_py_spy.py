@@ -8,8 +8,8 @@ import pytest
 
 from deadlock_matrix.capture import stacks
 from deadlock_matrix.capture.py_spy import PySpyFailed, _frame
-from deadlock_matrix.model.evidence import ThreadStack
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the readers of Linux")
 

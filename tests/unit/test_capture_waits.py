@@ -9,13 +9,8 @@ import pytest
 
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.waits import polled_of, timeout_of, word_of
-from deadlock_matrix.model.evidence import (
-    NoTimeout,
-    PolledDescriptor,
-    SystemCall,
-    TimeLimit,
-)
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.thread_facts import NoTimeout, PolledDescriptor, SystemCall, TimeLimit
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs procfs")
 

@@ -9,12 +9,23 @@ import msgspec
 import pytest
 from unit import proof_factory as make
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.documents import parse_cause
-from deadlock_matrix.diagnosis.look import ABSENT, Absent, Look, Seen, Unlooked
-from deadlock_matrix.diagnosis.recognition import recognise, recognise_in, recognise_inspected
-from deadlock_matrix.diagnosis.searching import look_for
-from deadlock_matrix.diagnosis.traces import Judged, Traces
+from deadlock_matrix.diagnosis.recognition.cause_file import parse_cause
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.match import (
+    ABSENT,
+    Absent,
+    Look,
+    Seen,
+    Unlooked,
+)
+from deadlock_matrix.diagnosis.recognition.matchers import look_for
+from deadlock_matrix.diagnosis.recognition.recognise import (
+    recognise,
+    recognise_in,
+    recognise_inspected,
+)
+from deadlock_matrix.diagnosis.recognition.traces import Judged, Traces
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.cell import (
     Calling,
     Cell,
@@ -25,17 +36,9 @@ from deadlock_matrix.model.cell import (
     Profile,
     Stdin,
 )
-from deadlock_matrix.model.evidence import (
-    Code,
-    Evidence,
-    Library,
-    NativeFrame,
-    ProcessStacks,
-    StackFacts,
-    ThreadStack,
-)
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary
+from deadlock_matrix.model.fingerprint import Fingerprint, NativeLibrary
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.observation import (
     CellResult,
@@ -48,7 +51,10 @@ from deadlock_matrix.model.observation import (
     Signalled,
     Stopped,
 )
+from deadlock_matrix.model.process_facts import Library
 from deadlock_matrix.model.report import Tool
+from deadlock_matrix.model.stack_facts import NativeFrame, ProcessStacks, StackFacts, ThreadStack
+from deadlock_matrix.model.thread_facts import Code
 from deadlock_matrix.model.verdict import Doing, Gap, Judgement, Node, Proof, ProofKind, Verdict
 from deadlock_matrix.proof.judge import judge
 
@@ -219,7 +225,7 @@ def test_symbols() -> None:
 
 def test_finished_imports() -> None:
     steps = tuple(
-        ImportStep(module=name, importer="", file="", line=1, at_s=0.0)
+        ImportStep(module=name, importer="", file="", line=1)
         for name in ("mine", "transformers.utils", "tensorflow")
     )
     traces = change(NOTHING, chains=known({"tensorflow": steps}, "probe"), threads=known((), "t"))
@@ -263,7 +269,7 @@ def result(seen: Evidence | None, verdict: Verdict = Verdict.HANG, **facts: Any)
 
 
 def thread_look(seen: Evidence, *threads: dict[str, Any], **keys: Any) -> Look:
-    from deadlock_matrix.diagnosis.gathering import of_result
+    from deadlock_matrix.diagnosis.recognition.gathering import of_result
 
     return look(of_result(result(seen), HIDDEN), "threads", thread=list(threads), **keys)
 
@@ -471,7 +477,7 @@ def test_native_frames() -> None:
 
 
 def test_libraries_of_one_process() -> None:
-    from deadlock_matrix.diagnosis.gathering import of_result
+    from deadlock_matrix.diagnosis.recognition.gathering import of_result
 
     def traces(*paths: str) -> Traces:
         mapped = known(tuple(Library(path=path, start=1) for path in paths), "maps")
@@ -501,7 +507,7 @@ def test_proof() -> None:
     )
     assert look(judged(gil), "proof", nodes=["gil", "lock"]) == ABSENT
     seen = make.evidence(make.process(make.in_join(1, 2), make.in_join(2, 1)))
-    from deadlock_matrix.diagnosis.gathering import of_result
+    from deadlock_matrix.diagnosis.recognition.gathering import of_result
 
     joins = of_result(result(seen), HIDDEN)
     assert isinstance(look(joins, "proof", nodes=["end"], label="end of thread 2"), Seen)

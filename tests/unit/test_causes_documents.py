@@ -11,9 +11,13 @@ import msgspec
 import pytest
 
 from deadlock_matrix.causes import BUILT_IN, load_causes, read_causes
-from deadlock_matrix.diagnosis.causes import Confirmation, Remedy
-from deadlock_matrix.diagnosis.documents import SIGNS, parse_cause, parse_causes
-from deadlock_matrix.diagnosis.signs import ThreadPattern, ThreadsSign
+from deadlock_matrix.diagnosis.recognition.cause_file import (
+    SIGNS,
+    parse_cause,
+    parse_causes,
+)
+from deadlock_matrix.diagnosis.recognition.causes import Confirmation, Remedy
+from deadlock_matrix.diagnosis.recognition.signs import ThreadPattern, ThreadsSign
 from deadlock_matrix.errors import ConfigurationError
 
 TELLING = {"sign": "output", "what": "w", "pattern": "x"}
@@ -51,22 +55,22 @@ def test_keys_have_hyphens() -> None:
         ({"remedy": []}, "it has no [[remedy]]; say at least what to try"),
         (
             {"remedy": [{"advice": "a", "confirmed": "yes"}]},
-            "'yes' at remedy[0].confirmed is not allowed; allowed: derived, here, reported",
+            "[[remedy]] number 1: confirmed cannot be 'yes'; there are here, reported, derived",
         ),
         ({"remedy": [{"advice": "a", "confirmd": "here"}]}, "did you mean 'confirmed'?"),
         ({"all": [{"sign": "otput", "what": "w"}]}, "sign = 'otput'; did you mean 'output'?"),
-        ({"all": [{"what": "w"}]}, "[[all]] number 1 lacks the key 'sign'; allowed: context"),
+        ({"all": [{"what": "w"}]}, "[[all]] number 1 lacks the key 'sign'; there are output"),
         ({"all": [TELLING | {"what": " "}]}, "'what' of a sign is empty"),
         (
             {"all": [TELLING | {"patern": "x"}]},
-            "no key 'patern' at all[0]; did you mean 'pattern'?",
+            "[[all]] number 1 has no key 'patern'; did you mean 'pattern'?",
         ),
         ({"all": [TELLING | {"pattern": "(x"}]}, "'(x' is not a regular expression"),
         (
             sign("threads", thread=[{"waits": ["futx"]}]),
-            "'futx' at all[1].thread[0].waits[0] is not allowed; did you mean 'futex'?",
+            "waits: number 1 cannot be 'futx'; did you mean 'futex'?",
         ),
-        (sign("threads", thread=[{"wait": ["futex"]}]), "no key 'wait' at all[1].thread[0]"),
+        (sign("threads", thread=[{"wait": ["futex"]}]), "[[thread]] number 1 has no key 'wait'"),
         (sign("threads", thread=[]), "length >= 1"),
         (sign("threads", thread=[{}] * 4), "length <= 3"),
         (sign("threads", thread=[{"innermost": True}]), "'innermost' says something of 'frames'"),
@@ -118,7 +122,7 @@ def test_folder_of_ones_own(tmp_path: Path) -> None:
     tables = read_causes([tmp_path])
     assert tables["mine"] == {"title": "t"}
     assert tables["libgomp-after-fork"] == {"title": "another"}
-    with pytest.raises(ConfigurationError, match="'explanation' is missing"):
+    with pytest.raises(ConfigurationError, match="lacks the key 'explanation'"):
         parse_causes(tables)
 
 

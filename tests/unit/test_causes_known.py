@@ -10,13 +10,20 @@ from unit import proof_factory as make
 from unit.test_causes import inspection, installed, library, native, result, said
 
 from deadlock_matrix.causes import load_causes
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.gathering import of_result
-from deadlock_matrix.diagnosis.recognition import recognise, recognise_in, recognise_inspected
-from deadlock_matrix.diagnosis.traces import Traces
-from deadlock_matrix.model.evidence import Code, Evidence, Library, ThreadStack
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.gathering import of_result
+from deadlock_matrix.diagnosis.recognition.recognise import (
+    recognise,
+    recognise_in,
+    recognise_inspected,
+)
+from deadlock_matrix.diagnosis.recognition.traces import Traces
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known, unknown
 from deadlock_matrix.model.observation import Output, Signalled
+from deadlock_matrix.model.process_facts import Library
+from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.thread_facts import Code
 from deadlock_matrix.model.verdict import Verdict
 
 change = msgspec.structs.replace

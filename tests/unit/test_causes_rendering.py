@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.documents import parse_cause
-from deadlock_matrix.diagnosis.recognition import Recognition, Sighting
+from deadlock_matrix.diagnosis.recognition.cause_file import parse_cause
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.recognise import Recognition, Sighting
 from deadlock_matrix.render.causes import cause_lines, remedy_lines, short_cause_lines
 
 
@@ -77,7 +77,7 @@ def test_a_paragraph_each() -> None:
 def test_short() -> None:
     assert list(short_cause_lines([recognition()])) == [
         "known cause: It hangs (some-cause)",
-        "  remedy (confirmed by this project): Set it.; A=1, unset B, c<2",
+        "  remedy (confirmed by this project): Set it. A=1, unset B, c<2",
     ]
 
 

@@ -62,6 +62,7 @@ def test_one_without_cells_is_no_job(asked: Any) -> None:
         "python-version": "3.x",
         "preset": "quick",
         "runs-on": "ubuntu-latest",
+        "shard": "1/1",
         "cells": 1,
     }
 
@@ -94,3 +95,16 @@ def test_every_interpreter_is_run_on_every_machine(asked: Any) -> None:
 def test_what_makes_no_sense_is_said(asked: Any, options: list[str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         asked(*options)
+
+
+def test_shards_are_jobs_and_together_they_are_the_whole(asked: Any) -> None:
+    (whole,) = asked("--interpreter", "conda", "--preset", "default")
+    jobs = asked("--interpreter", "conda", "--preset", "default", "--shards", "3")
+    assert [job["shard"] for job in jobs] == ["1/3", "2/3", "3/3"]
+    assert [job["name"] for job in jobs] == [f"conda-ubuntu-latest-{n}of3" for n in (1, 2, 3)]
+    assert sum(job["cells"] for job in jobs) == whole["cells"]
+
+
+def test_no_shard_is_empty(asked: Any) -> None:
+    (job,) = asked("--preset", "quick", "--shards", "5")
+    assert (job["shard"], job["cells"]) == ("1/1", 1)

@@ -11,12 +11,14 @@ from unit.test_forks import GNU, INTEL, identified, ran
 from unit.test_report_samples import cell, result
 from unit.test_terminal import report
 
-from deadlock_matrix.diagnosis.claims import CLAIMS, Answer, Outcome, examine
+from deadlock_matrix.diagnosis.study.claims import Answer, Outcome, examine
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.terminal import text
+from deadlock_matrix.studies.splitlearn import STUDY
+from deadlock_matrix.studies.splitlearn.claims import CLAIMS
 
 CONFIRMED, REFUTED, UNTESTED = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.NOT_TESTABLE
 MODELS = "splitlearn_core.models"
@@ -51,7 +53,7 @@ def seen(
 
 def answer(claim: str, found: Fingerprint, *results: CellResult) -> Answer:
     interpreters = (identified("py", found), identified("other", PLAIN))
-    answers = examine(report(*results, interpreters=interpreters))
+    answers = examine(report(*results, interpreters=interpreters), CLAIMS, STUDY.layout)
     (told,) = [each for each in answers if each.claim == claim and each.interpreter == "py"]
     return told
 
@@ -265,7 +267,7 @@ def test_a_cell_that_cannot_be_run_gives_its_reason() -> None:
 
 def test_the_report_shows_them() -> None:
     made = report(TWICE, HANGS, interpreters=(identified("py", PIP),))
-    lines = [line.strip() for line in text(made, width=200).splitlines()]
+    lines = [line.strip() for line in text(made, width=200, studies=[STUDY]).splitlines()]
     at = lines.index("a second 'import torch' runs MKL's initialisation again")
     assert lines[at + 1].startswith("refuted on py: torch/__init__ is executed 1 x")
     assert "not testable here: KMP_DUPLICATE_LIB_OK=TRUE is harmless" in lines
@@ -273,4 +275,4 @@ def test_the_report_shows_them() -> None:
 
 def test_an_interpreter_that_there_is_not_is_not_asked() -> None:
     made = report(seen("package", Verdict.UNAVAILABLE), interpreters=(identified("py", PIP),))
-    assert examine(made) == ()
+    assert examine(made, CLAIMS, STUDY.layout) == ()

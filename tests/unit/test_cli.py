@@ -14,8 +14,8 @@ import pytest
 
 from deadlock_matrix import cli, errors
 from deadlock_matrix.app.inspection import of_command
+from deadlock_matrix.app.reports import read_any
 from deadlock_matrix.cli import diagnose, shell, watch
-from deadlock_matrix.cli.report_paths import read_any
 from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
 from deadlock_matrix.model.diagnosis import Diagnosis, Outcome
@@ -118,7 +118,8 @@ def test_a_command_at_its_deadline(progressing: Known[bool] | Unknown, verdict: 
 
 def test_nothing_could_be_read() -> None:
     found = of_command(watched(unknown("it has ended"), None), ("true",))
-    assert (str(found.verdict), found.sentence) == ("hang", "no evidence could be read")
+    told = "no evidence could be read: it has ended"
+    assert (str(found.verdict), found.sentence) == ("hang", told)
     assert (found.threads, found.libraries, found.proof) == ((), (), None)
 
 
@@ -186,6 +187,18 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_status_of_a_diagnosis(outcome: Outcome, status: int) -> None:
     found = SimpleNamespace(outcome=outcome)
     assert diagnose._status(cast("Diagnosis", found)) == status
+
+
+def test_help_of_run_has_the_options_that_pytest_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as ended:
+        cli.group.main(["run", "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(f"  {option} " in told for option in ("--resume", "--jobs", "--fail-fast", "--dask"))
+    assert told.count("--repeat N") == 1
 
 
 def test_the_folder_of_all_runs_is_not_a_run(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_newly_eager_module_is_told_with_its_chain() -> None:
     change = only(
         report(importing("pack.models"), run=OLD), report(importing("pack.models", "torch"))
     )
-    assert change.kind is ChangeKind.NEWLY_EAGER
+    assert change.kind is ChangeKind.NEWLY_IMPORTED
     assert change.after == "pack.models -> torch (pack.models.py:3)"
     assert change.sentence == f"torch is imported now: {change.after}"
     assert change.before == "not imported"

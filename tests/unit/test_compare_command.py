@@ -15,7 +15,8 @@ from unit.test_report_samples import cell, result
 from deadlock_matrix import cli
 from deadlock_matrix.errors import ExitStatus
 from deadlock_matrix.model.comparison import ComparisonDocument
-from deadlock_matrix.model.report import Report
+from deadlock_matrix.model.report import SCHEMA_VERSION, Report
+from deadlock_matrix.report.migrations import MIGRATIONS
 from deadlock_matrix.report.store import read_report, write_report
 
 OLD, NEW = "20270101-000000-aaaa", "20270102-000000-bbbb"
@@ -130,7 +131,10 @@ def test_a_gate_over_an_older_schema_is_refused_and_a_comparison_is_not(
     fine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = json.loads(Path(fine).read_bytes())
-    document["schema_version"] = 1
+    document["schema_version"] = SCHEMA_VERSION - 1
+    monkeypatch.setitem(
+        MIGRATIONS, SCHEMA_VERSION - 1, lambda old: {**old, "schema_version": SCHEMA_VERSION}
+    )
     old = tmp_path / "old.json"
     old.write_text(json.dumps(document))
     assert run(monkeypatch, "compare", str(old), fine) == 0

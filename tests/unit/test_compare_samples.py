@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from unit.test_report_samples import cell, chain, control, result
 
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.fingerprint import (
     Fingerprint,
     InterpreterFacts,
-    LibraryKind,
     NativeLibrary,
 )
 from deadlock_matrix.model.observation import CellResult

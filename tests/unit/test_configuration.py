@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.configuration import Configuration, load_configuration
-from deadlock_matrix.model.cell import Calling, Layout, Stdin
+from deadlock_matrix.matrix.configuration import Configuration
+from deadlock_matrix.matrix.expansion import expand
+from deadlock_matrix.model.cell import Calling, Interpreter, Layout, Stdin
 
 
 def load(folder: Path, text: str, name: str = "matrix.toml") -> Configuration:
@@ -23,7 +26,7 @@ def profile(configuration: Configuration, name: str) -> dict[str, str]:
 
 @pytest.fixture
 def built_in(tmp_path: Path) -> Configuration:
-    return load_configuration(None, tmp_path)
+    return load_configuration(None, tmp_path, "splitlearn")
 
 
 def test_built_in_axes(built_in: Configuration) -> None:
@@ -82,6 +85,55 @@ def test_one_line_is_enough_for_a_package_of_ones_own(tmp_path: Path) -> None:
     assert made.source == str(tmp_path / "pyproject.toml")
     assert made.expectations == ()
     assert len(made.profiles) == 12
+
+
+@pytest.mark.parametrize("name", ["deadlock_matrix", "deadlock-matrx", "Deadlock-Matrix"])
+def test_a_misspelt_table_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.{name}]\nstatement = "import mypkg"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(None, tmp_path)
+    assert str(caught.value).endswith(
+        f"pyproject.toml: the table [tool.{name}] is read by nobody; call it [tool.deadlock-matrix]"
+    )
+
+
+def test_tables_of_other_tools_are_none_of_ours(tmp_path: Path) -> None:
+    text = "[tool.ruff]\n[tool.deadlock]\n[tool.matrix]\n[tool.detox-matrix]\n"
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert load_configuration(None, tmp_path).source == ""
+
+
+@pytest.mark.parametrize("text", ["", '[[profile]]\nname = "loud"\nset = { NOISE = "1" }'])
+def test_without_anything_to_import_it_asks(tmp_path: Path, text: str) -> None:
+    made = load(tmp_path, text)
+    assert made.entries == ()
+    with pytest.raises(ConfigurationError, match=r"^what shall be imported\? .* statement = "):
+        expand(made, [Interpreter(name="py", executable="/py")])
+
+
+def test_a_study_brings_what_to_import(tmp_path: Path) -> None:
+    made = load(tmp_path, 'study = "splitlearn"\n[[profile]]\nname = "loud"')
+    assert made.target == "splitlearn_core"
+    assert "loud" in made.names("profile")
+    own = load(tmp_path, 'statement = "import mine"')
+    assert own.target == "mine"
+    assert (
+        load_configuration(tmp_path / "matrix.toml", tmp_path, "splitlearn").target == made.target
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('study = "splitlern"', "no study is called 'splitlern'; did you mean 'splitlearn'?"),
+        ('study = "numerics"', "no study is called 'numerics'; there are splitlearn"),
+        ('study = "splitlearn"\nstatement = "import a"', "brings its own target; leave out"),
+    ],
+)
+def test_a_study_that_cannot_be_run(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert sentence in str(caught.value)
 
 
 def test_a_pyproject_without_the_table_is_passed_over(tmp_path: Path) -> None:
@@ -148,7 +200,7 @@ def test_a_profile_with_a_built_ins_name_takes_its_place(tmp_path: Path) -> None
     made = load(tmp_path, '[[profile]]\nname = "threads-1"\nset = { OMP_NUM_THREADS = "2" }')
     assert profile(made, "threads-1") == {"OMP_NUM_THREADS": "2"}
     assert made.names("profile")[1] == "threads-1"
-    assert made.target == "splitlearn_core"
+    assert made.entries == ()
 
 
 def test_own_presets_and_default(tmp_path: Path) -> None:
@@ -257,3 +309,16 @@ def test_a_target_must_be_whole(tmp_path: Path, text: str, sentence: str) -> Non
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_configuration(tmp_path / "gone.toml", tmp_path)
+
+
+def test_the_examples_of_the_documentation_are_accepted(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 3
+    short, whole, layouts = examples[:3]
+    for folder in ("src", "experiments/lazy"):
+        (tmp_path / folder).mkdir(parents=True)
+    for pasted in (short, whole, whole + layouts):
+        made = load(tmp_path, pasted, "pyproject.toml")
+        assert made.entries
+    assert made.names("layout") == ("plain", "lazy")

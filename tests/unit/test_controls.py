@@ -14,11 +14,12 @@ from deadlock_matrix.model.cell import Interpreter, Profile, Role
 from deadlock_matrix.model.verdict import Verdict
 
 NAMES = ("one", "two")
+BASELINE = Profile(name="baseline")
 INTERPRETERS = [Interpreter(name=name, executable=f"/{name}/python") for name in NAMES]
 
 
 def test_three_for_each_interpreter() -> None:
-    cells = controls(INTERPRETERS, repro_root())
+    cells = controls(INTERPRETERS, repro_root(), BASELINE)
     assert len({cell.id for cell in cells}) == len(cells)
     for name in NAMES:
         mine = [cell for cell in cells if cell.interpreter.name == name]
@@ -35,9 +36,8 @@ def test_three_for_each_interpreter() -> None:
 
 
 def test_they_are_complete() -> None:
-    for cell in controls(INTERPRETERS, repro_root()):
+    for cell in controls(INTERPRETERS, repro_root(), BASELINE):
         assert cell.profile.name == "baseline"
-        assert "OMP_NUM_THREADS" in cell.profile.unset
         assert cell.context.name == "main"
         assert all(Path(overlay).is_dir() for overlay in cell.layout.overlays)
         assert cell.entry.statement.startswith("import ")
@@ -51,4 +51,4 @@ def test_under_another_profile() -> None:
 
 def test_without_scenarios(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
-        controls(INTERPRETERS, tmp_path)
+        controls(INTERPRETERS, tmp_path, BASELINE)

@@ -6,15 +6,31 @@ import pytest
 from msgspec.structs import replace
 from unit.diagnosis_factory import make_cell, make_facts, make_result, make_target
 
-from deadlock_matrix.diagnosis.answers import answer, hung_advice, outcome_of
-from deadlock_matrix.diagnosis.checklist import Measurements, checklist
-from deadlock_matrix.diagnosis.costs import cost_of
-from deadlock_matrix.diagnosis.statements import join, other_orders, split, top_level
-from deadlock_matrix.model.diagnosis import Check, HeavyImport, Outcome
+from deadlock_matrix.diagnosis.investigation.answers import (
+    answer,
+    hung_advice,
+    hung_sentence,
+    outcome_of,
+)
+from deadlock_matrix.diagnosis.investigation.checklist import Measurements, checklist
+from deadlock_matrix.diagnosis.investigation.clues import Wait
+from deadlock_matrix.diagnosis.investigation.costs import cost_of
+from deadlock_matrix.diagnosis.investigation.statements import (
+    is_of,
+    join,
+    other_orders,
+    split,
+    used_in,
+)
+from deadlock_matrix.diagnosis.text import short_name
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
+from deadlock_matrix.model.diagnosis import Check, HeavyImport, Outcome, SourceLine, Stuck
 from deadlock_matrix.model.fact import Known, known, unknown
-from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary
+from deadlock_matrix.model.fingerprint import Fingerprint, NativeLibrary
 from deadlock_matrix.model.observation import CellResult, ImportStep, Raised
+from deadlock_matrix.model.statement import imported_package
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.studies import numerics
 
 CELL = make_cell()
 
@@ -68,8 +84,47 @@ def test_a_clean_run_needs_no_words() -> None:
 
 
 def test_a_hang_without_a_proof_may_be_slow() -> None:
-    assert "--deadline" in hung_advice(make_result(CELL, Verdict.HANG))[0]
-    assert hung_advice(make_result(CELL, Verdict.DEADLOCK)) == ()
+    hung = make_result(CELL, Verdict.HANG)
+    assert "--deadline" in hung_advice(hung, ())[0]
+    assert "when the other end answers" in hung_advice(hung, {Wait.NETWORK})[0]
+    assert hung_advice(make_result(CELL, Verdict.DEADLOCK), ()) == ()
+
+
+def test_a_hang_is_told_by_its_line_first() -> None:
+    hung = make_result(CELL, Verdict.HANG)
+    assert hung_sentence(hung, ()) == hung.why
+    line = SourceLine(file="m.py", line=3, function="f", text="peer.recv(1)")
+    stuck = Stuck(thread="main thread 7", does="reads from a TCP socket", lines=(line,))
+    told = hung_sentence(hung, [stuck])
+    assert told.startswith("Main thread 7 reads from a TCP socket, at m.py:3 (`peer.recv(1)`)")
+    proved = make_result(CELL, Verdict.DEADLOCK)
+    assert hung_sentence(proved, [stuck]) == proved.why
+
+
+def test_an_exception_is_told_with_the_line_of_the_package_that_was_asked_for() -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "<entry>", line 1, in <module>\n'
+        '  File "/site-packages/mine/net.py", line 28, in load\n    data = get(URL)\n'
+        '           ^^^^^^^^\n  File "/site-packages/urllib3/x.py", line 5, in get\n    fail()\n'
+    )
+    result = failed("OSError", "x" * 300)
+    seen = replace(
+        result.observation.value,
+        raised=replace(  # type: ignore[union-attr]
+            result.observation.value.raised, traceback=trace
+        ),
+    )  # type: ignore[union-attr]
+    told = answer(replace(result, observation=known(seen, "x")), make_target(), [])
+    assert told[0].endswith("xxx...")
+    assert told[1] == "It is raised in /site-packages/mine/net.py:28: data = get(URL)"
+
+
+def test_imports_whose_names_are_used_cannot_be_left_out() -> None:
+    imports = ("import json", "from a.b import c as d", "import e.f", "import g")
+    assert used_in(imports, "json.load(d)\nprint(e.f)") == imports[:3]
+    assert used_in(imports, "") == ()
+    assert is_of("import xml.sax", {"xml"})
+    assert not is_of("from .xml import sax", {"xml"})
 
 
 @pytest.mark.parametrize(
@@ -105,7 +160,7 @@ def test_other_orders() -> None:
     [("import a.b", "a"), ("x = 1\nfrom c.d import e", "c"), ("x = 1", ""), ("(", "")],
 )
 def test_the_package(statement: str, package: str) -> None:
-    assert top_level(statement) == package
+    assert imported_package(statement) == package
 
 
 MKL = NativeLibrary(
@@ -127,7 +182,8 @@ CONDA = Fingerprint(
 def checks(fingerprint: Fingerprint | None, clean: tuple[CellResult, ...] = ()) -> dict[str, Check]:
     fact = known(fingerprint, "made up") if fingerprint else unknown("it did not answer")
     result = make_result(CELL, Verdict.DEADLOCK)
-    made = checklist(Measurements(result=result, clean=clean, fingerprint=fact, trials=()))
+    measured = Measurements(result=result, clean=clean, fingerprint=fact, trials=())
+    made = (*numerics.checks(measured), *checklist(measured))
     return {check.text: check for check in made}
 
 
@@ -159,7 +215,7 @@ def test_a_module_that_is_executed_twice_is_seen() -> None:
 
 def test_the_cost_names_who_imports_the_heavy_packages() -> None:
     facts = make_facts(entry_s=2.0, top_levels={"torch": 900, "small": 2})
-    step = ImportStep(module="torch", importer="mine.models", file="/x/models.py", line=3, at_s=0.1)
+    step = ImportStep(module="torch", importer="mine.models", file="/x/models.py", line=3)
     facts = replace(facts, chains={"torch": (step,)})
     cost = cost_of([make_result(CELL, Verdict.OK, facts=facts)])
     assert cost is not None
@@ -175,3 +231,10 @@ def test_the_cost_names_who_imports_the_heavy_packages() -> None:
 
 def test_there_is_no_cost_without_a_run() -> None:
     assert cost_of([]) is None
+
+
+def test_a_name_that_many_files_have_is_told_with_its_folder() -> None:
+    assert short_name("/src/mine/__init__.py") == "mine/__init__.py"
+    assert short_name("C:\\src\\mine\\__init__.py") == "mine/__init__.py"
+    assert short_name("/src/mine/core.py") == "core.py"
+    assert short_name("__init__.py") == "__init__.py"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from unit.diagnosis_factory import MAIN, MadeUpBench, make_cell, make_result, make_target
 
-from deadlock_matrix.diagnosis.investigation import (
+from deadlock_matrix.diagnosis.investigation.remedies import candidates
+from deadlock_matrix.diagnosis.investigation.search import (
     ALWAYS_RUNS,
     SELDOM_RUNS,
     Found,
@@ -119,7 +120,9 @@ def test_where_runs_take_long_some_remedies_of_each_kind_are_tried() -> None:
     target = make_target(profiles=profiles, layouts=(lazy,), entries=(factory,))
     slow = make_result(make_cell(target), Verdict.DEADLOCK, duration_s=20.0)
     found = Measured(make_cell(target), Rate(hangs=5, runs=5), slow)
-    trials = try_remedies(found, target, MAIN, MadeUpBench(always, budget_runs=60)).trials
+    trials = try_remedies(
+        found, target, candidates(target, MAIN), MadeUpBench(always, budget_runs=60)
+    ).trials
     tried = {trial.remedy.name for trial in trials if trial.effect is Effect.NOTHING}
     assert tried == {"p0", "p1", "p2", "p3", "factory", "lazy"}
     assert len(trials) == 12
@@ -128,7 +131,7 @@ def test_where_runs_take_long_some_remedies_of_each_kind_are_tried() -> None:
 def test_the_variable_that_matters_is_found_among_those_of_all_profiles() -> None:
     target = make_target(profiles=(OTHER, FOUR))
     bench = MadeUpBench(unless("C"))
-    found = try_remedies(measured(target), target, MAIN, bench)
+    found = try_remedies(measured(target), target, candidates(target, MAIN), bench)
     effects = {trial.remedy.name: trial.effect for trial in found.trials}
     assert effects == {"four": Effect.CURES, "other": Effect.NOTHING}
     assert found.variables is not None
@@ -143,7 +146,7 @@ def test_the_variable_that_matters_is_found_among_those_of_all_profiles() -> Non
 def test_two_variables_that_only_help_together_are_both_kept() -> None:
     target = make_target(profiles=(FOUR,))
     bench = MadeUpBench(lambda cell: 0.0 if {"A", "D"} <= set(cell.profile.set) else 1.0)
-    found = try_remedies(measured(target), target, MAIN, bench)
+    found = try_remedies(measured(target), target, candidates(target, MAIN), bench)
     assert found.variables is not None
     assert found.variables.elements == ("A", "D")
 
@@ -151,7 +154,7 @@ def test_two_variables_that_only_help_together_are_both_kept() -> None:
 def test_a_profile_that_has_been_tried_is_not_run_again_as_a_part_of_another() -> None:
     target = make_target(profiles=(ONE, FOUR))
     bench = MadeUpBench(unless("A"))
-    found = try_remedies(measured(target), target, MAIN, bench)
+    found = try_remedies(measured(target), target, candidates(target, MAIN), bench)
     assert found.cure is not None
     assert found.cure.remedy.name == "one"
     runs_of_one = [cell for cell in bench.ran if cell.profile.set == {"A": "1"}]
@@ -164,7 +167,7 @@ def test_a_profile_that_has_been_tried_is_not_run_again_as_a_part_of_another() -
 def test_the_number_of_clean_runs_is_said_before_the_first() -> None:
     target = make_target(profiles=(ONE,))
     bench = MadeUpBench(unless("A"))
-    try_remedies(measured(target), target, MAIN, bench)
+    try_remedies(measured(target), target, candidates(target, MAIN), bench)
     said = bench.told[0]
     assert "clean runs in a row are needed" in said
     assert "trying" in said
@@ -173,14 +176,16 @@ def test_the_number_of_clean_runs_is_said_before_the_first() -> None:
 def test_too_little_time_to_confirm_is_no_cure() -> None:
     target = make_target(profiles=(ONE,))
     bench = MadeUpBench(unless("A"), budget_runs=1)
-    found = try_remedies(measured(target), target, MAIN, bench)
+    found = try_remedies(measured(target), target, candidates(target, MAIN), bench)
     assert found.cure is None
     assert [trial.effect for trial in found.trials] == [Effect.CLEAN]
 
 
 def test_what_could_not_be_tried_is_said_to_be_untried() -> None:
     target = make_target(profiles=(ONE, OTHER, FOUR))
-    found = try_remedies(measured(target), target, MAIN, MadeUpBench(always, budget_runs=1))
+    found = try_remedies(
+        measured(target), target, candidates(target, MAIN), MadeUpBench(always, budget_runs=1)
+    )
     assert [trial.effect for trial in found.trials].count(Effect.UNTRIED) == 1
 
 
@@ -193,7 +198,7 @@ def test_a_cure_by_a_layout_an_entry_and_a_context() -> None:
         cured = cell.layout == lazy or cell.entry == factory or cell.context.stdin is Stdin.NULL
         return 0.0 if cured else 1.0
 
-    found = try_remedies(measured(target), target, silent, MadeUpBench(chance))
+    found = try_remedies(measured(target), target, candidates(target, silent), MadeUpBench(chance))
     assert [(trial.remedy.kind, trial.effect) for trial in found.trials] == [
         (RemedyKind.CONTEXT, Effect.CURES),
         (RemedyKind.ENTRY, Effect.CURES),
@@ -211,7 +216,9 @@ def test_worse_and_better_are_told_where_it_does_not_always_hang() -> None:
         return 1.0 if "W" in cell.profile.set else 0.05 if "B" in cell.profile.set else 0.5
 
     bench = MadeUpBench(chance, seed=5)
-    found = try_remedies(measured(target, Rate(hangs=10, runs=20)), target, MAIN, bench)
+    found = try_remedies(
+        measured(target, Rate(hangs=10, runs=20)), target, candidates(target, MAIN), bench
+    )
     effects = {trial.remedy.name: trial.effect for trial in found.trials}
     assert effects == {"worse": Effect.WORSE, "better": Effect.HELPS}
 
@@ -226,7 +233,7 @@ def test_useless_remedies_are_called_cures_in_at_most_5_of_100_diagnoses(true: f
         bench = MadeUpBench(lambda cell: true, seed, budget_runs=400)
         found = find_hang(target, bench)
         result = measure(found, target, bench)
-        remedies = try_remedies(result, target, MAIN, bench)
+        remedies = try_remedies(result, target, candidates(target, MAIN), bench)
         wrongly += any(trial.effect is Effect.CURES for trial in remedies.trials)
     assert wrongly <= 0.05 * diagnoses
 
@@ -246,6 +253,13 @@ def test_the_two_imports_that_suffice_are_found() -> None:
     assert (found.out_of, found.whole) == (4, True)
 
 
+def test_imports_that_the_rest_uses_are_kept_and_nothing_is_run_to_find_that_out() -> None:
+    target = make_target(statement="import json\nimport a\njson.dumps(a.f())")
+    bench = MadeUpBench(always)
+    assert fewer_imports(measured(target), target, bench) is None
+    assert bench.ran == []
+
+
 def test_imports_are_not_taken_apart_where_there_is_one() -> None:
     target = make_target()
     assert fewer_imports(measured(target), target, MadeUpBench(always)) is None
@@ -254,6 +268,6 @@ def test_imports_are_not_taken_apart_where_there_is_one() -> None:
 def test_another_order_of_the_imports_is_a_remedy() -> None:
     target = make_target(statement="import a\nimport b")
     bench = MadeUpBench(lambda cell: float(cell.entry.statement.startswith("import a")))
-    found = try_remedies(measured(target), target, MAIN, bench)
+    found = try_remedies(measured(target), target, candidates(target, MAIN), bench)
     assert found.cure is not None
     assert found.cure.remedy.entry.statement == "import b\nimport a"

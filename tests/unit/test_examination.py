@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from deadlock_matrix.errors import OutOfTime
-from deadlock_matrix.model.evidence import Evidence, Machine, Snapshot, StackFacts
+from deadlock_matrix.model.evidence import Evidence, Machine
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.process_facts import Snapshot
+from deadlock_matrix.model.stack_facts import StackFacts
 from deadlock_matrix.run.examination import examine
 from tests.unit.proof_factory import evidence, on_mutex, process, stack, stacks
 
@@ -34,7 +36,7 @@ class Collector:
         self.left -= 1
         return self.found.before if self.left else self.found.after
 
-    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+    def python_stacks(self, pids: Sequence[int], awaited: object = ()) -> tuple[StackFacts, ...]:
         return self.found.stacks
 
 

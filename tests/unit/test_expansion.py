@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.configuration import Configuration, load_configuration
+from deadlock_matrix.matrix.configuration import Configuration
 from deadlock_matrix.matrix.expansion import expand, unavailable_reason
 from deadlock_matrix.matrix.pairwise import Row, cover_pairs, pairs_of
 from deadlock_matrix.matrix.selection import Coverage, Selection
@@ -58,7 +59,7 @@ def ids(cells: tuple[Cell, ...]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def built_in() -> Configuration:
-    return load_configuration(None, Path("/"))
+    return load_configuration(None, Path("/"), "splitlearn")
 
 
 def test_default_preset(built_in: Configuration) -> None:
@@ -186,7 +187,7 @@ def test_order_does_not_depend_on_the_conditions(built_in: Configuration) -> Non
     [
         (
             Selection(include=("profile=thread-1",)),
-            "--include: no profile is called 'thread-1'; did you mean 'threads-1'?",
+            "--profile: no profile is called 'thread-1'; did you mean 'threads-1'?",
         ),
         (Selection(exclude=("interpreter=fra",)), "--exclude: no interpreter is called 'fra'"),
         (Selection(preset="smok"), "no preset is called 'smok'; did you mean 'smoke'?"),

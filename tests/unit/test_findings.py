@@ -6,9 +6,10 @@ from typing import Any
 
 from unit.test_report_samples import fingerprint
 
-from deadlock_matrix.diagnosis.findings import findings, short_name
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.fact import Known, known, unknown
-from deadlock_matrix.model.fingerprint import Fingerprint, LibraryKind, NativeLibrary, Running
+from deadlock_matrix.model.fingerprint import Fingerprint, NativeLibrary, Running
+from deadlock_matrix.studies.numerics.findings import findings, short_name
 
 GOMP = "/env/torch/lib/libgomp.so.1"
 IOMP = "/env/lib/libiomp5.so"
@@ -96,7 +97,7 @@ def test_what_running_shows_and_files_do_not() -> None:
         configuration=unknown("not asked"),
         pools=unknown("not asked"),
         mapped=known((GOMP, "/opt/intel/libiomp5.so"), "maps"),
-        mkl=known("", "asked"),
+        described=known("", "asked"),
         seconds=1.0,
     )
     facts: dict[str, Known[Running] | Any] = {

@@ -10,13 +10,14 @@ from unit.test_report_samples import cell, fingerprint, result
 from unit.test_terminal import report
 
 from deadlock_matrix.model.cell import Profile
-from deadlock_matrix.model.evidence import Library, ProcessFacts
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.model.observation import CellResult, Observation
+from deadlock_matrix.model.process_facts import Library, ProcessFacts
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.terminal import text
+from deadlock_matrix.studies import load_studies
 
 GNU = ("/env/lib/libmkl_rt.so.2", "/env/lib/libmkl_gnu_thread.so.2")
 INTEL = ("/env/lib/libmkl_rt.so.2", "/env/lib/libmkl_intel_thread.so.2", "/env/lib/libiomp5.so")
@@ -83,7 +84,7 @@ def process(mapped: tuple[str, ...]) -> ProcessFacts:
 
 def shown(*results: CellResult) -> list[str]:
     made: Report = report(*results, interpreters=INTERPRETERS)
-    return text(made, width=100).splitlines()
+    return text(made, width=100, studies=load_studies()).splitlines()
 
 
 def section(lines: list[str], title: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deadlock_matrix.diagnosis.frames import Fold, fold, is_users, package_of, users_frame
-from deadlock_matrix.model.evidence import PythonFrame
+from deadlock_matrix.model.frames import PythonFrame
 
 LIB = "/opt/python/lib/python3.12"
 SITE = f"{LIB}/site-packages"

@@ -216,13 +216,13 @@ PAIRS: tuple[tuple[str, Callable[[], tuple[Report, Report]], list[str], bool], .
     (
         "newly eager",
         lambda: (report(importing(), run=OLD), report(importing("pack.models", "torch"), run=NEW)),
-        ["newly-eager", "newly-eager"],
+        ["newly-imported", "newly-imported"],
         False,
     ),
     (
         "no longer eager",
         lambda: (report(importing("torch"), run=OLD), report(importing(), run=NEW)),
-        ["no-longer-eager"],
+        ["no-longer-imported"],
         True,
     ),
     (
@@ -416,7 +416,7 @@ def test_the_gate_is_read_from_the_configuration(tmp_path: Path) -> None:
 def test_without_a_table_everything_worse_fails(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.deadlock-matrix]\n")
     assert load_gate(None, tmp_path) == Gate()
-    assert {"new-deadlock", "new-hang", "new-error", "new-crash", "newly-eager", "slower",
+    assert {"new-deadlock", "new-hang", "new-error", "new-crash", "newly-imported", "slower",
             "missing-cell", "invalid"} <= {kind.value for kind in Gate().fail_on}  # fmt: skip
 
 

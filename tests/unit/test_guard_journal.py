@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,7 +17,10 @@ LOCATION = ("test_it.py", 3, "test_it")
 def write(folder: Path, *records: journal.Record) -> Path:
     writer = journal.Writer(folder)
     for record in records:
-        writer.write(*record)
+        if record[0] == journal.PASSED:
+            writer.passed(record[1], *record[2])
+        else:
+            writer.write(*record)
     return folder / f"{os.getpid()}{journal.SUFFIX}"
 
 
@@ -30,17 +34,95 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
 
 
 def test_a_record_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    whole = write(tmp_path, (journal.START, "a", LOCATION), (journal.FINISHING, 0)).read_bytes()
-    for cut in range(len(whole)):
+    """Whatever of it is visible already: the rest of the file is zeros."""
+    passed = (journal.PASSED, "call", (0.25, 1.7e9, 1.7e9 + 0.25))
+    records = [(journal.START, "a", LOCATION), passed, (journal.FINISHING, 0)]
+    whole = write(tmp_path, *records).read_bytes()
+    size = len(whole.rstrip(b"\0"))
+    for cut in range(size + 1):
         path = tmp_path / "1.journal"
-        path.write_bytes(whole[:cut])
+        path.write_bytes(whole[:cut].ljust(len(whole), b"\0"))
         reader = journal.Reader(path)
         first = list(reader.read())
-        with path.open("ab") as file:
-            file.write(whole[cut:])
+        assert list(reader.read()) == []
+        path.write_bytes(whole)
         rest = list(reader.read())
         reader.close()
-        assert [record[0] for record in first + rest] == [journal.START, journal.FINISHING]
+        assert first + rest == records
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (journal.START, "a", LOCATION),
+        (journal.PASSED, "setup", (0.0, 1.7e9, 1.7e9)),
+        (journal.PASSED, "teardown", (0.25, 1.7e9, 1.7e9 + 0.25)),
+    ],
+)
+def test_parts_that_become_visible_in_another_order_are_waited_for(
+    tmp_path: Path, record: journal.Record
+) -> None:
+    whole = bytearray(write(tmp_path, record).read_bytes())
+    for missing in range(4 if record[0] == journal.PASSED else 8, len(whole.rstrip(b"\0"))):
+        if not whole[missing]:
+            continue
+        torn = bytearray(whole)
+        torn[missing] = 0
+        path = tmp_path / "1.journal"
+        path.write_bytes(torn)
+        reader = journal.Reader(path)
+        assert list(reader.read()) == []
+        path.write_bytes(whole)
+        assert list(reader.read()) == [record]
+        reader.close()
+
+
+def test_long_records_and_many(tmp_path: Path) -> None:
+    sizes = (1, 20_000, 3, 700_000, 16_376, 16_384, *[90] * 9_000)
+    records: list[journal.Record] = [(journal.REPORT, "x" * size, "call") for size in sizes]
+    for phase in journal.PHASES * 9_000:
+        records.append((journal.PASSED, phase, (0.1, 1.0, 1.1)))
+    path = write(tmp_path, *records)
+    reader = journal.Reader(path)
+    assert list(reader.read()) == records
+    assert list(reader.read()) == []
+    reader.close()
+
+
+def test_a_reader_keeps_up_with_a_writer(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    reader = journal.Reader(tmp_path / f"{os.getpid()}{journal.SUFFIX}")
+    for number in range(6_000):
+        writer.write(journal.COLLECTED, number, "x" * (number % 200))
+        (record,) = reader.read()
+        assert record[1] == number
+    reader.close()
+
+
+def test_what_there_is_no_room_for_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = journal.Writer(tmp_path)
+    path = tmp_path / f"{os.getpid()}{journal.SUFFIX}"
+    writer.write(journal.START, "a", LOCATION)
+
+    def full(self: Path, mode: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        writer.write(journal.REPORT, "x" * 1_000_000, "call")
+    writer.write(journal.FINISHING, 0)
+    kinds = [record[0] for record in journal.read_all(path)]
+    assert kinds == [journal.START, journal.FINISHING]
+
+
+def test_who_has_let_go_does_not_write(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    writer.write(journal.RUNNING)
+    writer.let_go()
+    writer.write(journal.ENDING)
+    writer.passed("call", 0.1, 1.0, 1.1)
+    path = tmp_path / f"{os.getpid()}{journal.SUFFIX}"
+    assert journal.read_all(path) == [(journal.RUNNING,)]
 
 
 def test_there_may_be_no_journal(tmp_path: Path) -> None:
@@ -69,6 +151,26 @@ def test_there_may_be_no_journal(tmp_path: Path) -> None:
             [(journal.START, "t", LOCATION), (journal.PASSED, "teardown", (0, 0, 0))],
             "after t",
             False,
+        ),
+        (
+            [(journal.START, "t", LOCATION), (journal.FINISHING, 0)],
+            "at the end of the session, after t",
+            True,
+        ),
+        ([(journal.FINISHING, 0)], "at the end of the session", True),
+        (
+            [
+                (journal.DISTRIBUTING, False, False),
+                (journal.START, "t", LOCATION),
+                (journal.REPORT, "{}", "call"),
+            ],
+            "handing out tests to workers",
+            False,
+        ),
+        (
+            [(journal.DISTRIBUTING, False, False), (journal.FINISHING, 0)],
+            "at the end of the session",
+            True,
         ),
         ([(journal.ENDING,)], "at exit, after pytest had finished", False),
     ],

@@ -13,14 +13,15 @@ import msgspec
 import pytest
 from browser import samples
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.causes import load_causes
 from deadlock_matrix.cli.report_render import read_assets
-from deadlock_matrix.matrix.configuration import load_configuration
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.matrix.expansion import expand
 from deadlock_matrix.matrix.selection import Selection
 from deadlock_matrix.model.cell import AXES, Interpreter
 from deadlock_matrix.model.fact import Aside, Known, known, unknown
-from deadlock_matrix.model.fingerprint import InterpreterFacts, LibraryKind, NativeLibrary
+from deadlock_matrix.model.fingerprint import InterpreterFacts, NativeLibrary
 from deadlock_matrix.model.observation import CellResult, ImportStep, Output, Raised
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
@@ -33,6 +34,7 @@ from deadlock_matrix.render.html.page import document, html
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.report.compare.comparison import compare
 from deadlock_matrix.report.store import read_report
+from deadlock_matrix.studies import load_studies
 from tests.unit.test_report_samples import cell
 from tests.unit.test_report_samples import result as sample
 
@@ -107,7 +109,7 @@ def test_nothing_hostile_stands_in_the_page_as_it_was_given() -> None:
     page = html(samples.hostile(), read_assets(), causes=load_causes())
     assert "<script>document.title" not in page
     assert "<img" not in page
-    assert page.count("<script") == page.count("</script>") == 3
+    assert page.count("<script") == page.count("</script>") == 4
     for character in "\x1b\u2028\u2029\u202e":
         assert character not in page
 
@@ -158,11 +160,14 @@ def test_an_index_never_leads_nowhere() -> None:
     shown = document(large(), load_causes())
     for row in shown.rows:
         assert shown.texts[row.why]
-        assert row.detail < len(shown.details)
+    assert len(shown.rows) == len(shown.details)
     for detail in shown.details:
-        numbers = [detail.environment, detail.packages]
+        common = shown.common[detail.common]
+        numbers = [common.environment, common.packages]
         assert all(number is None or number < len(shown.lists) for number in numbers)
-        for own, branch in enumerate(detail.imports):
+        assert all(number < len(shown.facts) for number in (*detail.facts, *common.facts))
+        assert len(detail.begun) == len(common.imports)
+        for own, branch in enumerate(common.imports):
             assert branch.parent < own
             assert branch.step < len(shown.steps)
         for process in detail.hung.processes if detail.hung else ():
@@ -212,8 +217,10 @@ def test_evidence_that_nobody_has_is_told_with_the_reason() -> None:
     observed = result.observation
     assert isinstance(observed, Known)
     seen = msgspec.structs.replace(observed.value, evidence=unknown("permission denied"))
-    detail = document(samples.report([_with(result, seen)])).details[0]
-    assert ("evidence", "not known: permission denied") in detail.facts
+    shown = document(samples.report([_with(result, seen)]))
+    detail = shown.details[0]
+    told = [shown.facts[number] for number in shown.common[detail.common].facts]
+    assert ("evidence", "not known: permission denied") in told
     assert not detail.left_out
 
 
@@ -228,20 +235,23 @@ def _with(result: CellResult, seen: Any) -> CellResult:
 # --- the parts ----------------------------------------------------------------------------------
 
 
-def step(module: str, at_s: float) -> ImportStep:
-    return ImportStep(module=module, importer="x", file=f"{module}.py", line=1, at_s=at_s)
+def step(module: str) -> ImportStep:
+    return ImportStep(module=module, importer="x", file=f"{module}.py", line=1)
 
 
 def test_chains_are_put_together_to_a_tree() -> None:
     pools = Pools()
     chains = {
-        "numpy": (step("a", 0.5), step("torch", 0.5), step("numpy", 0.5)),
-        "torch": (step("a", 0.1), step("torch", 0.1)),
-        "b": (step("b", 0.7),),
+        "numpy": (step("a"), step("torch"), step("numpy")),
+        "torch": (step("a"), step("torch")),
+        "b": (step("b"),),
     }
-    branches = import_tree(chains, pools)
+    branches, begun = import_tree(chains, {"numpy": 0.5, "torch": 0.1, "b": 0.7}, pools)
     steps = pools.steps.values
-    told = [(steps[each.step].module, each.parent, each.milliseconds) for each in branches]
+    told = [
+        (steps[each.step].module, each.parent, milliseconds)
+        for each, milliseconds in zip(branches, begun, strict=True)
+    ]
     # No chain ends with a: it was begun at some time before torch, and nobody knows when.
     assert told == [("a", -1, None), ("torch", 0, 100.0), ("numpy", 1, 500.0), ("b", -1, 700.0)]
 
@@ -334,12 +344,12 @@ def test_an_interpreter_is_shown_with_what_is_worth_knowing() -> None:
         name="broken", executable="/opt/broken", fingerprint=unknown("it did not answer")
     )
     made = msgspec.structs.replace(made, interpreters=(facts, unidentified))
-    views = document(made).interpreters
+    views = document(made, studies=load_studies()).interpreters
     assert views[0].findings == (
         "MKL is static in libtorch_cpu.so (torch): MKL_THREADING_LAYER has no effect there",
     )
     assert views[0].libraries == (("MKL 2024.2 (static)", "torch", library.path),)
-    assert views[1].summary == "not identified: it did not answer"
+    assert views[1].summary == "not identified, it did not answer"
 
 
 # --- the command that is shown ------------------------------------------------------------------
@@ -379,7 +389,8 @@ def test_the_last_words_stand_in_the_list_once_for_what_is_alike() -> None:
 def test_what_became_of_forked_children_is_in_the_page() -> None:
     hung = sample(cell(entry="multiply", context="fork-again"), Verdict.DEADLOCK)
     fine = sample(cell(entry="torch-numpy-multiply", context="fork-again"))
-    (table,) = document(samples.report([hung, fine])).forks
+    (found,) = document(samples.report([hung, fine]), studies=load_studies()).studies
+    (table,) = found.tables
     assert table.head == ("BLAS in the process", "interpreters", "numpy", "torch, numpy")
     fields = [field for row in table.rows for field in row[2]]
     assert ("deadlock", "deadlock") in fields and ("ok", "ok") in fields

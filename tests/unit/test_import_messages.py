@@ -17,7 +17,7 @@ INSTALLED = f"{ROOT}/.venv/lib/python3.11/site-packages"
 
 
 def step(module: str, file: str, line: int = 3) -> ImportStep:
-    return ImportStep(module=module, importer="?", file=file, line=line, at_s=0.1)
+    return ImportStep(module=module, importer="?", file=file, line=line)
 
 
 def told(*chain: ImportStep, of: CellResult | None = None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deadlock_matrix.diagnosis.imports import import_chain, imported_module, is_importlib
-from deadlock_matrix.model.evidence import PythonFrame
+from deadlock_matrix.model.frames import PythonFrame
 
 BOOTSTRAP = "<frozen importlib._bootstrap>"
 

@@ -8,21 +8,20 @@ import msgspec
 import pytest
 from unit import proof_factory as make
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    Machine,
+from deadlock_matrix.model.evidence import Evidence, Machine
+from deadlock_matrix.model.fact import Known, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.inspection import Inspection
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
+from deadlock_matrix.model.report import Tool
+from deadlock_matrix.model.stack_facts import (
     NativeFrame,
-    ProcessFacts,
     ProcessStacks,
-    PythonFrame,
-    Snapshot,
+    RunningTest,
     StackFacts,
-    Switches,
     ThreadStack,
 )
-from deadlock_matrix.model.fact import Known, known, unknown
-from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.report import Tool
+from deadlock_matrix.model.thread_facts import Switches
 from deadlock_matrix.model.verdict import (
     Assumption,
     AssumptionKind,
@@ -403,3 +402,55 @@ def test_terminal_controls_of_the_target_do_not_reach_the_terminal() -> None:
     text = inspection_text(found, View(native=True, source={(evil, 1): evil}))
     assert text.count("[2Jb") >= 6
     assert "\x1b" not in text and "\x07" not in text and "\nc" not in text
+
+
+def test_the_tests_that_hang_are_named() -> None:
+    def stack(pid: int, name: str) -> StackFacts:
+        test = RunningTest(runner="pytest", doing="in the call of", test=name)
+        thread = ThreadStack(
+            tid=pid,
+            name="",
+            python=(),
+            native=(),
+            holds_gil=unknown("not read"),
+            test=known(test, "frames"),
+        )
+        of_process = ProcessStacks(pid=pid, tool="", begun_s=0, ended_s=0, threads=(thread,))
+        return StackFacts(pid=pid, stacks=known(of_process, "memory"))
+
+    first, second = process(7), msgspec.structs.replace(process(9), parent=7)
+    child = msgspec.structs.replace(process(11), parent=9)
+    looked = inspection()
+    evidence = looked.evidence
+    assert isinstance(evidence, Known)
+    after = msgspec.structs.replace(evidence.value.after, processes=(first, second, child))
+    both = msgspec.structs.replace(
+        evidence.value, after=after, stacks=(stack(9, "test_b.py::test_b"), stack(7, "test_a[\n]"))
+    )
+
+    def shown(*stuck: int) -> list[str]:
+        threads = [msgspec.structs.replace(DOING[0], pid=pid, tid=pid) for pid in stuck]
+        found = msgspec.structs.replace(
+            looked, evidence=known(both, "snapshots"), threads=tuple(threads)
+        )
+        return [line for line in inspection_text(found).splitlines() if "(pytest" in line]
+
+    assert shown(7) == ["  in the call of test_a[ ] (pytest)"]
+    assert shown(11) == ["  in the call of test_b.py::test_b (pytest)"]  # its parent runs it
+    assert shown(7, 9) == [
+        "  in the call of test_a[ ] (pytest, process 7)",
+        "  in the call of test_b.py::test_b (pytest, process 9)",
+    ]
+
+
+def test_an_executable_that_an_upgrade_has_replaced() -> None:
+    found = inspection()
+    assert isinstance(found.evidence, Known)
+    evidence = found.evidence.value
+    facts = msgspec.structs.replace(
+        process(7), executable=known("/usr/bin/python3.11 (deleted)", "exe")
+    )
+    after = msgspec.structs.replace(evidence.after, processes=(facts,))
+    evidence = msgspec.structs.replace(evidence, after=after)
+    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "s")))
+    assert "process 7: /usr/bin/python3.11, whose file was removed or replaced since, " in text

@@ -5,16 +5,18 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.discovery import Discovery
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import (
     Fingerprint,
     InterpreterFacts,
-    LibraryKind,
     NativeLibrary,
 )
 from deadlock_matrix.model.report import SCHEMA_VERSION, Tool
-from deadlock_matrix.render.interpreters import interpreters_text, libraries_line, summary
+from deadlock_matrix.render.interpreters import interpreters_text, summary
+from deadlock_matrix.studies import load_studies
+from deadlock_matrix.studies.numerics.findings import libraries_line
 
 TOOL = Tool(name="deadlock-matrix", version="1.2", python="3.11.7")
 NOT_READ = unknown("not looked at")
@@ -56,7 +58,7 @@ def library(name: str, kind: LibraryKind, *users: str) -> NativeLibrary:
 
 def shown(*facts: InterpreterFacts, notes: tuple[str, ...] = (), width: int = 80) -> list[str]:
     found = Discovery(tool=TOOL, interpreters=facts, notes=notes)
-    return interpreters_text(found, width).splitlines()
+    return interpreters_text(found, width, studies=load_studies()).splitlines()
 
 
 LIBRARIES = (
@@ -79,7 +81,7 @@ def test_a_row() -> None:
     )
     assert [" ".join(line.split()) for line in shown(facts)[2:5]] == [
         "mine /opt/mine/bin/python",
-        "3.12.1, venv of pyenv torch 2.13.0+cpu, numpy 2.4.6, transformers 5.23.0",
+        "3.12.1, venv of pyenv torch 2.13.0+cpu, transformers 5.23.0, numpy 2.4.6",
         "BLAS: MKL in numpy and mkl-service; OpenMP:",
     ]
     assert "1 interpreter works" in shown(facts)[-1]

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from unit.native_factory import make_elf
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.interpreters.distribution import UNRECOGNISED, recognise
 from deadlock_matrix.interpreters.fingerprint import take_fingerprint
 from deadlock_matrix.interpreters.identity import identify
 from deadlock_matrix.interpreters.question import Answer, clean_environment
-from deadlock_matrix.matrix.configuration import Configuration, load_configuration
+from deadlock_matrix.matrix.configuration import Configuration
 from deadlock_matrix.matrix.interpreters import resolve
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown
@@ -32,7 +33,6 @@ def answer(**values: object) -> Answer:
         "free_threaded": False,
         "debug": False,
         "shared": True,
-        "multiarch": "",
         "executable": "/somewhere/bin/python",
         "prefix": "/somewhere",
         "base_prefix": "/somewhere",
@@ -75,7 +75,7 @@ def configuration(tmp_path: Path) -> Configuration:
         executable = '{python.parent.parent}'
         """
     )
-    return load_configuration(None, tmp_path)
+    return load_configuration(None, tmp_path, "splitlearn")
 
 
 @posix
@@ -90,7 +90,10 @@ def test_names(configuration: Configuration, tmp_path: Path) -> None:
 
 
 @posix
-def test_no_names(configuration: Configuration, tmp_path: Path) -> None:
+def test_no_names(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # else its python comes first
     assert [each.name for each in resolve([], configuration)] == ["pip-torch"]
     (bare,) = resolve([], msgspec.structs.replace(configuration, interpreters=()))
     assert bare.executable == sys.executable

@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from deadlock_matrix.capture.kept_values import keep_only_needed
-from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 DEBIAN = ("/usr/bin",)
 OBJECT = "<threading.Thread object at 0x7f00deadbeef>"

@@ -1,23 +1,24 @@
-"""The arrows between the layers: each imports only what stands above it."""
+"""The arrows between the layers, and between modules: each imports only what stands above it."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-import deadlock_matrix
-
-PACKAGE = Path(deadlock_matrix.__file__).parent
+# In the repository: an installed package also holds the suite and the code under test.
+PACKAGE = Path(__file__).resolve().parents[2] / "src" / "deadlock_matrix"
 NAME = "deadlock_matrix"
 
 DOOR = frozenset(
     {
-        "errors", "model", "cache", "interpreters", "matrix", "capture", "proof", "run", "report",
-        "diagnosis", "causes", "render", "app", "",
+        "errors", "model", "cache", "closing", "decoding", "wording", "interpreters", "matrix",
+        "capture", "proof", "run", "report", "grid", "diagnosis", "causes", "studies", "render",
+        "app", "",
     }
 )  # fmt: skip
 
@@ -25,20 +26,37 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "model": frozenset(),
     "cache": frozenset(),
-    "interpreters": frozenset({"errors", "model"}),
-    "matrix": frozenset({"errors", "model", "interpreters"}),
+    "closing": frozenset(),
+    "wording": frozenset(),
+    "decoding": frozenset({"errors"}),
+    "interpreters": frozenset({"errors", "model", "decoding"}),
+    "matrix": frozenset({"errors", "model", "decoding", "wording", "interpreters"}),
     "probe": frozenset(),
-    "capture": frozenset({"errors", "model"}),
+    "capture": frozenset({"errors", "model", "closing", "decoding"}),
     "proof": frozenset({"errors", "model"}),
-    "run": frozenset({"errors", "model", "interpreters", "matrix", "capture", "proof"}),
+    "run": frozenset(
+        {
+            "errors",
+            "model",
+            "closing",
+            "decoding",
+            "wording",
+            "interpreters",
+            "matrix",
+            "capture",
+            "proof",
+        }
+    ),
     "report": frozenset({"errors", "model", ""}),  # the version of the tool, from the package
-    "diagnosis": frozenset({"errors", "model"}),
-    "causes": frozenset({"errors", "diagnosis"}),
+    "grid": frozenset({"errors", "model", "interpreters", "matrix", "run", "report", ""}),
+    "diagnosis": frozenset({"errors", "model", "wording"}),
+    "causes": frozenset({"errors", "decoding", "diagnosis"}),
+    "studies": frozenset({"errors", "model", "interpreters", "matrix", "diagnosis"}),
     "render": frozenset({"errors", "model", "diagnosis"}),
-    "app": frozenset({"errors", "model", "proof", "run", "report", "diagnosis"}),
+    "app": DOOR - {"render", "app", ""},
     "pytest_plugin": DOOR,
     "cli": DOOR,
-    "": frozenset(),
+    "": frozenset({"app"}),  # where the public functions are, imported when they are used
     "__main__": frozenset({"cli"}),
 }
 """What a layer may import of the package besides itself; ``""`` is the package's own ``__init__``.
@@ -46,7 +64,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 ``model`` knows nobody. ``capture``, ``proof`` and ``report`` do not know each other.
 """
 
-PURE = ("errors", "model", "proof", "diagnosis", "render")
+PURE = ("errors", "model", "wording", "proof", "diagnosis", "render")
 IMPURE_MODULES = frozenset(
     {
         "_thread", "asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "importlib",
@@ -65,7 +83,7 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__"
 ALONE = {
     # Run by path, by an interpreter that need not have the package.
     "probe/probe.py": (3, 8),
-    "interpreters/running_script.py": (3, 8),
+    "interpreters/native/running_script.py": (3, 8),
     "run/subreaper_script.py": (3, 11),
     "capture/stacks_worker.py": (3, 11),
 }
@@ -133,6 +151,62 @@ def violations(files: Iterator[tuple[str, Path]]) -> list[str]:
 
 def test_the_arrows() -> None:
     assert violations(modules()) == []
+
+
+def circle(arrows: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def arrows_between_modules() -> dict[str, set[str]]:
+    """What each module imports anywhere, for types too. The package itself offers what is above."""
+    paths = {
+        ".".join([NAME, *Path(name).with_suffix("").parts]).removesuffix(".__init__"): path
+        for name, path in modules()
+    }
+    arrows: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        if module == NAME:
+            continue
+        found = arrows[module] = set[str]()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                found |= {
+                    inner if (inner := f"{base}.{alias.name}") in paths else base
+                    for alias in node.names
+                }
+        found &= paths.keys()
+    return arrows
+
+
+def test_no_circle_between_modules() -> None:
+    assert circle(arrows_between_modules()) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
+
+
+def test_recognition_and_investigation_do_not_know_each_other() -> None:
+    """What both need stands in ``diagnosis`` itself, which knows neither."""
+    parts = ("recognition", "investigation", "study")
+    allowed = {("study", "investigation")}
+    found = []
+    for path in sorted((PACKAGE / "diagnosis").rglob("*.py")):
+        own = path.relative_to(PACKAGE / "diagnosis").parts[0]
+        for imported, line in imports(ast.parse(path.read_text()), NAME):
+            names = imported.split(".")
+            if names[1:2] == ["diagnosis"] and names[2:3] and names[2] in parts:
+                if own == names[2] or (own, names[2]) in allowed:
+                    continue
+                found.append(f"{path.name}:{line} imports {imported}")
+    assert found == []
 
 
 def test_every_layer_is_known() -> None:

@@ -31,6 +31,7 @@ from deadlock_matrix.render.markup import clipped, code, escaped, fenced
 from deadlock_matrix.render.mermaid import MOST_EDGES, label, mermaid
 from deadlock_matrix.report.compare.comparison import compare
 from deadlock_matrix.report.store import read_report
+from deadlock_matrix.studies import load_studies
 from tests.unit.test_report_samples import cell, control, result
 from tests.unit.test_terminal import report
 
@@ -124,7 +125,7 @@ def test_a_proof_has_its_graph_and_its_stacks() -> None:
 
 def test_the_example_report_tells_its_cause_and_its_claims() -> None:
     example = read_report(ROOT / "reports" / "example" / "report.json")
-    text = markdown(example, causes=load_causes())
+    text = markdown(example, causes=load_causes(), studies=load_studies())
     assert "libgomp-after-fork" in text
     assert "| remedy-factory-avoids-models | refuted |" in text
 

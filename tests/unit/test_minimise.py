@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deadlock_matrix.diagnosis.minimise import Minimiser, OutOfTime
+from deadlock_matrix.diagnosis.investigation.minimise import Minimiser, OutOfTime
 
 Test = Callable[[tuple[int, ...]], bool]
 

@@ -8,8 +8,8 @@ import pytest
 from unit.native_factory import make_elf, write
 from unit.native_world import install, posix, read, short
 
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.fact import Known, Unknown
-from deadlock_matrix.model.fingerprint import LibraryKind
 
 SHUTDOWN = "_ZZN6google8protobuf8internal12ShutdownData3getEvE4data"
 OPENBLAS = b"OpenBLAS 0.3.31 NO_LAPACKE DYNAMIC_ARCH \0"

@@ -62,6 +62,7 @@ FACTS = {
     "top_levels": {"one": 1},
     "watched": {"torch": 0},
     "chains": {},
+    "imported_s": {},
     "own_modules": ["one"],
     "native_libraries": {"fact": "known", "value": ["/lib/libc.so.6"], "source": "maps"},
     "threads": {"fact": "unknown", "reason": "no such file"},

@@ -18,8 +18,9 @@ from unit.proof_factory import (
     thread,
 )
 
-from deadlock_matrix.model.evidence import Descriptor, OnCpu, Peer
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.process_facts import Descriptor, Peer
+from deadlock_matrix.model.thread_facts import OnCpu
 from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.proof.world import index
@@ -42,6 +43,11 @@ def activity(doing: Any, **facts: Any) -> str:
         (in_call(1, "wait4", 0), "waits for the end of a child process"),
         (in_call(1, "futex", 0), "waits for a lock"),
         (in_call(1, "msgrcv", 0), "is in the system call msgrcv"),
+        (in_call(1, "openat", 0, wait_channel=known("do_lookup", "wchan")), "opens a file"),
+        (
+            in_call(1, "openat", 0, wait_channel=known("wait_for_partner", "wchan")),
+            "opens a FIFO, which waits until somebody opens its other end",
+        ),
         (thread(1, OnCpu()), "is running"),
     ],
 )

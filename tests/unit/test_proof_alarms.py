@@ -18,8 +18,9 @@ from unit.proof_factory import (
     wait_of,
 )
 
-from deadlock_matrix.model.evidence import ProcessFacts, Signals, ThreadFacts
-from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.fact import Known, known
+from deadlock_matrix.model.process_facts import Descriptor, ProcessFacts, Signals
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
@@ -81,6 +82,19 @@ def test_own_alarm_ends_no_wait_for_others() -> None:
     waiter, child = members(PIPE_WAIT)
     waiter = process(*waiter.threads, descriptors=waiter.descriptors, alarms=UNKNOWN)
     assert not wait_of(index(evidence(waiter, child)), 1).assumptions
+
+
+@WAITS
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_file_for_which_the_kernel_sends_signals(waiter: ThreadFacts, who: int) -> None:
+    both = list(members(waiter))
+    socket = Descriptor(number=9, target="socket:[1]", access="rw", signals="O_ASYNC")
+    assert isinstance(both[who].descriptors, Known)
+    open_files = known((*both[who].descriptors.value, socket), "fdinfo")
+    both[who] = msgspec.structs.replace(both[who], descriptors=open_files)
+    kind, detail = gap_of(index(evidence(*both)), 1)
+    assert kind == "does-not-hold"
+    assert detail == "has socket:[1] open, for which signals come by themselves (O_ASYNC)"
 
 
 def test_proof_is_likely_and_says_so() -> None:

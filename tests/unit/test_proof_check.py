@@ -8,6 +8,7 @@ import pytest
 from unit.proof_factory import (
     BEGUN,
     LOCK,
+    awaiting,
     catching,
     change,
     evidence,
@@ -17,21 +18,26 @@ from unit.proof_factory import (
     in_join_by_state,
     inside,
     lock,
+    loops,
     on_futex,
     on_mutex,
     on_robust_mutex,
     on_rwlock,
     pipe_ends,
+    polling,
     process,
     python,
     sleeping,
     stack,
     stacks,
+    stopping_the_world,
+    task,
     wanting_gil,
 )
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.process_facts import Peer
 from deadlock_matrix.model.verdict import Edge, Node, Proof, ProofKind
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
@@ -53,6 +59,10 @@ PROVABLE: dict[str, Evidence] = {
     "gil": evidence(
         process(wanting_gil(1), on_mutex(2, 1), python=python()),
         stacks=(stacks(1, stack(1), stack(2, gil=True)),),
+    ),
+    "stop of the world": evidence(
+        process(stopping_the_world(1), on_futex(2), python=python(free_threaded=True)),
+        stacks=(stacks(1, stack(1, stopped_by=known((2,), "mem")), stack(2)),),
     ),
     "join of Python's": evidence(
         process(on_futex(1), on_mutex(2, 1)),
@@ -119,6 +129,26 @@ PROVABLE: dict[str, Evidence] = {
         process(in_call(1, "read", 3), on_futex(2), descriptors=ENDS),
         process(in_call(10, "wait4", 11), parent=1, descriptors=ENDS),
         process(on_mutex(11, 11), parent=10),
+    ),
+    "polled": evidence(
+        process(
+            in_call(1, "epoll_wait", 9, polled=polling(1, (3, 1)).polled),
+            descriptors=pipe_ends((3, "socket:[1]", "rw"), (4, "socket:[2]", "rw")),
+            peers=known(
+                (Peer(socket="socket:[1]", protocol="UNIX", other="socket:[2]", pair=True),), "net"
+            ),
+        ),
+    ),
+    "tasks": evidence(
+        process(sleeping(1)),
+        stacks=(
+            loops(
+                1,
+                task(0x1, awaiting("lock", 0x20), 0x10),
+                task(0x2, awaiting("semaphore", 0x10), 0x20),
+                task(0x3, awaiting("lock", 0x20), 0x10),
+            ),
+        ),
     ),
 }
 
@@ -195,7 +225,7 @@ def test_root_that_is_no_node() -> None:
     assert find_faults(change(proof_of("lone thread"), roots=("thread-1-9",)))
 
 
-@pytest.mark.parametrize("name", ["child", "pipe"])
+@pytest.mark.parametrize("name", ["child", "pipe", "polled"])
 @pytest.mark.parametrize(
     ("relation", "kind"), [("ended only by", "process"), ("held by", "thread")]
 )

@@ -18,8 +18,9 @@ from unit.proof_factory import (
     sleeping,
 )
 
-from deadlock_matrix.model.evidence import Evidence, ThreadFacts
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.proof.closure import find_stuck, reachable, read_all
 from deadlock_matrix.proof.world import index
 

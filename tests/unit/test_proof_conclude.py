@@ -35,7 +35,7 @@ from deadlock_matrix.proof.judge import judge
 
 PROBE = ProbeFacts(
     python="3.11.7", entry_s=0.25, prelude_s=0.0, modules_before=1, modules_after=2,
-    top_levels={}, watched={}, chains={}, own_modules=(), native_libraries=UNKNOWN,
+    top_levels={}, watched={}, chains={}, imported_s={}, own_modules=(), native_libraries=UNKNOWN,
     threads=UNKNOWN, python_threads=1, peak_memory_kib=UNKNOWN,
 )  # fmt: skip
 DEADLINE, PROVED = Stopped(reason="deadline"), Stopped(reason="proved")
@@ -178,9 +178,9 @@ def test_phase_is_told(phase: Phase) -> None:
 def test_reasons_are_few() -> None:
     gaps = tuple(Gap(kind="does-not-hold", subject=f"t{n}", detail="runs") for n in range(7))
     judgement = Judgement(outcome="not-proved", proof=None, gaps=gaps)
-    assert reasons(judgement) == "t0 runs; t1 runs; t2 runs; and 4 more"
-    assert reasons(change(judgement, gaps=gaps[:2])) == "t0 runs; t1 runs"
-    assert "it moved, or ended" in reasons(change(judgement, gaps=()))
+    assert reasons(judgement, UNKNOWN) == "t0 runs; t1 runs; t2 runs; and 4 more"
+    assert reasons(change(judgement, gaps=gaps[:2]), UNKNOWN) == "t0 runs; t1 runs"
+    assert "it moved, or ended" in reasons(change(judgement, gaps=()), UNKNOWN)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from unit.proof_factory import (
     sleeping,
 )
 
-from deadlock_matrix.model.evidence import Evidence, Library, PythonHandler, Signals
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.process_facts import Library, PythonHandler, Signals
 from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.proof.conditions import NAMES, check_process
 from deadlock_matrix.proof.world import index

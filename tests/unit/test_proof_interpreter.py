@@ -27,15 +27,11 @@ from unit.proof_factory import (
     wanting_gil,
 )
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    NoTimeout,
-    PythonFrame,
-    StackFacts,
-    ThreadFacts,
-    ThreadStack,
-)
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import Awaited, StackFacts, ThreadStack
+from deadlock_matrix.model.thread_facts import NoTimeout, ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind, ProofKind
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.interpreter import IMPORTLIB, describe, modules_held, waited_module
@@ -239,6 +235,35 @@ def test_thread_object_used_again_while_its_first_thread_ends() -> None:
     """That one has left its frames, but has not ended: a destructor runs in it."""
     ending = stack(3, frame("__del__", "app.py"))
     assert owner_of(join(joining(THIS), joined(2, THIS), ending), 1) is None
+
+
+def of_thread(address: str, owner: Known[int] | Unknown) -> Known[Awaited]:
+    return known(
+        Awaited(kind="Thread", address=int(address[len("<Thread at ") : -1], 16), owner=owner),
+        "memory",
+    )
+
+
+def test_join_of_a_thread_that_is_told_by_its_ident() -> None:
+    """The main thread has no frame of its object, nor has a thread that C began."""
+    waiter = msgspec.structs.replace(joining(THIS), awaits=of_thread(THIS, known(3, "memory")))
+    found = join(waiter, stack(2, frame("loop", "app.py")), stack(3, frame("main", "app.py")))
+    assert owner_of(found, 1) == 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        of_thread(OTHER, known(2, "memory")),
+        of_thread(THIS, known(99, "memory")),  # it has ended
+        of_thread(THIS, known(1, "memory")),
+        of_thread(THIS, UNKNOWN),
+        UNKNOWN,
+    ],
+)
+def test_join_of_a_thread_that_no_ident_tells(told: Known[Awaited] | Unknown) -> None:
+    waiter = msgspec.structs.replace(joining(THIS), awaits=told)
+    assert owner_of(join(waiter, stack(2, frame("loop", "app.py"))), 1) is None
 
 
 def test_join_of_a_thread_that_has_ended() -> None:

@@ -25,14 +25,10 @@ from unit.proof_factory import (
     wanting_gil,
 )
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    Parent,
-    ProcessFacts,
-    PythonHandler,
-    ThreadFacts,
-)
+from deadlock_matrix.model.evidence import Evidence, Parent
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.process_facts import ProcessFacts, PythonHandler
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import (
     AssumptionKind,
     Gap,
@@ -105,7 +101,7 @@ def test_lone_thread_in_a_lock_without_owner() -> None:
 def test_one_wait_without_owner_makes_a_closed_world() -> None:
     proof = proof_in(judged(on_mutex(1, 2), on_futex(2)))
     assert proof.kind is ProofKind.CLOSED_WORLD
-    assert proof.sentence.startswith("All 2 threads of process 1 wait without a time limit")
+    assert proof.sentence.startswith("Both threads of process 1 wait without a time limit")
 
 
 def test_parent_and_child() -> None:
@@ -333,7 +329,7 @@ def test_what_each_thread_does() -> None:
     judgement = judged(on_mutex(1, 2), sleeping(2))
     assert [(thread.name, thread.does) for thread in judgement.threads] == [
         ("main thread 1", "waits for mutex 0x7f0000001040, held by thread 2 't2'"),
-        ("thread 2 't2'", "waits in clock_nanosleep with a time limit, due in 3.0 s"),
+        ("thread 2 't2'", "sleeps, for at most 3.0 s"),
     ]
 
 
@@ -387,6 +383,14 @@ def test_thread_of_the_parent_is_named() -> None:
         "waits for mutex 0x7f0000001280, held by a thread that the fork left behind "
         "(thread 2 of parent process 1)"
     )
+
+
+@pytest.mark.parametrize(("threads", "named"), [((2, 7), True), ((7,), False)])
+def test_thread_of_the_parent_above_the_tree(threads: tuple[int, ...], named: bool) -> None:
+    child = process(on_mutex(10, 2), parent=7)
+    above = Parent(pid=7, name="app", timers=(), acts="", threads=threads)
+    (doing,) = judge(change(evidence(child), parents=(above,))).threads
+    assert ("(thread 2 of parent process 7)" in doing.does) is named
 
 
 def test_thread_that_nobody_has_any_more() -> None:

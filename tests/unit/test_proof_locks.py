@@ -32,8 +32,8 @@ from unit.proof_factory import (
     world,
 )
 
-from deadlock_matrix.model.evidence import ThreadFacts
 from deadlock_matrix.model.fact import Known, known
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind
 from deadlock_matrix.proof.world import index
 

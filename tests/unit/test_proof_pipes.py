@@ -16,14 +16,10 @@ from unit.proof_factory import (
     sleeping,
 )
 
-from deadlock_matrix.model.evidence import (
-    Descriptor,
-    Evidence,
-    PipeHolder,
-    SystemCall,
-    ThreadFacts,
-)
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known
+from deadlock_matrix.model.process_facts import Descriptor, Peer, PipeHolder
+from deadlock_matrix.model.thread_facts import SystemCall, ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind, Gap
 from deadlock_matrix.proof.pipes import PipeWait, waited_for
 from deadlock_matrix.proof.world import index
@@ -218,6 +214,78 @@ def test_both_directions_of_one_polled_pipe() -> None:
 def test_select_like_poll() -> None:
     polled = polling(1, (3, POLLIN)).polled
     assert isinstance(look(in_call(1, "pselect6", polled=polled)), PipeWait)
+
+
+# --- pairs of sockets ---------------------------------------------------------------------------
+
+PAIR = pipe_ends((3, "socket:[1]", "rw"), (4, "socket:[2]", "rw"), (5, "socket:[3]", "rw"),
+                 (6, "pipe:[1]", "r"))  # fmt: skip
+PEERS = known((Peer(socket="socket:[1]", protocol="UNIX", other="socket:[2]", pair=True),
+               Peer(socket="socket:[3]", protocol="TCP", other="127.0.0.1:80")), "net")  # fmt: skip
+
+
+def in_epoll(*numbers: int) -> ThreadFacts:
+    return in_call(1, "epoll_wait", 9, polled=polling(1, *((each, 1) for each in numbers)).polled)
+
+
+def look_at_pair(
+    waiter: ThreadFacts, holders: Holders | None = None, **facts: object
+) -> PipeWait | Gap:
+    facts = {"descriptors": PAIR, "peers": PEERS, **facts}
+    return ask(evidence(process(waiter, **facts), holders=holders), waiter)
+
+
+@pytest.mark.parametrize("waiter", [in_epoll(3), polling(1, (3, POLLIN))])
+def test_own_pair_of_sockets(waiter: ThreadFacts) -> None:
+    wait = look_at_pair(waiter)
+    assert isinstance(wait, PipeWait)
+    assert wait.phrase.endswith("for nothing but its own self-pipe (socket:[1] and socket:[2])")
+    names = [condition.name for condition in wait.conditions]
+    assert names == ["no-outside-end", "array-unchanged", "between-processes"]
+    assert not any(condition.assumes for condition in wait.conditions)
+
+
+def test_pair_of_sockets_beside_a_pipe() -> None:
+    child = process(sleeping(20), parent=1, descriptors=OTHER_ENDS)
+    waiter = in_epoll(3, 6)
+    what = evidence(process(waiter, descriptors=PAIR, peers=PEERS), child)
+    wait = ask(what, waiter)
+    assert isinstance(wait, PipeWait) and "socket:[2]" in wait.node.label
+    assert "pipe:[1]" in wait.node.label
+
+
+def test_socket_that_is_no_pair_of_the_tree() -> None:
+    assert "socket:[3]" in detail(look_at_pair(in_epoll(3, 5)), "does-not-hold")
+    one_end = pipe_ends((3, "socket:[1]", "rw"))
+    assert "nobody seen" in detail(look_at_pair(in_epoll(3), descriptors=one_end), "unknown")
+    for peers in (
+        UNKNOWN,
+        known((), "net"),
+        known((Peer(socket="socket:[1]", protocol="UNIX", other="socket:[2]"),), "net"),
+    ):
+        answer = look_at_pair(in_epoll(3), peers=peers)
+        assert "socket:[1]" in detail(answer, "does-not-hold")
+
+
+@pytest.mark.parametrize("target", ["socket:[1]", "socket:[2]"])
+def test_stranger_who_has_an_end_of_the_pair(target: str) -> None:
+    assert "process 99" in detail(look_at_pair(in_epoll(3), held(target, "rw")), "does-not-hold")
+    assert "who else has" in detail(look_at_pair(in_epoll(3), UNKNOWN), "unknown")
+
+
+def test_pair_that_is_read_may_have_a_time_limit_of_its_own() -> None:
+    """Only a poll is followed: SO_RCVTIMEO cannot be seen."""
+    assert "socket:[1]" in detail(look_at_pair(in_call(1, "read", 3)), "does-not-hold")
+
+
+def test_peers_that_differ_between_the_snapshots() -> None:
+    waiter = in_epoll(3)
+    now = process(waiter, descriptors=PAIR, peers=PEERS)
+    other = known(
+        (Peer(socket="socket:[1]", protocol="UNIX", other="socket:[7]", pair=True),), "net"
+    )
+    what = evidence(now, before=(change(now, peers=other),))
+    assert "socket:[1]" in detail(ask(what, waiter), "does-not-hold")
 
 
 def test_of_many_pipes_a_few_are_named() -> None:

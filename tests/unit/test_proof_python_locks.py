@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -23,13 +24,11 @@ from unit.proof_factory import (
     stacks,
 )
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    PythonFrame,
-    ThreadFacts,
-    ThreadStack,
-)
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind, Judgement, ProofKind
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
@@ -217,3 +216,82 @@ def test_a_thread_that_threading_did_not_begin_may_be_python_s_main_one(
     assert judgement.outcome == "likely-partial" and judgement.proof is not None
     kinds = {each.kind for each in judgement.proof.assumptions}
     assert kinds == {AssumptionKind.NOT_INTERRUPTED}
+
+
+# --- a lock that a fork left behind -------------------------------------------------------------
+
+
+def in_a_forked_child(wanted: Any, of_parent: ThreadStack) -> tuple[str, Any]:
+    """What the child's only thread does, and who has what it waits for."""
+    facts = {"signals": catching(2), "python": python()}
+    parent = process(sleeping(1), sleeping(2), **facts)
+    child = process(on_futex(10), parent=1, **facts)
+    read = (stacks(1, stack(1), of_parent), stacks(10, stack(10, waits_for=wanted)))
+    judgement = judge(evidence(parent, child, stacks=read))
+    assert judgement.outcome == "likely-partial"
+    (doing,) = [each for each in judgement.threads if each.tid == 10]
+    return doing.does, doing.held_by
+
+
+def test_the_parent_s_thread_inside_the_block_of_a_lock_is_named() -> None:
+    does, held_by = in_a_forked_child(lock(A), stack(2, BEGUN, holds=inside(A, name="rows")))
+    assert does == (
+        "waits for Lock 0xa0 in take (store.py:7), held in the parent by thread 2 't2' "
+        "of process 1 (inside `with rows` at store.py:5), which a fork leaves behind"
+    )
+    assert (held_by.pid, held_by.tid) == (1, 2)
+
+
+def test_the_parent_s_thread_of_the_id_that_an_rlock_names() -> None:
+    does, held_by = in_a_forked_child(lock(A, owner=0, owner_ident=77), stack(2, BEGUN, ident=77))
+    assert does.endswith(
+        "held in the parent by thread 2 't2' of process 1, which a fork leaves behind"
+    )
+    assert held_by.tid == 2
+
+
+@pytest.mark.parametrize("ident", [0, 78])
+def test_an_owner_that_nobody_has_any_more(ident: int) -> None:
+    does, held_by = in_a_forked_child(
+        lock(A, owner=0, owner_ident=77), stack(2, BEGUN, ident=ident)
+    )
+    assert does.endswith("whose owner has ended or was left behind by a fork")
+    assert held_by is None
+
+
+def test_a_lock_of_the_parent_at_another_address() -> None:
+    does, held_by = in_a_forked_child(lock(A), stack(2, BEGUN, holds=inside(B)))
+    assert does == "waits for Lock 0xa0 in take (store.py:7)"
+    assert held_by is None
+
+
+@pytest.mark.parametrize("innermost", ["acquire", "_wait_for_tstate_lock"])
+def test_a_judgement_takes_time_in_proportion_to_the_threads(innermost: str) -> None:
+    def calls(number: int) -> int:
+        tids = range(2, number + 2)
+        waiting = tuple(
+            stack(tid, BEGUN, _of(tid, "_bootstrap_inner"), _of(tid + 1, innermost),
+                  waits_for=lock(A))
+            for tid in tids
+        )  # fmt: skip
+        threads = (on_futex(tid) for tid in tids)
+        seen = looked_at(on_futex(1), *threads, read=(stack(1), *waiting))
+        count = 0
+
+        def note(frame: object, event: str, argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(note)
+        try:
+            judgement = judge(seen)
+        finally:
+            sys.setprofile(None)
+        assert len(judgement.threads) == number + 1
+        return count
+
+    assert calls(400) < 5 * calls(100)
+
+
+def _of(tid: int, function: str) -> PythonFrame:
+    return frame(function, "/lib/threading.py", self=f"<Thread at {tid:#x}>")

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import (
     Fingerprint,
     InterpreterFacts,
-    LibraryKind,
     NativeLibrary,
     Running,
     ThreadPool,
@@ -292,7 +292,7 @@ def ran(module: str, *pools: tuple[str, str, str], mapped: tuple[str, ...] = ())
         configuration=unknown("not asked"),
         pools=known(rows, "threadpoolctl"),
         mapped=known(mapped, "maps"),
-        mkl=unknown("not asked"),
+        described=unknown("not asked"),
         seconds=1.0,
     )
     return known(running, "it ran")

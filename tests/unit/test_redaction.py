@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -20,7 +21,7 @@ from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.report import private
 from deadlock_matrix.report.plan import Plan
-from deadlock_matrix.report.private import make_redaction, redact_plan
+from deadlock_matrix.report.private import make_redaction, redact_plan, restored
 from deadlock_matrix.report.redaction import HIDDEN, Private, Redaction, looks_secret
 from tests.unit.test_report_samples import cell, plan, result
 
@@ -343,3 +344,14 @@ def test_redacted_evidence_is_judged_alike(identifier: str) -> None:
     assert redacted != evidence
     assert b"/scenario/" not in msgspec.json.encode(redacted).replace(b"/~", b"")
     assert judge(redacted) == found.apply(judge(evidence))
+
+
+def test_a_path_is_restored_for_the_user_whose_it_is(tmp_path: Path) -> None:
+    there = tmp_path / "of-somebody-rare" / "matrix.toml"
+    there.parent.mkdir()
+    there.touch()
+    environment = {"HOME": "/home/somebody-rare", "USER": "somebody-rare"}
+    redaction = make_redaction(None, environment)
+    for path in (str(there), "/home/somebody-rare/project/matrix.toml", "~odd", "-k"):
+        assert restored(redaction.apply(path), environment) == path
+    assert "somebody-rare" not in redaction.apply(str(there))

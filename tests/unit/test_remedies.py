@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from unit.diagnosis_factory import MAIN, make_cell, make_facts, make_result, make_target
 
-from deadlock_matrix.diagnosis.remedies import (
+from deadlock_matrix.diagnosis.investigation.remedies import (
     added_variables,
     candidates,
     judge,
@@ -71,6 +71,23 @@ def test_another_way_of_calling(calling: Calling, instead: Calling) -> None:
     context = Context(name="given", calling=calling, prelude="import p")
     (found,) = candidates(make_target(), context)
     assert (found.context.calling, found.context.prelude) == (instead, "import p")
+
+
+def orders(statement: str, needed: tuple[str, ...]) -> list[str]:
+    found = candidates(make_target(statement=statement), MAIN, needed, {"json", "csv"})
+    return [each.entry.statement for each in found if each.kind is RemedyKind.ORDER]
+
+
+def test_the_place_of_what_is_inert_does_not_matter() -> None:
+    assert orders("import json\nimport a\nimport csv", ("import json", "import a")) == []
+    (found,) = orders("import a\nimport json\nimport b", ("import a", "import b"))
+    assert found == "import json\nimport b\nimport a"
+
+
+def test_an_import_that_the_hang_does_not_need_may_keep_it_from_coming() -> None:
+    (found,) = orders("import a\nimport b\nimport helps", ("import b",))
+    assert found == "import a\nimport helps\nimport b"
+    assert orders("import a\nimport b", ("import b",)) == []
 
 
 def test_the_main_thread_is_left_as_it_is() -> None:

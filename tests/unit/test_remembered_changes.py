@@ -11,6 +11,7 @@ import pytest
 from unit.remembered_factory import World, rewrite, running, world
 
 from deadlock_matrix.interpreters import remembered
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.interpreters.remembered import (
     add_running,
     first_memory,
@@ -19,7 +20,7 @@ from deadlock_matrix.interpreters.remembered import (
     stamps_of,
 )
 from deadlock_matrix.model.fact import known, unknown
-from deadlock_matrix.model.fingerprint import LibraryKind, NativeLibrary, ThreadPool
+from deadlock_matrix.model.fingerprint import NativeLibrary, ThreadPool
 
 __all__ = ["world"]  # a fixture
 

@@ -17,18 +17,10 @@ from deadlock_matrix.model.cell import (
     Profile,
     Role,
 )
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    Machine,
-    NativeFrame,
-    ProcessStacks,
-    PythonFrame,
-    Snapshot,
-    StackFacts,
-    ThreadStack,
-)
+from deadlock_matrix.model.evidence import Evidence, Machine
 from deadlock_matrix.model.fact import known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import (
     CellResult,
     Exited,
@@ -39,7 +31,9 @@ from deadlock_matrix.model.observation import (
     ProbeFacts,
     Stopped,
 )
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.model.report import Host, Tool
+from deadlock_matrix.model.stack_facts import NativeFrame, ProcessStacks, StackFacts, ThreadStack
 from deadlock_matrix.model.verdict import Gap, Judgement, Proof, ProofKind, Verdict
 from deadlock_matrix.report.plan import Plan
 
@@ -85,7 +79,7 @@ def control(kind: str = "positive", interpreter: str = "py", **rest: Any) -> Cel
 def chain(*modules: str) -> tuple[ImportStep, ...]:
     importers = ("__main__", *modules)
     return tuple(
-        ImportStep(module=module, importer=importer, file=f"{importer}.py", line=3, at_s=0.1)
+        ImportStep(module=module, importer=importer, file=f"{importer}.py", line=3)
         for importer, module in zip(importers, modules, strict=False)
     )
 
@@ -100,6 +94,7 @@ def probe_facts(entry_s: float, chains: dict[str, tuple[ImportStep, ...]]) -> Pr
         top_levels={"pack": 20},
         watched={"pack.models": 0, "torch": 0} | dict.fromkeys(chains, 1),
         chains=chains,
+        imported_s=dict.fromkeys(chains, 0.1),
         own_modules=("pack",),
         native_libraries=known((), "/proc/self/maps"),
         threads=known(("python",), "/proc/self/task"),

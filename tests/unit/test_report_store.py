@@ -31,6 +31,8 @@ from tests.unit.test_report_samples import (
     right_controls,
 )
 
+EXAMPLE = Path(__file__).parents[2] / "reports" / "example" / "report.json"
+
 CELLS = tuple(
     result(cell(entry=entry, layout=layout), verdict, chains={"torch": chain("pack", "torch")})
     for entry, layout, verdict in [
@@ -195,7 +197,7 @@ def test_not_json(tmp_path: Path) -> None:
 
 def test_not_a_report(tmp_path: Path) -> None:
     assert "not a report" in reading(tmp_path, b"[1, 2]")
-    assert "not a report" in reading(tmp_path, b'{"schema_version": 1}')
+    assert "not a report" in reading(tmp_path, b'{"schema_version": 3}')
 
 
 def test_truncated(report: Report, tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_numbers_that_are_none(report: Report, tmp_path: Path, number: bytes) ->
 def test_a_sparse_file_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_bytes(b"")
     os.truncate(tmp_path / "report.json", 1 << 40)
-    with pytest.raises(ReportError, match="larger than 1024 MiB"):
+    with pytest.raises(ReportError, match="larger than 16384 MiB"):
         read_report(tmp_path)
 
 
@@ -258,6 +260,24 @@ def test_older_versions_are_migrated_step_by_step(report: Report, tmp_path: Path
     data = json.dumps(document).encode()
     migrated = decode_report(data, "old", {SCHEMA_VERSION - 1: rename})
     assert migrated == read_report(tmp_path, evidence=False)
+
+
+def test_version_3_told_the_time_of_an_import_with_each_step(tmp_path: Path) -> None:
+    report = read_report(EXAMPLE, evidence=False)
+    document = json.loads(msgspec.json.encode(report))
+    document["schema_version"] = 3
+    for each in document["cells"]:
+        facts = each["observation"]["value"]["probe"].get("value")
+        if facts is not None:
+            times = facts.pop("imported_s")
+            for name, steps in facts["chains"].items():
+                for step in steps:
+                    step["at_s"] = times[name]
+    assert b'"at_s":' in json.dumps(document, separators=(",", ":")).encode()
+    assert decode_report(json.dumps(document).encode(), "old") == report
+    document["cells"][0]["observation"]["value"]["probe"]["value"]["chains"] = {"a": [3], "b": 4}
+    with pytest.raises(ReportError, match="is not a report"):
+        decode_report(json.dumps(document).encode(), "old")
 
 
 def test_larger_than_allowed(report: Report, tmp_path: Path) -> None:

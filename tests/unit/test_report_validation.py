@@ -43,7 +43,7 @@ def test_the_example_is_valid() -> None:
     assert run(EXAMPLE) == (
         0,
         [
-            f"{EXAMPLE}/report.json: valid: schema version 1 (read as {SCHEMA_VERSION}), "
+            f"{EXAMPLE}/report.json: valid: schema version {SCHEMA_VERSION}, "
             "12 cells, 3 controls, 2 judged again"
         ],
     )

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from deadlock_matrix.interpreters.identity import identify
-from deadlock_matrix.interpreters.question import TimedOut
-from deadlock_matrix.interpreters.running import (
+from deadlock_matrix.interpreters.native.running import (
     DISTRIBUTIONS,
     SCRIPT,
     did_not_end,
     is_of_a_kind,
     run_modules,
 )
+from deadlock_matrix.interpreters.question import TimedOut
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Running
@@ -30,7 +30,7 @@ def running(**values: object) -> Running:
         "configuration": known("", "test"),
         "pools": known((), "test"),
         "mapped": known((), "test"),
-        "mkl": known("", "test"),
+        "described": known("", "test"),
         "seconds": 0.1,
     }
     return Running(**(plain | values))  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_what_more_time_may_tell() -> None:
     assert not did_not_end(unknown("import numpy raised ImportError: no"))
     assert not did_not_end(known(running(), "test"))
     assert not did_not_end(known(running(pools=unknown("cannot be read")), "test"))
-    for name in ("configuration", "pools", "mapped", "mkl"):
+    for name in ("configuration", "pools", "mapped", "described"):
         assert did_not_end(known(running(**{name: late}), "test"))
 
 

@@ -9,8 +9,8 @@ import pytest
 from unit.proof_factory import evidence, process, thread
 
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import OnCpu
 from deadlock_matrix.model.scan import Finding, Program, StuckThread, Tally
+from deadlock_matrix.model.thread_facts import OnCpu
 from deadlock_matrix.render.scan import finding_text, tally_text
 from deadlock_matrix.run.choosing import Chosen, label_of, program_names, reason_of
 from deadlock_matrix.run.screening import cut_out

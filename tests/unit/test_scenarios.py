@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from scenarios.document import ScenarioKind
+from scenarios.native import NativeKind
+from scenarios.scenario import Expectation, Scenario, load_scenario, load_scenarios
 
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.native import NativeKind
-from deadlock_matrix.matrix.scenario_file import ScenarioKind
-from deadlock_matrix.matrix.scenarios import Expectation, Scenario, load_scenario, load_scenarios
 from deadlock_matrix.model.verdict import ProofKind, Verdict
 
 REPOSITORY = Path(__file__).resolve().parents[2]

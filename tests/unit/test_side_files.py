@@ -21,7 +21,7 @@ from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.report.migrations import EVIDENCE_MIGRATIONS
 from deadlock_matrix.report.side_files import ASIDE, MAX_SIDE_FILE_BYTES, SideFile, SideFiles
-from deadlock_matrix.report.store import load, read_report, write_report
+from deadlock_matrix.report.store import read_report, write_report
 from deadlock_matrix.report.summary import summarise
 from tests.unit.test_report_samples import cell, evidence, plan, result, right_controls
 
@@ -65,6 +65,30 @@ def make_report(*cells: CellResult) -> Report:
 
 def side_files(folder: Path) -> list[Path]:
     return sorted((folder / "evidence").iterdir())
+
+
+def test_a_file_is_adopted_as_it_was_written(tmp_path: Path) -> None:
+    plain = json.loads(msgspec.json.encode(SideFile(schema_version=3, evidence=OTHER)))
+    data = json.dumps(plain, indent=3).encode()  # as no version spells it
+    digest = hashlib.sha256(data).hexdigest()
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "evidence").mkdir(parents=True)
+    (old / "evidence" / f"{digest}.json").write_bytes(data)
+    file = f"evidence/{digest}.json"
+    aside = Aside(reason=ASIDE, file=file, sha256=digest, size=len(data), source="two snapshots")
+    stored = with_evidence(HUNG[0], aside)
+    SideFiles(new).adopt(stored, old)
+    assert evidence_of(SideFiles(new).fetch(stored)) == known(OTHER, "two snapshots")
+
+
+def test_what_is_no_side_file_is_not_adopted(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "secret.json").write_bytes(b"{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    for file in ("evidence/../secret.json", "../old/secret.json", f"evidence/{digest}.json"):
+        aside = Aside(reason=ASIDE, file=file, sha256=digest, size=2, source="two snapshots")
+        SideFiles(tmp_path / "new").adopt(with_evidence(HUNG[0], aside), tmp_path / "old")
+    assert not (tmp_path / "new").exists()
 
 
 # --- there and back -----------------------------------------------------------------------------
@@ -349,22 +373,10 @@ def test_side_files_of_an_older_version_are_migrated(
         reason="", file=f"evidence/{digest}.json", sha256=digest, size=len(data), source="procfs"
     )
     (tmp_path / aside.file).write_bytes(data)
-    monkeypatch.setattr(
-        "deadlock_matrix.report.side_files.FIRST_WITH_SIDE_FILES", SCHEMA_VERSION - 1
-    )
+    monkeypatch.setattr("deadlock_matrix.report.side_files.FIRST_VERSION", SCHEMA_VERSION - 1)
 
     def rename(old: dict[str, object]) -> dict[str, object]:
         return {**old, "machine": old.pop("computer")}
 
     monkeypatch.setitem(EVIDENCE_MIGRATIONS, SCHEMA_VERSION - 1, rename)
     assert SideFiles(tmp_path).read(aside) == known(evidence(), "procfs")
-
-
-def test_version_2_had_all_evidence_inside(tmp_path: Path) -> None:
-    report = make_report(*HUNG)
-    document = msgspec.to_builtins(report) | {"schema_version": 2}
-    path = tmp_path / "old.json"
-    path.write_bytes(msgspec.json.encode(document))
-    loaded = load(path)
-    assert loaded.schema_version == 2
-    assert loaded.report == report

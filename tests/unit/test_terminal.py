@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from deadlock_matrix.diagnosis.grouping import fold
+from deadlock_matrix.diagnosis.text import listed, one_line, printable, seconds
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult, Raised
@@ -12,12 +14,11 @@ from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.failure import failure, skipped
 from deadlock_matrix.render.finished import factor_text, median_s, speedup
-from deadlock_matrix.render.grid import fold
-from deadlock_matrix.render.plain import listed, one_line, printable, seconds
 from deadlock_matrix.render.progress import Progress, progress_line
 from deadlock_matrix.render.stacks import innermost_import
 from deadlock_matrix.render.terminal import text
 from deadlock_matrix.report.summary import summarise
+from deadlock_matrix.studies import load_studies
 from tests.unit.test_report_samples import (
     cell,
     chain,
@@ -109,8 +110,8 @@ def test_a_run_of_which_a_part_is_there_says_so() -> None:
 # --- the tables ---------------------------------------------------------------------------------
 
 
-def test_eager_stands_beside_lazy() -> None:
-    shown = text(report(factory("lazy"), factory("eager", Verdict.DEADLOCK), factory("getattr")))
+def test_layouts_stand_in_the_order_of_the_matrix() -> None:
+    shown = text(report(factory("eager", Verdict.DEADLOCK), factory("lazy"), factory("getattr")))
     assert row(shown, "profile") == ["profile", "eager", "lazy", "getattr"]
     assert row(shown, "baseline") == ["baseline", "deadlock 1 !", "ok 1", "ok 1"]
 
@@ -133,13 +134,16 @@ def test_a_combination_that_was_not_run_is_a_dash() -> None:
 
 
 def test_interpreters_are_told_by_what_they_are() -> None:
-    assert "py: CPython 3.11.7, python.org, torch 2.13.0" in text(report(factory("eager")))
+    plain = text(report(factory("eager")))
+    assert "py: CPython 3.11.7, python.org\n" in plain
+    told = text(report(factory("eager")), studies=load_studies())
+    assert "py: CPython 3.11.7, python.org, torch 2.13.0" in told
     silent = InterpreterFacts(name="py", executable="/py", fingerprint=unknown("it hung"))
     assert "py: not identified, it hung" in text(report(factory("eager"), interpreters=(silent,)))
 
 
 def test_import_times_and_how_many_times_faster_lazy_is() -> None:
-    shown = text(report(factory("eager"), factory("lazy")))
+    shown = text(report(factory("eager"), factory("lazy")), studies=load_studies())
     assert row(shown, "factory ") == ["factory", "4.20 s", "12 ms", "350 x faster"]
 
 
@@ -150,9 +154,9 @@ def test_times_after_a_prelude_are_not_compared() -> None:
 
 
 def test_a_speedup_needs_both() -> None:
-    assert speedup({"eager": 2.0}) is None
-    assert speedup({"lazy": 2.0}) is None
-    assert speedup({"eager": 2.0, "lazy": 4.0}) == 0.5
+    assert speedup({"eager": 2.0}, "lazy", "eager") is None
+    assert speedup({"lazy": 2.0}, "lazy", "eager") is None
+    assert speedup({"eager": 2.0, "lazy": 4.0}, "lazy", "eager") == 0.5
     assert factor_text(0.5) == "2.0 x slower"
     assert factor_text(1.01) == "as fast"
     assert factor_text(1102.3) == "1100 x faster"

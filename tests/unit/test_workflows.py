@@ -93,8 +93,8 @@ def test_the_documents_use_inputs_that_there_are() -> None:
 
 
 def test_what_the_jobs_need_is_what_the_command_prints() -> None:
+    from deadlock_matrix.app.configuration import load_configuration
     from deadlock_matrix.cli.ci_matrix import jobs as made
-    from deadlock_matrix.matrix.configuration import load_configuration
 
     configuration = load_configuration(ROOT / "tests" / "downstream" / "matrix.toml", ROOT)
     (job,) = made(configuration, ["3.12"], "", ["ubuntu-latest"])

@@ -75,3 +75,10 @@ void sleep_attached(int seconds)
     sem_post(&inside);
     sleep(seconds);
 }
+
+/* Without attaching: let the other one go on, but late. */
+void let_go_on_later(int seconds)
+{
+    sleep(seconds);
+    sem_post(&go_on);
+}

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.inspection import Inspection
+from deadlock_matrix.model.observation import End, Exited, Signalled
+from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.model.verdict import Judgement, Outcome
 from deadlock_matrix.proof.conclude import reasons
 from deadlock_matrix.report.host import describe_tool
 from deadlock_matrix.run.watchdog import Watched
 
+if TYPE_CHECKING:
+    from deadlock_matrix.diagnosis.recognition.recognise import Recognition
+
 NOT_WATCHED = unknown("it was not watched from its start")
+NOTHING_FOUND = unknown("it was not found hanging")
+GOES_ON = unknown("it had not ended when it was looked at")
 
 
 def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
@@ -22,7 +31,7 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
     detected: Known[float] | Unknown = unknown("nothing was proved")
     if watched.detected_after_s is not None:
         detected = known(watched.detected_after_s, "the last progress of the main thread")
-    moving = isinstance(watched.progressing, Known) and watched.progressing.value
+    moving = watched.progressing.or_else(False)
     return _make(
         shlex.join(arguments),
         judgement,
@@ -30,11 +39,58 @@ def of_command(watched: Watched, arguments: tuple[str, ...]) -> Inspection:
         detected,
         unmoved_s=_unmoved(watched),
         otherwise="slow" if moving else "hang",
+        end=known(watched.end, "the watch"),
     )
+
+
+def of_ended_command(
+    watched: Watched, arguments: tuple[str, ...], found: Inspection | None
+) -> Inspection:
+    """Describe a command that ended by itself, or was interrupted.
+
+    Args:
+        watched: How it ended.
+        arguments: The command.
+        found: What was last found stuck in it while it went on, if anything was.
+    """
+    match watched.end:
+        case Exited(status=status):
+            sentence = f"the command ended with status {status}"
+        case Signalled(signal=number):
+            sentence = f"the command was ended by {signal_name(number)}"
+        case _:
+            sentence = "the command was interrupted"
+    if found is None:
+        found = _make(
+            shlex.join(arguments), None, watched.evidence, NOTHING_FOUND, otherwise="not-proved"
+        )
+    else:
+        sentence += f"; before that: {found.sentence}"
+    end = known(watched.end, "the watch")
+    return replace(found, verdict="ended", sentence=sentence, end=end)
+
+
+def with_causes(found: Inspection) -> Inspection:
+    """Add the known causes that are recognised in it, and what helps."""
+    from deadlock_matrix.app.known import known_cause
+
+    return replace(found, causes=tuple(map(known_cause, recognise_causes(found))))
+
+
+def recognise_causes(found: Inspection) -> tuple[Recognition, ...]:
+    """The known causes that are recognised in what threads did."""
+    if not isinstance(found.evidence, Known):
+        return ()
+    from deadlock_matrix.causes import load_causes
+    from deadlock_matrix.diagnosis.recognition.recognise import recognise_inspected
+
+    return recognise_inspected(found, load_causes())
 
 
 def _unmoved(watched: Watched) -> Known[float] | Unknown:
     """How long the main thread had not moved at the last look."""
+    if watched.progressing.or_else(False):
+        return unknown("the main thread was moving")
     if not isinstance(watched.evidence, Known):
         return watched.evidence
     looked_s = watched.evidence.value.after.ended_s - watched.began_s
@@ -74,11 +130,13 @@ def _make(
     *,
     unmoved_s: Known[float] | Unknown = NOT_WATCHED,
     otherwise: Literal["hang", "slow", "not-proved"],
+    end: Known[End] | Unknown = GOES_ON,
 ) -> Inspection:
+    seen = evidence.or_else(None)
     proof = judgement.proof if judgement is not None else None
     proved = judgement is not None and judgement.outcome == "deadlock"
     outcome: Outcome = judgement.outcome if judgement is not None else "not-proved"
-    sentence = proof.sentence if proof is not None else reasons(judgement)
+    sentence = proof.sentence if proof is not None else reasons(judgement, evidence)
     return Inspection(
         tool=describe_tool(),
         subject=subject,
@@ -88,22 +146,12 @@ def _make(
         proof=proof,
         gaps=judgement.gaps if judgement is not None else (),
         threads=judgement.threads if judgement is not None else (),
-        libraries=_libraries(evidence),
+        libraries=tuple(sorted(seen.after.libraries())) if seen is not None else (),
         detected_after_s=detected_after_s,
         evidence=evidence,
         outcome=outcome,
         unmoved_s=unmoved_s,
+        tasks=judgement.tasks if judgement is not None else (),
         likely=judgement.likely if judgement is not None else None,
+        end=end,
     )
-
-
-def _libraries(evidence: Known[Evidence] | Unknown) -> tuple[str, ...]:
-    if not isinstance(evidence, Known):
-        return ()
-    paths = {
-        library.path
-        for process in evidence.value.after.processes
-        if isinstance(process.libraries, Known)
-        for library in process.libraries.value
-    }
-    return tuple(sorted(paths))

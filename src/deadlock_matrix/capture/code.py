@@ -6,8 +6,8 @@ import os
 
 from deadlock_matrix.capture.elf import Unusable, loaded
 from deadlock_matrix.capture.memory import Memory
-from deadlock_matrix.model.evidence import Code
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.thread_facts import Code
 
 
 def code_of(program_counter: int, memory: Memory) -> Known[Code] | Unknown:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from deadlock_matrix.capture.glance import Looker
-from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
+from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.model.scan import Program
+from deadlock_matrix.model.stack_facts import StackFacts
 
 
 class Collector(Protocol):
@@ -61,8 +63,16 @@ class Collector(Protocol):
         """
         ...
 
-    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
-        """Python frames with the few locals that matter. Does not stop the processes."""
+    def python_stacks(
+        self, pids: Sequence[int], awaited: Collection[int] = ()
+    ) -> tuple[StackFacts, ...]:
+        """Python frames with the few locals that matter. Does not stop the processes.
+
+        Args:
+            pids: the processes.
+            awaited: those of them for whose main thread somebody outside waits, so that it is worth
+                asking who could end its wait.
+        """
         ...
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:

@@ -66,6 +66,16 @@ _LARGEST = 1 << 20
 """No structure of CPython is larger than some hundred KiB: an offset beyond it is none."""
 
 
+def says_free_threaded(memory: Memory, runtime: int) -> bool:
+    """Whether the interpreter says so; up to 3.12 there is no such build, and nothing that says.
+
+    Raises:
+        Unreadable: the memory cannot be read.
+    """
+    head = memory.read(runtime, _HEAD)
+    return head.startswith(COOKIE) and bool(struct.unpack_from("<QQ", head, len(COOKIE))[1])
+
+
 def read_offsets(memory: Memory, runtime: int) -> Mapping[str, int]:
     """Offsets in bytes by name, such as ``code_object.filename``; none before 3.13.
 

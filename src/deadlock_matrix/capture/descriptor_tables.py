@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from deadlock_matrix.capture import kcmp
 from deadlock_matrix.capture.newcomers import visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in
-from deadlock_matrix.model.evidence import ThreadFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.thread_facts import ThreadFacts
 
 
 def own_descriptors(

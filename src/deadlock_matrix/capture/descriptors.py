@@ -17,11 +17,12 @@ from deadlock_matrix.capture.proc_files import (
     numbers_in,
     open_directory,
     read_small,
+    read_whole,
     reason_of,
 )
 from deadlock_matrix.capture.proc_text import text_of
-from deadlock_matrix.model.evidence import Descriptor
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Descriptor
 
 LIMIT = 65536
 
@@ -29,6 +30,7 @@ _AT_STATX_DONT_SYNC = 0x4000
 _STATX_TYPE, _STATX_INO = 0x1, 0x100
 _MODE_AT, _INODE_AT, _DEVICE_AT = 28, 32, 136  # struct statx, include/uapi/linux/stat.h
 _PATH_ONLY = 0o10000000  # O_PATH
+_ASYNC = 0o20000  # FASYNC: the same on x86-64 and aarch64
 
 Access = Literal["r", "w", "rw"]
 
@@ -100,13 +102,35 @@ def access_of(number: int, directory: int) -> Access:
         OSError: it is not open, or not ours to see.
         ValueError: there are no flags.
     """
-    raw = read_small(f"fdinfo/{number}", directory)
-    begin = raw.index(b"flags:") + 6
-    flags = int(raw[begin : raw.index(b"\n", begin)], 8)
+    return _access(_number(read_small(f"fdinfo/{number}", directory), b"flags:", 8))
+
+
+def _number(info: bytes, name: bytes, base: int = 10) -> int:
+    begin = info.index(name) + len(name)
+    return int(info[begin : info.index(b"\n", begin)], base)
+
+
+def _access(flags: int) -> Access:
     if flags & _PATH_ONLY:
         return "rw"
     access = flags & os.O_ACCMODE
     return "r" if access == os.O_RDONLY else "w" if access == os.O_WRONLY else "rw"
+
+
+def _signals(target: str, info: bytes, directory: int) -> str:
+    """For what the kernel may send a signal by itself, see fcntl(2) and mq_notify(3).
+
+    A file with a lease has O_ASYNC too. A message queue shows a path of one part, on a file system
+    that is mounted nowhere.
+    """
+    if _number(info, b"flags:", 8) & _ASYNC:
+        return "O_ASYNC"
+    if target.startswith("/") and target.count("/") == 1 and b"mnt_id:" in info:
+        mount = b"%d" % _number(info, b"mnt_id:")
+        mounts = read_whole("mountinfo", directory)
+        if not any(line.split(b" ", 1)[0] == mount for line in mounts.splitlines()):
+            return "a message queue"
+    return ""
 
 
 def numbers_of(directory: int) -> list[int]:
@@ -123,6 +147,27 @@ def numbers_of(directory: int) -> list[int]:
         return numbers_in(listing)
     finally:
         os.close(listing)
+
+
+def write_ends(number: int, directory: int) -> frozenset[int]:
+    """The descriptors by which a process can write to the pipe that one of them reads.
+
+    Args:
+        number: of the read end.
+        directory: a descriptor of the process's folder.
+
+    Raises:
+        OSError: they cannot be read.
+        ValueError: it is no pipe.
+    """
+    target = target_of(number, directory)
+    if not target.startswith("pipe:"):
+        raise ValueError(f"{target} is no pipe")
+    return frozenset(
+        each
+        for each in numbers_of(directory)
+        if target_of(each, directory) == target and "w" in access_of(each, directory)
+    )
 
 
 def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | Unknown:
@@ -143,8 +188,14 @@ def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | 
     for number in numbers:
         try:
             target = target_of(number, directory)
+            info = read_small(f"fdinfo/{number}", directory)
             found.append(
-                Descriptor(number=number, target=target, access=access_of(number, directory))
+                Descriptor(
+                    number=number,
+                    target=target,
+                    access=_access(_number(info, b"flags:", 8)),
+                    signals=_signals(target, info, directory),
+                )
             )
         except OSError as error:
             if not is_gone(error):

@@ -12,12 +12,12 @@ Source: the ELF-64 specification and the GNU extensions that glibc's loader read
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from deadlock_matrix.capture.elf_file import ElfFile, Loaded
+from deadlock_matrix.capture.kept import Kept
 from deadlock_matrix.capture.memory import Memory, Unreadable
-from deadlock_matrix.model.evidence import Mapping
+from deadlock_matrix.model.thread_facts import Mapping
 
 PAGE = 4096
 CACHED_FILES = 1024
@@ -48,48 +48,6 @@ class Unusable(Exception):
     """A mapping that is no 64-bit ELF file, or cannot be read. The message says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ElfFile:
-    """One file. ``symbols`` maps a name to (address in the file's own numbering, size)."""
-
-    machine: str  # "x86_64", "aarch64" or "ELF machine N"
-    first_address: int  # of the first loaded segment, rounded down to a page
-    symbols: dict[str, tuple[int, int]]
-    versions: tuple[str, ...]  # that it defines: "GLIBC_2.36", ...
-    needs: tuple[str, ...]
-    dynamic: bool
-
-    @property
-    def is_glibc(self) -> bool:
-        """Whether it is a part of glibc: nobody else defines versions named ``GLIBC_``.
-
-        libc.so.6, the loader, and up to glibc 2.33 also libpthread.so.0, which held the locks.
-        """
-        return any(version.startswith("GLIBC_") for version in self.versions)
-
-    @property
-    def is_musl(self) -> bool:
-        """Whether it is musl: loader, C library and locks in one file that needs no other."""
-        exported = {"__libc_start_main", "pthread_mutex_lock"} <= self.symbols.keys()
-        return exported and not self.needs and not self.is_glibc and self.dynamic
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A file at its place in memory: add ``bias`` to its own addresses."""
-
-    path: str
-    file: ElfFile
-    bias: int
-
-    def range_of(self, symbol: str) -> tuple[int, int] | None:
-        """First and last-but-one address of an exported symbol, or nothing when it has none."""
-        found = self.file.symbols.get(symbol)
-        if found is None:
-            return None
-        return self.bias + found[0], self.bias + found[0] + found[1]
-
-
 def loaded(memory: Memory, mapping: Mapping) -> Loaded:
     """The file that a mapping belongs to, and where its first segment begins.
 
@@ -107,7 +65,7 @@ def loaded(memory: Memory, mapping: Mapping) -> Loaded:
 
 # By path, device and inode, and the headers: a file that has taken the inode of another differs
 # in its program headers, or at least in the build id among its notes.
-_cache: OrderedDict[tuple[str, tuple[int, int] | None, bytes], ElfFile] = OrderedDict()
+_cache: Kept[tuple[str, tuple[int, int] | None, bytes], ElfFile] = Kept(CACHED_FILES)
 
 
 def _load(memory: Memory, mapping: Mapping) -> Loaded:
@@ -122,14 +80,13 @@ def _load(memory: Memory, mapping: Mapping) -> Loaded:
     try:
         image = _Image(memory, begin)
         key = (mapping.path, memory.maps.device_and_inode(mapping.path), image.headers())
-        if key not in _cache:
-            _cache[key] = _parse(image)
-            if len(_cache) > CACHED_FILES:
-                _cache.popitem(last=False)
-        _cache.move_to_end(key)
+        file = _cache.get(key)
+        if file is None:
+            file = _parse(image)
+            _cache.keep(key, file)
     except (Unreadable, struct.error) as error:
         raise Unusable(f"{mapping.path}: {error}") from None
-    return Loaded(path=mapping.path, file=_cache[key], bias=image.bias)
+    return Loaded(path=mapping.path, file=file, bias=image.bias)
 
 
 def _parse(image: _Image) -> ElfFile:
@@ -213,7 +170,7 @@ class _Image:
 
 
 def _exported(image: _Image, tags: dict[int, list[int]]) -> dict[str, tuple[int, int]]:
-    """Looked up by hash, as the loader does: libtorch has a hundred thousand names."""
+    """Looked up by hash, as the loader does: a large library has a hundred thousand names."""
     found: dict[str, tuple[int, int]] = {}
     symbols = image.address(tags, _DT_SYMTAB)
     gnu, plain = image.address(tags, _DT_GNU_HASH), image.address(tags, _DT_HASH)

@@ -16,7 +16,6 @@ import stat
 import struct
 import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import NamedTuple
 
 NOTE_SIZE = 4096
@@ -33,7 +32,7 @@ class Stuck(OSError):
     """A read that did not end the last time, and is not begun again."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(errno.ETIME, f"{what} is not read: that took too long before")
+        super().__init__(errno.ETIME, f"not read again, as it took too long before: {what}")
 
 
 class NotRegular(OSError):
@@ -125,12 +124,7 @@ class reading:
         self._before = _state.begun
         _begin(self._what, self._patience_s)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         _begin(self._before.what, self._before.patience_s)
 
 

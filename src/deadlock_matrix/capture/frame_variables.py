@@ -29,6 +29,8 @@ class Interpreter:
     # What was read of code objects, by address, and of places in them: threads share both.
     codes: dict[int, Code] = field(default_factory=dict)
     lines: dict[tuple[int, int], int] = field(default_factory=dict)
+    variables: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)  # of attributes and globals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,13 @@ def names_of_variables(memory: Memory, python: Interpreter, code: int) -> tuple[
     Raises:
         Unreadable: they cannot be read.
     """
+    names = python.variables.get(code)
+    if names is None:
+        names = python.variables[code] = _read_names(memory, python, code)
+    return names
+
+
+def _read_names(memory: Memory, python: Interpreter, code: int) -> tuple[str, ...]:
     at, layout = python.offsets, python.layout
     fields: tuple[str, ...] = ("varnames", "cellvars", "freevars")
     if "code_object.localsplusnames" in at:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from deadlock_matrix.capture.proc_files import is_gone, open_directory
 from deadlock_matrix.capture.proc_text import parse_stat, parse_switches, text_of
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
@@ -50,7 +50,7 @@ class Looker(Protocol):
 _NO_CHILDREN = unknown("this kernel has no /proc/PID/task/TID/children")
 
 
-class Glancer:
+class Glancer(Closing):
     """Looks at one process again and again through files that it keeps open.
 
     They stay bound to that process: when it ends and its id is used again, `look` says that it
@@ -75,17 +75,6 @@ class Glancer:
         except OSError as error:
             self.close()
             raise CaptureError(f"process {pid}: {os.strerror(error.errno or 0)}") from None
-
-    def __enter__(self) -> Glancer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the files; may be called twice."""

@@ -23,8 +23,10 @@ return the part, and what was stuck would go on. No handler runs, no signal
 is sent, no disposition changes (a single step would have done that where SIGTRAP is blocked).
 
 Whatever is odd, the thread is let go as it was. It is never left stopped: ptrace belongs to the
-*thread* that traces, and the kernel lets go of everybody when that one ends, killed or not.
-``PTRACE_O_EXITKILL`` is not set.
+*thread* that traces, and the kernel lets go of everybody when that one ends. It would let go of
+a thread with changed registers too, so as long as they are changed, ``PTRACE_O_EXITKILL`` is set:
+if we are killed then, the process ends, rather than go on from a call that never returned. (Its
+tree is ended anyway if we are.)
 """
 
 import ctypes
@@ -36,8 +38,8 @@ import time
 PTRACE_PEEKDATA, PTRACE_POKEDATA, PTRACE_CONT = 2, 5, 7
 PTRACE_GETREGS, PTRACE_SETREGS = 12, 13
 PTRACE_DETACH, PTRACE_SYSCALL = 17, 24
-PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
-PTRACE_O_TRACESYSGOOD = 1
+PTRACE_SETOPTIONS, PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4200, 0x4206, 0x4207
+PTRACE_O_TRACESYSGOOD, PTRACE_O_EXITKILL = 1, 1 << 20
 WALL, WNOTHREAD = 0x40000000, 0x20000000
 
 SIGTRAP = 5
@@ -125,6 +127,7 @@ class Borrowed:
         to hear of it, and the kernel tells a process of each end once.
         """
         flags = os.WNOHANG | WALL | WNOTHREAD
+        soon = time.monotonic() + ONE_PROCESS_S
         while True:
             try:
                 stopped = os.waitid(os.P_PID, self.tid, os.WSTOPPED | flags)
@@ -138,7 +141,7 @@ class Borrowed:
                 raise Odd("it ended")
             if time.monotonic() > self.deadline:
                 raise Odd("it did not stop in time")
-            time.sleep(0.00005)
+            time.sleep(0.00005 if time.monotonic() < soon else 0.01)
 
     def resume(self, request):
         """Let it run to the next stop."""
@@ -158,6 +161,12 @@ class Borrowed:
     def set_registers(self, registers):
         """Write its registers."""
         trace(PTRACE_SETREGS, self.tid, 0, ctypes.addressof(registers))
+
+    def change_registers(self, found, changed):
+        """Write its registers, to be put back by `put_back`, or never to be seen by its code."""
+        trace(PTRACE_SETOPTIONS, self.tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+        self.saved = found
+        self.set_registers(changed)
 
     def peek(self, address):
         """Read one word of its memory."""
@@ -183,10 +192,15 @@ class Borrowed:
         if self.saved is not None:
             self.set_registers(self.saved)
             self.saved = None
+            trace(PTRACE_SETOPTIONS, self.tid, 0, PTRACE_O_TRACESYSGOOD)
 
     def let_go(self):
-        """Put everything back, and detach; a thread that runs is let go when the tracer ends."""
-        self.deadline = time.monotonic() + ONE_PROCESS_S
+        """Put everything back, and detach; a thread that runs is let go when the tracer ends.
+
+        With changed registers it is not: that may have to wait until it stops.
+        """
+        changed = self.saved is not None
+        self.deadline = float("inf") if changed else time.monotonic() + ONE_PROCESS_S
         try:
             self.put_back()
             if self.place:
@@ -218,8 +232,7 @@ def ask(tid, number, deadline):
         changed = Registers.from_buffer_copy(found)
         changed.rip, changed.rax, changed.orig_rax = found.rip - 2, GETITIMER, (1 << 64) - 1
         changed.rdi, changed.rsi = ITIMER_REAL, address
-        thread.saved = found
-        thread.set_registers(changed)
+        thread.change_registers(found, changed)
         for _ in ("entry", "exit"):
             thread.resume(PTRACE_SYSCALL)
             if thread.wait() != "call":

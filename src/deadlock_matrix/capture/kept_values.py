@@ -16,7 +16,8 @@ from pathlib import PurePosixPath
 from msgspec.structs import replace
 
 from deadlock_matrix.capture.standard_library import folder_of
-from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 FROZEN = re.compile(r"<frozen importlib\._bootstrap(_external)?>")
 

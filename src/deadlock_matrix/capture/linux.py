@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Collection, Sequence
 
 from deadlock_matrix.capture.foreign import reading
 from deadlock_matrix.capture.glance import Glancer
@@ -19,12 +18,15 @@ from deadlock_matrix.capture.shared_memory import sharers
 from deadlock_matrix.capture.source_lines import source_lines
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.tree import members, process_table
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Machine, ProcessFacts, Snapshot, StackFacts
+from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
 from deadlock_matrix.model.scan import Program
+from deadlock_matrix.model.stack_facts import StackFacts
 
 
-class LinuxCollector:
+class LinuxCollector(Closing):
     """Facts from ``/proc``, from the processes' memory, and from stack readers in a helper."""
 
     def __init__(self, *, own_session: bool = True) -> None:
@@ -34,17 +36,6 @@ class LinuxCollector:
             own_session: whether the helper gets a session of its own; see `worker.Worker`.
         """
         self._stacks = StackReader(own_session=own_session)
-
-    def __enter__(self) -> LinuxCollector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the helper. May be called twice; the collector can be used again after."""
@@ -96,7 +87,7 @@ class LinuxCollector:
         alarms = alarms_of_machine()
         table = process_table()
         tree = members(roots, table)
-        shares = sharers(tree, table)
+        shares = sharers(tree)
         processes: list[ProcessFacts] = []
         for pid in tree:
             try:
@@ -120,9 +111,11 @@ class LinuxCollector:
             outside_holders=holders,
         )
 
-    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+    def python_stacks(
+        self, pids: Sequence[int], awaited: Collection[int] = ()
+    ) -> tuple[StackFacts, ...]:
         """Python frames, locals that matter and the GIL's holder, without stopping anybody."""
-        return tuple(self._stacks.read(pid, native=False) for pid in pids)
+        return tuple(self._stacks.read(pid, native=False, awaited=pid in awaited) for pid in pids)
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
         """Python and native frames. Each process is stopped while its stacks are read."""

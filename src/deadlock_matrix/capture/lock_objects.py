@@ -86,6 +86,21 @@ class LockObjects:
         """
         return self.memory.number(method + self.python.layout.header + 8)
 
+    def is_alive(self, address: int) -> bool:
+        """Whether an object was not freed: what is left on a stack may point to one that was.
+
+        Its memory still looks the same, but for the count of references, which is 0, or overwritten
+        by the allocator's pointer to the next free block. A count has 32 bits (more only before
+        3.12), behind which flags stand from 3.14 on, in the highest 16 bits.
+        """
+        if self.python.layout.free_threaded:
+            return True
+        try:
+            count = self.memory.number(address)
+        except Unreadable:
+            return False
+        return bool(count & 0xFFFF_FFFF) and not count >> 32 & 0xFFFF
+
     def kind(self, address: int) -> Kind | None:
         """Which lock it is, if it is one."""
         return _KINDS.get(self.type(address))

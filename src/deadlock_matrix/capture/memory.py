@@ -11,17 +11,18 @@ import errno
 import os
 import re
 from bisect import bisect_right
-from types import TracebackType
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 
+from deadlock_matrix.capture.elf_file import Loaded
 from deadlock_matrix.capture.foreign import Stuck, reading
-from deadlock_matrix.capture.proc_files import read_whole
+from deadlock_matrix.capture.proc_files import numbers_in, read_small, read_whole
 from deadlock_matrix.capture.proc_text import text_of
-from deadlock_matrix.model.evidence import Library, Mapping, Word
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-
-if TYPE_CHECKING:
-    from deadlock_matrix.capture.elf import Loaded
+from deadlock_matrix.model.process_facts import Library
+from deadlock_matrix.model.thread_facts import Mapping, Word
 
 WORD_BEFORE = 64
 WORD_AFTER = 128
@@ -29,6 +30,8 @@ JOINSTATE_BEHIND_ID = 0x358
 """In glibc's ``struct pthread`` of 64 bits, from 2.43 on: from ``tid`` to ``joinstate``."""
 ID_AND_ROBUST_LIST = 40
 READ_LIMIT = 1 << 24
+KEPT_MAPS = 32
+"""A process that hangs shows the same text again and again; one takes some hundred kilobytes."""
 
 _LINE = re.compile(
     rb"[0-9a-f]{1,16}-[0-9a-f]{1,16} [rwxsp-]{4} [0-9a-f]{1,16} "
@@ -59,6 +62,8 @@ class Maps:
             raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
         self._starts = [int(line[: line.index(b"-")], 16) for line in self._lines]
         self._by_path: dict[str, list[int]] | None = None
+        self._libraries: tuple[Library, ...] | None = None
+        self.names_of_calls: dict[str, tuple[str, ...]] | None = None  # see `named_calls`
 
     def find(self, address: int) -> Mapping | None:
         """The mapping that holds an address."""
@@ -95,6 +100,11 @@ class Maps:
 
     def libraries(self) -> tuple[Library, ...]:
         """Files with executable pages, each at its lowest address, in order of address."""
+        if self._libraries is None:
+            self._libraries = tuple(self._find_libraries())
+        return self._libraries
+
+    def _find_libraries(self) -> Iterator[Library]:
         lowest: dict[bytes, int] = {}
         executable: set[bytes] = set()
         for line, start in zip(self._lines, self._starts, strict=True):
@@ -104,11 +114,9 @@ class Maps:
             lowest.setdefault(fields[5], start)
             if b"x" in fields[1]:
                 executable.add(fields[5])
-        return tuple(
-            Library(path=path_of(raw), start=start)
-            for raw, start in lowest.items()
-            if raw in executable
-        )
+        for raw, start in lowest.items():
+            if raw in executable:
+                yield Library(path=path_of(raw), start=start)
 
     def special(self) -> tuple[str, ...]:
         """Names of mapped kernel objects, such as ``anon_inode:[io_uring]``, each once."""
@@ -119,6 +127,18 @@ class Maps:
         }
         return tuple(sorted(map(text_of, names)))
 
+    def shared_files(self) -> tuple[str, ...]:
+        """Files that are mapped for others to see what is written, each once."""
+        names = {
+            fields[5]
+            for line in self._lines
+            if len(fields := line.split(None, 5)) == 6
+            and fields[1].startswith(b"rw")
+            and fields[1].endswith(b"s")
+            and fields[5].startswith(b"/")
+        }
+        return tuple(sorted(map(path_of, names)))
+
     def device_and_inode(self, path: str) -> tuple[int, int] | None:
         """Device number and inode of a mapped file, to tell it from another of the same name."""
         for index in self._lines_of(path):
@@ -126,6 +146,11 @@ class Maps:
             major, minor = fields[3].split(b":")
             return os.makedev(int(major, 16), int(minor, 16)), int(fields[4])
         return None
+
+
+@lru_cache(KEPT_MAPS)
+def _maps(raw: bytes) -> Maps:
+    return Maps(raw)
 
 
 def path_of(raw: bytes) -> str:
@@ -145,26 +170,20 @@ def _parse(line: bytes) -> Mapping:
     )
 
 
-class Memory:
+class Memory(Closing):
     """One process's memory, for the length of one snapshot. Opens nothing before it is asked."""
 
     def __init__(self, pid: int, directory: int) -> None:
         self.pid = pid
         self._directory = directory  # of /proc/PID; belongs to the caller
+        self._thread = ""  # ``task/TID/`` of one that has the memory still
         self._file: int | None = None
         self._maps: Maps | None = None
         self._reading = reading(f"the memory of process {pid}")
         self.loaded: dict[int, Loaded] = {}  # by start of mapping: what `elf.loaded` has found
 
-    def __enter__(self) -> Memory:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes the file; may be called twice."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -183,8 +202,26 @@ class Memory:
         """
         if self._maps is None:
             with reading(f"the mappings of process {self.pid}"):
-                self._maps = Maps(read_whole("maps", self._directory))
+                self._maps = _maps(self._read_maps())
         return self._maps
+
+    def _read_maps(self) -> bytes:
+        """Those of the process, or of a thread of it: a leader that has ended has no memory."""
+        found = read_whole("maps", self._directory)
+        for tid in self._thread_ids() if not found else ():
+            with suppress(OSError):
+                found = read_whole(f"task/{tid}/maps", self._directory)
+            if found:
+                self._thread = f"task/{tid}/"
+                break
+        return found
+
+    def _thread_ids(self) -> list[int]:
+        tasks = os.open("task", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
+        try:
+            return numbers_in(tasks)
+        finally:
+            os.close(tasks)
 
     def read(self, address: int, size: int) -> bytes:
         """Exactly ``size`` bytes.
@@ -196,8 +233,7 @@ class Memory:
             raise Unreadable(f"{size} bytes at {address:#x}")
         try:
             if self._file is None:
-                flags = os.O_RDONLY | os.O_CLOEXEC
-                self._file = os.open("mem", flags, dir_fd=self._directory)
+                self._file = self._open()
             with self._reading:
                 data = os.pread(self._file, size, address)
         except Stuck as error:
@@ -209,6 +245,11 @@ class Memory:
         if len(data) != size:
             raise Unreadable(f"{size} bytes at {address:#x}: only {len(data)}")
         return data
+
+    def _open(self) -> int:
+        if read_small("statm", self._directory).startswith(b"0 "):
+            _ = self.maps  # they tell which thread has the memory
+        return os.open(self._thread + "mem", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
 
     def number(self, address: int, size: int = 8, signed: bool = False) -> int:
         """A little-endian number (both supported architectures are).

@@ -15,14 +15,15 @@ in Python's memory (``ctypes``).
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deadlock_matrix.capture.elf import Unusable, loaded
+from deadlock_matrix.capture.kept import Kept
 from deadlock_matrix.capture.memory import Memory, Unreadable
-from deadlock_matrix.model.evidence import Library, SystemCall, ThreadFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Library
+from deadlock_matrix.model.thread_facts import ThreadFacts
 
 CANCEL, CANCEL_AT_ONCE = "pthread_cancel", "pthread_setcanceltype"
 OLD_GIL_CALL = "PyEval_AcquireLock"
@@ -44,7 +45,7 @@ SEMAPHORE = 0  # what waiters for one do, and so those for a lock of Python's
 NOT_LOOKED_FOR = unknown("not looked for: no thread seems to wait for an owner")
 
 Libraries = Known[tuple[str, ...]] | Unknown
-_cache: OrderedDict[tuple[str, tuple[int, int] | None, int], frozenset[str]] = OrderedDict()
+_cache: Kept[tuple[str, tuple[int, int] | None, int], frozenset[str]] = Kept(CACHED_FILES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +61,29 @@ def named_calls(memory: Memory, threads: Iterable[ThreadFacts]) -> NamedCalls:
     """Look for all names at once, where a thread seems to wait for an owner."""
     if not _somebody_waits_for_an_owner(threads):
         return _all_three(NOT_LOOKED_FOR)
-    found: dict[str, list[str]] = {name: [] for name in NAMES}
     try:
-        for library in memory.maps.libraries():
-            named = _named_by(memory, library)
-            if named and not _has_them_itself(memory, library):
-                for name in named:
-                    found[name].append(library.path)
+        maps = memory.maps
+        if maps.names_of_calls is None:  # else the same files are mapped at the same places
+            maps.names_of_calls = _look_for_all(memory)
+        found = maps.names_of_calls
     except (Unreadable, OSError, struct.error) as error:
         return _all_three(unknown(f"which functions its libraries name: {error}"))
     source = f"the names in /proc/{memory.pid}/mem"
     return NamedCalls(
-        cancelling=known(tuple(found[CANCEL]), source),
-        cancelling_at_once=known(tuple(found[CANCEL_AT_ONCE]), source),
-        old_gil_calls=known(tuple(found[OLD_GIL_CALL]), source),
+        cancelling=known(found[CANCEL], source),
+        cancelling_at_once=known(found[CANCEL_AT_ONCE], source),
+        old_gil_calls=known(found[OLD_GIL_CALL], source),
     )
+
+
+def _look_for_all(memory: Memory) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {name: [] for name in NAMES}
+    for library in memory.maps.libraries():
+        named = _named_by(memory, library)
+        if named and not _has_them_itself(memory, library):
+            for name in named:
+                found[name].append(library.path)
+    return {name: tuple(paths) for name, paths in found.items()}
 
 
 def unread(reason: str) -> NamedCalls:
@@ -91,8 +100,8 @@ def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
     threads = tuple(threads)
     ids = {thread.own_tid for thread in threads}
     for thread in threads:
-        call = thread.activity.value if isinstance(thread.activity, Known) else None
-        if not isinstance(call, SystemCall) or call.name != "futex":
+        call = thread.call
+        if call is None or call.name != "futex":
             continue
         expected = call.arguments[2] & 0xFFFF_FFFF
         if (
@@ -122,12 +131,12 @@ def _named_by(memory: Memory, library: Library) -> frozenset[str]:
     table = _string_table(memory, library)
     size = table[1] if table else 0
     key = (library.path, memory.maps.device_and_inode(library.path), size)
-    if key not in _cache:
-        _cache[key] = _search(memory, [*_small_parts(memory, library), *([table] if table else [])])
-        if len(_cache) > CACHED_FILES:
-            _cache.popitem(last=False)
-    _cache.move_to_end(key)
-    return _cache[key]
+    found = _cache.get(key)
+    if found is None:
+        parts = [*_small_parts(memory, library), *([table] if table else [])]
+        found = _search(memory, parts)
+        _cache.keep(key, found)
+    return found
 
 
 def _small_parts(memory: Memory, library: Library) -> list[tuple[int, int]]:

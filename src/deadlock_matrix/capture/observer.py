@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,13 @@ from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.source_lines import SourceLine
 from deadlock_matrix.capture.stacks import is_stopped, let_go
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
+from deadlock_matrix.decoding import decode
 from deadlock_matrix.errors import CaptureError, OutOfTime
-from deadlock_matrix.model.evidence import Machine, Snapshot, StackFacts
+from deadlock_matrix.model.evidence import Machine
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.model.scan import Program
+from deadlock_matrix.model.stack_facts import StackFacts
 
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
@@ -76,7 +79,6 @@ class Observer:
         self._worker = Worker(SCRIPT, "the observer", descriptors=(self._page,))
         self._avoided: dict[str, _Avoided] = {}
         self._until_s: float | None = None
-        self._answers = msgspec.json.Decoder(Answer)
 
     def hurry(self, until_s: float | None) -> None:
         """See `collector.Collector.hurry`."""
@@ -122,15 +124,19 @@ class Observer:
         found: Snapshot = self._ask("snapshot", roots, Snapshot)
         return found
 
-    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+    def python_stacks(
+        self, pids: Sequence[int], awaited: Collection[int] = ()
+    ) -> tuple[StackFacts, ...]:
         """See `linux.LinuxCollector.python_stacks`."""
         try:
-            return self._stacks("python_stacks", pids)
+            return self._stacks("python_stacks", pids, awaited)
         except CaptureError as error:
             return _without_stacks(pids, error)
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
         """See `linux.LinuxCollector.native_stacks`."""
+        if self._until_s is not None and time.monotonic() >= self._until_s:
+            return _without_stacks(pids, OutOfTime("there was no time left for them"))
         running = [pid for pid in pids if not is_stopped(pid)]
         try:
             return self._stacks("native_stacks", pids)
@@ -152,8 +158,11 @@ class Observer:
             return {}
         return {(each.file, each.line): each.text for each in read}
 
-    def _stacks(self, ask: str, pids: Sequence[int]) -> tuple[StackFacts, ...]:
-        found: tuple[StackFacts, ...] = self._ask(ask, pids, tuple[StackFacts, ...])
+    def _stacks(
+        self, ask: str, pids: Sequence[int], awaited: Collection[int] = ()
+    ) -> tuple[StackFacts, ...]:
+        kind = tuple[StackFacts, ...]
+        found: tuple[StackFacts, ...] = self._ask(ask, pids, kind, awaited=awaited)
         return found
 
     def _ask(
@@ -163,6 +172,7 @@ class Observer:
         kind: Any,
         places: Sequence[tuple[str, int]] = (),
         until_s: float | None = None,
+        awaited: Collection[int] = (),
     ) -> Any:
         if until_s is None:
             until_s = time.monotonic() + LIMIT_S
@@ -175,7 +185,13 @@ class Observer:
                 problem = problem or "there was no time left for it"
                 break
             avoid = [name for name, entry in self._avoided.items() if entry.until_s > now]
-            request = {"ask": ask, "pids": pids, "places": places, "avoid": avoid}
+            request = {
+                "ask": ask,
+                "pids": pids,
+                "places": places,
+                "awaited": [*awaited],
+                "avoid": avoid,
+            }
             begun = self._note.read()
             self._note.write(Begun(begun.number + 1, BUSY_S, ""))
             watch = Watch(self._note)
@@ -192,12 +208,12 @@ class Observer:
         raise OutOfTime(f"process {pids[0]} cannot be looked at: {problem}.")
 
     def _read(self, line: bytes, kind: Any) -> Any:
-        answer = self._answers.decode(line)
+        answer = decode(line, Answer)
         if answer.refused:
             raise CaptureError(answer.refused)
         if answer.failed or not bytes(answer.found):
             raise CaptureError(f"the observer failed: {answer.failed}; please report this.")
-        return msgspec.json.decode(answer.found, type=kind)
+        return decode(answer.found, kind)
 
     def _avoid(self, what: str) -> None:
         if not _OF_A_PROCESS.search(what):

@@ -3,9 +3,9 @@
 Run by path with ``-I -S``. One JSON object a line comes in on standard input, one goes out on
 standard output. The first line in is ``{"path": [...], "descriptors": [NOTE]}``: the module search
 path of the parent, and the memory in which to announce what is begun (`foreign`). Then, per
-request, ``{"ask": "snapshot", "pids": [1], "places": [], "avoid": [], "limit_s": 3.0}``, answered
-by ``{"found": ...}``, ``{"refused": "a sentence"}`` or ``{"failed": "a bug"}``. It ends when
-standard input does.
+request, ``{"ask": "snapshot", "pids": [1], "places": [], "awaited": [], "avoid": [],
+"limit_s": 3.0}``, answered by ``{"found": ...}``, ``{"refused": "a sentence"}`` or
+``{"failed": "a bug"}``. It ends when standard input does.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> None:
                 with foreign.reading(request["ask"], foreign.BUSY_S):
                     if request["ask"] == "source_lines":
                         answer = {"found": source_lines(pids[0], request["places"])}
-                    elif request["ask"] in ("snapshot", "python_stacks", "native_stacks"):
+                    elif request["ask"] == "python_stacks":
+                        answer = {"found": ask(pids, request["awaited"])}
+                    elif request["ask"] in ("snapshot", "native_stacks"):
                         answer = {"found": ask(pids)}
                     else:
                         answer = {"found": ask(pids[0])}

@@ -18,6 +18,7 @@ class PagedMemory(Memory):
     def __init__(self, pid: int, directory: int) -> None:
         super().__init__(pid, directory)
         self._pages: dict[int, bytes] = {}
+        self._texts: dict[tuple[int, int], str] = {}
 
     def read(self, address: int, size: int) -> bytes:
         """See `Memory.read`."""
@@ -34,3 +35,10 @@ class PagedMemory(Memory):
                 return super().read(address, size)  # for its own address in the message
             self._pages[number] = page
         return page[at : at + size]
+
+    def text(self, address: int, limit: int = 128) -> str:
+        """See `Memory.text`."""
+        text = self._texts.get((address, limit))
+        if text is None:
+            text = self._texts[address, limit] = super().text(address, limit)
+        return text

@@ -1,4 +1,4 @@
-"""Which parents of a process may interrupt it after some time: ``timeout``, a supervisor.
+"""The parent of a process, and which ones above may interrupt it: ``timeout``, a supervisor.
 
 This looks at the parent and, as long as they are in its process group, the parents above:
 ``timeout -s INT`` signals the whole group. A shell that waits for its job does not act by itself.
@@ -14,16 +14,20 @@ from deadlock_matrix.capture.machine import table_architecture
 from deadlock_matrix.capture.proc_files import read_small, read_whole
 from deadlock_matrix.capture.proc_text import parse_stat
 from deadlock_matrix.capture.process import read_process
-from deadlock_matrix.model.evidence import OnCpu, Parent, ProcessFacts, TimeLimit
+from deadlock_matrix.model.evidence import Parent
 from deadlock_matrix.model.fact import Known, unknown
+from deadlock_matrix.model.process_facts import ProcessFacts
 from deadlock_matrix.model.signals import signal_name
+from deadlock_matrix.model.thread_facts import OnCpu, TimeLimit
 
 MOST = 8
+SIGALRM = 14
+TIMERFD = "anon_inode:[timerfd]"
 _NOT_ASKED = unknown("not asked of a parent")
 
 
-def acting_parents(pid: int) -> tuple[Parent, ...]:
-    """The processes above ``pid`` that are seen to act by themselves.
+def parents_of(pid: int) -> tuple[Parent, ...]:
+    """The parent of ``pid``, and those above that are seen to act by themselves.
 
     One that cannot be read is left out. On systems other than Linux there are none.
     """
@@ -38,13 +42,22 @@ def acting_parents(pid: int) -> tuple[Parent, ...]:
                 break
             facts = read_process(above, table_architecture(above), _NOT_ASKED, _NOT_ASKED)
             acts = _acts(facts)
-            if acts:
-                timers = facts.timers.value if isinstance(facts.timers, Known) else ()
+            if acts or not found:
+                timers = facts.timers.or_else(())
                 name = facts.threads[0].name
                 sends = signal_of_timeout(_arguments(above)) if name == "timeout" else ""
-                if sends:
+                if sends and acts:
                     acts += f", and then sends {sends}"
-                found.append(Parent(pid=above, name=name, timers=timers, acts=acts, sends=sends))
+                found.append(
+                    Parent(
+                        pid=above,
+                        name=name,
+                        timers=timers,
+                        acts=acts,
+                        threads=tuple(each.own_tid for each in facts.threads),
+                        sends=sends,
+                    )
+                )
             if os.getpgid(above) != group:
                 break
             above = facts.parent
@@ -78,11 +91,30 @@ def signal_of_timeout(arguments: Sequence[str]) -> str:
 
 
 def _acts(facts: ProcessFacts) -> str:
-    if isinstance(facts.timers, Known) and facts.timers.value:
+    if facts.timers.or_else(False):
         return "has a timer"
     main = facts.threads[0]
     if isinstance(main.activity, Known) and isinstance(main.activity.value, OnCpu):
         return "is running"
     if isinstance(main.timeout, Known) and isinstance(main.timeout.value, TimeLimit):
         return "waits with a time limit"
+    if _has_open(facts, TIMERFD):
+        return "has a timer (a timerfd)"
+    if _handles_in_python(facts, SIGALRM):
+        return "handles SIGALRM, and may have set an alarm"
     return ""
+
+
+def _handles_in_python(facts: ProcessFacts, signal: int) -> bool:
+    """Of C code nothing can be told: bash, for one, always handles SIGALRM, for its ``read -t``."""
+    python = facts.python
+    if not isinstance(python, Known) or not isinstance(python.value.handlers, Known):
+        return False
+    handlers = python.value.handlers.value
+    kinds = ("python", "builtin", "object")
+    return any(each.signal == signal and each.kind in kinds for each in handlers)
+
+
+def _has_open(facts: ProcessFacts, target: str) -> bool:
+    descriptors = facts.descriptors
+    return isinstance(descriptors, Known) and any(d.target == target for d in descriptors.value)

@@ -14,23 +14,22 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from deadlock_matrix.capture.proc_files import reason_of
-from deadlock_matrix.model.evidence import Descriptor, Peer, SystemCall, ThreadFacts
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Descriptor, Peer
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import ThreadFacts
 
 MOST_SOCKETS = 64
 MOST_BYTES = 1 << 22
 """Of a table of TCP connections: some 28,000 of them. A machine with more keeps its secret."""
 
-_CALLS = frozenset(
-    {
-        "read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg", "connect",
-    }
-)  # fmt: skip
+_ON_A_SOCKET = (WaitsFor.READ, WaitsFor.WRITE, WaitsFor.CONNECT)
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST = 1  # NLM_F_REQUEST
 _UNIX_DIAG_PEER = 2  # the attribute's type
 _SHOW_PEER = 4  # UDIAG_SHOW_PEER
+_ESTABLISHED = 1  # TCP_ESTABLISHED, which Unix sockets use too
 _ANY = 0xFFFF_FFFF
 _HEADER = struct.Struct("=IHHII")
 _ASKED = struct.Struct("=BBHIIIII")
@@ -75,11 +74,10 @@ def peers_of(
 
 
 def _slept_on(thread: ThreadFacts) -> Iterator[int]:
-    activity = thread.activity
-    if not isinstance(activity, Known) or not isinstance(activity.value, SystemCall):
+    if thread.call is None:
         return
-    if activity.value.name in _CALLS:
-        yield activity.value.arguments[0]
+    if blocking(thread.call.name).waits_for in _ON_A_SOCKET:
+        yield thread.call.arguments[0]
     if isinstance(thread.polled, Known):
         yield from (each.descriptor for each in thread.polled.value)
 
@@ -89,14 +87,16 @@ def _peer(target: str, number: int, directory: int) -> Peer | None:
     name = os.getxattr(f"/proc/self/fd/{directory}/fd/{number}", "system.sockprotoname")
     protocol = name.rstrip(b"\0").decode("ascii", "replace")
     if protocol.startswith("UNIX"):
-        other = unix_peer(inode)
-        return Peer(socket=target, protocol="UNIX", other=f"socket:[{other}]") if other else None
+        other, pair = unix_peer(inode)
+        if not other:
+            return None
+        return Peer(socket=target, protocol="UNIX", other=f"socket:[{other}]", pair=pair)
     if protocol not in ("TCP", "TCPv6"):
         return None
     for table in ("net/tcp", "net/tcp6"):
-        other_end = remote_in(_bounded(table, directory), inode)
-        if other_end:
-            return Peer(socket=target, protocol="TCP", other=other_end)
+        ends = ends_in(_bounded(table, directory), inode)
+        if ends is not None:
+            return Peer(socket=target, protocol="TCP", own=ends[0], other=ends[1])
     return None
 
 
@@ -114,8 +114,8 @@ def _bounded(path: str, directory: int) -> bytes:
     return raw
 
 
-def remote_in(table: bytes, inode: int) -> str:
-    """The address and port at the other end, out of ``/proc/PID/net/tcp``; empty: not in it.
+def ends_in(table: bytes, inode: int) -> tuple[str, str] | None:
+    """Address and port at this end and at the other, out of ``/proc/PID/net/tcp``; None: not in it.
 
     An address stands there as words of 32 bits in the machine's order, the port as a number.
     """
@@ -123,19 +123,27 @@ def remote_in(table: bytes, inode: int) -> str:
     for line in table.splitlines()[1:]:
         fields = line.split()
         if len(fields) > 9 and fields[9] == wanted:
-            address, _, port = fields[2].partition(b":")
-            words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
-            packed = b"".join(struct.pack("=I", word) for word in words)
-            ip = ipaddress.ip_address(packed)
-            if ip.version == 6 and ip.ipv4_mapped is not None:
-                ip = ip.ipv4_mapped
-            host = f"[{ip}]" if ip.version == 6 else str(ip)
-            return f"{host}:{int(port, 16)}"
-    return ""
+            return _address(fields[1]), _address(fields[2])
+    return None
 
 
-def unix_peer(inode: int) -> int:
-    """The inode of the socket that a Unix socket is connected to; 0: none, or not in our view.
+def _address(text: bytes) -> str:
+    address, _, port = text.partition(b":")
+    words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+    packed = b"".join(struct.pack("=I", word) for word in words)
+    ip = ipaddress.ip_address(packed)
+    if ip.version == 6 and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    host = f"[{ip}]" if ip.version == 6 else str(ip)
+    return f"{host}:{int(port, 16)}"
+
+
+def unix_peer(inode: int) -> tuple[int, bool]:
+    """The socket that a Unix socket is connected to, and whether that alone can send to it.
+
+    Returns:
+        Its inode (0: none, or not in our view), and whether it is a stream that is connected: only
+        the other end of one sends to it, while anybody may send to a datagram socket with a name.
 
     Raises:
         OSError: the kernel has no ``sock_diag``, or does not answer.
@@ -147,11 +155,15 @@ def unix_peer(inode: int) -> int:
         link.send(header + asked)
         answer = link.recv(1 << 16)
     if len(answer) < _HEADER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return 0
+        return 0, False
+    if len(answer) < _HEADER.size + _TOLD.size:
+        return 0, False
+    _, kind_of_socket, state, _, number = _TOLD.unpack_from(answer, _HEADER.size)
+    pair = number == inode and kind_of_socket == socket.SOCK_STREAM and state == _ESTABLISHED
     at = _HEADER.size + _TOLD.size
     while at + _ATTRIBUTE.size <= len(answer):
         length, kind = _ATTRIBUTE.unpack_from(answer, at)
         if kind == _UNIX_DIAG_PEER and length >= _ATTRIBUTE.size + 4:
-            return int.from_bytes(answer[at + _ATTRIBUTE.size :][:4], "little")
+            return int.from_bytes(answer[at + _ATTRIBUTE.size :][:4], "little"), pair
         at += max((length + 3) & ~3, _ATTRIBUTE.size)
-    return 0
+    return 0, False

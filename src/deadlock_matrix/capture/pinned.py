@@ -20,14 +20,15 @@ from deadlock_matrix.capture.machine import table_architecture
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, read_whole
 from deadlock_matrix.capture.proc_text import parse_syscall
-from deadlock_matrix.model.evidence import SystemCall
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import SystemCall
 
 IO_URING = "anon_inode:[io_uring]"
-_ON_FILES = {"splice": (0, 2), "tee": (0, 1), "sendfile": (0, 1), "vmsplice": (0,),
-             "copy_file_range": (0, 2)}  # fmt: skip
+EPOLL = "anon_inode:[eventpoll]"
 _SENDS = ("sendmsg", "sendmmsg")
 _CONTROL_AT = 32  # of msg_control and msg_controllen in struct msghdr
 _PIPE_OF_MOUNT = re.compile(rb"pipe_ino=(\d+)")
+_WATCHED = re.compile(rb"^tfd:.*\bino:\s*([0-9a-f]+)", re.MULTILINE)
 _LISTED = re.compile(rb"^UserFiles:\s*(\d+)$", re.MULTILINE)
 
 
@@ -53,7 +54,8 @@ def held_by_calls(pid: int, directory: int) -> str:
                 continue
             if call.name in _SENDS and _may_carry_files(pid, directory, call):
                 return f"thread {tid} of process {pid} is sending a message that may carry files"
-            for at in _ON_FILES.get(call.name, ()):
+            row = blocking(call.name)
+            for at in row.descriptors_at if row.waits_for is WaitsFor.TRANSFER else ():
                 if not _is_open(call.arguments[at] & 0xFFFF_FFFF, tid, directory):
                     return f"thread {tid} of process {pid} is in {call.name} on a closed descriptor"
         except ValueError:
@@ -117,6 +119,27 @@ def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
     for name in names:
         if name.decode("ascii", "replace") in wanted:
             return f"an io_uring has {name.decode()} registered"
+    return ""
+
+
+def watched_by_epoll(number: int, directory: int, wanted: Iterable[str]) -> str:
+    """Whether an epoll watches one of the sockets, and may be the very one a thread waits in.
+
+    Args:
+        number: the descriptor of the epoll.
+        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+        wanted: sockets, as ``socket:[123]``.
+
+    Raises:
+        OSError: it is gone.
+    """
+    text = read_whole(f"fdinfo/{number}", directory)
+    inodes = {int(each, 16) for each in _WATCHED.findall(text)}
+    if len(inodes) == 0 and b"tfd:" in text:
+        return "an epoll does not tell what it watches"
+    for target in wanted:
+        if int(target[len("socket:[") : -1]) in inodes:
+            return f"an epoll watches {target} too"
     return ""
 
 

@@ -1,54 +1,91 @@
-"""Who outside a process tree has an end of a pipe that a thread of the tree waits on."""
+"""Who outside a process tree has an end of a pipe that a thread of the tree waits on.
+
+Two connected Unix sockets count as a pipe that leads both ways, and what holds the epoll through
+which a thread waits for them counts as an end: it could be told to wait for something else.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from deadlock_matrix.capture.descriptor_tables import visit_tables
 from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
 from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
-from deadlock_matrix.capture.pinned import IO_URING, held_by_calls, held_by_kernel, held_by_ring
+from deadlock_matrix.capture.pinned import (
+    EPOLL,
+    IO_URING,
+    held_by_calls,
+    held_by_kernel,
+    held_by_ring,
+    watched_by_epoll,
+)
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, reason_of
 from deadlock_matrix.capture.tree import Process, ancestors, read_entry
 from deadlock_matrix.capture.unix_sockets import may_carry
-from deadlock_matrix.model.evidence import PipeHolder, ProcessFacts, SystemCall
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import PipeHolder, ProcessFacts
+from deadlock_matrix.model.system_calls import blocking
+from deadlock_matrix.model.thread_facts import NoTimeout
 
-# Which arguments of a call are descriptors.
-_TRANSFERS = {
-    **dict.fromkeys(["read", "readv", "preadv2", "write", "writev", "pwritev2", "vmsplice"], (0,)),
-    "splice": (0, 2),
-    "tee": (0, 1),
-    "sendfile": (0, 1),
-}
 _NAMED_OR_NOT = ("pipe:[", "fifo:[")
 FIRST_PID_NAMESPACE = "pid:[4026531836]"
 """The machine's own: the kernel's constant PROC_PID_INIT_INO."""
 
 
 def pipes_waited_on(processes: Iterable[ProcessFacts]) -> frozenset[str]:
-    """The pipes and FIFOs on which some thread is blocked in a transfer or a poll."""
-    pipes: set[str] = set()
+    """The pipes and FIFOs on which some thread is blocked in a transfer or a poll.
+
+    And the Unix sockets that a thread polls beside nothing else but pipes, with their other ends.
+    """
+    pipes: set[str] = set(_paired_sockets(processes))
     for process in processes:
         if isinstance(process.descriptors, Unknown):
             continue
         targets = {d.number: d.target for d in process.descriptors.value}
         for thread in process.threads:
             numbers: list[int] = []
-            if isinstance(thread.activity, Known):
-                call = thread.activity.value
-                if isinstance(call, SystemCall) and call.name in _TRANSFERS:
-                    numbers += [call.arguments[at] for at in _TRANSFERS[call.name]]
-            if isinstance(thread.polled, Known):
-                numbers += [polled.descriptor for polled in thread.polled.value]
+            if (call := thread.call) is not None:
+                numbers += [call.arguments[at] for at in blocking(call.name).descriptors_at]
+            numbers += [polled.descriptor for polled in thread.polled.or_else(())]
             for number in numbers:
                 target = targets.get(number & 0xFFFF_FFFF, "")
                 if target.startswith(_NAMED_OR_NOT):
                     pipes.add(target)
     return frozenset(pipes)
+
+
+def _paired_sockets(processes: Iterable[ProcessFacts]) -> Iterator[str]:
+    """Both ends of socket pairs on which a proof could rest: the tree has both, no time limit."""
+    processes = tuple(processes)
+    open_inside = {
+        descriptor.target
+        for process in processes
+        if isinstance(process.descriptors, Known)
+        for descriptor in process.descriptors.value
+    }
+    for process in processes:
+        if isinstance(process.peers, Unknown) or isinstance(process.descriptors, Unknown):
+            continue
+        other_ends = {
+            each.socket: each.other
+            for each in process.peers.value
+            if each.pair and each.other in open_inside
+        }
+        targets = {each.number: each.target for each in process.descriptors.value}
+        for thread in process.threads if other_ends else ():
+            limit = thread.timeout
+            if not isinstance(thread.polled, Known) or not isinstance(limit, Known):
+                continue
+            polled = [targets.get(each.descriptor, "") for each in thread.polled.value]
+            ends = [each for each in polled if each in other_ends]
+            if isinstance(limit.value, NoTimeout) and all(
+                each in other_ends or each.startswith("pipe:[") for each in polled
+            ):
+                yield from ends
+                yield from (other_ends[each] for each in ends)
 
 
 def outside_holders(
@@ -94,7 +131,7 @@ def outside_holders(
 
     def visit(pid: int) -> bool:
         beat()
-        process = table.get(pid) or read_entry(pid)
+        process = read_entry(pid)  # now: the id may have been used again
         if process is None:
             return False
         table[pid] = process
@@ -215,6 +252,7 @@ def _held_by(
     directory = open_directory(f"/proc/{pid}/task/{tid}")
     found: dict[PipeHolder, None] = {}
     fifos = any(target.startswith("fifo:") for target in wanted)
+    sockets = frozenset(target for target in wanted if target.startswith("socket:["))
     is_observer = pid == os.getpid()  # whose listing is itself an open file, gone at once
 
     def look(number: int) -> bool:
@@ -228,6 +266,9 @@ def _held_by(
             if target == IO_URING:
                 ring = held_by_ring(number, directory, wanted)
                 pinned.extend([f"process {pid}: {ring}"] if ring else [])
+            if sockets and target == EPOLL:
+                watched = watched_by_epoll(number, directory, sockets)
+                pinned.extend([f"process {pid}: {watched}"] if watched else [])
             if target in wanted:
                 access = access_of(number, directory)
                 found[PipeHolder(pid=pid, target=target, access=access)] = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psutil
@@ -17,16 +17,12 @@ import psutil
 from deadlock_matrix.capture.glance import Glance
 from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import (
-    Machine,
-    ProcessFacts,
-    ProcessStacks,
-    Snapshot,
-    StackFacts,
-    ThreadFacts,
-)
+from deadlock_matrix.model.evidence import Machine
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
 from deadlock_matrix.model.scan import Program
+from deadlock_matrix.model.stack_facts import ProcessStacks, StackFacts
+from deadlock_matrix.model.thread_facts import ThreadFacts
 
 STACK_LIMIT_S = 10.0
 TICKS_PER_SECOND = 100
@@ -132,7 +128,9 @@ class PortableCollector:
             outside_holders=_not_readable(),
         )
 
-    def python_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
+    def python_stacks(
+        self, pids: Sequence[int], awaited: Collection[int] = ()
+    ) -> tuple[StackFacts, ...]:
         """By py-spy; on macOS that needs administrator rights."""
         return tuple(_stacks(pid) for pid in pids)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from deadlock_matrix.capture.syscalls import name_of
-from deadlock_matrix.model.evidence import (
+from deadlock_matrix.model.thread_facts import (
     Activity,
     OnCpu,
     OutsideSystemCall,
@@ -24,7 +24,9 @@ class Stat(NamedTuple):
     """Some fields of ``stat``; ``started`` and ``cpu_ticks`` are clock ticks.
 
     ``virtual_size`` is 0 once the thread has given up its memory. ``exit_code`` is, of a stopped
-    process, the signal that stopped it, until its parent has asked; 0 on older kernels.
+    process, the signal that stopped it, until its parent has asked; 0 on older kernels. ``memory``
+    is where code begins and ends and the stack begins: equal for all that run on the same memory,
+    and after a fork; empty if the kernel does not tell us, or the memory was given up.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Stat(NamedTuple):
     started: int
     virtual_size: int
     exit_code: int = 0
+    memory: tuple[int, ...] = ()
 
 
 class Status(NamedTuple):
@@ -94,7 +97,14 @@ def parse_stat(raw: bytes) -> Stat:
         started=int(fields[19]),
         virtual_size=int(fields[20]),
         exit_code=int(fields[49]) if len(fields) > 49 else 0,
+        memory=_memory(fields),
     )
+
+
+def _memory(fields: list[bytes]) -> tuple[int, ...]:
+    if len(fields) < 26 or fields[25] == b"0":
+        return ()
+    return int(fields[23]), int(fields[24]), int(fields[25])
 
 
 def _field(raw: bytes, name: bytes) -> bytes:

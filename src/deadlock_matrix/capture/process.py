@@ -7,6 +7,7 @@ import os
 from deadlock_matrix.capture.command import age_of, command_of
 from deadlock_matrix.capture.descriptor_tables import own_descriptors
 from deadlock_matrix.capture.descriptors import descriptors_of
+from deadlock_matrix.capture.file_locks import file_locks_of
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.named_calls import named_calls, unread
 from deadlock_matrix.capture.peers import peers_of
@@ -22,8 +23,8 @@ from deadlock_matrix.capture.proc_text import Stat, parse_stat, parse_status, te
 from deadlock_matrix.capture.procfs import ThreadsRead, read_threads, sleeps_uninterruptibly
 from deadlock_matrix.capture.python_runtime import runtime_of
 from deadlock_matrix.capture.unix_sockets import descriptors_in_flight
-from deadlock_matrix.model.evidence import Library, ProcessFacts, PythonRuntime, Signals
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Library, ProcessFacts, PythonRuntime, Signals
 
 _STUCK = "not read while a thread of the process sleeps uninterruptibly"
 
@@ -76,11 +77,13 @@ def read_process(
                 timers=_timers(pid, directory),
                 alarms=alarms,
                 descriptors=descriptors,
+                file_locks=file_locks_of(pid, descriptors, read.threads),
                 peers=peers_of(pid, thread, descriptors, read.threads),
                 own_descriptors=own_descriptors(speaker, read.threads),
                 descriptors_in_flight=descriptors_in_flight(pid, thread, descriptors),
                 shares_memory_with=shares,
                 libraries=unknown(_STUCK) if stuck else _libraries(memory),
+                shared_files=unknown(_STUCK) if stuck else _shared(memory),
                 special_mappings=unknown(_STUCK) if stuck else _special(memory),
                 python=unknown(_STUCK) if stuck else _python(memory, stat.started),
                 cancelling=named.cancelling,
@@ -173,6 +176,13 @@ def _timers(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
 def _libraries(memory: Memory) -> Known[tuple[Library, ...]] | Unknown:
     try:
         return known(memory.maps.libraries(), f"/proc/{memory.pid}/maps")
+    except OSError as error:
+        return unknown(reason_of(error, f"/proc/{memory.pid}/maps"))
+
+
+def _shared(memory: Memory) -> Known[tuple[str, ...]] | Unknown:
+    try:
+        return known(memory.maps.shared_files(), f"/proc/{memory.pid}/maps")
     except OSError as error:
         return unknown(reason_of(error, f"/proc/{memory.pid}/maps"))
 

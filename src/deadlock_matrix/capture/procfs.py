@@ -20,14 +20,9 @@ from deadlock_matrix.capture.proc_text import (
     parse_syscall,
 )
 from deadlock_matrix.capture.thread_wait import wait_of
-from deadlock_matrix.model.evidence import (
-    Switches,
-    SystemCall,
-    ThreadFacts,
-)
 from deadlock_matrix.model.fact import Known, known
-
-_PARENT_OF_VFORK = frozenset({"vfork", "clone", "clone3"})
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import Switches, SystemCall, ThreadFacts
 
 
 @dataclass(kw_only=True)
@@ -117,7 +112,9 @@ def sleeps_uninterruptibly(tasks: int, architecture: str) -> bool:
             if is_gone(error):
                 continue
             return True
-        if not (isinstance(call, SystemCall) and call.name in _PARENT_OF_VFORK):
+        if not isinstance(call, SystemCall):
+            return True
+        if blocking(call.name).waits_for is not WaitsFor.VFORK:
             return True
     return False
 

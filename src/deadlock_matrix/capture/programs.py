@@ -29,20 +29,6 @@ def executable_of(pid: int) -> str:
         return ""
 
 
-def execution_of(pid: int) -> bytes:
-    """What differs from one program to the next that a process executes, empty if it has ended.
-
-    A child that was forked shows its parent's executable and arguments until it executes its own.
-    The address at which its stack starts is chosen anew then: field 28 of ``/proc/PID/stat``
-    (proc(5)), 0 for who may not look.
-    """
-    try:
-        raw = read_small(f"/proc/{pid}/stat")
-        return raw[raw.rindex(b")") + 2 :].split()[25]
-    except (OSError, ValueError, IndexError):
-        return b""
-
-
 def name_of(pid: int) -> str:
     """Its name as ``ps`` shows it, at most 15 bytes, open to everybody; empty if it has ended."""
     try:

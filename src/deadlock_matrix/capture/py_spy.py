@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from deadlock_matrix.capture.stacks_worker import KEPT, VALUE_LIMIT, is_kept
-from deadlock_matrix.model.evidence import PythonFrame, ThreadStack
 from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import NativeFrame, ThreadStack
 
 _GIL = "py-spy says the same for a thread without the GIL and for one it cannot tell of"
 
@@ -28,7 +29,34 @@ def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
     Raises:
         PySpyFailed: there is nothing to be had.
     """
-    command = [_executable(), "dump", "--pid", str(pid), "--json", "--locals", "--nonblocking"]
+    threads = _dump(pid, limit_s, "--locals", "--nonblocking")
+    try:
+        return tuple(_thread(thread) for thread in threads)
+    except (KeyError, TypeError) as error:
+        raise PySpyFailed(f"py-spy's answer is not understood: {error!r}") from None
+
+
+def read_native_frames(pid: int, limit_s: float) -> dict[int, tuple[NativeFrame, ...]]:
+    """The native frames of all Python threads by thread id, outermost first.
+
+    Each thread is stopped for a moment. The addresses of the frames are not told.
+
+    Raises:
+        PySpyFailed: there is nothing to be had.
+    """
+    try:
+        return {
+            thread["os_thread_id"]: tuple(
+                _native_frame(frame) for frame in reversed(thread["frames"]) if frame["module"]
+            )
+            for thread in _dump(pid, limit_s, "--native")
+        }
+    except (KeyError, TypeError) as error:
+        raise PySpyFailed(f"py-spy's answer is not understood: {error!r}") from None
+
+
+def _dump(pid: int, limit_s: float, *options: str) -> list[dict[str, Any]]:
+    command = [_executable(), "dump", "--pid", str(pid), "--json", *options]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False
@@ -42,9 +70,10 @@ def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
         reason = lines[0] if lines else f"exit status {done.returncode}"
         raise PySpyFailed(f"py-spy: {reason}"[:500])
     try:
-        return tuple(_thread(thread) for thread in json.loads(done.stdout))
-    except (ValueError, KeyError, TypeError) as error:
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+    except ValueError as error:
         raise PySpyFailed(f"py-spy's answer is not understood: {error!r}") from None
+    return found
 
 
 def _executable() -> str:
@@ -76,3 +105,15 @@ def _frame(frame: dict[str, Any]) -> PythonFrame:
     # Qualified where the interpreter knows the name so, from 3.11: `Thread.join`, `f.<locals>.g`.
     function = frame["name"].rpartition(".")[2]
     return PythonFrame(function=function, file=frame["filename"], line=frame["line"], values=values)
+
+
+def _native_frame(frame: dict[str, Any]) -> NativeFrame:
+    named = not frame["name"].startswith("0x")
+    of_source = frame["line"] > 0
+    return NativeFrame(
+        symbol=frame["name"] if named else "??",
+        library=frame["module"],
+        address=0,
+        file=frame["filename"] if of_source else "",
+        line=frame["line"] if of_source else 0,
+    )

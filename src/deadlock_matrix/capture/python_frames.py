@@ -30,7 +30,7 @@ from deadlock_matrix.capture.python_values import (
     bytes_of,
 )
 from deadlock_matrix.capture.stacks_worker import is_kept
-from deadlock_matrix.model.evidence import PythonFrame
+from deadlock_matrix.model.frames import PythonFrame
 
 BROKEN = "<not readable>"
 MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 64, 1 << 14, 1 << 11
@@ -139,6 +139,9 @@ def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -
             raws.append(b"")
     alive = set(own_tids)
     for place in range(0, _THREAD_LIMIT, 4):
+        first = int.from_bytes(raws[0][place : place + 4], "little") if raws else 0
+        if first and first not in alive:
+            continue
         ids = [int.from_bytes(raw[place : place + 4], "little") for raw in raws]
         there = [each for each in ids if each]
         by_thread = {state.thread: each for state, each in zip(states, ids, strict=True) if each}
@@ -162,7 +165,7 @@ def frames_of(
         for address in walk(memory, python, state):
             if len(found) == MOST_FRAMES:
                 raise Unreadable(f"more than {MOST_FRAMES} frames")
-            found.append((_frame(memory, python, address), address))
+            found.append((python_frame(memory, python, address), address))
     except Unreadable as error:
         found.append((PythonFrame(function=BROKEN, file=str(error), line=0), None))
     return tuple(reversed(found))
@@ -170,23 +173,33 @@ def frames_of(
 
 def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
     """Up to 3.10: frame objects, innermost first."""
-    at, layout = python.offsets, python.layout
+    at = python.offsets
     frame = memory.number(state + at["thread_state.frame"])
     while frame:
-        if type_name(memory, layout, frame) != "frame":
-            raise Unreadable(f"no frame at {frame:#x}")
-        code = memory.number(frame + at["frame_object.code"])
-        place = memory.number(frame + at["frame_object.lasti"], 4, signed=True)
-        if python.version >= (3, 10):  # it counts instructions, of two bytes
-            place *= 2
-        slots = frame + at["frame_object.localsplus"]
-        yield FrameAddress(frame=frame, code=code, place=place, slots=slots)
+        yield old_frame_at(memory, python, frame)
         frame = memory.number(frame + at["frame_object.previous"])
+
+
+def old_frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddress:
+    """A frame object of a version up to 3.10.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    at = python.offsets
+    if type_name(memory, python.layout, frame) != "frame":
+        raise Unreadable(f"no frame at {frame:#x}")
+    code = memory.number(frame + at["frame_object.code"])
+    place = memory.number(frame + at["frame_object.lasti"], 4, signed=True)
+    if python.version >= (3, 10):  # it counts instructions, of two bytes
+        place *= 2
+    slots = frame + at["frame_object.localsplus"]
+    return FrameAddress(frame=frame, code=code, place=place, slots=slots)
 
 
 def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
     """From 3.11: the interpreter's own frames, innermost first."""
-    at, layout = python.offsets, python.layout
+    at = python.offsets
     if "thread_state.cframe" in at:
         cframe = memory.number(state + at["thread_state.cframe"])
         frame = memory.number(cframe + at["cframe.current_frame"]) if cframe else 0
@@ -195,17 +208,29 @@ def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAd
     size = at["interpreter_frame.localsplus"]
     while frame:
         raw = memory.read(frame, size)
-        code = _word(raw, at["interpreter_frame.executable"]) & ~TAG
-        owner = raw[at["interpreter_frame.owner"]]
-        if owner < _NOT_PYTHON:
-            if code not in python.codes and type_name(memory, layout, code) != "code":
-                raise Unreadable(f"no frame at {frame:#x}")
-            place = _word(raw, at["interpreter_frame.instr_ptr"]) - _bytecode(
-                memory, python, code, raw
-            )
-            slots = frame + at["interpreter_frame.localsplus"]
-            yield FrameAddress(frame=frame, code=code, place=place, slots=slots)
+        if raw[at["interpreter_frame.owner"]] < _NOT_PYTHON:
+            yield _frame_at(memory, python, frame, raw)
         frame = _word(raw, at["interpreter_frame.previous"])
+
+
+def frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddress:
+    """One of the interpreter's own frames, from 3.11 on.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    raw = memory.read(frame, python.offsets["interpreter_frame.localsplus"])
+    return _frame_at(memory, python, frame, raw)
+
+
+def _frame_at(memory: Memory, python: Interpreter, frame: int, raw: bytes) -> FrameAddress:
+    at = python.offsets
+    code = _word(raw, at["interpreter_frame.executable"]) & ~TAG
+    if code not in python.codes and type_name(memory, python.layout, code) != "code":
+        raise Unreadable(f"no frame at {frame:#x}")
+    place = _word(raw, at["interpreter_frame.instr_ptr"]) - _bytecode(memory, python, code, raw)
+    slots = frame + at["interpreter_frame.localsplus"]
+    return FrameAddress(frame=frame, code=code, place=place, slots=slots)
 
 
 def _bytecode(memory: Memory, python: Interpreter, code: int, frame: bytes) -> int:
@@ -227,7 +252,12 @@ def _word(raw: bytes, at: int) -> int:
     return int.from_bytes(raw[at : at + 8], "little")
 
 
-def _frame(memory: Memory, python: Interpreter, address: FrameAddress) -> PythonFrame:
+def python_frame(memory: Memory, python: Interpreter, address: FrameAddress) -> PythonFrame:
+    """What a frame shows: function, file, line, and the few values that are kept.
+
+    Raises:
+        Unreadable: it cannot be read.
+    """
     code = python.codes.get(address.code)
     if code is None:
         code = python.codes[address.code] = _code(memory, python, address.code)

@@ -8,8 +8,9 @@ long as it waits for a notice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
 from deadlock_matrix.capture.line_tables import line_at
@@ -21,9 +22,14 @@ from deadlock_matrix.capture.python_names import attribute_of, name_in_frame
 from deadlock_matrix.capture.python_objects import builtin_function
 from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.capture.with_blocks import Depth, depth_by_blocks, depth_by_table
-from deadlock_matrix.model.evidence import HeldLock, PythonFrame
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import HeldLock
 
+_SHARED: Mapping[str, Literal["multiprocessing.Lock", "multiprocessing.RLock"]] = {
+    "Lock": "multiprocessing.Lock",
+    "RLock": "multiprocessing.RLock",
+}
 _METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDef
 
 
@@ -52,15 +58,12 @@ class HolderReader:
         self, frame: PythonFrame, address: FrameAddress, waiting: frozenset[int]
     ) -> Iterator[HeldLock]:
         memory, python = self.objects.memory, self.objects.python
-        depth, base = self._depth(address)
-        if not depth.begins:
-            return
-        words = self.objects.words(base, min(depth.slots, MOST_SLOTS))
-        for slot, begin in sorted(depth.begins.items()):
-            entered = self._entered(words, slot)
+        for entered, line in self.entered_in(address):
             lock = self._lock_of(entered) if entered and entered not in waiting else 0
             kind = self.objects.kind(lock) if lock else None
-            if kind is not None:
+            if lock and kind is None:
+                yield from self._shared(frame, address, lock, line)
+            elif kind is not None:
                 name = name_in_frame(memory, python, address, (lock, entered))
                 yield HeldLock(
                     kind=kind,
@@ -69,8 +72,52 @@ class HolderReader:
                     of=name.of,
                     function=frame.function,
                     file=frame.file,
-                    line=self._line(address, begin),
+                    line=line,
                 )
+
+    def _shared(
+        self, frame: PythonFrame, address: FrameAddress, lock: int, line: int
+    ) -> Iterator[HeldLock]:
+        """A ``Lock`` of ``multiprocessing``: the file that its semaphore lies in tells which."""
+        memory, python = self.objects.memory, self.objects.python
+        kind = _SHARED.get(self.objects.type(lock))
+        if kind is None:
+            return
+        try:
+            inner = attribute_of(memory, python, lock, "_semlock")
+            if not inner or self.objects.type(inner) != "_multiprocessing.SemLock":
+                return
+            mapping = memory.maps.find(memory.number(inner + python.layout.header))
+        except (Unreadable, OSError):
+            return
+        if mapping is not None and mapping.permissions.endswith("s"):
+            name = name_in_frame(memory, python, address, (lock,))
+            yield HeldLock(
+                kind=kind,
+                address=inner,
+                semaphore=mapping.path,
+                name=name.text,
+                of=name.of,
+                function=frame.function,
+                file=frame.file,
+                line=line,
+            )
+
+    def entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int]]:
+        """What the ``with`` and ``async with`` blocks of a frame have entered, outermost first.
+
+        Yields:
+            The object, 0 for one that is not understood, and the line of the block.
+
+        Raises:
+            Unreadable: the frame cannot be read.
+        """
+        depth, base = self.depth(address)
+        if not depth.begins:
+            return
+        words = self.objects.words(base, min(depth.slots, MOST_SLOTS))
+        for slot, begin in sorted(depth.begins.items()):
+            yield self._entered(words, slot), self._line(address, begin)
 
     def _entered(self, words: tuple[int, ...], slot: int) -> int:
         """What a block has entered that fills ``slot`` and, from 3.14 on, the slot before it."""
@@ -106,8 +153,12 @@ class HolderReader:
             for _, value in variables_of(memory, python, address, ("self",))
         )
 
-    def _depth(self, frame: FrameAddress) -> tuple[Depth, int]:
-        """The slots in use, and the address of the first."""
+    def depth(self, frame: FrameAddress) -> tuple[Depth, int]:
+        """The slots in use, and the address of the first.
+
+        Raises:
+            Unreadable: they cannot be read.
+        """
         at, memory = self.objects.python.offsets, self.objects.memory
         if "frame_object.blockstack" not in at:
             code, place = self.objects.code(frame), (frame.code, frame.place)

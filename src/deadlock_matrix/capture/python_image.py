@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from deadlock_matrix.capture.debug_offsets import read_offsets
-from deadlock_matrix.capture.elf import DELETED, Loaded, Unusable, loaded
+from deadlock_matrix.capture.elf import DELETED, Unusable, loaded
+from deadlock_matrix.capture.elf_file import Loaded
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.python_functions import CODE_LAYOUTS, CodeLayout
 from deadlock_matrix.capture.python_objects import ObjectLayout, layout_of

@@ -28,8 +28,9 @@ from deadlock_matrix.capture.lock_objects import MOST_SLOTS, Kind, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
 from deadlock_matrix.capture.python_names import name_in_frame
-from deadlock_matrix.model.evidence import PythonFrame, PythonLock
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import PythonLock
 
 THREADING = "/threading.py"
 _LOCKED_AND_WAITED_FOR = 3  # _Py_LOCKED | _Py_HAS_PARKED
@@ -56,7 +57,7 @@ class LockReader:
         try:
             for address in self._candidates(frame):
                 kind = self.objects.kind(address)
-                if kind and self._sleeps_for(address, word):
+                if kind and self.objects.is_alive(address) and self._sleeps_for(address, word):
                     return known(self._lock(thread, kind, address, word), self.source)
         except (Unreadable, ValueError) as error:
             return unknown(str(error))
@@ -89,11 +90,13 @@ class LockReader:
     def _lock(self, thread: PythonThread, kind: Kind, address: int, word: int) -> PythonLock:
         frame, at, wanted = self._user_of(thread, address)
         name = name_in_frame(self.objects.memory, self.objects.python, at, wanted)
+        ident = self._owner_ident(address) if kind == "RLock" else 0
         return PythonLock(
             kind=kind,
             address=address,
             word=word,
-            owner=self._owner(address) if kind == "RLock" else unknown("a Lock names no owner"),
+            owner=self._owner(address, kind, ident),
+            owner_ident=ident,
             name=name.text,
             of=name.of,
             function=frame.function,
@@ -130,8 +133,12 @@ class LockReader:
         except Unreadable:
             return []
 
-    def _owner(self, address: int) -> Known[int] | Unknown:
-        ident = self.objects.memory.number(address + self.objects.python.layout.header + 8)
+    def _owner_ident(self, address: int) -> int:
+        return self.objects.memory.number(address + self.objects.python.layout.header + 8)
+
+    def _owner(self, address: int, kind: Kind, ident: int) -> Known[int] | Unknown:
+        if kind != "RLock":
+            return unknown("a Lock names no owner")
         if not ident:
             return unknown("the RLock has no owner at this moment")
         return known(self.tids.get(ident, 0), f"{self.source}: owner of the RLock at {address:#x}")

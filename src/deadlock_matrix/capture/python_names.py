@@ -3,14 +3,15 @@
 Looked for by the object's address among the variables of a frame, the attributes of what those
 hold, and the globals of the function, in that order. Dictionaries are read as they lie in memory:
 ``Include/cpython/dictobject.h``, ``Include/internal/pycore_dict.h`` and ``pycore_object.h`` of 3.8
-to 3.15, builds with a GIL. Instances keep attributes in a dictionary or, from 3.11 on, in an array
-whose keys the class has. One that is being changed may hide a name or show an old one.
+to 3.15, and of 3.13 and 3.14 without a GIL. Instances keep attributes in a dictionary or, from 3.11
+on, in an array whose keys the class has. One that is being changed may hide a name or show an old
+one.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter, variables_of
@@ -21,14 +22,19 @@ from deadlock_matrix.capture.python_strings import read_string
 MOST_ENTRIES = 8192
 """Of a dictionary; a larger one has no name for anything."""
 
+MOST_BASES = 64
+
 MOST_VARIABLES = 32
 """Of a frame, whose attributes are looked at."""
 
 # In a type object, behind its header.
-_BASIC_SIZE_AT, _FLAGS_AT, _DICT_OFFSET_AT = 16, 152, 272
+_BASIC_SIZE_AT, _FLAGS_AT, _BASE_AT, _DICT_AT, _DICT_OFFSET_AT = 16, 152, 240, 248, 272
 _OLD_NAMES_AT = 64  # in a code object up to 3.10
-_CACHED_KEYS_AT = {(3, 11): 872, (3, 12): 880, (3, 13): 880, (3, 14): 880, (3, 15): 888}
-"""``ht_cached_keys`` in a class, with its header: moved by the fields that types have got."""
+_CACHED_KEYS_AT = {(3, 11): 856, (3, 12): 864, (3, 13): 864, (3, 14): 864, (3, 15): 872}
+"""``ht_cached_keys`` in a class, behind its header: moved by the fields that types have got."""
+
+# MANAGED_DICT_OFFSET: before an object, and without a GIL there is no header of the collector.
+_TABLE_AT, _TABLE_AT_WITHOUT_GIL = -24, -8
 
 _HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
 
@@ -65,27 +71,75 @@ def name_in_frame(
         return Name()
 
 
+def name_of_wrapper(
+    memory: Memory, python: Interpreter, frame: FrameAddress, wanted: int, attribute: str
+) -> Name:
+    """What a frame calls the object that has another one as its attribute.
+
+    ``self._lock.acquire()`` of ``multiprocessing`` is a method of the lock's own ``_semlock``.
+    """
+    try:
+        variables = list(variables_of(memory, python, frame))[:MOST_VARIABLES]
+        variables += globals_spoken_of(memory, python, frame)
+    except (Unreadable, KeyError):
+        return Name()
+    for name, value in variables:
+        try:
+            own = attributes_of(memory, python, value)
+            if own.get(attribute) == wanted:
+                return Name(text=name)
+            for inner, each in list(own.items())[:MOST_VARIABLES]:
+                if attributes_of(memory, python, each).get(attribute) == wanted:
+                    of = type_name(memory, python.layout, value).rpartition(".")[2]
+                    return Name(text=f"{name}.{inner}", of=of)
+        except Unreadable:
+            continue
+    return Name()
+
+
+def globals_spoken_of(
+    memory: Memory, python: Interpreter, frame: FrameAddress, only: Container[int] | None = None
+) -> list[tuple[str, int]]:
+    """The globals that a frame's code names, with the addresses of their values.
+
+    Args:
+        memory: of the process.
+        python: its interpreter.
+        frame: the frame.
+        only: numbers of the names that count, by their order in the code; nothing: all.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    table = memory.number(frame.frame + python.offsets["frame.globals"])
+    spoken_of = _names_in_code(memory, python, frame.code)
+    if only is not None:
+        spoken_of = tuple(name for at, name in enumerate(spoken_of) if at in only)
+    named = frozenset(spoken_of)
+    return [
+        (_text(memory, python, key), value)
+        for key, value in items_of(memory, python, table)
+        if key in named  # names are interned: the same in the code and in the dictionary
+    ]
+
+
 def _global(
     memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
 ) -> Name:
     """A global, or an attribute of one that the function speaks of."""
     table = memory.number(frame.frame + python.offsets["frame.globals"])
-    items = list(_items(memory, python, table))
-    text = _key_of(memory, python, iter(items), wanted)
+    text = _key_of(memory, python, items_of(memory, python, table), wanted)
     if text:
         return Name(text=text)
-    spoken_of = _names_in_code(memory, python, frame.code)
-    for key, value in items:
-        if key in spoken_of:  # names are interned: the same in the code and in the dictionary
-            name = read_string(memory, python.layout, key)
-            found = _attribute(memory, python, name, value, wanted)
-            if found.text:
-                return found
+    for name, value in globals_spoken_of(memory, python, frame):
+        found = _attribute(memory, python, name, value, wanted)
+        if found.text:
+            return found
     return Name()
 
 
-def _names_in_code(memory: Memory, python: Interpreter, code: int) -> frozenset[int]:
-    """Addresses of the names of globals and attributes in a function's code."""
+def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int, ...]:
+    """Addresses of the names of globals and attributes in a function's code, in their order."""
     layout = python.layout
     at = layout.header + 16 if python.version >= (3, 11) else _OLD_NAMES_AT
     names = memory.number(code + at)
@@ -94,9 +148,9 @@ def _names_in_code(memory: Memory, python: Interpreter, code: int) -> frozenset[
     count = memory.number(names + layout.header)
     if count > MOST_ENTRIES:
         raise Unreadable(f"{count} names")
-    # From 3.14 on a hash stands before the first: one word more, which is no address.
-    raw = memory.read(names + layout.header + 8, 8 * (count + (python.version >= (3, 14))))
-    return frozenset(word for (word,) in struct.iter_unpack("<Q", raw))
+    # From 3.14 on a hash stands before the first.
+    begin = names + layout.header + (16 if python.version >= (3, 14) else 8)
+    return struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
 
 
 def _attribute(
@@ -120,9 +174,49 @@ def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -
         Unreadable: the instance's attributes cannot be read.
     """
     for key, value in _attributes(memory, python, address):
-        if read_string(memory, python.layout, key) == name:
+        if _text(memory, python, key) == name:
             return value
     return 0
+
+
+def class_attribute_of(memory: Memory, python: Interpreter, kind: int, name: str) -> int:
+    """What a class or the nearest of its bases has under a name, or 0.
+
+    Only the line of first bases (``tp_base``) is gone up, which is where slots lie.
+
+    Raises:
+        Unreadable: a class's attributes cannot be read.
+    """
+    for _ in range(MOST_BASES):
+        fields = kind + python.layout.header
+        if not kind or not memory.number(fields + _FLAGS_AT) & _HEAP_TYPE:
+            break  # a class of Python's own may keep its dictionary elsewhere
+        for key, value in items_of(memory, python, memory.number(fields + _DICT_AT)):
+            if _text(memory, python, key) == name:
+                return value
+        kind = memory.number(fields + _BASE_AT)
+    return 0
+
+
+def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str, int]:
+    """An instance's own attributes: addresses of their values by name.
+
+    Raises:
+        Unreadable: the instance's attributes cannot be read.
+    """
+    return {
+        _text(memory, python, key): value for key, value in _attributes(memory, python, address)
+    }
+
+
+def globals_of(memory: Memory, python: Interpreter, frame: FrameAddress) -> dict[str, int]:
+    """A frame's globals: addresses of their values by name.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    table = memory.number(frame.frame + python.offsets["frame.globals"])
+    return {_text(memory, python, key): value for key, value in items_of(memory, python, table)}
 
 
 def _key_of(
@@ -130,11 +224,51 @@ def _key_of(
 ) -> str:
     for key, value in items:
         if value in wanted:
-            return read_string(memory, python.layout, key)
+            return _text(memory, python, key)
     return ""
 
 
+def _text(memory: Memory, python: Interpreter, key: int) -> str:
+    """A name, which is one object for all instances of a class."""
+    text = python.names.get(key)
+    if text is None:
+        text = python.names[key] = read_string(memory, python.layout, key)
+    return text
+
+
 # --- where attributes lie -----------------------------------------------------------------------
+
+
+def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple[int, ...]:
+    """What an instance itself refers to: the values of its attributes, or its dictionary.
+
+    For builds with a GIL from 3.11 on, and classes whose bases are written in Python.
+
+    Raises:
+        Unreadable: they cannot be read.
+    """
+    table, values = _table_and_values(memory, python, address)
+    if values:
+        return tuple(value for _, value in _attributes(memory, python, address))
+    return (table,) if table else ()
+
+
+def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tuple[int, int]:
+    """From 3.11 on: where the dictionary of an instance lies, or else its values; 0 for neither."""
+    layout, version = python.layout, python.version
+    kind = memory.number(address + layout.type_at)
+    flags = memory.number(kind + layout.header + _FLAGS_AT)
+    if not flags & _MANAGED_DICT:
+        return 0, 0
+    at = _TABLE_AT_WITHOUT_GIL if layout.free_threaded else _TABLE_AT
+    table, values = memory.number(address + at), 0
+    if version == (3, 11):
+        values = memory.number(address - 32)
+    elif version == (3, 12):
+        table, values = (0, table + 1) if table & 1 else (table, 0)
+    elif not table and flags & _INLINE_VALUES:
+        values = address + memory.number(kind + layout.header + _BASIC_SIZE_AT)
+    return table, values
 
 
 def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[tuple[int, int]]:
@@ -142,32 +276,28 @@ def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[t
     layout, version = python.layout, python.version
     kind = memory.number(address + layout.type_at)
     flags = memory.number(kind + layout.header + _FLAGS_AT)
-    if not flags & _HEAP_TYPE or layout.free_threaded:
+    if not flags & _HEAP_TYPE:
         return
-    if version < (3, 11):
+    if version < (3, 11) or not flags & _MANAGED_DICT:  # a base in C may keep it elsewhere
         offset = memory.number(kind + layout.header + _DICT_OFFSET_AT, signed=True)
         if offset > 0:
-            yield from _items(memory, python, memory.number(address + offset))
+            yield from items_of(memory, python, memory.number(address + offset))
         return
-    if not flags & _MANAGED_DICT:
-        return
-    table, values = memory.number(address - 24), 0
-    if version == (3, 11):
-        values = memory.number(address - 32)
-    elif version == (3, 12):
-        table, values = (0, table + 1) if table & 1 else (table, 0)
-    elif not table and flags & _INLINE_VALUES:
-        values = address + memory.number(kind + layout.header + _BASIC_SIZE_AT)
+    table, values = _table_and_values(memory, python, address)
     if values:
         at = _CACHED_KEYS_AT.get(version, _CACHED_KEYS_AT[3, 15])
-        keys = memory.number(kind + at)
+        keys = memory.number(kind + layout.header + at)
         yield from _split(memory, python, keys, values)
     else:
-        yield from _items(memory, python, table)
+        yield from items_of(memory, python, table)
 
 
-def _items(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[int, int]]:
-    """Keys and values of a dictionary, as addresses."""
+def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[int, int]]:
+    """Keys and values of a dictionary, as addresses.
+
+    Raises:
+        Unreadable: it is none, or has more than `MOST_ENTRIES`.
+    """
     if not table:
         return
     if type_name(memory, python.layout, table) != "dict":

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from deadlock_matrix.capture.memory import Memory, Unreadable
 
+_BASE_AT = 240  # ``tp_base``, behind the header of a type object
+_MOST_BASES = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectLayout:
@@ -83,3 +86,19 @@ def first_field(memory: Memory, layout: ObjectLayout, address: int) -> int:
         Unreadable: it cannot be read.
     """
     return memory.number(address + layout.header)
+
+
+def base_names(memory: Memory, layout: ObjectLayout, kind: int) -> tuple[str, ...]:
+    """The names of a type and of its first bases, without their modules.
+
+    Raises:
+        Unreadable: it is not a type.
+    """
+    names: list[str] = []
+    for _ in range(_MOST_BASES):
+        if not kind:
+            break
+        name = memory.text(memory.number(kind + layout.type_name_at))
+        names.append(name.rpartition(".")[2])
+        kind = memory.number(kind + layout.header + _BASE_AT)
+    return tuple(names)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from deadlock_matrix.capture.elf import Loaded, Unusable
+from deadlock_matrix.capture.debug_offsets import says_free_threaded
+from deadlock_matrix.capture.elf import Unusable
+from deadlock_matrix.capture.elf_file import Loaded
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import reason_of
 from deadlock_matrix.capture.python_image import image_of, library_of
 from deadlock_matrix.capture.python_objects import ObjectLayout, layout_of
 from deadlock_matrix.capture.signal_handlers import read_handlers
-from deadlock_matrix.model.evidence import PythonHandler, PythonRuntime
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import PythonHandler, PythonRuntime
 
 _SIGINT = 2
 
@@ -35,11 +37,16 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
         return unknown(reason_of(error, f"/proc/{memory.pid}: looking for _PyRuntime"))
     assert bounds is not None  # library_of looked
     handlers = _handlers(memory, library, started)
+    try:
+        free_threaded = says_free_threaded(memory, bounds[0])
+    except Unreadable as error:
+        return unknown(f"_PyRuntime: {error}")
     runtime = PythonRuntime(
         runtime_start=bounds[0],
         runtime_end=bounds[1],
         interrupt_handler=_interrupt_handler(handlers),
         handlers=handlers,
+        free_threaded=free_threaded,
     )
     return known(runtime, f"_PyRuntime exported by {library.path}")
 

@@ -7,37 +7,75 @@ asks other readers.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
+import msgspec
+
+from deadlock_matrix.capture.asyncio_tasks import read_loops, with_steady
 from deadlock_matrix.capture.debug_offsets import read_offsets
-from deadlock_matrix.capture.elf import Loaded, Unusable
+from deadlock_matrix.capture.descriptors import write_ends
+from deadlock_matrix.capture.elf import Unusable
+from deadlock_matrix.capture.elf_file import Loaded
 from deadlock_matrix.capture.frame_variables import Interpreter
 from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.paged_memory import PagedMemory
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
 from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, thread_name
+from deadlock_matrix.capture.python_awaited import AwaitedReader
 from deadlock_matrix.capture.python_frames import PythonThread, read_threads
 from deadlock_matrix.capture.python_holders import HolderReader
 from deadlock_matrix.capture.python_image import library_of
 from deadlock_matrix.capture.python_locks import LockReader
+from deadlock_matrix.capture.python_mutexes import MutexReader
 from deadlock_matrix.capture.python_objects import layout_of
 from deadlock_matrix.capture.python_offsets import offsets_by_size, offsets_by_version
-from deadlock_matrix.model.evidence import PythonLock, SystemCall, ThreadStack
+from deadlock_matrix.capture.python_reach import ReachReader
+from deadlock_matrix.capture.python_thread_names import names_of_threads, thread_object
+from deadlock_matrix.capture.python_users import UserReader
+from deadlock_matrix.capture.running_test import running_test
+from deadlock_matrix.capture.standard_library import places_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.stack_facts import Awaited, PythonLock, PythonMutex, ThreadStack
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.tasks import EventLoop
+from deadlock_matrix.model.thread_facts import SystemCall
 
 TOOL = "process memory"
+Loops = Known[tuple[EventLoop, ...]] | Unknown
 _FRAME_AT = 24  # of a thread state's frame, up to 3.10
 _INTERPRETER_LIMIT = 1 << 20
 _GIL_SIZE = 512
+TORN = 2
+"""How often tasks are read again that changed while they were read."""
 
 
 class NotReadable(Exception):
     """No stacks from memory: why."""
 
 
-def read_stacks(pid: int) -> tuple[ThreadStack, ...]:
+@dataclass(frozen=True, kw_only=True)
+class PythonStacks:
+    """The threads of a process that run Python, and the event loops in it."""
+
+    threads: tuple[ThreadStack, ...]
+    loops: Loops
+
+
+OWNERS_AT = (8, 0)
+TID = 0x3FFFFFFF
+"""From the word a thread sleeps on to the id of a mutex's owner, and what of it is an id."""
+
+
+def read_stacks(pid: int, *, awaited: bool = False) -> PythonStacks:
     """All Python threads of a process, without stopping it.
+
+    Args:
+        pid: the process.
+        awaited: whether somebody outside waits for its main thread.
 
     Raises:
         NotReadable: there is nothing to be had.
@@ -46,7 +84,17 @@ def read_stacks(pid: int) -> tuple[ThreadStack, ...]:
         directory = open_directory(f"/proc/{pid}")
         try:
             with PagedMemory(pid, directory) as memory:
-                return _read(pid, directory, memory)
+                stacks, read_loops_in = _read(pid, directory, memory, awaited=awaited)
+                loops = read_loops_in(memory)
+            for _ in range(TORN):
+                if isinstance(loops, Known):
+                    break
+                with PagedMemory(pid, directory) as memory:
+                    loops = read_loops_in(memory)
+            if loops.or_else(False):
+                with PagedMemory(pid, directory) as memory:
+                    loops = with_steady(loops, read_loops_in(memory))
+            return PythonStacks(threads=stacks, loops=loops)
         finally:
             os.close(directory)
     except (Unusable, Unreadable, ValueError) as error:
@@ -55,7 +103,10 @@ def read_stacks(pid: int) -> tuple[ThreadStack, ...]:
         raise NotReadable(f"{os.strerror(error.errno or 0)}") from None
 
 
-def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
+def _read(
+    pid: int, directory: int, memory: Memory, *, awaited: bool
+) -> tuple[tuple[ThreadStack, ...], Callable[[Memory], Loops]]:
+    """The stacks, and how to read the event loops of the same threads, each time anew."""
     library = library_of(memory)
     if library is None:
         raise NotReadable("no executable or libpython that is mapped exports _PyRuntime")
@@ -65,47 +116,168 @@ def _read(pid: int, directory: int, memory: Memory) -> tuple[ThreadStack, ...]:
     gil = _gil(memory, python, threads, pid)
     idents = {thread.ident: ids.get(thread.own_tid, 0) for thread in threads}
     objects = LockObjects(memory=memory, python=python)
-    locks = LockReader(objects=objects, tids=idents, source=TOOL)
-    holders = HolderReader(objects=objects, source=TOOL)
-    return tuple(
-        ThreadStack(
-            tid=ids[thread.own_tid],
-            name=_name(directory, ids[thread.own_tid]),
-            python=thread.frames,
-            native=(),
-            holds_gil=known(thread.state == gil.value, gil.source)
-            if isinstance(gil, Known)
-            else gil,
-            waits_for=_waited_for(directory, ids[thread.own_tid], thread, locks),
-            holds=holders.held(thread),
+    readers = _Readers(
+        locks=LockReader(objects=objects, tids=idents, source=TOOL),
+        holders=HolderReader(objects=objects, source=TOOL),
+        awaited=AwaitedReader(
+            objects=objects,
+            tids=idents,
+            alive=frozenset(thread_object(memory, python, thread) for thread in threads),
+            source=TOOL,
+        ),
+        mutexes=MutexReader(memory=memory, python=python, threads=threads, tids=ids),
+    )
+    names = names_of_threads(memory, python, threads)
+    by_ident = {
+        thread.ident: msgspec.structs.replace(
+            _stack(
+                directory, ids[thread.own_tid], thread, gil, names.get(thread.ident, ""), readers
+            ),
+            test=running_test(memory, python, thread),
         )
         for thread in threads
         if thread.own_tid
+    }
+    enders = UserReader(objects=objects, source=TOOL).enders(
+        threads, by_ident, _writers(directory, threads, ids)
+    )
+    with Memory(pid, directory) as anew:
+        reach = ReachReader(
+            objects=objects,
+            fresh=LockObjects(memory=anew, python=python),
+            holders=readers.holders,
+            places=places_of(memory),
+            source=TOOL,
+        )
+        wanted = _native_owners(directory, memory, threads, ids) | ({pid} if awaited else set())
+        reached = reach.reached(threads, by_ident, wanted)
+    stacks = tuple(
+        msgspec.structs.replace(
+            stack,
+            enders=enders.get(ident, stack.enders),
+            reached=reached.get(ident, stack.reached),
+        )
+        for ident, stack in by_ident.items()
+    )
+    loops = partial(read_loops, python=python, threads=threads, tids=ids, source=TOOL)
+    return stacks, loops
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Readers:
+    locks: LockReader
+    holders: HolderReader
+    awaited: AwaitedReader
+    mutexes: MutexReader
+
+
+def _stack(
+    directory: int,
+    tid: int,
+    thread: PythonThread,
+    gil: Known[int] | Unknown,
+    name: str,
+    readers: _Readers,
+) -> ThreadStack:
+    waits_for, awaits = _wait(directory, tid, thread, readers)
+    mutex, stopped_by = _of_free_threads(directory, tid, thread, readers.mutexes)
+    return ThreadStack(
+        tid=tid,
+        name=name or _name(directory, tid),
+        python=thread.frames,
+        native=(),
+        holds_gil=known(thread.state == gil.value, gil.source) if isinstance(gil, Known) else gil,
+        waits_for=waits_for,
+        awaits=awaits,
+        holds=readers.holders.held(thread),
+        ident=thread.ident,
+        waits_for_mutex=mutex,
+        stopped_by=stopped_by,
     )
 
 
-def _waited_for(
-    directory: int, tid: int, thread: PythonThread, locks: LockReader
-) -> Known[PythonLock] | Unknown:
-    """The lock that a thread sleeps for, if it does before and after the lock is read."""
-    word = _futex(directory, tid)
-    if word is None:
-        return unknown("it does not sleep on a futex")
-    found = locks.waited_for(thread, word)
-    if _futex(directory, tid) != word:
-        return unknown("it moved while it was read")
+def _wait(
+    directory: int, tid: int, thread: PythonThread, readers: _Readers
+) -> tuple[Known[PythonLock] | Unknown, Known[Awaited] | Unknown]:
+    """What a thread waits for, if it is in the same call before and after that is read."""
+    call = _call(directory, tid)
+    if call is None:
+        reason = unknown("it is in no system call")
+        return reason, reason
+    word = call.arguments[0] if call.name == "futex" else 0
+    lock: Known[PythonLock] | Unknown = unknown("it does not sleep on a futex")
+    if word:
+        lock = readers.locks.waited_for(thread, word)
+    address = lock.value.address if isinstance(lock, Known) else 0
+    awaits = readers.awaited.awaited(thread, word, address)
+    if _call(directory, tid) != call:
+        moved = unknown("it moved while it was read")
+        return moved if word else lock, moved
+    return lock, awaits
+
+
+def _of_free_threads(
+    directory: int, tid: int, thread: PythonThread, mutexes: MutexReader
+) -> tuple[Known[PythonMutex] | Unknown, Known[tuple[int, ...]] | Unknown]:
+    """What a thread of a free-threaded build sleeps for that only such a build has."""
+    if not mutexes.python.layout.free_threaded:
+        reason = unknown("it is a build with a GIL")
+        return reason, reason
+    call = _call(directory, tid)
+    if call is None or call.name != "futex":
+        reason = unknown("it does not sleep on a futex")
+        return reason, reason
+    word = call.arguments[0]
+    found = mutexes.waited_for(word), mutexes.keeping(thread, word)
+    if _call(directory, tid) != call:
+        reason = unknown("it moved while it was read")
+        return reason, reason
     return found
 
 
-def _futex(directory: int, tid: int) -> int | None:
-    """The futex that a thread sleeps on; none if it does something else."""
+def _writers(
+    directory: int, threads: Iterable[PythonThread], ids: Mapping[int, int]
+) -> dict[int, frozenset[int]]:
+    """Of the threads that read a pipe, the descriptors of its write end in the process."""
+    found: dict[int, frozenset[int]] = {}
+    for thread in threads:
+        call = _call(directory, ids.get(thread.own_tid, 0)) if thread.own_tid else None
+        if call is None or blocking(call.name).waits_for is not WaitsFor.READ:
+            continue
+        try:
+            found[thread.ident] = write_ends(call.arguments[0], directory)
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _native_owners(
+    directory: int, memory: Memory, threads: Iterable[PythonThread], ids: Mapping[int, int]
+) -> set[int]:
+    """Threads that another one may wait for by a mutex of C's, which names its owner's id.
+
+    By glibc's layout and musl's, and no more than a reason to ask; see `proof.locks`.
+    """
+    found: set[int] = set()
+    for thread in threads:
+        call = _call(directory, ids.get(thread.own_tid, 0)) if thread.own_tid else None
+        if call is None or call.name != "futex":
+            continue
+        for at in OWNERS_AT:
+            with suppress(Unreadable):
+                own = memory.number(call.arguments[0] + at, 4) & TID
+                if own in ids and own != thread.own_tid:
+                    found.add(ids[own])
+    return found
+
+
+def _call(directory: int, tid: int) -> SystemCall | None:
+    """The system call a thread is in."""
     try:
         activity = parse_syscall(read_small(f"task/{tid}/syscall", directory), os.uname().machine)
     except (OSError, ValueError):
         return None
-    if isinstance(activity, SystemCall) and activity.name == "futex":
-        return activity.arguments[0]
-    return None
+    return activity if isinstance(activity, SystemCall) else None
 
 
 def thread_ids(directory: int) -> Mapping[int, int]:

@@ -10,7 +10,7 @@ profiler, a destructor or a debugger. The memory tells (64-bit; ``Modules/_threa
   ``struct wait_entry {park_arg, addr, sema}``: the word before the futex is the address of what is
   waited for. Of a lock object it is the byte behind the header. ``join`` waits for the event in
   ``ThreadHandle {.., ident, os_handle, int has_os_handle, int state, mutex, thread_is_exiting}``,
-  where ``ident`` and ``os_handle`` are both ``pthread_self()``.
+  where ``ident`` and ``os_handle`` are both ``pthread_self()``; the main thread's has no os_handle.
 - ``_ModuleLock.acquire`` waits on a lock that is an attribute of ``self``: in its values, wherever
   the version keeps them, so it is searched for a few steps from the object.
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -32,13 +32,18 @@ from deadlock_matrix.capture.proc_files import read_small, reason_of
 from deadlock_matrix.capture.proc_text import parse_syscall
 from deadlock_matrix.capture.python_objects import ObjectLayout, type_name
 from deadlock_matrix.capture.python_runtime import python_layout
-from deadlock_matrix.model.evidence import PythonFrame, SystemCall, ThreadStack
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.thread_facts import SystemCall
 
 IMPORTLIB = "<frozen importlib._bootstrap>"
 LOCK_TYPE = "_thread.lock"
 BEFORE, AHEAD = 4, (12, 8, 24, 0)
 """Words read before an object and of it, of its dictionary or values, and of that one's values."""
+
+IDENT_BEFORE_EVENT = 25
+"""From ``ident`` of a ``ThreadHandle`` to ``thread_is_exiting``."""
 
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
 
@@ -47,10 +52,13 @@ def with_locks_of_lines(
     memory: Memory, threads: tuple[ThreadStack, ...]
 ) -> tuple[ThreadStack, ...]:
     """Add which threads wait on their line's own lock, where the line may wait for an owner."""
+    idents = frozenset(thread.ident for thread in threads if thread.ident)
     return tuple(
         msgspec.structs.replace(
             thread,
-            waits_on_lock_of_line=waits_on_lock_of_line(memory, thread.tid, thread.python[-1]),
+            waits_on_lock_of_line=waits_on_lock_of_line(
+                memory, thread.tid, thread.python[-1], idents
+            ),
         )
         if thread.python and waits_for_owner(thread.python[-1])
         else thread
@@ -65,8 +73,17 @@ def waits_for_owner(frame: PythonFrame) -> bool:
     return (frame.file, frame.function) == (IMPORTLIB, "acquire")
 
 
-def waits_on_lock_of_line(memory: Memory, tid: int, frame: PythonFrame) -> Known[bool] | Unknown:
-    """Compare the futex of a thread with the lock of its innermost line."""
+def waits_on_lock_of_line(
+    memory: Memory, tid: int, frame: PythonFrame, idents: Collection[int] = ()
+) -> Known[bool] | Unknown:
+    """Compare the futex of a thread with the lock of its innermost line.
+
+    Args:
+        memory: of the process.
+        tid: the thread.
+        frame: its innermost one.
+        idents: what Python calls the threads of the process.
+    """
     source = f"/proc/{memory.pid}/mem"
     try:
         layout = python_layout(memory)
@@ -76,7 +93,7 @@ def waits_on_lock_of_line(memory: Memory, tid: int, frame: PythonFrame) -> Known
             return unknown("it does not wait on a futex")
         futex = call.arguments[0]
         if frame.function == "join":
-            return known(_is_event_of_thread(memory, futex), source)
+            return known(_is_event_of_thread(memory, futex, idents), source)
         if frame.function == "_wait_for_tstate_lock":
             lock = _address(frame, "lock")
             return known(lock != 0 and _is_lock(memory, layout, lock, futex), source)
@@ -102,10 +119,15 @@ def _is_lock(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> 
     return type_name(memory, layout, address) == LOCK_TYPE
 
 
-def _is_event_of_thread(memory: Memory, futex: int) -> bool:
-    """Whether the futex is that of a wait for the event of a thread that runs."""
+def _is_event_of_thread(memory: Memory, futex: int, idents: Collection[int]) -> bool:
+    """Whether the futex is that of a wait for the event of a thread that runs.
+
+    The main thread was not begun by Python, so its handle has an ident alone.
+    """
     event = memory.number(futex - 8)
-    ident, handle, has_handle = struct.unpack("<QQi", memory.read(event - 25, 20))
+    ident, handle, has_handle = struct.unpack("<QQi", memory.read(event - IDENT_BEFORE_EVENT, 20))
+    if not has_handle and not handle:
+        return ident in idents
     return bool(ident) and ident == handle and has_handle == 1
 
 

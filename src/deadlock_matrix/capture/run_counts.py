@@ -10,8 +10,11 @@ thread that is on a processor all the time may look the same twice.
 from __future__ import annotations
 
 import os
+import platform
 
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
+from deadlock_matrix.capture.syscalls import name_of
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
 
 RunCounts = dict[int, bytes]
 """By thread id. Compare the values; they have no other use."""
@@ -33,7 +36,7 @@ def run_counts(pid: int) -> RunCounts:
     try:
         for tid in numbers_in(tasks):
             try:
-                found[tid] = _line(tid, tasks)
+                found[tid] = run_count(tid, tasks)
             except OSError as error:
                 if not is_gone(error):
                     raise
@@ -45,7 +48,16 @@ def run_counts(pid: int) -> RunCounts:
     return found
 
 
-def _line(tid: int, tasks: int) -> bytes:
+def run_count(tid: int, tasks: int) -> bytes:
+    """A look at one thread.
+
+    Args:
+        tid: The thread.
+        tasks: A descriptor of its process's ``/proc/PID/task``.
+
+    Raises:
+        OSError: It has ended, or is not ours to read.
+    """
     try:
         line = read_small(f"{tid}/schedstat", tasks)
     except FileNotFoundError:  # or the thread has ended: then the next one fails as well
@@ -54,3 +66,50 @@ def _line(tid: int, tasks: int) -> bytes:
         return line
     status = read_small(f"{tid}/status", tasks)
     return status[status.find(b"\nvoluntary_ctxt_switches") :]
+
+
+def waits_in_epoll(pid: int) -> bool:
+    """Whether the main thread of a process waits in epoll, as an event loop does."""
+    try:
+        words = read_small(f"/proc/{pid}/task/{pid}/syscall").split()
+    except OSError:
+        return False
+    if not words or not words[0].isdigit():
+        return False
+    return name_of(int(words[0]), platform.machine()).startswith("epoll_")
+
+
+def waits_for_a_while(pid: int, tid: int) -> bool:
+    """Whether a thread only sleeps, or waits for a lock with a time limit.
+
+    Not for events: in a loop that waits for those, tasks may be stuck. Some ten microseconds.
+    """
+    try:
+        words = read_small(f"/proc/{pid}/task/{tid}/syscall").split()
+    except OSError:
+        return False
+    if len(words) < 7 or not words[0].isdigit():
+        return False
+    named = name_of(int(words[0]), platform.machine())
+    row = blocking(named)
+    limited = row.limit_at >= 0 and int(words[1 + row.limit_at], 16) != 0  # its address
+    if named == "futex":
+        return limited
+    if row.count_at == 0:  # select of nothing, as time.sleep did before CPython 3.11
+        return int(words[1], 16) == 0 and limited
+    return row.waits_for is WaitsFor.TIME
+
+
+def waits_on_a_futex(pid: int, tid: int) -> bool:
+    """Whether a thread sleeps in a futex call without a time limit, or nobody can tell.
+
+    That is where locks of Python and of C let a thread sleep. Some ten microseconds.
+    """
+    try:
+        words = read_small(f"/proc/{pid}/task/{tid}/syscall").split()
+    except OSError as error:
+        return not is_gone(error)
+    if len(words) < 5 or not words[0].isdigit():
+        return False  # on a processor, or stopped
+    named = name_of(int(words[0]), platform.machine())
+    return named == "futex" and int(words[4], 16) == 0

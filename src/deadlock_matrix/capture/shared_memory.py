@@ -11,13 +11,11 @@ from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
-from deadlock_matrix.capture.tree import Process, read_entry
+from deadlock_matrix.capture.tree import read_entry
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 
-def sharers(
-    pids: Iterable[int], table: dict[int, Process]
-) -> dict[int, Known[tuple[int, ...]] | Unknown]:
+def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
     """For each process, those others that run on its memory.
 
     A process shares by birth, so who is born while they are compared is compared too. A process
@@ -44,8 +42,12 @@ def sharers(
     if not ours:
         return answers
     found: dict[int, set[int]] = {pid: set() for pid in ours}
+    similar: dict[tuple[int, ...], dict[int, int]] = {}
+    for pid, thread in ours.items():
+        entry = read_entry(pid)
+        similar.setdefault(entry.memory if entry is not None else (), {})[pid] = thread
     try:
-        visit = partial(_compare, ours=ours, found=found, table=table)
+        visit = partial(_compare, ours=ours, similar=similar, found=found)
         visit_all("processes", lambda: numbers_in("/proc"), visit, 2, births_of_processes)
     except (Restless, OSError) as error:
         reason = unknown(f"who shares the memory: {error}")
@@ -72,16 +74,23 @@ def _thread_with_memory(pid: int) -> int | None:
 
 
 def _compare(
-    other: int, ours: dict[int, int], found: dict[int, set[int]], table: dict[int, Process]
+    other: int,
+    ours: dict[int, int],
+    similar: dict[tuple[int, ...], dict[int, int]],
+    found: dict[int, set[int]],
 ) -> bool:
-    """Compares one process with all of ours; says whether it was there.
+    """Compares one process with those of ours that may share with it; says whether it was there.
 
     That a thread has memory is asked after it was compared: without, it differs from everybody.
     """
     beat()
-    process = table.get(other) or read_entry(other)
+    process = read_entry(other)  # now: the id may have been used again
     if process is None:
         return False
+    if process.memory:
+        ours = {**similar.get(process.memory, {}), **similar.get((), {})}
+    if not ours:
+        return True
     if process.is_kernel_thread or process.has_ended:
         return True
     settled = False

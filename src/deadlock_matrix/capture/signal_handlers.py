@@ -11,9 +11,9 @@ back. It then still names Python's, and the kernel does not tell outsiders which
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from contextlib import suppress
 
+from deadlock_matrix.capture.kept import Kept
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_functions import function_at
 from deadlock_matrix.capture.python_image import PythonImage
@@ -23,7 +23,8 @@ from deadlock_matrix.capture.python_objects import (
     is_a,
     type_name,
 )
-from deadlock_matrix.model.evidence import PythonHandler
+from deadlock_matrix.capture.standard_library import folder_of, places_of
+from deadlock_matrix.model.process_facts import PythonHandler
 
 _SIGKILL, _SIGSTOP, _SIGNALS = 9, 19, 65
 _RESERVED = 32  # and 33: the C library keeps them, sigaction(2) on them fails
@@ -35,9 +36,9 @@ _WRAPPED = 4  # how many bound methods and functools.partial may lie around a fu
 
 # (process id, start time, address of _PyRuntime) -> address of the table. An id that is used
 # again comes with another start time; exec brings another address, or a table that fails its test.
-_tables: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+_tables: Kept[tuple[int, int, int], int] = Kept(_REMEMBERED)
 # By path, device and inode: from _PyRuntime to the table, which both lie in the file's own data.
-_distances: dict[tuple[str, tuple[int, int] | None], int] = {}
+_distances: Kept[tuple[str, tuple[int, int] | None], int] = Kept(_REMEMBERED)
 
 
 def read_handlers(memory: Memory, image: PythonImage, started: int) -> tuple[PythonHandler, ...]:
@@ -91,6 +92,7 @@ def _handler(
             name=function.qualified_name,
             file=function.file,
             line=function.first_line,
+            own=bool(folder_of(function.file, places_of(memory))),
         )
     if _is_own(memory, image, called, "builtin_function_or_method"):
         name, definition = builtin_function(memory, image.layout, called)
@@ -124,11 +126,11 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
         table = memory.read(remembered, _TABLE)
         if _is_table(memory, image, table):
             return table
-        del _tables[key]
     file = image.path, memory.maps.device_and_inode(image.path)
-    if file in _distances:  # of another process on the same file: hundreds may run
+    distance = _distances.get(file)
+    if distance is not None:  # of another process on the same file: hundreds may run
         with suppress(Unreadable):
-            table = memory.read(image.runtime[0] + _distances[file], _TABLE)
+            table = memory.read(image.runtime[0] + distance, _TABLE)
             if _is_table(memory, image, table):
                 return table
     found: dict[int, bytes] = {}
@@ -142,12 +144,10 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
             data += memory.read(mapping.end, _TABLE)
         found |= _tables_in(memory, image, data, mapping.start)
     if len(found) != 1:
-        raise Unreadable(f"{len(found)} places look like it")
+        raise Unreadable(f"{len(found)} places look like it" if found else "not found")
     ((place, table),) = found.items()
-    _distances[file] = place - image.runtime[0]
-    _tables[key] = place
-    if len(_tables) > _REMEMBERED:
-        _tables.popitem(last=False)
+    _distances.keep(file, place - image.runtime[0])
+    _tables.keep(key, place)
     return table
 
 

@@ -19,25 +19,22 @@ from deadlock_matrix.capture.kept_values import keep_only_needed
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_files import numbers_in, open_directory, read_small, reason_of
 from deadlock_matrix.capture.proc_text import parse_stat
-from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
+from deadlock_matrix.capture.py_spy import PySpyFailed, read_native_frames, read_stacks
 from deadlock_matrix.capture.python_runtime import is_free_threaded
-from deadlock_matrix.capture.python_stacks import NotReadable, thread_ids
+from deadlock_matrix.capture.python_stacks import NotReadable, PythonStacks, thread_ids
 from deadlock_matrix.capture.python_waits import with_locks_of_lines
 from deadlock_matrix.capture.standard_library import places_of, standard_library
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
-from deadlock_matrix.model.evidence import (
-    NativeFrame,
-    ProcessStacks,
-    PythonFrame,
-    StackFacts,
-    ThreadStack,
-)
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import NativeFrame, ProcessStacks, StackFacts, ThreadStack
+from deadlock_matrix.model.tasks import EventLoop
 
 SCRIPT = Path(__file__).with_name("stacks_worker.py")
 PYTHON_LIMIT_S = 2.0
 NATIVE_LIMIT_S = 4.0
 MARGIN_S = 0.5
+_NO_LOOPS = unknown("only what reads the memory here reads asyncio")
 
 
 class StackReader:
@@ -62,7 +59,7 @@ class StackReader:
         """Ends the helper. May be called twice."""
         self._worker.close()
 
-    def read(self, pid: int, native: bool) -> StackFacts:
+    def read(self, pid: int, native: bool, *, awaited: bool = False) -> StackFacts:
         """All stacks of one process.
 
         Args:
@@ -70,14 +67,16 @@ class StackReader:
             native: with native frames, for which each thread is stopped for a moment. Without,
                 nothing is stopped, and the stacks hold only as far as the threads slept, which
                 two snapshots around the call can tell.
+            awaited: whether somebody outside waits for its main thread.
         """
         stuck = stuck_at(pid)
         if stuck is not None:  # whoever reads stacks reads all of it
             return StackFacts(pid=pid, stacks=unknown(str(stuck.strerror)))
         begun = time.monotonic()
-        own, reason = _from_memory(pid)
+        own, reason = _from_memory(pid, awaited=awaited)
         if own is not None and not native:
-            return _facts(pid, python_stacks.TOOL, begun, own)
+            facts = _facts(pid, python_stacks.TOOL, begun, own.threads, own.loops)
+            return _awaited(facts) if awaited else facts
         begun = time.monotonic()
         stopped = native and is_stopped(pid)
         limit_s = self._limits[native]
@@ -97,9 +96,10 @@ class StackReader:
             raise
         if "threads" in reply:
             threads = _threads(pid, reply["threads"])
-            return _facts(pid, "pystack", begun, _with_own_frames(threads, own))
-        if own is not None:  # better than nothing, and better than py-spy
-            return _facts(pid, python_stacks.TOOL, begun, own)
+            mine = own.threads if own is not None else ()
+            return _facts(pid, "pystack", begun, _with_own_frames(threads, mine))
+        if own is not None:
+            return self._with_native_frames(pid, own)
         begun = time.monotonic()
         limit_s = self._limits[False]
         try:
@@ -110,8 +110,37 @@ class StackReader:
             return StackFacts(pid=pid, stacks=unknown(reasons))
         return _facts(pid, "py-spy", begun, threads)
 
+    def _with_native_frames(self, pid: int, own: PythonStacks) -> StackFacts:
+        """What was read here of Python, with py-spy's native frames where it has some.
 
-def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) -> StackFacts:
+        pystack gives nothing where the path of a script is not ASCII.
+        """
+        begun = time.monotonic()
+        stopped = is_stopped(pid)
+        limit_s = self._limits[True]
+        native: dict[int, tuple[NativeFrame, ...]] = {}
+        try:
+            with reading(f"the stacks of process {pid}", limit_s + MARGIN_S):
+                native = read_native_frames(pid, limit_s)
+        except PySpyFailed:
+            if not stopped:
+                let_go(pid)
+        if not native or not native.keys() <= {thread.tid for thread in own.threads}:
+            return _facts(pid, python_stacks.TOOL, begun, own.threads, own.loops)
+        threads = tuple(
+            msgspec.structs.replace(thread, native=native.get(thread.tid, ()))
+            for thread in own.threads
+        )
+        return _facts(pid, "py-spy", begun, threads, own.loops)
+
+
+def _facts(
+    pid: int,
+    tool: str,
+    begun: float,
+    threads: tuple[ThreadStack, ...],
+    loops: Known[tuple[EventLoop, ...]] | Unknown = _NO_LOOPS,
+) -> StackFacts:
     """No value is kept where the place of the interpreter's own library is not known."""
     places: tuple[PurePosixPath, ...] = ()
     standard: Known[tuple[str, ...]] | Unknown
@@ -137,8 +166,16 @@ def _facts(pid: int, tool: str, begun: float, threads: tuple[ThreadStack, ...]) 
         ended_s=time.monotonic(),
         threads=keep_only_needed(threads, places),
         standard_library=standard,
+        loops=loops,
     )
     return StackFacts(pid=pid, stacks=known(stacks, tool))
+
+
+def _awaited(facts: StackFacts) -> StackFacts:
+    if not isinstance(facts.stacks, Known):
+        return facts
+    stacks = msgspec.structs.replace(facts.stacks.value, awaited=True)
+    return StackFacts(pid=facts.pid, stacks=known(stacks, facts.stacks.source))
 
 
 def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadStack, ...]:
@@ -157,27 +194,31 @@ def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadSta
     return tuple(msgspec.structs.replace(thread, tid=ids[thread.tid]) for thread in threads)
 
 
-def _from_memory(pid: int) -> tuple[tuple[ThreadStack, ...] | None, str]:
+def _from_memory(pid: int, *, awaited: bool) -> tuple[PythonStacks | None, str]:
     try:
-        return python_stacks.read_stacks(pid), ""
+        return python_stacks.read_stacks(pid, awaited=awaited), ""
     except NotReadable as error:
         return None, str(error)
 
 
 def _with_own_frames(
-    threads: tuple[ThreadStack, ...], own: tuple[ThreadStack, ...] | None
+    threads: tuple[ThreadStack, ...], own: tuple[ThreadStack, ...]
 ) -> tuple[ThreadStack, ...]:
     """pystack's native frames beside what was read here of Python, of which it loses a part.
 
     It cannot read a ``str`` that is not ASCII and leaves out the frame; it knows no locks.
     """
-    known_here = {thread.tid: thread for thread in own or ()}
+    known_here = {thread.tid: thread for thread in own}
     return tuple(
         msgspec.structs.replace(
             thread,
             python=known_here[thread.tid].python,
             waits_for=known_here[thread.tid].waits_for,
             holds=known_here[thread.tid].holds,
+            awaits=known_here[thread.tid].awaits,
+            enders=known_here[thread.tid].enders,
+            reached=known_here[thread.tid].reached,
+            name=known_here[thread.tid].name,
         )
         if thread.tid in known_here
         else thread

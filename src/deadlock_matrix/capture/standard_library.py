@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from deadlock_matrix.capture.elf import DELETED
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.proc_text import text_of
-from deadlock_matrix.model.evidence import ThreadStack
+from deadlock_matrix.model.stack_facts import ThreadStack
 
 _FOLDER = re.compile(r"(?P<prefix>.*)/(?:lib|lib64)/python3\.\d+t?(?=/)")
 _NOT_INSTALLED = re.compile(r"(?P<prefix>.*)/Lib(?=/)")

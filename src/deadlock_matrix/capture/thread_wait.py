@@ -15,7 +15,8 @@ from deadlock_matrix.capture.proc_files import (
 )
 from deadlock_matrix.capture.proc_text import parse_syscall, text_of
 from deadlock_matrix.capture.waits import NOT_IN_A_CALL, polled_of, timeout_of, word_of
-from deadlock_matrix.model.evidence import (
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.thread_facts import (
     Activity,
     Code,
     OnCpu,
@@ -24,7 +25,6 @@ from deadlock_matrix.model.evidence import (
     Timeout,
     Word,
 )
-from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 _MOVED = "the thread moved while it was read"
 _NOT_OURS = "memory is not read while a thread of the process sleeps uninterruptibly"

@@ -10,8 +10,8 @@ import os
 import re
 
 from deadlock_matrix.capture.proc_files import is_gone, read_small, read_whole, reason_of
-from deadlock_matrix.model.evidence import Descriptor
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import Descriptor
 
 LISTENERS_COUNT_SINCE = (6, 3)
 _LINE = re.compile(rb"^scm_fds:\s*(\d+)$", re.MULTILINE)

@@ -13,7 +13,9 @@ import time
 from deadlock_matrix.capture.descriptors import target_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import read_whole
-from deadlock_matrix.model.evidence import (
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.system_calls import Limit, WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import (
     NoTimeout,
     PolledDescriptor,
     SystemCall,
@@ -21,7 +23,6 @@ from deadlock_matrix.model.evidence import (
     Timeout,
     Word,
 )
-from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 FUTEX_PRIVATE = 128
 FUTEX_CLOCK_REALTIME = 256
@@ -40,36 +41,10 @@ RESTARTED = (
     "restart_syscall goes on with an interrupted wait; its arguments are not those of that wait"
 )
 
-# Calls that the kernel ends by themselves never, whatever their arguments.
-_UNLIMITED = frozenset(
-    (
-        *("wait4", "waitid", "pause", "rt_sigsuspend", "flock", "semop", "msgrcv", "msgsnd"),
-        *("fork", "vfork", "clone", "clone3"),  # what waits for the child of a vfork
-    )
-)
-_TRANSFERS = (
-    *("read", "readv", "pread64", "preadv", "preadv2"),
-    *("write", "writev", "pwrite64", "pwritev", "pwritev2"),
-)
-# Calls on a descriptor: a socket can carry a limit of its own (SO_RCVTIMEO), a terminal too
-# (VTIME), a device whatever its driver likes; a pipe has none.
-_ON_A_DESCRIPTOR = frozenset(
-    (*_TRANSFERS, "accept", "accept4", "connect", "recvfrom", "recvmsg", "sendto", "sendmsg")
-)
-# Where the pointer to a relative ``struct timespec`` stands among the arguments.
-_RELATIVE_TIMESPEC = {
-    "ppoll": 2,
-    "pselect6": 4,
-    "epoll_pwait2": 3,
-    "rt_sigtimedwait": 2,
-    "semtimedop": 3,
-}
-_MILLISECONDS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
-
 
 def word_of(call: SystemCall, memory: Memory) -> Known[Word] | Unknown:
     """The memory around the futex that a thread waits on."""
-    if call.name in ("futex", "futex_wait"):
+    if call.name != "futex_waitv" and blocking(call.name).waits_for is WaitsFor.WORD:
         # glibc's pthread_join: not private, because the kernel wakes it when the thread has ended.
         joins = call.name == "futex" and not call.arguments[1] & FUTEX_PRIVATE
         return memory.word(call.arguments[0], of_thread=joins and call.arguments[2] == JOINABLE)
@@ -109,6 +84,13 @@ def _relative(
         )
     except Unreadable as error:
         due = unknown(f"memory not readable: {error}")
+    return known(TimeLimit(due_s=due, exact=False), "system call argument: a time limit")
+
+
+def _milliseconds(limit: int) -> Known[Timeout]:
+    if limit < 0:
+        return known(NoTimeout(), "system call argument: no time limit")
+    due = known(limit / 1000, "argument: a length, counted from a moment unknown")
     return known(TimeLimit(due_s=due, exact=False), "system call argument: a time limit")
 
 
@@ -161,36 +143,39 @@ def _descriptor_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Un
 def timeout_of(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
     """Until when the system call waits at the latest."""
     name, arguments = call.name, call.arguments
-    if name == "futex":
+    row = blocking(name)
+    limit = arguments[row.limit_at]
+    match row.limit:
+        case Limit.NONE:
+            return known(NoTimeout(), f"{name} has no time limit")
+        case Limit.OF_DESCRIPTOR:
+            return _descriptor_timeout(call, memory)
+        case Limit.MILLISECONDS:
+            return _milliseconds(_int32(limit))
+        case Limit.LENGTH:
+            return _relative(memory, limit)
+        case Limit.LENGTH_IN_MICROSECONDS:
+            return _relative(memory, limit, parts_per_second=1_000_000)
+        case Limit.INSTANT:
+            clocked = row.clock_at >= 0
+            clock = _int32(arguments[row.clock_at]) if clocked else time.CLOCK_REALTIME
+            return _absolute(memory, limit, clock)
+        case Limit.BY_OPERATION:
+            return _timeout_by_operation(call, memory)
+    return unknown(RESTARTED if name == "restart_syscall" else f"not known for {name}")
+
+
+def _timeout_by_operation(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
+    arguments = call.arguments
+    if call.name == "futex":
         return _futex_timeout(call, memory)
-    if name in ("futex_wait", "futex_waitv"):  # clock is the argument behind the pointer
-        where = 4 if name == "futex_wait" else 3
-        return _absolute(memory, arguments[where], _int32(arguments[where + 1]))
-    if name in _UNLIMITED:
-        return known(NoTimeout(), f"{name} has no time limit")
-    if name in _ON_A_DESCRIPTOR:
-        return _descriptor_timeout(call, memory)
-    if name in _MILLISECONDS:
-        limit = _int32(arguments[_MILLISECONDS[name]])
-        if limit < 0:
-            return known(NoTimeout(), "system call argument: no time limit")
-        due = known(limit / 1000, "argument: a length, counted from a moment unknown")
-        return known(TimeLimit(due_s=due, exact=False), "system call argument: a time limit")
-    if name in _RELATIVE_TIMESPEC:
-        return _relative(memory, arguments[_RELATIVE_TIMESPEC[name]])
-    if name == "select":
-        return _relative(memory, arguments[4], parts_per_second=1_000_000)
-    if name == "nanosleep":
-        return _relative(memory, arguments[0])
-    if name == "clock_nanosleep":
+    if call.name == "clock_nanosleep":
         if arguments[1] & 1:  # TIMER_ABSTIME
             return _absolute(memory, arguments[2], _int32(arguments[0]))
         return _relative(memory, arguments[2])
-    if name in ("mq_timedreceive", "mq_timedsend"):
-        return _absolute(memory, arguments[4], time.CLOCK_REALTIME)
-    if name == "fcntl" and _int32(arguments[1]) in (7, 38):  # F_SETLKW, F_OFD_SETLKW
+    if call.name == "fcntl" and _int32(arguments[1]) in (7, 38):  # F_SETLKW, F_OFD_SETLKW
         return known(NoTimeout(), "fcntl's wait for a file lock has no time limit")
-    return unknown(RESTARTED if name == "restart_syscall" else f"not known for {name}")
+    return unknown(f"not known for {call.name}")
 
 
 # --- on which descriptors -----------------------------------------------------------------------
@@ -249,15 +234,16 @@ def polled_of(call: SystemCall, memory: Memory) -> Known[tuple[PolledDescriptor,
     """
     source = f"/proc/{memory.pid}/mem"
     try:
-        if call.name in ("poll", "ppoll"):
+        row = blocking(call.name)
+        if row.waits_for is WaitsFor.EVENTS and len(row.arrays_at) == 1:
             if call.arguments[1] > POLLED_LIMIT:
                 return unknown(f"{call.name} on {call.arguments[1]} descriptors: too many to read")
             return known(_pollfds(memory, call.arguments[0], call.arguments[1]), source)
-        if call.name in ("select", "pselect6"):
+        if row.waits_for is WaitsFor.EVENTS:
             if not 0 <= _int32(call.arguments[0]) <= POLLED_LIMIT:
                 return unknown(f"{call.name} up to descriptor {call.arguments[0]}: too many")
             return known(_fd_sets(memory, call), source)
-        if call.name in ("epoll_wait", "epoll_pwait", "epoll_pwait2"):
+        if row.waits_for is WaitsFor.EPOLL:
             number = _int32(call.arguments[0])
             return known(_epoll(memory, number), f"/proc/{memory.pid}/fdinfo/{number}")
     except Unreadable as error:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MOST_BLOCKS = 20  # CO_MAXBLOCKS
-_SETUP_FINALLY, _SETUP_WITH, _EXTENDED_ARG = 122, 143, 144
+_SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 144
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,11 @@ def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
 
 
 def _with_of(code: bytes, handler: int, unit: int) -> int | None:
-    """Where the ``SETUP_WITH`` stands that names this handler."""
+    """Where the ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` stands that names this handler."""
     argument = 0
     for at in range(0, len(code) - 1, 2):
         argument = argument << 8 | code[at + 1]
-        if code[at] == _SETUP_WITH and at + 2 + argument * unit == handler:
+        if code[at] in (_SETUP_WITH, _SETUP_ASYNC_WITH) and at + 2 + argument * unit == handler:
             return at
         if code[at] != _EXTENDED_ARG:
             argument = 0

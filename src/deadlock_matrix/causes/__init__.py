@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.documents import parse_causes
+from deadlock_matrix.decoding import read_toml
+from deadlock_matrix.diagnosis.recognition.cause_file import parse_causes
+from deadlock_matrix.diagnosis.recognition.causes import Cause
 from deadlock_matrix.errors import ConfigurationError
 
 BUILT_IN = Path(__file__).parent
@@ -39,14 +39,5 @@ def read_causes(folders: Iterable[Path] = ()) -> dict[str, dict[str, Any]]:
                 f"{folder} is not a folder; known causes are files {SUFFIX} in a folder"
             )
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            found[path.stem] = _read(path)
+            found[path.stem] = read_toml(path)
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not correct TOML: {error}") from None

@@ -19,12 +19,13 @@ COMMANDS = {
     "report": "Show, merge, compare and check reports.",
     "run": "Run the matrix.",
     "scan": "Look for deadlocks in every Python process.",
+    "worker": "Run cells for another machine.",
     "watch": "Run a command and end it when a deadlock is proved.",
 }
 """Each is in a module of its own, imported only when used: the command must start fast."""
 
 
-class _Lazy(click.Group):
+class _OnDemand(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -40,7 +41,7 @@ class _Lazy(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_OnDemand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="deadlock-matrix")
 def group() -> None:
     """Find out which configurations hang a Python import, and prove why."""

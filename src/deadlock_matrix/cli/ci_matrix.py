@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,30 +34,38 @@ _VERSION = re.compile(r"3\.\d+t?")
 @click.option("--runs-on", "systems", multiple=True, metavar="LABEL", default=("ubuntu-latest",),
               show_default=True, help="The machine for a job; with several, "
               "each interpreter gets a job on each.")  # fmt: skip
+@click.option("--shards", type=click.IntRange(1, MOST_JOBS), default=1, show_default=True,
+              help="Divide the cells of each interpreter among so many jobs.")  # fmt: skip
 def command(
     configuration_file: Path | None,
     interpreters: tuple[str, ...],
     preset: str | None,
     systems: tuple[str, ...],
+    shards: int,
 ) -> None:
-    """Print {"include": [...]} on one line: a job for each interpreter.
+    """Print {"include": [...]} on one line: a job for each interpreter, or for each of its shards.
 
     Each job has a name, the interpreter as it was given, python-version for actions/setup-python
-    ("3.x" where the interpreter is none that it could install), the preset, runs-on, and how many
-    cells it has at most. The interpreters need not be on this machine.
+    ("3.x" where the interpreter is none that it could install), the preset, runs-on, its shard for
+    run --shard ("1/1": all cells), and how many cells it has at most. The interpreters need not be
+    on this machine.
     """
     import json
 
-    from deadlock_matrix.matrix.configuration import load_configuration
+    from deadlock_matrix.app.configuration import load_configuration
 
     configuration = load_configuration(configuration_file, Path.cwd())
-    include = jobs(configuration, interpreters, preset or "", systems)
+    include = jobs(configuration, interpreters, preset or "", systems, shards)
     # ASCII on one line: it is handed on through a file of "name=value" lines.
     click.echo(json.dumps({"include": include}))
 
 
 def jobs(
-    configuration: Configuration, given: Sequence[str], preset: str, systems: Sequence[str]
+    configuration: Configuration,
+    given: Sequence[str],
+    preset: str,
+    systems: Sequence[str],
+    shards: int = 1,
 ) -> list[dict[str, Any]]:
     """The jobs, in the order of the interpreters.
 
@@ -66,6 +75,7 @@ def jobs(
     """
     from deadlock_matrix.matrix.expansion import expand
     from deadlock_matrix.matrix.selection import Selection
+    from deadlock_matrix.matrix.shards import divide
 
     for text in (*given, *systems):
         if not text.strip() or not text.isprintable():
@@ -75,26 +85,29 @@ def jobs(
     named = _named(configuration, given)
     selection = Selection(preset=preset or None)
     cells = expand(configuration, [each for _, each in named], selection)
-    numbers = {each.name: 0 for _, each in named}
+    ids: dict[str, list[str]] = {each.name: [] for _, each in named}
     for cell in cells:
-        numbers[cell.interpreter.name] += 1
+        ids[cell.interpreter.name].append(cell.id)
     include = [
         {
-            "name": f"{each.name}-{system}",
+            "name": f"{each.name}-{system}" + (f"-{number}of{of}" if of > 1 else ""),
             "interpreter": text,
             "python-version": text if _VERSION.fullmatch(text) else "3.x",
             "preset": preset,
             "runs-on": system,
-            "cells": numbers[each.name],
+            "shard": f"{number}/{of}",
+            "cells": sizes[number],
         }
         for text, each in named
+        if (of := min(shards, len(ids[each.name])))
+        for sizes in [Counter(divide(ids[each.name], of).values())]
         for system in dict.fromkeys(systems)
-        if numbers[each.name]
+        for number in range(1, of + 1)
     ]
     if len(include) > MOST_JOBS:
         raise ConfigurationError(
             f"{len(include)} jobs are more than the {MOST_JOBS} that one matrix may have; name "
-            "fewer interpreters or machines"
+            "fewer interpreters, machines or shards"
         )
     return include
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from deadlock_matrix.app.inspection import recognise_causes, with_causes
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.diagnosis.recognition import Recognition
 from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.render.inspection import View, inspection_text, stuck_text
 from deadlock_matrix.report.command_line import withhold_arguments
@@ -43,13 +42,23 @@ def show(
         include_host: Leave home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
-        document = _document(found, include_host=include_host)
+        write(found, json_file, include_host=include_host)
         if str(json_file) == "-":
-            click.echo(document)
             return
-        write_atomically(json_file, document)
     view = _fitted(view, to_stderr=to_stderr)
-    click.echo(inspection_text(found, view, _recognise(found)), err=to_stderr)
+    click.echo(inspection_text(found, view, recognise_causes(found)), err=to_stderr)
+
+
+def write(found: Inspection, json_file: Path, *, include_host: bool = False) -> None:
+    """Write it as JSON, to a file or, for ``-``, to standard output."""
+    subject = withhold_arguments(shlex.split(found.subject))
+    open_to_all = msgspec.structs.replace(with_causes(found), subject=subject)
+    public = make_redaction(None, include_host=include_host).apply(open_to_all)
+    document = encode(public, indent=1)
+    if str(json_file) == "-":
+        click.echo(document)
+    else:
+        write_atomically(json_file, document)
 
 
 def tell(
@@ -60,7 +69,7 @@ def tell(
     The JSON file always has the latest; standard output is left for the final answer.
     """
     if json_file is not None and str(json_file) != "-":
-        write_atomically(json_file, _document(found, include_host=include_host))
+        write(found, json_file, include_host=include_host)
     told = stuck_text(found, _fitted(view, to_stderr=True))
     click.echo(f"deadlock-matrix: {told}", err=True)
 
@@ -69,10 +78,11 @@ def read_source(collector: Collector, evidence: Evidence) -> Mapping[tuple[str, 
     """The lines of source text that the text shows; ask while the processes are there."""
     places: dict[int, set[tuple[str, int]]] = {}
     for facts in evidence.stacks:
-        if isinstance(facts.stacks, Known):
-            of_process = places.setdefault(facts.pid, set())
-            for thread in facts.stacks.value.threads:
-                of_process.update((frame.file, frame.line) for frame in thread.python)
+        of_process = places.setdefault(facts.pid, set())
+        for thread in facts.threads:
+            of_process.update((frame.file, frame.line) for frame in thread.python)
+        for task in facts.tasks:
+            of_process.update((frame.file, frame.line) for frame in task.frames)
     found: dict[tuple[str, int], str] = {}
     for pid, wanted in places.items():
         found |= collector.source_lines(pid, tuple(sorted(wanted)))
@@ -89,20 +99,3 @@ def _fitted(view: View, *, to_stderr: bool) -> View:
         width=shutil.get_terminal_size().columns,
         colour=not os.environ.get("NO_COLOR"),
     )
-
-
-def _document(found: Inspection, *, include_host: bool) -> bytes:
-    subject = withhold_arguments(shlex.split(found.subject))
-    open_to_all = msgspec.structs.replace(found, subject=subject)
-    public = make_redaction(None, include_host=include_host).apply(open_to_all)
-    return encode(public, indent=1)
-
-
-def _recognise(found: Inspection) -> tuple[Recognition, ...]:
-    """The known causes; looking for them is worth its time only where something hangs."""
-    if not isinstance(found.evidence, Known):
-        return ()
-    from deadlock_matrix.causes import load_causes
-    from deadlock_matrix.diagnosis.recognition import recognise_inspected
-
-    return tuple(recognise_inspected(found, load_causes()))

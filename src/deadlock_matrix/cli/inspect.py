@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +12,6 @@ from deadlock_matrix.errors import ExitStatus
 
 if TYPE_CHECKING:
     from deadlock_matrix.capture.collector import Collector
-
-ANSWER_WITHIN_S = 6.5
-"""For all reading; it leaves time for the judgement, for starting and for ending."""
 
 
 @click.command(short_help="Look at a process that hangs now.")
@@ -72,18 +67,18 @@ def command(
         raise click.UsageError("--follow needs the ids of processes, or --name")
     if not follow and (names or len(pids) != 1):
         raise click.UsageError("give the id of one process; for several, or a --name, use --follow")
-    from deadlock_matrix.app.inspection import of_process
     from deadlock_matrix.capture.collector import open_collector
-    from deadlock_matrix.capture.parents import acting_parents
-    from deadlock_matrix.cli.findings import read_source, show
-    from deadlock_matrix.model.verdict import Strength
-    from deadlock_matrix.render.inspection import View
-    from deadlock_matrix.run.examination import add_native_stacks, examine_twice
-    from deadlock_matrix.run.watchdog import Rates
 
     collector = open_collector()
     try:
-        collector.warm_up()
+        collector.warm_up()  # its helper starts while the rest is imported here
+        from deadlock_matrix.app.inspect import examine_process
+        from deadlock_matrix.app.inspection import of_process
+        from deadlock_matrix.cli.findings import read_source, show
+        from deadlock_matrix.model.verdict import Strength
+        from deadlock_matrix.render.inspection import View
+        from deadlock_matrix.run.examination import add_native_stacks
+
         if follow:
             for each in pids:
                 collector.check(each)
@@ -91,15 +86,7 @@ def command(
         judgement = None
         while judgement is None or (follow and judgement.proof is None):
             pid = pids[0] if not follow else _follow(collector, pids, names)
-            collector.hurry(time.monotonic() + ANSWER_WITHIN_S)
-            collector.check(pid)
-            evidence, judgement = examine_twice(
-                collector,
-                partial(_only, pid),
-                Rates().confirm_s,
-                always_stacks=True,
-                parents=acting_parents(pid),
-            )
+            evidence, judgement = examine_process(collector, pid)
         if native:
             evidence = add_native_stacks(collector, evidence)
         source = {} if as_json else read_source(collector, evidence)
@@ -119,10 +106,6 @@ def command(
         sys.exit(ExitStatus.OK)
     proved = found.proof.strength is Strength.PROVED
     sys.exit(ExitStatus.DEADLOCK if proved else ExitStatus.LIKELY)
-
-
-def _only(pid: int) -> tuple[int, ...]:
-    return (pid,)
 
 
 def _follow(collector: Collector, pids: tuple[int, ...], names: tuple[str, ...]) -> int:

@@ -60,6 +60,7 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
         click.echo(document)
         return
     from deadlock_matrix.render.interpreters import interpreters_text
+    from deadlock_matrix.studies import load_studies
 
     width = min(shutil.get_terminal_size().columns, 120)
-    click.echo(interpreters_text(result, width, colour=sys.stdout.isatty()))
+    click.echo(interpreters_text(result, width, colour=sys.stdout.isatty(), studies=load_studies()))

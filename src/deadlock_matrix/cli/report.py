@@ -27,14 +27,22 @@ def show(path: Path) -> None:
     The exit status is that of the run: 0 only if it is complete, its controls are right and
     nothing in it is unexpected.
     """
+    from deadlock_matrix.app.reports import read_any
     from deadlock_matrix.causes import load_causes
-    from deadlock_matrix.cli.report_paths import read_any
     from deadlock_matrix.render.terminal import text
     from deadlock_matrix.report.outcome import EXIT_STATUS
+    from deadlock_matrix.studies import load_studies
 
     report = read_any(path, evidence=True).report
     width = min(shutil.get_terminal_size().columns, 120)
-    click.echo(text(report, width, colour=sys.stdout.isatty(), causes=load_causes()))
+    shown = text(
+        report,
+        width,
+        colour=sys.stdout.isatty(),
+        causes=load_causes(),
+        studies=load_studies(),
+    )
+    click.echo(shown)
     sys.exit(EXIT_STATUS[report.outcome])
 
 

@@ -41,7 +41,7 @@ def compare(
     """
     from datetime import UTC, datetime
 
-    from deadlock_matrix.cli.report_paths import read_any
+    from deadlock_matrix.app.reports import read_any
     from deadlock_matrix.matrix.configuration import load_gate
     from deadlock_matrix.report.compare import comparison as comparing
     from deadlock_matrix.report.gate import check_comparable, check_versions, judge

@@ -23,16 +23,23 @@ def merge(paths: tuple[Path, ...], folder: Path) -> None:
     If several have the same cell, each result is kept, as a repeat. Different interpreters with
     the same name get different names.
     """
-    from deadlock_matrix.cli.report_paths import read_any
-    from deadlock_matrix.diagnosis.words import count
+    from deadlock_matrix.app.reports import read_any
+    from deadlock_matrix.diagnosis.text import count
     from deadlock_matrix.errors import ReportError
     from deadlock_matrix.report.host import describe_tool
     from deadlock_matrix.report.merge import merge as put_together
-    from deadlock_matrix.report.store import REPORT_FILE, write_report
+    from deadlock_matrix.report.plan import REPORT_FILE
+    from deadlock_matrix.report.side_files import SideFiles
+    from deadlock_matrix.report.store import write_report
 
     if (folder / REPORT_FILE).exists():
         raise ReportError(f"{folder} holds a report already: name another folder, or remove it")
-    report = put_together([read_any(path, evidence=True).report for path in paths], describe_tool())
+    reports = [read_any(path, evidence=False).report for path in paths]
+    report = put_together(reports, describe_tool())
+    side_files = SideFiles(folder)
+    for path, part in zip(paths, reports, strict=True):
+        for result in (*part.cells, *part.controls):
+            side_files.adopt(result, path if path.is_dir() else path.parent)
     path = write_report(report, folder)
     for note in report.notes:
         click.echo(note, err=True)

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deadlock_matrix.diagnosis.causes import Cause
+    from deadlock_matrix.diagnosis.recognition.causes import Cause
     from deadlock_matrix.model.comparison import Comparison
     from deadlock_matrix.model.report import Report
     from deadlock_matrix.render.html.page import Assets
@@ -57,19 +57,23 @@ def render(
         raise click.UsageError("--no-evidence is about the page: give --html FILE too, or neither")
     if base is not None and html_file is None and markdown_file is None:
         raise click.UsageError("--compare is for --html and --markdown: give one of them")
+    from deadlock_matrix.app.reports import read_any
     from deadlock_matrix.causes import load_causes
-    from deadlock_matrix.cli.report_paths import read_any
+    from deadlock_matrix.studies import load_studies
 
     report = read_any(path, evidence=not no_evidence).report
     earlier = read_any(base, evidence=False).report if base is not None else None
     comparison = _compare(earlier, report) if earlier is not None else None
     causes = load_causes()
+    studies = load_studies()
     if html_file is not None:
         _write(html_file, _html(report, causes, earlier, comparison, evidence=not no_evidence))
     if markdown_file is not None:
         from deadlock_matrix.render.markdown import markdown
 
-        _write(markdown_file, markdown(report, causes=causes, comparison=comparison))
+        _write(
+            markdown_file, markdown(report, causes=causes, studies=studies, comparison=comparison)
+        )
     if junit_file is not None:
         from deadlock_matrix.render.junit import junit
 
@@ -93,12 +97,20 @@ def _html(
     from deadlock_matrix.render.html.budget import EVIDENCE_BYTES
     from deadlock_matrix.render.html.compared import Base
     from deadlock_matrix.render.html.page import html
+    from deadlock_matrix.studies import load_studies
 
     base = None
     if earlier is not None and comparison is not None:
         base = Base(report=earlier, comparison=comparison)
     limit = EVIDENCE_BYTES if evidence else 0
-    return html(report, read_assets(), causes=causes, base=base, evidence_bytes=limit)
+    return html(
+        report,
+        read_assets(),
+        causes=causes,
+        studies=load_studies(),
+        base=base,
+        evidence_bytes=limit,
+    )
 
 
 def read_assets() -> Assets:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from deadlock_matrix.cache import cache_folder
+from deadlock_matrix.cli.run_again import OWN_ARGUMENTS_END, SWITCH, chosen_before
+from deadlock_matrix.cli.selecting import as_arguments, selecting
 from deadlock_matrix.errors import Unavailable
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -17,42 +22,82 @@ SUITES = (_PACKAGE / "suite", _PACKAGE.parent.parent / "tests" / "matrix")
 """Where the import tests lie: in an installed package, in a checkout."""
 
 
+class _Command(click.Command):
+    """Its help has pytest's options for a run too; pytest itself need not be installed."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from deadlock_matrix.app import run_options
+
+        super().format_options(context, formatter)
+        own = {option for parameter in self.params for option in parameter.opts}
+        rows = [row for row in run_options.described() if row[0].split(" ")[0] not in own]
+        with formatter.section("Options of the run"):
+            formatter.write_dl(rows)
+
+
 @click.command(
+    cls=_Command,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     short_help="Run the matrix.",
 )
-@click.option(
-    "--config",
-    "configuration",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read the axes from this file instead of the nearest pyproject.toml.",
-)
-@click.argument("arguments", nargs=-1, metavar="[-- PYTEST-OPTION...]")
-def command(configuration: Path | None, arguments: tuple[str, ...]) -> None:
+@selecting
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST-OPTION...]")
+def command(arguments: tuple[str, ...], **given: Any) -> None:
     """Run every selected cell in a fresh process and write a report.
 
-    Other arguments go to pytest: --interpreter, --profile, --layout, --entry, --context, --preset
-    and --coverage choose cells; -k, -x and -n do what they always do.
+    Other arguments go to pytest, which runs the cells: -k, -x and --lf do as always. --jobs N
+    runs N cells at once; -n N does it with pytest-xdist.
+
+    --resume REPORT goes on with a run that was killed or interrupted, in its folder; unless cells
+    are chosen, they are that run's. With --rerun not-ok, hung or unexpected, or --only-changed, it
+    begins a new run that takes over the results that still hold. --fail-fast stops at the first
+    cell that is not as expected; --events FILE tells in lines of JSON what happens.
 
     Exit status: 0 if the run is complete, its controls are right and all cells are as expected; 1
     if some cells are not; 69 if no cell could be run; 70 if controls failed or were not run; 74 if
     results could not be written; 75 if some cells have no result; 130 if interrupted; 3, 4 and 5
     as for pytest.
     """
+    from deadlock_matrix.app.extras import MATRIX, check_extra
+
+    check_extra("matrix", MATRIX)
     suite = next((folder for folder in SUITES if folder.is_dir()), None)
     if suite is None:
         raise Unavailable(f"the import tests are not in {SUITES[0]}: install deadlock-matrix again")
-    switch = f"--deadlock-matrix={configuration}" if configuration else "--deadlock-matrix"
-    workers = () if any(part.startswith("-n") for part in arguments) else ("-n", "auto")
-    own = ("-p", "no:cacheprovider", "--rootdir", str(Path.cwd()), "-c", os.devnull)
+    file = given["config"]
+    switch = f"{SWITCH}={file}" if file else SWITCH
+    arguments = (*as_arguments(given), *arguments)
+    if (earlier := chosen_before(arguments)) is not None:
+        switch = switch if file else earlier.switch
+        arguments = (*earlier.arguments, *arguments)
+    parallel = any(part.startswith(("-n", "--jobs", "--dask")) for part in arguments)
+    workers = () if parallel else ("--jobs=auto",)
+    own = ("-o", f"cache_dir={_cache()}", "--rootdir", str(Path.cwd()), *OWN_ARGUMENTS_END)
     # In a process of its own: pytest wants to load the plugin by itself. It gets the terminal's
     # Ctrl-C too; a handler, unlike an ignored signal, is not passed on to it.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     command = [sys.executable, "-m", "pytest", str(suite), switch, *workers, *own, *arguments]
-    with subprocess.Popen(command) as pytest:
+    with subprocess.Popen(command, **_tied()) as pytest:
         _hand_on(pytest)
         status = pytest.wait()
     sys.exit(status)
+
+
+def _cache() -> Path:
+    """Where pytest keeps for ``--lf`` which cells failed; nothing is written into the project."""
+    here = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
+    return cache_folder() / "pytest" / here
+
+
+def _tied() -> dict[str, Any]:
+    """How to start a process that ends when this one is killed, and with it all it has started."""
+    if sys.platform != "linux":
+        return {}
+    from functools import partial
+
+    from deadlock_matrix.run.subreaper import end_with_parent
+
+    return {"preexec_fn": partial(end_with_parent, os.getpid())}
 
 
 def _hand_on(pytest: subprocess.Popen[bytes]) -> None:

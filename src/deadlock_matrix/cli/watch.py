@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from deadlock_matrix.cli.seconds import Seconds
-from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, StartError
-from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, NotFound, StartError
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.observation import Exited, Signalled
-from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.model.observation import End, Exited, Signalled, Stopped
+
+if TYPE_CHECKING:
+    from deadlock_matrix.capture.collector import Collector
+    from deadlock_matrix.model.evidence import Evidence
+    from deadlock_matrix.model.inspection import Inspection
+    from deadlock_matrix.model.verdict import Judgement
+    from deadlock_matrix.render.inspection import View
+    from deadlock_matrix.run.process import Order
+    from deadlock_matrix.run.watchdog import Watched
 
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -39,7 +46,7 @@ NOT_FOUND = 127
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write what was found to this file.",
+    help="Write what was found to this file, also how the command ended.",
 )
 @click.option(
     "--include-host",
@@ -75,19 +82,13 @@ def command(
     deadlock was proved; 36 if the command was ended for a likely deadlock; 124 if its time was up;
     125 if the tool failed; 126 or 127 if the command cannot be executed or found.
     """
-    executable = shutil.which(arguments[0])
-    if executable is None:
-        exists = Path(arguments[0]).exists()
-        problem = "is not executable" if exists else "was not found"
-        click.echo(f"deadlock-matrix: {arguments[0]} {problem}", err=True)
-        sys.exit(NOT_EXECUTABLE if exists else NOT_FOUND)
     try:
         if json_file is not None:
             from deadlock_matrix.report.files import check_writable
 
             check_writable(json_file)  # before the command runs, not after it has hung for an hour
         status = _watch(
-            (executable, *arguments[1:]),
+            arguments,
             timeout_s,
             json_file,
             likely=likely,
@@ -96,6 +97,9 @@ def command(
             keep=keep,
             include_host=include_host,
         )
+    except NotFound:
+        click.echo(f"deadlock-matrix: {arguments[0]} was not found", err=True)
+        status = NOT_FOUND
     except StartError as error:
         click.echo(f"deadlock-matrix: {error}", err=True)
         status = NOT_EXECUTABLE
@@ -116,90 +120,106 @@ def _watch(
     keep: bool,
     include_host: bool,
 ) -> int:
-    from deadlock_matrix.run.process import Order, open_supervisor
+    from deadlock_matrix.app.watch import watch_command
+    from deadlock_matrix.run.process import Order
 
     if sys.platform == "linux":
         from deadlock_matrix.run.subreaper import adopt_orphans
 
         adopt_orphans()
-    released = False
-    supervisor = open_supervisor()  # its helper starts while we import the rest
+    order = Order(
+        command=arguments,
+        environment=_environment(),
+        folder=Path.cwd(),
+        streams=(0, 1, 2),
+        further=_inherited_descriptors(),
+        new_session=False,
+        may_outlive=keep,
+    )
+    onlooker = _Onlooker(order, _Answer(json_file, proof, all_frames, include_host))
     try:
-        from deadlock_matrix.capture.collector import open_collector
-        from deadlock_matrix.render.inspection import View
-        from deadlock_matrix.run.watchdog import Watchdog
-
-        view = View(proof=proof, all_frames=all_frames)
-
-        def tell(evidence: Evidence, judgement: Judgement) -> None:
-            from deadlock_matrix.app.inspection import of_living_command
-            from deadlock_matrix.cli import findings
-
-            found = of_living_command(arguments, judgement, evidence)
-            shown = replace(view, source=findings.read_source(collector, evidence))
-            findings.tell(found, json_file, shown, include_host=include_host)
-
-        interrupts = _Interrupts()
-        further = _inherited_descriptors()
-        pid = supervisor.start(
-            Order(
-                command=arguments,
-                environment=_environment(),
-                folder=Path.cwd(),
-                streams=(0, 1, 2),
-                further=further,
-                new_session=False,
-                may_outlive=keep,
-            )
-        )
-        for descriptor in further:  # an end of a pipe is the command's alone
-            os.close(descriptor)
-        interrupts.pid = pid
-        collector = open_collector()
-        try:
-            watched = Watchdog(
-                supervisor,
-                collector,
-                pid,
-                timeout_s,
-                stop=interrupts.want_end,
-                tell=tell,
-                end_likely=likely,
-            ).watch()
-            if isinstance(watched.evidence, Known):
-                from deadlock_matrix.cli.findings import read_source
-
-                view = replace(view, source=read_source(collector, watched.evidence.value))
-        finally:
-            collector.close()
-        if isinstance(watched.end, Exited | Signalled):
-            supervisor.release()  # what it left running in the background is its own affair
-            released = True
-            return _status(watched.end)
-        if watched.end.reason == "interrupted":
-            supervisor.end()
-            return 128 + interrupts.number
-        from deadlock_matrix.app.inspection import of_command
-        from deadlock_matrix.cli.findings import show
-
-        if keep:
-            supervisor.release()
-            released = True
-        else:
-            supervisor.end()  # at once: it takes a while to say what was found
-        found = of_command(watched, arguments)
-        show(found, json_file, view, to_stderr=True, include_host=include_host)
-        if keep:
-            click.echo(f"left as it is: process {pid}", err=True)
-        if watched.end.reason == "likely":
-            return ExitStatus.LIKELY
-        return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT
+        watched = watch_command(order, onlooker, timeout_s=timeout_s, likely=likely)
     finally:
-        supervisor.close()
-        if sys.platform == "linux" and not released:
+        if sys.platform == "linux" and not onlooker.released:
             from deadlock_matrix.run.subreaper import end_orphans
 
             end_orphans()
+    if isinstance(watched.end, Exited | Signalled) or watched.end.reason == "interrupted":
+        if json_file is not None:
+            from deadlock_matrix.app.inspection import of_ended_command
+            from deadlock_matrix.cli.findings import write
+
+            ended = of_ended_command(watched, arguments, onlooker.told)
+            write(ended, json_file, include_host=include_host)
+        return _status(watched.end, onlooker.interrupts.number)
+    from deadlock_matrix.app.inspection import of_command
+    from deadlock_matrix.cli.findings import show
+
+    found = of_command(watched, arguments)
+    view = onlooker.view(onlooker.source)
+    show(found, json_file, view, to_stderr=True, include_host=include_host)
+    if keep:
+        click.echo(f"left as it is: process {onlooker.interrupts.pid}", err=True)
+    if watched.end.reason == "likely":
+        return ExitStatus.LIKELY
+    return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT
+
+
+class _Answer(NamedTuple):
+    """How the command wants to be answered."""
+
+    json_file: Path | None
+    proof: bool
+    all_frames: bool
+    include_host: bool
+
+
+class _Onlooker:
+    """Tells on standard error what is stuck; see `deadlock_matrix.app.watch.Onlooker`."""
+
+    def __init__(self, order: Order, answer: _Answer) -> None:
+        self._order = order
+        self._answer = answer
+        self.interrupts = _Interrupts()
+        self.released = False
+        self.told: Inspection | None = None
+        self.source: Mapping[tuple[str, int], str] = {}
+
+    def view(self, source: Mapping[tuple[str, int], str]) -> View:
+        """What is shown, with these lines of source text."""
+        from deadlock_matrix.render.inspection import View
+
+        return View(proof=self._answer.proof, all_frames=self._answer.all_frames, source=source)
+
+    def started(self, pid: int) -> None:
+        for descriptor in self._order.further:  # an end of a pipe is the command's alone
+            os.close(descriptor)
+        self.interrupts.pid = pid
+
+    def wants_end(self) -> bool:
+        return self.interrupts.want_end()
+
+    def found_stuck(self, collector: Collector, evidence: Evidence, judgement: Judgement) -> None:
+        from deadlock_matrix.app.inspection import of_living_command
+        from deadlock_matrix.cli import findings
+
+        found = of_living_command(self._order.command, judgement, evidence)
+        shown = self.view(findings.read_source(collector, evidence))
+        self.told = found
+        include_host = self._answer.include_host
+        findings.tell(found, self._answer.json_file, shown, include_host=include_host)
+
+    def ended(self, collector: Collector, watched: Watched) -> None:
+        if isinstance(watched.evidence, Known):
+            from deadlock_matrix.cli.findings import read_source
+
+            self.source = read_source(collector, watched.evidence.value)
+
+    def lets_go_on(self, watched: Watched) -> bool:
+        # What a command leaves running in the background when it ends is its own affair.
+        keep = self._order.may_outlive and watched.end != Stopped(reason="interrupted")
+        self.released = keep or isinstance(watched.end, Exited | Signalled)
+        return self.released
 
 
 def _inherited_descriptors() -> tuple[int, ...]:
@@ -228,8 +248,13 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _status(end: Exited | Signalled) -> int:
-    return end.status if isinstance(end, Exited) else 128 + end.signal
+def _status(end: End, interrupt: int = 0) -> int:
+    match end:
+        case Exited(status=status):
+            return status
+        case Signalled(signal=number):
+            return 128 + number
+    return 128 + interrupt
 
 
 class _Interrupts:

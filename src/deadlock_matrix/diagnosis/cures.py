@@ -31,6 +31,17 @@ class Cures(msgspec.Struct, frozen=True, kw_only=True):
     uncured: tuple[str, ...]
     otherwise: tuple[str, ...]
 
+    @property
+    def place(self) -> str:
+        """``interpreter/layout/entry/context``."""
+        return f"{self.interpreter}/{self.layout}/{self.entry}/{self.context}"
+
+    @property
+    def tried(self) -> tuple[tuple[str, ...], ...]:
+        """What cured it, what did not, and what did something else; empty if nothing was tried."""
+        told = self.cured, self.uncured, self.otherwise
+        return told if any(told) else ()
+
 
 def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
     """For each place that hangs under the baseline: which profiles cure it and which do not.

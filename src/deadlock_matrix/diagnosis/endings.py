@@ -8,7 +8,7 @@ from statistics import median
 
 from deadlock_matrix.model.diagnosis import Rate
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.observation import CellResult, Exited, Observation, ProbeFacts
+from deadlock_matrix.model.observation import CellResult, Exited, Stopped
 from deadlock_matrix.model.verdict import Verdict
 
 HANGS = (Verdict.DEADLOCK, Verdict.HANG)
@@ -37,21 +37,16 @@ def ending(result: CellResult) -> Ending:
 
 def exited_cleanly(result: CellResult) -> bool:
     """Whether the entry ended the interpreter by itself, with status 0."""
-    seen = observation_of(result)
+    seen = result.seen
     if seen is None or seen.raised is None:
         return False
     return seen.raised.type == "SystemExit" and seen.end == Exited(status=0)
 
 
-def observation_of(result: CellResult) -> Observation | None:
-    """What was seen of a run; ``None`` if there was none."""
-    return result.observation.value if isinstance(result.observation, Known) else None
-
-
-def probe_facts(result: CellResult) -> ProbeFacts | None:
-    """What the probe told of itself; ``None`` if it did not come that far."""
-    seen = observation_of(result)
-    return seen.probe.value if seen is not None and isinstance(seen.probe, Known) else None
+def was_interrupted(result: CellResult) -> bool:
+    """Whether somebody ended the run before its deadline, and nothing was proved by then."""
+    seen = result.seen
+    return seen is not None and seen.end == Stopped(reason="interrupted")
 
 
 def rate_of(results: Iterable[CellResult]) -> Rate:
@@ -63,7 +58,7 @@ def rate_of(results: Iterable[CellResult]) -> Rate:
 
 def entry_s(results: Iterable[CellResult]) -> Known[float] | Unknown:
     """Median seconds of the entries of the clean runs."""
-    facts = [probe_facts(result) for result in results if ending(result) is Ending.CLEAN]
+    facts = [result.probe for result in results if ending(result) is Ending.CLEAN]
     times = [each.entry_s for each in facts if each is not None]
     return known(median(times), f"{len(times)} clean runs") if times else unknown("no clean run")
 
@@ -72,7 +67,7 @@ def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
     """How many threads the process had after its entry; the most of all clean runs."""
     counts = []
     for result in results:
-        facts = probe_facts(result)
+        facts = result.probe
         if ending(result) is Ending.CLEAN and facts and isinstance(facts.threads, Known):
             counts.append(len(facts.threads.value))
     return known(max(counts), "the probe, after its entry") if counts else unknown("no clean run")
@@ -80,8 +75,7 @@ def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
 
 def threads_when_hung(result: CellResult) -> Known[int] | Unknown:
     """How many threads the process tree had when it hung."""
-    seen = observation_of(result)
-    if seen is None or not isinstance(seen.evidence, Known):
+    if result.evidence is None:
         return unknown("no evidence was read")
-    processes = seen.evidence.value.after.processes
+    processes = result.evidence.after.processes
     return known(sum(len(each.threads) for each in processes), "the evidence, when it hung")

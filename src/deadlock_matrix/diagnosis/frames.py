@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from deadlock_matrix.diagnosis.words import count
-from deadlock_matrix.model.evidence import PythonFrame
+from deadlock_matrix.diagnosis.text import count
+from deadlock_matrix.model.frames import PythonFrame
 
 _INSTALLED = re.compile(r"/(?:site|dist)-packages/([^/]+)")
 _STANDARD = re.compile(
@@ -16,7 +16,9 @@ _STANDARD = re.compile(
 )
 """A prefix's own folder on POSIX; ``Lib`` on Windows; an embedded zip."""
 
-_MACHINERY = frozenset({"_pytest", "pytest", "pluggy", "xdist", "execnet", "importlib", "runpy"})
+_MACHINERY = frozenset(
+    {"_pytest", "pytest", "unittest", "pluggy", "xdist", "execnet", "importlib", "runpy"}
+)
 """Packages whose frames lead to the user's code and tell nothing of it."""
 
 _BEGINNINGS = {
@@ -28,6 +30,7 @@ _BEGINNINGS = {
 """Functions by which a thread or a process begins; what else these packages do, a reader sees."""
 
 _FORKS = "/multiprocessing/popen_fork.py"
+_PROBE = "deadlock_matrix/probe/probe.py"
 LEAST_FOLDED = 2
 
 
@@ -53,6 +56,11 @@ def is_users(frame: PythonFrame) -> bool:
     """Whether a frame runs neither the standard library nor an installed package."""
     path = frame.file.replace("\\", "/")
     return not (path.startswith("<frozen ") or _INSTALLED.search(path) or _is_standard(path))
+
+
+def is_probes(frame: PythonFrame) -> bool:
+    """Whether a frame is of the script that runs a cell, which is no business of a reader."""
+    return _slashes(frame).endswith(_PROBE)
 
 
 def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:

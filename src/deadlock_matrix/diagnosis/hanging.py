@@ -105,7 +105,7 @@ _Places = dict[Place, set[str]]  # with the profiles under which it hangs
 
 
 def _grouped(report: Report, runs: Runs, traits: Sequence[Trait]) -> dict[_Key, _Places]:
-    facts = {each.name: each.fingerprint for each in report.interpreters}
+    facts = report.fingerprints
     groups: dict[_Key, _Places] = {}
     for place, by_profile in runs.items():
         hangs = {name: found for name, each in by_profile.items() if (found := _first_hung(each))}

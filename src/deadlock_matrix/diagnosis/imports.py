@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deadlock_matrix.diagnosis.words import base_name
-from deadlock_matrix.model.evidence import PythonFrame
+from deadlock_matrix.diagnosis.frames import is_probes
+from deadlock_matrix.diagnosis.text import base_name
+from deadlock_matrix.model.frames import PythonFrame
 
 _IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
 
@@ -27,10 +28,13 @@ def imported_module(frame: PythonFrame) -> str:
 
 
 def import_chain(frames: Iterable[PythonFrame]) -> tuple[str, ...]:
-    """The modules whose import is under way, outermost first: ``torch (m.py:3)``."""
+    """The modules whose import is under way, outermost first: ``package.part (m.py:3)``."""
     chain: list[str] = []
     importer = ""
     for frame in frames:
+        if is_probes(frame):
+            importer = ""
+            continue
         if not is_importlib(frame):
             importer = f"{base_name(frame.file)}:{frame.line}"
         elif name := imported_module(frame):

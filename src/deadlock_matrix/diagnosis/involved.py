@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deadlock_matrix.diagnosis.endings import observation_of
 from deadlock_matrix.diagnosis.imports import import_chain
-from deadlock_matrix.diagnosis.words import base_name
-from deadlock_matrix.model.evidence import Evidence, ThreadFacts
+from deadlock_matrix.diagnosis.text import base_name
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.thread_facts import ThreadFacts
 
 _EVERYWHERE = (
     "libc.",
@@ -30,30 +30,32 @@ def involved_libraries(result: CellResult) -> tuple[str, ...]:
 
     Of a hang without a proof, those of the main threads.
     """
-    seen = observation_of(result)
-    if seen is None or not isinstance(seen.evidence, Known):
+    evidence = result.evidence
+    if evidence is None:
         return ()
-    evidence = seen.evidence.value
     stuck = {(each.pid, each.tid) for each in (result.judgement.threads if result.judgement else ())
              if each.stuck or each.likely}  # fmt: skip
     if not stuck:
         stuck = {(process.pid, process.pid) for process in evidence.after.processes}
+    # A library's own idle threads wait too, for work that does not come: they explain nothing.
+    return _files(evidence, stuck & _with_python(evidence) or stuck)
+
+
+def _files(evidence: Evidence, stuck: set[tuple[int, int]]) -> tuple[str, ...]:
     paths = [*_waiting(evidence, stuck), *_calling(evidence, stuck)]
     return tuple(dict.fromkeys(path for path in paths if not _is_everywhere(path)))
 
 
 def imports_under_way(result: CellResult) -> tuple[str, ...]:
-    """The imports of the thread that is deepest in them, outermost first: ``torch (m.py:3)``."""
-    seen = observation_of(result)
-    if seen is None or not isinstance(seen.evidence, Known):
+    """The imports of the thread that is deepest in them, outermost first: ``part (m.py:3)``."""
+    if result.evidence is None:
         return ()
-    chains = [
-        import_chain(thread.python)
-        for facts in seen.evidence.value.stacks
-        if isinstance(facts.stacks, Known)
-        for thread in facts.stacks.value.threads
-    ]
+    chains = [import_chain(thread.python) for thread in result.evidence.python().values()]
     return max(chains, key=len, default=())
+
+
+def _with_python(evidence: Evidence) -> set[tuple[int, int]]:
+    return {key for key, thread in evidence.python().items() if thread.python}
 
 
 def _waiting(evidence: Evidence, stuck: set[tuple[int, int]]) -> Iterator[str]:
@@ -72,13 +74,12 @@ def _places(thread: ThreadFacts) -> Iterator[str]:
 
 def _calling(evidence: Evidence, stuck: set[tuple[int, int]]) -> Iterator[str]:
     for facts in evidence.native_stacks:
-        if not isinstance(facts.stacks, Known):
-            continue
-        for thread in facts.stacks.value.threads:
+        for thread in facts.threads:
             if (facts.pid, thread.tid) in stuck:
                 yield from (frame.library for frame in thread.native[: -_OUTERMOST - 1 : -1])
 
 
 def _is_everywhere(path: str) -> bool:
     name = base_name(path)
-    return not name or path.startswith("[") or name.startswith(_EVERYWHERE)
+    own = "/lib-dynload/" in path.replace("\\", "/")  # a compiled module of Python's own
+    return not name or own or path.startswith("[") or name.startswith(_EVERYWHERE)

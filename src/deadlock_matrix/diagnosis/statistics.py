@@ -17,7 +17,9 @@ are divided among them (`level_for`), so that they hold for all of them together
 from __future__ import annotations
 
 from math import ceil, comb, log
+from typing import Any
 
+from deadlock_matrix.errors import MissingExtra
 from deadlock_matrix.model.diagnosis import Interval, Rate
 
 CONFIDENCE = 0.95
@@ -30,10 +32,15 @@ def interval_of(rate: Rate, confidence: float = CONFIDENCE) -> Interval:
     """The exact two-sided interval of the true rate; without a run, everything is possible."""
     if rate.runs == 0:
         return Interval(low=0.0, high=1.0, confidence=confidence)
-    from scipy.stats import binomtest
-
-    found = binomtest(rate.hangs, rate.runs).proportion_ci(confidence, method="exact")
-    return Interval(low=float(found.low), high=float(found.high), confidence=confidence)
+    if rate.hangs in (0, rate.runs):  # both have a closed form, and scipy takes long to import
+        tail = ((1.0 - confidence) / 2) ** (1 / rate.runs)
+        low, high = (0.0, 1.0 - tail) if rate.hangs == 0 else (tail, 1.0)
+        return Interval(low=low, high=high, confidence=confidence)
+    betaincinv = _scipy("special").betaincinv  # scipy.stats would take a second to load
+    hangs, clean, half = rate.hangs, rate.runs - rate.hangs, (1 - confidence) / 2
+    low = float(betaincinv(hangs, clean + 1, half))
+    high = float(betaincinv(hangs + 1, clean, 1 - half))
+    return Interval(low=low, high=high, confidence=confidence)
 
 
 def upper_bound(clean_runs: int, confidence: float = CONFIDENCE) -> float:
@@ -86,12 +93,11 @@ def compare(before: Rate, after: Rate, level: float = LEVEL) -> int:
     """-1: hangs more seldom than before; 1: more often; 0: nothing shows either."""
     if not before.runs or not after.runs:
         return 0
-    from scipy.stats import fisher_exact
-
+    stats = _scipy("stats")
     table = [[after.hangs, after.runs - after.hangs], [before.hangs, before.runs - before.hangs]]
-    if fisher_exact(table, alternative="less").pvalue <= level:
+    if stats.fisher_exact(table, alternative="less").pvalue <= level:
         return -1
-    return 1 if fisher_exact(table, alternative="greater").pvalue <= level else 0
+    return 1 if stats.fisher_exact(table, alternative="greater").pvalue <= level else 0
 
 
 def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
@@ -102,3 +108,19 @@ def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
         return 1
     share = rate.hangs / rate.runs
     return ceil(log(1.0 - confidence) / log(1.0 - share))
+
+
+def _scipy(part: str) -> Any:
+    """A part of scipy: slow to import, and no part of the small install.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        if part == "special":
+            from scipy import special as found
+        else:
+            from scipy import stats as found
+    except ImportError as error:
+        raise MissingExtra.of("scipy", "diagnose") from error
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,10 @@ import psutil
 _MARK = "DEADLOCK_MATRIX_BOUNDED"
 """A variable by which descendants are known, also those that left family and session."""
 
+SCRATCH_VARIABLE = "DEADLOCK_MATRIX_SCRATCH"
+"""Where files are written that must not outlive a run that is killed; without it, as always."""
+
+_PR_SET_PDEATHSIG = 1
 _KEPT_BYTES = 1 << 20
 _LOOK_S = 0.02
 _KILL_S = 5.0  # that the kernel has to end what was killed
@@ -76,7 +81,9 @@ def run_bounded(
     """
     mark = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(
-        prefix="deadlock-matrix-", ignore_cleanup_errors=True
+        prefix="deadlock-matrix-",
+        dir=scratch_folder(),
+        ignore_cleanup_errors=True,
     ) as scratch:
         # Into files: nobody who holds a pipe open can make us wait.
         out, err, here = (Path(scratch, name) for name in ("out", "err", "here"))
@@ -90,6 +97,7 @@ def run_bounded(
                 env={**environment, _MARK: mark},
                 cwd=folder or here,
                 start_new_session=True,
+                preexec_fn=_end_with_us,
             )
         try:
             in_time = _wait(child, out, deadline_s, limit)
@@ -102,6 +110,23 @@ def run_bounded(
             output=_read_end(out, _KEPT_BYTES if limit is None else limit),
             complained=_text(_read_end(err, _KEPT_BYTES)),
         )
+
+
+if sys.platform == "linux":
+    _libc = ctypes.CDLL(None)  # loaded here: between fork and exec nothing must be
+
+    def _tie() -> None:
+        """Between fork and exec: be killed when the thread that waits for us is gone."""
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    _end_with_us: Callable[[], None] | None = _tie
+else:
+    _end_with_us = None
+
+
+def scratch_folder() -> str | None:
+    """Where to write what must not outlive this run; ``None``: where everybody does."""
+    return os.environ.get(SCRATCH_VARIABLE)
 
 
 def end_descendants() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from deadlock_matrix.decoding import decode
 from deadlock_matrix.interpreters.bounded import run_bounded
 from deadlock_matrix.interpreters.places import (
     Surroundings,
@@ -100,7 +101,7 @@ def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
         source: Whose answer it is.
     """
     try:
-        listing = msgspec.json.decode(text[max(text.find(b"{"), 0) :], type=_Listing)
+        listing = decode(text[max(text.find(b"{"), 0) :], _Listing)
     except msgspec.DecodeError as error:
         return unknown(f"'{source}' printed something else than its list: {error}")
     found = [*listing.envs, *(each.prefix for each in listing.environments_info)]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from deadlock_matrix.decoding import convert
 from deadlock_matrix.interpreters.fingerprint import take_fingerprint
+from deadlock_matrix.interpreters.native.running import DISTRIBUTIONS, run_modules
 from deadlock_matrix.interpreters.native.texts import find_text
 from deadlock_matrix.interpreters.question import TimedOut, ask
 from deadlock_matrix.interpreters.remembered import (
@@ -20,7 +22,6 @@ from deadlock_matrix.interpreters.remembered import (
     silence,
     stamps_of,
 )
-from deadlock_matrix.interpreters.running import DISTRIBUTIONS, run_modules
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown, known
 from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts, Running
@@ -47,9 +48,9 @@ def identify(
         cache: The folder to remember it in; ``None``: ask, and remember nothing.
         deadline_s: Seconds that it has to answer.
         running_deadline_s: Seconds for all modules that are imported in it.
-        measure: Also import numpy, mkl and torch, as far as they are installed, each in a process
-            of its own, to see what only running shows. Otherwise what an earlier time showed is
-            given, and nothing is run.
+        measure: Also import the modules of `native.running.DISTRIBUTIONS` that are installed, each
+            in a process of its own, to see what only running shows. Otherwise what an earlier time
+            showed is given, and nothing is run.
     """
     if interpreter.unavailable:
         return _facts(interpreter, Unknown(reason=interpreter.unavailable))
@@ -105,7 +106,7 @@ def _measure(
         return fingerprint
     found = run_modules(interpreter, missing, deadline_s)
     # `TimedOut` told what to remember; for everybody else it is unknown, now as later.
-    running = msgspec.convert(
+    running = convert(
         msgspec.to_builtins(fingerprint.running | found), dict[str, Known[Running] | Unknown]
     )
     printers = find_text(_library_files(fingerprint, running), MESSAGE)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from deadlock_matrix.decoding import convert
 from deadlock_matrix.interpreters.bounded import Ended, run_bounded
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
@@ -76,7 +77,6 @@ answer = {
     "free_threaded": bool(variable("Py_GIL_DISABLED")),
     "debug": bool(variable("Py_DEBUG")),
     "shared": bool(variable("Py_ENABLE_SHARED")),
-    "multiarch": variable("MULTIARCH") or "",
     "executable": sys.executable or "",
     "prefix": folder or sys.prefix,
     "base_prefix": base,
@@ -104,7 +104,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     free_threaded: bool
     debug: bool
     shared: bool
-    multiarch: str
     executable: str
     prefix: str
     base_prefix: str
@@ -160,7 +159,7 @@ def _ask(
 def _read(executable: str, ended: Ended) -> Known[Answer] | Unknown:
     lines = ended.said.strip().splitlines()
     try:
-        answer = msgspec.convert(json.loads(lines[-1] if lines else ""), Answer)
+        answer = convert(json.loads(lines[-1] if lines else ""), Answer)
     except (ValueError, msgspec.ValidationError):
         return unknown(f"does not answer as a Python does, status {ended.status}: {ended.words}")
     return known(answer, f"{executable} -I -S")

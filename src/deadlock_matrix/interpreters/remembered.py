@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from deadlock_matrix.decoding import decode
 from deadlock_matrix.interpreters.fingerprint import metadata_folders
+from deadlock_matrix.interpreters.native.running import DISTRIBUTIONS, did_not_end, is_of_a_kind
 from deadlock_matrix.interpreters.question import Answer, clean_environment
-from deadlock_matrix.interpreters.running import DISTRIBUTIONS, did_not_end, is_of_a_kind
 from deadlock_matrix.model.cell import Interpreter
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, Running
@@ -65,7 +66,7 @@ def recall(interpreter: Interpreter, cache: Path, deadline_s: float) -> Memory |
     One that did not answer is asked again only when more time is given to it.
     """
     try:
-        memory = msgspec.json.decode(_file(interpreter, cache).read_bytes(), type=Memory)
+        memory = decode(_file(interpreter, cache).read_bytes(), Memory)
     except (OSError, msgspec.DecodeError):
         return None  # a cache may be missing, of another version, or damaged
     if memory.format != _FORMAT or not holds(memory):
@@ -208,7 +209,7 @@ def _mapped(found: Iterable[Known[Running] | Unknown]) -> Iterator[str]:
     for each in found:
         if isinstance(each, Known):
             mapped, pools = each.value.mapped, each.value.pools
-            yield from mapped.value if isinstance(mapped, Known) else ()
+            yield from mapped.or_else(())
             yield from (pool.path for pool in pools.value) if isinstance(pools, Known) else ()
 
 

@@ -11,8 +11,8 @@ import msgspec
 
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.matrix.schema import AxesTable, Patterns
-from deadlock_matrix.matrix.wording import duplicate, suggestion
 from deadlock_matrix.model.cell import AXES, Axis, Profile
+from deadlock_matrix.wording import duplicate, suggestion
 
 # What stands in a cell's id, between slashes, and in ``axis=pattern``.
 _NAME = re.compile(r"\w[\w.+-]*")

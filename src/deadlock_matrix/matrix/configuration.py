@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.matrix.axes import check_names, extend, isolate, patterns_of
-from deadlock_matrix.matrix.repro import repro_root
 from deadlock_matrix.matrix.schema import PYPROJECT, ExpectTable, PartTable, Table, read_table
 from deadlock_matrix.matrix.selection import (
     DEFAULT_PRESET,
-    OWN_TARGET_PRESETS,
     Part,
     Preset,
+    own_target_presets,
     parse_coverage,
 )
 from deadlock_matrix.matrix.settings import Configuration, Expectation, check, check_gate
-from deadlock_matrix.matrix.wording import suggestion
-from deadlock_matrix.model.cell import AXES, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.cell import AXES, Entry, Interpreter, Layout
 from deadlock_matrix.model.comparison import ExpectedChange, Gate
+from deadlock_matrix.model.statement import imported_package
+from deadlock_matrix.wording import suggestion
 
-__all__ = ["Configuration", "Expectation", "baseline", "load_configuration", "load_gate"]
+__all__ = ["Configuration", "Expectation", "Offer", "load_configuration", "load_gate"]
 
-BASELINE = "baseline"
 INSTALLED = Layout(name="installed", summary="the package as the interpreter finds it by itself")
 
 _BUILT_IN = Path(__file__).with_name("builtin.toml")
@@ -33,31 +33,61 @@ _DEADLINE_S = 120.0
 _SYSTEMS = ("linux", "darwin", "win32")
 
 
-def load_configuration(file: Path | None, start: Path) -> Configuration:
-    """Put the user's values and the built-in ones together.
+class Offer(Protocol):
+    """What a study brings to the matrix; see `diagnosis.study.study.Study`."""
 
-    A file that says what to import takes the place of the built-in target, with its entries,
-    layouts, presets and expectations. Profiles and contexts extend the built-in ones; one with a
-    built-in's name takes its place.
+    @property
+    def name(self) -> str:
+        """What a configuration calls it."""
+
+    @property
+    def axes(self) -> str:
+        """A file with values for every target; empty: it has none."""
+
+    @property
+    def cells(self) -> str:
+        """A file that says what to import; empty: it has none."""
+
+    @property
+    def root(self) -> Callable[[], str]:
+        """The folder that the overlays in ``cells`` start from."""
+
+
+def load_configuration(
+    file: Path | None, start: Path, offers: Sequence[Offer] = (), study: str = ""
+) -> Configuration:
+    """Put the user's values, those of studies and the built-in ones together.
+
+    A file says what to import, or names a study that does; if it does neither, there is nothing to
+    run, and `matrix.expansion.expand` says so. Profiles and contexts add to each other; one with a
+    name that is taken takes its place.
 
     Args:
         file: A ``pyproject.toml``, or a TOML file whose top level is the table. ``None``: the
-            nearest ``pyproject.toml`` with the table, from ``start`` upwards; else built-in values.
+            nearest ``pyproject.toml`` with the table, from ``start`` upwards; else none.
         start: The folder to begin at.
+        offers: What the studies bring.
+        study: The study to run, whatever the file says.
 
     Raises:
         ConfigurationError: One sentence with the file, the key and the nearest right spelling.
-        Unavailable: The built-in target is wanted and not installed.
+        Unavailable: What the study imports is not installed.
     """
-    built_in = _read_built_in()
+    base = _read_base(offers)
     path, own = _find(file, start)
-    if path is None:
-        return _use_built_in_target(built_in, own, _BUILT_IN)
+    if study:
+        own = msgspec.structs.replace(own, study=study, **_NO_TARGET)
     try:
-        use = _use_own_target if own.has_own_target else _use_built_in_target
-        return msgspec.structs.replace(use(built_in, own, path), source=str(path))
+        if own.study:
+            made = _use_study(base, own, path or start, _chosen(own, offers))
+        else:
+            made = _use_own_target(base, own, path or start)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{path}: {error}" if path else str(error)) from None
+    return msgspec.structs.replace(made, source=str(path or ""))
+
+
+_NO_TARGET: dict[str, Any] = {"target": "", "statement": "", "entry": (), "layout": ()}
 
 
 def load_gate(file: Path | None, start: Path) -> Gate:
@@ -79,17 +109,38 @@ def load_gate(file: Path | None, start: Path) -> Gate:
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def baseline() -> Profile:
-    """The built-in profile that unsets every variable any built-in profile names."""
-    profiles = isolate(_read_built_in().profile)
-    return next(profile for profile in profiles if profile.name == BASELINE)
+def _read_base(offers: Sequence[Offer]) -> Table:
+    """The built-in values with those that studies offer to every target."""
+    tables = [_read(_BUILT_IN), *(_read(Path(each.axes)) for each in offers if each.axes)]
+    base = tables[0]
+    for table in tables[1:]:
+        base = msgspec.structs.replace(
+            base,
+            profile=extend(base.profile, table.profile),
+            context=extend(base.context, table.context),
+            watch_modules=tuple(dict.fromkeys((*_watched(base), *_watched(table)))),
+        )
+    return base
 
 
-def _read_built_in() -> Table:
-    table = read_table(_BUILT_IN)
+def _read(path: Path) -> Table:
+    table = read_table(path)
     if table is None:
-        raise ConfigurationError(f"{_BUILT_IN} is empty")
+        raise ConfigurationError(f"{path} is empty")
     return table
+
+
+def _chosen(own: Table, offers: Sequence[Offer]) -> Offer:
+    if own.has_own_target:
+        raise ConfigurationError(
+            f"the study {own.study!r} brings its own target; leave out 'target', 'statement', "
+            "[[entry]] and [[layout]], or 'study'"
+        )
+    names = [each.name for each in offers if each.cells]
+    for each in offers:
+        if each.name == own.study and each.cells:
+            return each
+    raise ConfigurationError(f"no study is called {own.study!r}{suggestion(own.study, names)}")
 
 
 def _find(file: Path | None, start: Path) -> tuple[Path | None, Table]:
@@ -107,28 +158,30 @@ def _find(file: Path | None, start: Path) -> tuple[Path | None, Table]:
     return None, Table()
 
 
-def _use_built_in_target(built_in: Table, own: Table, path: Path) -> Configuration:
-    root = repro_root()
+def _use_study(base: Table, own: Table, path: Path, study: Offer) -> Configuration:
+    brought = _read(Path(study.cells))
+    root = Path(study.root())
     return _assemble(
-        built_in,
+        base,
         own,
         path,
-        target=built_in.target,
-        entries=built_in.entry,
-        layouts=tuple(_anchor(layout, root) for layout in built_in.layout),
-        presets=extend(_presets(built_in), _presets(own)),
-        expectations=(*_expectations(built_in), *_expectations(own)),
-        watched=_unless_unset(built_in),
+        target=brought.target,
+        entries=brought.entry,
+        layouts=tuple(_anchor(layout, root) for layout in brought.layout),
+        presets=extend(_presets(brought), _presets(own)),
+        expectations=(*_expectations(brought), *_expectations(own)),
+        watched=(*_watched(base), *_watched(brought)),
     )
 
 
-def _use_own_target(built_in: Table, own: Table, path: Path) -> Configuration:
+def _use_own_target(base: Table, own: Table, path: Path) -> Configuration:
     if own.statement and own.entry:
         raise ConfigurationError("both 'statement' and [[entry]] are given; keep one of the two")
-    if not own.statement and not own.entry:
+    if own.has_own_target and not own.statement and not own.entry:
         given = "'target'" if own.target else "[[layout]]"
         raise ConfigurationError(f"{given} is given without a 'statement' or an [[entry]]")
-    entries = own.entry or (Entry(name="import", statement=own.statement),)
+    alone = (Entry(name="import", statement=own.statement),) if own.statement else ()
+    entries = own.entry or alone
     layouts = tuple(_anchor(layout, path.parent) for layout in own.layout) or (INSTALLED,)
     for layout in layouts:
         for overlay in layout.overlays:
@@ -136,26 +189,27 @@ def _use_own_target(built_in: Table, own: Table, path: Path) -> Configuration:
                 raise ConfigurationError(
                     f"layout {layout.name!r}: the overlay {overlay} is not a folder"
                 )
-    package = _imported_package(entries)
+    package = next(filter(None, (imported_package(each.statement) for each in entries)), "")
+    contexts = extend(base.context, own.context)
     return _assemble(
-        built_in,
+        base,
         own,
         path,
         target=own.target or package or "target",
         entries=entries,
         layouts=layouts,
-        presets=extend(OWN_TARGET_PRESETS, _presets(own)),
+        presets=extend(own_target_presets(contexts), _presets(own)),
         expectations=_expectations(own),
-        watched=tuple(dict.fromkeys(filter(None, [package, *_unless_unset(built_in)]))),
+        watched=tuple(dict.fromkeys(filter(None, [package, *_watched(base)]))),
     )
 
 
-def _unless_unset(table: Table) -> tuple[str, ...]:
+def _watched(table: Table) -> tuple[str, ...]:
     return () if table.watch_modules is msgspec.UNSET else table.watch_modules
 
 
 def _assemble(
-    built_in: Table,
+    base: Table,
     own: Table,
     path: Path,
     *,
@@ -168,13 +222,13 @@ def _assemble(
 ) -> Configuration:
     for axis in AXES:
         check_names(axis, getattr(own, axis))  # before a name given twice is merged into one
-    deadlines = (own.deadline_s, built_in.deadline_s, _DEADLINE_S)
+    deadlines = (own.deadline_s, base.deadline_s, _DEADLINE_S)
     configuration = Configuration(
         target=target,
         entries=entries,
         layouts=layouts,
-        profiles=isolate(extend(built_in.profile, own.profile)),
-        contexts=extend(built_in.context, own.context),
+        profiles=isolate(extend(base.profile, own.profile)),
+        contexts=extend(base.context, own.context),
         interpreters=tuple(_reach(interpreter, path.parent) for interpreter in own.interpreter),
         presets=presets,
         expectations=expectations,
@@ -254,18 +308,3 @@ def _reach(interpreter: Interpreter, folder: Path) -> Interpreter:
     if len(executable.parts) > 1:
         executable = folder / executable
     return msgspec.structs.replace(interpreter, executable=str(executable))
-
-
-def _imported_package(entries: tuple[Entry, ...]) -> str:
-    """The top-level package that the first import statement names; empty: there is none."""
-    for entry in entries:
-        try:
-            nodes = list(ast.walk(ast.parse(entry.statement)))
-        except (SyntaxError, ValueError):
-            continue
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                return node.names[0].name.partition(".")[0]
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                return node.module.partition(".")[0]
-    return ""

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deadlock_matrix.matrix.configuration import baseline
-from deadlock_matrix.matrix.scenarios import Scenario, load_scenario
+import msgspec
+
+from deadlock_matrix.decoding import read_toml
+from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile, Role
 from deadlock_matrix.model.verdict import Verdict
 
@@ -18,32 +20,40 @@ _MARGIN_S = 20.0  # for a busy machine to start an interpreter and to find a pro
 _CONTEXT = Context(name="main")
 
 
+class _Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """What a control needs of a ``scenario.toml``."""
+
+    title: str
+    statement: str
+    python: str = ""
+    lasts_s: float = 0.0
+
+
 def controls(
-    interpreters: Sequence[Interpreter], repro: Path, profile: Profile | None = None
+    interpreters: Sequence[Interpreter], repro: Path, profile: Profile
 ) -> tuple[Cell, ...]:
     """One positive and two negative controls for each interpreter.
 
     Args:
         interpreters: Those of the run.
         repro: The folder that holds ``scenarios``.
-        profile: What the controls run under; by default the built-in baseline.
+        profile: What the controls run under: the baseline.
 
     Raises:
         ConfigurationError: A scenario is missing or not correct.
     """
-    profile = profile or baseline()
-    positive = load_scenario(repro / "scenarios" / POSITIVE)
-    negative = [load_scenario(repro / "scenarios" / name) for name in NEGATIVE]
+    scenarios = repro / "scenarios"
     # Elsewhere than on Linux there may be no source for the facts that a proof needs.
     proved = (Verdict.DEADLOCK,) if sys.platform == "linux" else (Verdict.DEADLOCK, Verdict.HANG)
+    healthy = (Verdict.OK,)
     return tuple(
         cell
         for interpreter in interpreters
         for cell in (
-            _control(interpreter, profile, positive, Role.POSITIVE_CONTROL, proved),
+            _control(interpreter, profile, scenarios / POSITIVE, Role.POSITIVE_CONTROL, proved),
             *(
-                _control(interpreter, profile, each, Role.NEGATIVE_CONTROL, (Verdict.OK,))
-                for each in negative
+                _control(interpreter, profile, scenarios / each, Role.NEGATIVE_CONTROL, healthy)
+                for each in NEGATIVE
             ),
         )
     )
@@ -52,17 +62,22 @@ def controls(
 def _control(
     interpreter: Interpreter,
     profile: Profile,
-    scenario: Scenario,
+    folder: Path,
     role: Role,
     expect: tuple[Verdict, ...],
 ) -> Cell:
+    file = folder / "scenario.toml"
+    try:
+        scenario = msgspec.convert(read_toml(file), _Scenario)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{file}: {error}") from None
     return Cell(
         target="controls",
         interpreter=interpreter,
         profile=profile,
         layout=Layout(
-            name=scenario.name,
-            overlays=tuple(str(folder) for folder in scenario.folders),
+            name=folder.name,
+            overlays=(str(folder.resolve()),),
             python=scenario.python,
             summary=scenario.title,
         ),

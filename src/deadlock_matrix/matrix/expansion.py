@@ -25,7 +25,6 @@ from deadlock_matrix.matrix.selection import (
     parse_condition,
 )
 from deadlock_matrix.matrix.settings import Configuration
-from deadlock_matrix.matrix.wording import suggestion
 from deadlock_matrix.model.cell import (
     AXES,
     Axis,
@@ -39,8 +38,15 @@ from deadlock_matrix.model.cell import (
 )
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
+from deadlock_matrix.wording import suggestion
 
 OLDEST_PYTHON = Version("3.8")  # that the probe's script runs on
+
+
+NOTHING_TO_IMPORT = (
+    "what shall be imported? Say so in pyproject.toml, under [tool.deadlock-matrix]: "
+    'statement = "import mypackage"; or name a study with --study'
+)
 
 
 def expand(
@@ -65,12 +71,14 @@ def expand(
     Raises:
         ConfigurationError: A pattern matches nothing, or nothing is left to run.
     """
+    if not configuration.entries:
+        raise ConfigurationError(NOTHING_TO_IMPORT)
     selection = selection or Selection()
     check_names("interpreter", interpreters)
     if not interpreters:
         raise ConfigurationError("no interpreter is given; name one")
     grid = _Grid(configuration, interpreters, facts)
-    included = grid.merge(selection.include, "--include")
+    included = grid.merge(selection.include)
     excluded = grid.parse(selection.exclude, "--exclude")
     rows: set[Row] = set()
     for part in _parts(configuration, selection):
@@ -134,20 +142,23 @@ class _Grid:
         self.values["interpreter"] = tuple(interpreters)
         self.names = {axis: [value.name for value in self.values[axis]] for axis in AXES}
 
-    def merge(self, conditions: Sequence[str], where: str) -> Patterns:
+    def merge(self, conditions: Sequence[str]) -> Patterns:
         """Conditions as patterns by axis, of which any may hold."""
         merged: Patterns = {}
-        for condition in self.parse(conditions, where):
+        for condition in self.parse(conditions):
             for axis, pattern in condition.items():
                 merged[axis] = (*merged.get(axis, ()), pattern)
         return merged
 
-    def parse(self, conditions: Sequence[str], where: str) -> list[Condition]:
-        """Conditions, each pattern of which matches a value."""
+    def parse(self, conditions: Sequence[str], where: str = "") -> list[Condition]:
+        """Conditions, each pattern of which matches a value.
+
+        ``where`` is the option they were given with; empty: the one that has the axis's name.
+        """
         parsed = [parse_condition(condition) for condition in conditions]
         for condition in parsed:
             for axis, pattern in condition.items():
-                check_patterns(axis, self.names[axis], [pattern], where)
+                check_patterns(axis, self.names[axis], [pattern], where or f"--{axis}")
         return parsed
 
     def rows(self, part: Part, included: Patterns, excluded: Iterable[Condition]) -> list[Row]:

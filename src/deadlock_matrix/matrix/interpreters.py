@@ -16,8 +16,8 @@ from deadlock_matrix.interpreters.places import python_in
 from deadlock_matrix.interpreters.pyenv import pyenv_root, pyenv_versions
 from deadlock_matrix.matrix.axes import check_names, to_name
 from deadlock_matrix.matrix.settings import Configuration
-from deadlock_matrix.matrix.wording import suggestion
 from deadlock_matrix.model.cell import Interpreter
+from deadlock_matrix.wording import suggestion
 
 THIS = "this"
 
@@ -28,7 +28,8 @@ def resolve(names: Sequence[str], configuration: Configuration) -> tuple[Interpr
     Args:
         names: Each the name of a configured interpreter; the path of an executable or of an
             environment's folder; a command; ``name=path``; or a version such as ``3.12`` that is
-            looked for on this machine. None: all configured ones, or else the one running this.
+            looked for on this machine. None: all configured ones, or else that of the active
+            environment, or else the one running this.
         configuration: Has the configured ones.
 
     Raises:
@@ -36,11 +37,21 @@ def resolve(names: Sequence[str], configuration: Configuration) -> tuple[Interpr
         Unavailable: There is no interpreter of the version that is asked for.
     """
     if not names:
-        here = Interpreter(name=THIS, executable=sys.executable)
+        here = Interpreter(name=THIS, executable=str(active_python() or sys.executable))
         return tuple(map(_complete, configuration.interpreters)) or (here,)
     found = tuple(_resolve(name, configuration) for name in names)
     check_names("interpreter", found)
     return found
+
+
+def active_python() -> Path | None:
+    """The interpreter of the environment that the caller's shell has activated, if it has one."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        folder = os.environ.get(variable)
+        found = python_in(Path(folder)) if folder else None
+        if found is not None:
+            return found
+    return None
 
 
 def _complete(interpreter: Interpreter) -> Interpreter:

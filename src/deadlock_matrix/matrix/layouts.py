@@ -50,6 +50,15 @@ def assemble(overlays: Sequence[Path], cache: Path) -> Path:
     return target
 
 
+def content_digest(overlays: Sequence[Path]) -> str:
+    """The name that `assemble` gives to what these folders make together; nothing is written.
+
+    Raises:
+        ConfigurationError: As for `assemble`.
+    """
+    return _digest({name: source.read_bytes() for name, source in _merge(overlays).items()})
+
+
 def _merge(overlays: Sequence[Path]) -> dict[PurePosixPath, Path]:
     if not overlays:
         raise ConfigurationError("no layout folder given: at least one is needed to assemble")

@@ -1,4 +1,4 @@
-"""Where the built-in target and the scenarios lie."""
+"""Where the code under test lies that comes with the tool: the controls, and what studies run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def repro_root() -> Path:
-    """The folder with ``splitlearn_core`` and ``scenarios``.
+    """The folder with ``scenarios``, and with what studies run.
 
-    An installed package carries it as ``deadlock_matrix/repro``; in a checkout it stands beside
-    ``src``.
+    An installed package carries it as ``deadlock_matrix/repro``, with no scenarios but the
+    controls; in a checkout it stands beside ``src``.
 
     Raises:
         Unavailable: It is in neither place.
     """
     places = (_PACKAGE / "repro", _PACKAGE.parent.parent / "repro")
     for place in places:
-        if (place / "splitlearn_core").is_dir() or (place / "scenarios").is_dir():
+        if (place / "scenarios").is_dir():
             return place
     raise Unavailable(
-        "the built-in target and the scenarios are in neither "
+        "the scenarios are in neither "
         f"{places[0]} nor {places[1]}: install deadlock-matrix again, from its wheel"
     )

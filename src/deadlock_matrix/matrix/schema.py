@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from deadlock_matrix.decoding import read_toml
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.wording import explain
 from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.model.comparison import WORSE, ChangeKind
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.wording import explain
 
 PYPROJECT = "pyproject.toml"
 TABLE = "deadlock-matrix"
@@ -77,6 +78,7 @@ class GateTable(_Table, frozen=True, kw_only=True):
 class Table(_Table, frozen=True, kw_only=True):
     """The whole of ``[tool.deadlock-matrix]``."""
 
+    study: str = ""
     target: str = ""
     statement: str = ""
     deadline_s: float | msgspec.UnsetType = msgspec.UNSET
@@ -93,7 +95,7 @@ class Table(_Table, frozen=True, kw_only=True):
 
     @property
     def has_own_target(self) -> bool:
-        """Whether the file says what to import, and so takes the built-in target's place."""
+        """Whether the file says what to import."""
         return bool(self.target or self.statement or self.entry or self.layout)
 
 
@@ -109,18 +111,25 @@ def read_table(path: Path) -> Table | None:
     Raises:
         ConfigurationError: The file cannot be read, is no TOML, or says something impossible.
     """
-    try:
-        document: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not correct TOML: {error}") from None
+    document: Any = read_toml(path)
     if path.name == PYPROJECT:
         tools = document.get("tool")
-        document = tools.get(TABLE) if isinstance(tools, dict) else None
+        tools = tools if isinstance(tools, dict) else {}
+        if near := _misspelt(tools):
+            raise ConfigurationError(
+                f"{path}: the table [tool.{near}] is read by nobody; call it [tool.{TABLE}]"
+            )
+        document = tools.get(TABLE)
         if document is None:
             return None
     try:
         return msgspec.convert(document, Table)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{path}: {explain(error, Table, document)}") from None
+
+
+def _misspelt(tools: dict[str, Any]) -> str:
+    """The name of a table that was meant to be ours; empty: there is none."""
+    others = {name.lower().replace("_", "-"): name for name in tools if name != TABLE}
+    near = get_close_matches(TABLE, others, n=1, cutoff=0.85)
+    return others[near[0]] if near else ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.wording import suggestion
-from deadlock_matrix.model.cell import AXES, Axis
+from deadlock_matrix.model.cell import AXES, Axis, Context
+from deadlock_matrix.wording import suggestion
 
 DEFAULT_PRESET = "default"
 SMOKE_PRESET = "smoke"
@@ -61,23 +62,28 @@ class Selection(_Frozen, frozen=True, kw_only=True):
     coverage: Coverage | None = None
 
 
-# For a target of the user's own, where the file defines none of these names itself.
-OWN_TARGET_PRESETS = (
-    Preset(
-        name=DEFAULT_PRESET,
-        summary="every profile from the main thread, and every context without variables",
-        parts=(
-            Part(axes={"context": ("main",)}),
-            # The forked child's parent imports torch, which not every environment has.
-            Part(axes={"profile": ("baseline",), "context": ("!fork-after-parallel",)}),
+def own_target_presets(contexts: Sequence[Context]) -> tuple[Preset, ...]:
+    """The presets for a target of the user's own, where the file defines none of these names.
+
+    A context that needs distributions is left to those who ask for it: not every interpreter has
+    them.
+    """
+    plain = tuple(context.name for context in contexts if not context.requires)
+    return (
+        Preset(
+            name=DEFAULT_PRESET,
+            summary="every profile from the main thread, and every context without variables",
+            parts=(
+                Part(axes={"context": ("main",)}),
+                Part(axes={"profile": ("baseline",), "context": plain}),
+            ),
         ),
-    ),
-    Preset(
-        name=SMOKE_PRESET,
-        summary="the entries as they are, from the main thread and from a second one",
-        parts=(Part(axes={"profile": ("baseline",), "context": ("main", "thread")}),),
-    ),
-)
+        Preset(
+            name=SMOKE_PRESET,
+            summary="the entries as they are, from the main thread and from a second one",
+            parts=(Part(axes={"profile": ("baseline",), "context": ("main", "thread")}),),
+        ),
+    )
 
 
 def parse_condition(text: str) -> Condition:

@@ -25,6 +25,8 @@ from deadlock_matrix.model.cell import (
 from deadlock_matrix.model.comparison import Gate
 from deadlock_matrix.model.verdict import Verdict
 
+BASELINE = "baseline"
+
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
     pass
@@ -78,6 +80,11 @@ class Configuration(_Frozen, frozen=True, kw_only=True):
             "context": self.contexts,
         }
         return found[axis]
+
+    @property
+    def baseline(self) -> Profile:
+        """The profile that sets nothing, and unsets every variable that any other one names."""
+        return next(profile for profile in self.profiles if profile.name == BASELINE)
 
     def names(self, axis: Axis) -> tuple[str, ...]:
         """The names of the values of one axis, in their order."""

@@ -13,8 +13,8 @@ from deadlock_matrix.model.verdict import Verdict
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Python executable. ``name`` is the user's word; what it *is* is in its fingerprint.
 
-    ``set`` are variables without which it is another one, such as the ``LD_LIBRARY_PATH`` of a
-    BLAS; a profile's come after them. ``unavailable`` says why there is none: then ``executable``
+    ``set`` are variables without which it is another one, such as an ``LD_LIBRARY_PATH``; a
+    profile's come after them. ``unavailable`` says why there is none: then ``executable``
     is empty, and its cells come out as such.
     """
 
@@ -67,6 +67,10 @@ class Calling(StrEnum):
     FORK = "fork"  # a child forked after the prelude ran in the parent
     FORK_AGAIN = "fork-again"  # in the process itself, and then again in a child forked from it
     SPAWN = "spawn"  # a child of multiprocessing's spawn method
+    # Several threads import different submodules of the entry's package at the same moment.
+    CONCURRENT_IMPORTS = "concurrent-imports"
+    # After the entry, several threads ask the package for different names that it exports lazily.
+    CONCURRENT_EXPORTS = "concurrent-exports"
 
 
 class Stdin(StrEnum):
@@ -100,7 +104,7 @@ class Role(StrEnum):
     NEGATIVE_CONTROL = "negative-control"
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One point of the matrix, complete: nothing else is needed to run it again.
 
     ``expect`` lists the verdicts a cell may have without failing the run.
@@ -120,7 +124,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def id(self) -> str:
-        """The axes' values joined by ``/``, as in ``pip-torch/baseline/eager/factory/main``."""
+        """The axes' values joined by ``/``, as in ``conda/baseline/installed/api/main``."""
         parts = [
             self.interpreter.name,
             self.profile.name,

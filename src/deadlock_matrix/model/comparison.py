@@ -23,7 +23,7 @@ class ChangeKind(StrEnum):
     NEW_ERROR = "new-error"
     NEW_SLOW = "new-slow"  # the deadline came while it was still progressing
     MORE_OFTEN = "more-often"  # it came out so before too, but more rarely than chance explains
-    NEWLY_EAGER = "newly-eager"  # a watched module is imported that was not
+    NEWLY_IMPORTED = "newly-imported"  # a watched module is imported that was not
     SLOWER = "slower"
     MISSING_CELL = "missing-cell"
     UNAVAILABLE_NOW = "unavailable-now"
@@ -40,7 +40,7 @@ class ChangeKind(StrEnum):
     CURED_ERROR = "cured-error"
     CURED_SLOW = "cured-slow"
     LESS_OFTEN = "less-often"
-    NO_LONGER_EAGER = "no-longer-eager"
+    NO_LONGER_IMPORTED = "no-longer-imported"
     FASTER = "faster"
     NEW_CELL = "new-cell"
     AVAILABLE_NOW = "available-now"
@@ -54,12 +54,24 @@ WORSE: tuple[ChangeKind, ...] = (
     ChangeKind.NEW_ERROR,
     ChangeKind.NEW_SLOW,
     ChangeKind.MORE_OFTEN,
-    ChangeKind.NEWLY_EAGER,
+    ChangeKind.NEWLY_IMPORTED,
     ChangeKind.SLOWER,
     ChangeKind.MISSING_CELL,
     ChangeKind.UNAVAILABLE_NOW,
 )
 """Kinds that fail a gate where the configuration does not say which."""
+
+
+BETTER: tuple[ChangeKind, ...] = (
+    ChangeKind.CURED_DEADLOCK,
+    ChangeKind.CURED_HANG,
+    ChangeKind.CURED_CRASH,
+    ChangeKind.CURED_ERROR,
+    ChangeKind.CURED_SLOW,
+    ChangeKind.LESS_OFTEN,
+    ChangeKind.NO_LONGER_IMPORTED,
+    ChangeKind.FASTER,
+)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,13 @@ import msgspec
 from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import InterpreterFacts
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Tool
 
 DIAGNOSIS_VERSION = 1
+HUNG = ("deadlock", "hang")
+"""What a script comes to that hangs, as `Reproducer.alone` begins."""
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +26,8 @@ class Target(_Frozen, frozen=True, kw_only=True):
     """What is diagnosed, and what else may be tried of it.
 
     ``profile`` leaves the caller's environment as it is, or says what is different. ``contexts``
-    are tried in their order until one hangs. Everything ``other_`` is a remedy to be tried.
+    are tried in their order until one hangs. Everything ``other_`` is a remedy to be tried; the
+    profiles and interpreters are also other ways to look for a hang.
     ``deadline_s`` is for one run, ``budget_s`` for all of them together; a run that has begun is
     not cut off by the latter. ``runs`` is how many may be made to find a hang that comes seldom.
     """
@@ -35,14 +39,18 @@ class Target(_Frozen, frozen=True, kw_only=True):
     entry: Entry
     contexts: tuple[Context, ...]
     other_profiles: tuple[Profile, ...] = ()
+    other_interpreters: tuple[Interpreter, ...] = ()
     other_layouts: tuple[Layout, ...] = ()
     other_entries: tuple[Entry, ...] = ()
     watch_modules: tuple[str, ...] = ()
     path: str = ""  # the folder that is first where modules are looked for
     script: str = ""  # the file that the statement executes
+    script_text: str = ""  # what is in it
+    arguments: tuple[str, ...] = ()  # of the script
     deadline_s: float = 30.0
     budget_s: float = 50.0
     runs: int = 10
+    thorough: bool = False  # to be looked at from everywhere also if one run takes long
 
 
 class Rate(_Frozen, frozen=True, kw_only=True):
@@ -67,6 +75,98 @@ class Series(_Frozen, frozen=True, kw_only=True):
     rate: Rate
 
 
+class SourceLine(_Frozen, frozen=True, kw_only=True):
+    """A line of source that a thread is in; ``text`` is empty where it could not be read."""
+
+    file: str
+    line: int
+    function: str
+    text: str = ""
+
+
+class Sample(_Frozen, frozen=True, kw_only=True):
+    """Where a run was for some seconds, seen from outside as often as ``times`` says.
+
+    ``call`` is the number of the system call that it slept in, empty where it ran; ``detail`` says
+    what that waited for, where that was read.
+    """
+
+    frames: tuple[PythonFrame, ...]
+    call: str
+    detail: str
+    seconds: float
+    times: int = 1
+
+
+class ImportTime(_Frozen, frozen=True, kw_only=True):
+    """A module's import, with those that it led to: seconds by itself, and altogether."""
+
+    module: str
+    importer: SourceLine | None
+    total_s: float
+    own_s: float
+    children: tuple[ImportTime, ...] = ()
+
+
+class LineTime(_Frozen, frozen=True, kw_only=True):
+    """A line of the user's or a package's that a run spent time in, and what it did there."""
+
+    line: SourceLine
+    doing: str
+    seconds: float
+
+
+class Saving(_Frozen, frozen=True, kw_only=True):
+    """What it saves to import modules when they are first used, or to change a line.
+
+    Measured by one run.
+    """
+
+    modules: tuple[ImportTime, ...]
+    change: Change | None = None
+    before_s: float
+    after_s: Known[float] | Unknown
+
+
+class Times(_Frozen, frozen=True, kw_only=True):
+    """Where a run's time went, from samples that were taken from outside.
+
+    What took less than ``coarse_s`` was seen once or twice, or by chance not at all.
+    """
+
+    seconds: float
+    sampled_s: float
+    coarse_s: float = 0.0
+    modules: tuple[ImportTime, ...]
+    lines: tuple[LineTime, ...]
+    saving: Saving | None = None
+
+
+class Stuck(_Frozen, frozen=True, kw_only=True):
+    """A thread that is stuck: what it does, and the user's lines that led there, innermost last."""
+
+    thread: str
+    does: str
+    lines: tuple[SourceLine, ...]
+
+
+class Change(_Frozen, frozen=True, kw_only=True):
+    """A change of the user's source: lines that become others.
+
+    ``call`` is the function that has to be called when the import has ended. Not ``tried``: a run
+    would show nothing of it.
+    """
+
+    name: str
+    file: str
+    line: int
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    why: str
+    call: str = ""
+    tried: bool = True
+
+
 class RemedyKind(StrEnum):
     """What a remedy changes."""
 
@@ -75,6 +175,7 @@ class RemedyKind(StrEnum):
     ENTRY = "entry"
     CONTEXT = "context"
     ORDER = "order"
+    SOURCE = "source"
 
 
 class Remedy(_Frozen, frozen=True, kw_only=True):
@@ -87,6 +188,7 @@ class Remedy(_Frozen, frozen=True, kw_only=True):
     layout: Layout
     entry: Entry
     context: Context
+    change: Change | None = None
 
 
 class Effect(StrEnum):
@@ -176,10 +278,31 @@ class Minimised(_Frozen, frozen=True, kw_only=True):
 
 
 class Reproducer(_Frozen, frozen=True, kw_only=True):
-    """A script that shows the hang without this tool, and what it did when it was run alone."""
+    """A script that shows the hang without this tool, and what it did when it was run alone.
+
+    Alone means: in an empty folder, without a single environment variable. ``missing`` says what
+    keeps it from being self-contained, ``variables`` which of the caller's variables it needs.
+    """
 
     text: str
     alone: Known[str] | Unknown = Unknown(reason="it was not run")
+    missing: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # distributions, as pip spells them
+    variables: Minimised | None = None
+    brings: tuple[str, ...] = ()  # the user's files whose text it has in it
+
+    @property
+    def hung(self) -> bool:
+        """Whether it hung when it was run alone."""
+        return isinstance(self.alone, Known) and self.alone.value.startswith(HUNG)
+
+
+class KnownRemedy(_Frozen, frozen=True, kw_only=True):
+    """What helps against a known cause; ``confirmed``: this project has seen that it does."""
+
+    advice: str
+    code: str
+    confirmed: bool
 
 
 class KnownCause(_Frozen, frozen=True, kw_only=True):
@@ -191,6 +314,7 @@ class KnownCause(_Frozen, frozen=True, kw_only=True):
     explanation: str
     advice: tuple[str, ...]
     references: tuple[str, ...]
+    remedies: tuple[KnownRemedy, ...] = ()
 
 
 class Diagnosis(_Frozen, frozen=True, kw_only=True):
@@ -213,6 +337,8 @@ class Diagnosis(_Frozen, frozen=True, kw_only=True):
     rate: Rate
     interval: Interval | None
     below: float | None
+    stuck: tuple[Stuck, ...] = ()
+    changes: tuple[Change, ...] = ()  # of the source that fit, tried or not
     imports: tuple[str, ...]  # that were under way, outermost first
     involved: tuple[str, ...]  # libraries in which the stuck threads wait
     causes: tuple[KnownCause, ...]
@@ -222,6 +348,7 @@ class Diagnosis(_Frozen, frozen=True, kw_only=True):
     statements: Minimised | None  # of the entry's imports
     checklist: tuple[Check, ...]
     cost: ImportCost | None
+    times: Times | None = None
     reproducer: Reproducer | None
     duration_s: float
     runs: int

@@ -11,19 +11,30 @@ from typing import Generic, TypeVar
 import msgspec
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
-class Known(msgspec.Struct, Generic[T], frozen=True, kw_only=True, tag_field="fact", tag="known"):
+class Known(
+    msgspec.Struct, Generic[T], frozen=True, kw_only=True, tag_field="fact", tag="known", gc=False
+):
     """A value that was read, and where it was read."""
 
     value: T
     source: str
+
+    def or_else(self, default: object) -> T:
+        """The value."""
+        return self.value
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", tag="unknown"):
     """A value that could not be read, and why not."""
 
     reason: str
+
+    def or_else(self, default: D) -> D:
+        """``default``, where it comes to the same whether the value is that or nobody knows it."""
+        return default
 
 
 class Aside(Unknown, frozen=True, kw_only=True, tag="aside"):

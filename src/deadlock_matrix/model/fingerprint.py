@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
 from deadlock_matrix.model.fact import Known, Unknown
 
 
-class LibraryKind(StrEnum):
-    """What a native library is for, as far as it matters to a hang."""
-
-    BLAS = "blas"
-    OPENMP = "openmp"
-    THREADS = "threads"  # a thread pool of another make, such as TBB
-    PROTOBUF = "protobuf"
-    ABSEIL = "abseil"
-
-
 class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
     """One native library that installed packages load, told from files, nothing being imported.
 
-    ``name`` is that of the product: "MKL", "OpenBLAS", "BLIS", "FlexiBLAS", "Accelerate", "ATLAS",
-    "Arm Performance Libraries", "NVPL", "reference BLAS", "unrecognised BLAS", "libgomp",
-    "libiomp5", "libomp", "vcomp", "TBB", "protobuf", "Abseil". ``version`` is as the file has it:
-    of a static MKL the day it was built, of libgomp its newest interface.
+    ``name`` is that of the product, ``kind`` one of `interpreters.native.kinds.LibraryKind`.
+    ``version`` is as the file has it: of a static library the day it was built, of some runtimes
+    their newest interface.
 
     ``path`` is the real file that holds it; ``static``: it is a part of that file, which is another
-    library, such as MKL inside libtorch_cpu. ``threading`` is how a BLAS makes threads: "pthreads",
-    "OpenMP (libgomp)", "serial", "chosen at run time"; empty: the file does not tell.
+    library. ``threading`` is how it makes threads: "pthreads", "serial", "chosen at run time";
+    empty: the file does not tell.
     ``users`` are the distributions whose modules load it, directly or through other libraries; none
     for a preloaded one. ``system`` is true for one that comes with the operating system.
     ``shared_symbols`` are weak symbols that it exports, so that a second copy in the process uses
@@ -37,7 +24,7 @@ class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: LibraryKind
+    kind: str
     path: str
     static: bool = False
     threading: str = ""
@@ -50,10 +37,9 @@ class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
 class ThreadPool(msgspec.Struct, frozen=True, kw_only=True):
     """One row of threadpoolctl's table: a library that makes threads, as it is when it runs.
 
-    ``name`` is threadpoolctl's ("mkl", "openblas", "blis", "openmp"), ``prefix`` the library's
-    ("libgomp"), ``path`` its real path, ``threads`` how many it may use, ``layer`` how it makes
-    them ("intel", "gnu", "tbb", "sequential", "pthreads"); ``version`` and ``layer`` are empty for
-    a library that has none to tell, as an OpenMP runtime.
+    ``name`` is threadpoolctl's, ``prefix`` the library's own, ``path`` its real path, ``threads``
+    how many it may use, ``layer`` how it makes them. ``version`` and ``layer`` are empty for a
+    library that has none to tell.
     """
 
     name: str
@@ -67,11 +53,10 @@ class ThreadPool(msgspec.Struct, frozen=True, kw_only=True):
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What a process showed that imported one module alone, and made one product of matrices.
 
-    ``configuration`` is what the module says of itself (`torch.__config__.show`,
-    `numpy.show_config`). ``mapped`` are the real paths of the libraries of the kinds in
-    `LibraryKind` that were mapped in the end, by their names; libtorch_cpu is among them, since it
-    may have some of them inside. ``mkl`` is MKL's own description of itself with its version; known
-    and empty: no MKL is mapped. ``seconds`` is what the import took.
+    ``configuration`` is what the module says of itself. ``mapped`` are the real paths of the
+    libraries that were mapped in the end, of those whose names are of a kind that is looked for.
+    ``described`` is what the library that computes says of itself with its version; known and
+    empty: none that does so is mapped. ``seconds`` is what the import took.
     """
 
     module: str
@@ -79,7 +64,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Known[str] | Unknown
     pools: Known[tuple[ThreadPool, ...]] | Unknown
     mapped: Known[tuple[str, ...]] | Unknown
-    mkl: Known[str] | Unknown
+    described: Known[str] | Unknown
     seconds: float
 
 

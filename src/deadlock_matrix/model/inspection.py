@@ -6,24 +6,28 @@ from typing import Literal
 
 import msgspec
 
+from deadlock_matrix.model.diagnosis import KnownCause
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.observation import End
 from deadlock_matrix.model.report import SCHEMA_VERSION, Tool
-from deadlock_matrix.model.verdict import Doing, Gap, Outcome, Proof
+from deadlock_matrix.model.verdict import Doing, Gap, Outcome, Proof, TaskDoing
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one process tree, and what follows.
 
     ``verdict`` is ``not-proved`` where a look at a living process proves nothing: it may be
-    healthy. ``detected_after_s`` counts from the last progress seen, known where a command was
-    watched from its start; so does ``unmoved_s``, up to the last look.
+    healthy. It is ``ended`` where a command that was watched ended by itself, or was interrupted:
+    ``end`` says how, and the rest what was found stuck before. ``detected_after_s`` counts from the
+    last progress seen, known where a command was watched from its start; so does ``unmoved_s``, up
+    to the last look.
     """
 
     schema_version: int = SCHEMA_VERSION
     tool: Tool
     subject: str  # "process 7868" or the command
-    verdict: Literal["deadlock", "hang", "slow", "not-proved"]
+    verdict: Literal["deadlock", "hang", "slow", "not-proved", "ended"]
     partial: bool  # threads are deadlocked, others of the root process may go on
     sentence: str
     proof: Proof | None
@@ -34,4 +38,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Known[Evidence] | Unknown
     outcome: Outcome = "not-proved"  # what the last look shows, with its strength
     unmoved_s: Known[float] | Unknown = Unknown(reason="not read by this version")
+    tasks: tuple[TaskDoing, ...] = ()
     likely: Proof | None = None  # beside a proof about some: what is likely of all threads
+    end: Known[End] | Unknown = Unknown(reason="not read by this version")
+    causes: tuple[KnownCause, ...] = ()  # known ones that were recognised, with what helps

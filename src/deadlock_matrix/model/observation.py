@@ -1,4 +1,8 @@
-"""What one run of one cell showed: raw facts, no interpretation."""
+"""What one run of one cell showed: raw facts, no interpretation.
+
+There may be a hundred thousand results at once. None is part of a cycle, so those types of which
+each has its own are left out of the garbage collector's searches (``gc=False``).
+"""
 
 from __future__ import annotations
 
@@ -44,17 +48,16 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     kept: str
 
 
-class ImportStep(msgspec.Struct, frozen=True, kw_only=True):
-    """``module`` was first imported by ``importer`` at ``file``:``line``, ``at_s`` after start."""
+class ImportStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """``module`` was first imported by ``importer`` at ``file``:``line``."""
 
     module: str
     importer: str
     file: str
     line: int
-    at_s: float
 
 
-class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a probe that finished its entry tells about itself."""
 
     python: str  # "3.11.7"
@@ -65,6 +68,7 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
     top_levels: dict[str, int]  # top-level package -> number of its modules that the entry loaded
     watched: dict[str, int]  # watched module -> how many times its file was executed
     chains: dict[str, tuple[ImportStep, ...]]  # watched module -> from the entry to it
+    imported_s: dict[str, float]  # watched module -> when its import began
     own_modules: tuple[str, ...]  # of the packages the entry names, as their imports ended
     native_libraries: Known[tuple[str, ...]] | Unknown
     threads: Known[tuple[str, ...]] | Unknown  # names, as the kernel has them
@@ -87,7 +91,7 @@ class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
     alive: tuple[str, ...]
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything seen of one probe. Times are seconds from the start of the process."""
 
     phase: Phase  # how far it came
@@ -106,8 +110,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     began_s: float = 0.0  # CLOCK_MONOTONIC when the watch began, as in the evidence
 
 
-class CellResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell with its observation and what was concluded. ``why`` is one sentence."""
+class CellResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One cell with its observation and what was concluded. ``why`` is one sentence.
+
+    ``content`` is the digest of the code under test; empty: nobody could tell. ``taken_from`` names
+    the run that this result was taken from instead of running the cell again; empty: it was run.
+    ``machine`` is a key of the report's ``machines``; empty: where the run was started.
+    """
 
     cell: Cell
     verdict: Verdict
@@ -115,6 +124,24 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     observation: Known[Observation] | Unknown  # unknown: the cell could not be run at all
     judgement: Judgement | None = None  # None: nothing hung, so there was nothing to judge
     detected_after_s: float | None = None  # from the last progress to the proof
+    content: str = ""
+    taken_from: str = ""
+    machine: str = ""
+
+    @property
+    def seen(self) -> Observation | None:
+        """What was seen of the run; ``None`` if it could not be run."""
+        return self.observation.or_else(None)
+
+    @property
+    def probe(self) -> ProbeFacts | None:
+        """What the probe told of itself; ``None`` if it did not come that far."""
+        return self.seen.probe.or_else(None) if self.seen is not None else None
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What was read when it hung; ``None`` if nothing was, or if it lies aside."""
+        return self.seen.evidence.or_else(None) if self.seen is not None else None
 
     @property
     def as_expected(self) -> bool:

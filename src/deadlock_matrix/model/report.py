@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from deadlock_matrix.model.fact import Known, Unknown
-from deadlock_matrix.model.fingerprint import InterpreterFacts
+from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.outcome import RunEnd, RunOutcome
 from deadlock_matrix.model.verdict import Verdict
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     unwritten: dict[str, str] = {}
 
 
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a whole matrix a run is.
+
+    ``cells`` is how many the whole has; ``partition`` tells apart wholes, and ways to divide one.
+    """
+
+    number: int  # from 1
+    of: int
+    cells: int
+    partition: str
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One run of those that were merged into a report: its own head, and what became of it.
 
@@ -68,6 +80,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     interpreters: dict[str, str]
     repeats: dict[str, int]
+    shard: Shard | None = None
+    machines: dict[str, Host] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,11 +105,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     summary: Summary
     notes: tuple[str, ...] = ()  # what went wrong with the run itself, one sentence each
     merged: tuple[Part, ...] = ()  # none: it is one run
+    shard: Shard | None = None  # of one run; a merged report has those of its runs
+    machines: dict[str, Host] = {}  # others than ``host`` that ran cells, by the names in results
+
+    @property
+    def fingerprints(self) -> dict[str, Known[Fingerprint] | Unknown]:
+        """What each interpreter is, by its name."""
+        return {each.name: each.fingerprint for each in self.interpreters}
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Where it ran: one host, or each different one of a merged report."""
-        return tuple(dict.fromkeys(part.host for part in self.merged)) or (self.host,)
+        """Where it ran: one host, or each different one of a merged or a distributed report."""
+        parts = self.merged or (self,)
+        places = (tuple(part.machines.values()) or (part.host,) for part in parts)
+        return tuple(dict.fromkeys(host for hosts in places for host in hosts))
 
     @property
     def controlled(self) -> bool:

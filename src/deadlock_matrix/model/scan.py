@@ -31,6 +31,17 @@ class StuckThread(msgspec.Struct, frozen=True, kw_only=True):
     stack: tuple[str, ...] = ()
 
 
+class StuckTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of asyncio that the answer is about, at its address, with its coroutines' frames."""
+
+    pid: int
+    address: int
+    name: str
+    does: str
+    likely: bool
+    stack: tuple[str, ...] = ()
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A deadlock in one process, as a line of JSON tells it, or its end.
 
@@ -48,8 +59,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     assumptions: tuple[str, ...]
     threads: tuple[StuckThread, ...]
+    tasks: tuple[StuckTask, ...] = ()
     likely: str = ""  # beside a proof about some threads: what is likely of all
     over: str = ""
+
+    @property
+    def members(self) -> frozenset[tuple[int, int]]:
+        """The threads and tasks that are stuck: process, and id or address."""
+        threads = {(each.pid, each.tid) for each in self.threads}
+        return frozenset(threads | {(each.pid, each.address) for each in self.tasks})
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from deadlock_matrix.model.evidence import HeldLock, PythonLock
+from deadlock_matrix.model.stack_facts import Awaited, HeldLock
+from deadlock_matrix.model.tasks import Entered, TaskAwaits
 
 
 class Verdict(StrEnum):
@@ -37,13 +38,22 @@ NodeKind = Literal[
     "python-lock",  # an import lock or a Thread.join, whose owner the stacks tell
     "rlock",  # of Python, which names its owner
     "with-lock",  # a Lock of Python that one thread is inside a ``with`` block of
+    "object",  # of Python, without an owner, that only some threads know
     "gil",
+    "stop",  # of the world, in a free-threaded build: of a thread that is attached
     "futex",  # without an owner
     "child",
     "pipe",
+    "polled",  # pipes, or pairs of sockets, of which any could end the wait
+    "threads",  # those that know an object
     "process",
     "tree",
     "all-threads",  # of the root process: that none of them goes on is claimed too
+    "task",  # of asyncio
+    "task-lock",  # of asyncio: a lock or semaphore that tasks are inside ``async with`` blocks of
+    "task-wait",  # an event, a queue, a future: who has a reference may end the wait for it
+    "task-end",  # of tasks that another one awaits
+    "tasks",  # several, of which any could end a wait
 ]
 
 
@@ -90,8 +100,10 @@ class AssumptionKind(StrEnum):
     NO_SIGNAL = "no-signal"  # nobody sends a signal whose handler could wake a thread
     FOREIGN_HANDLER = "foreign-handler"  # a handler in C, whose code is not known, wakes nobody
     NOT_INTERRUPTED = "not-interrupted"  # nobody sends SIGINT, which Python's main thread obeys
-    NOT_CANCELLED = "not-cancelled"  # nobody cancels the waiting thread
+    NOT_CANCELLED = "not-cancelled"  # nobody cancels the waiting thread, or task
     RELEASED_BY_HOLDER = "lock-released-by-holder"  # only who took the lock releases it
+    ENDED_BY_USERS = "ended-by-users"  # only threads in whose frames it stands use an object
+    DONE_BY_ITS_POOL = "done-by-its-pool"  # only its pool makes a future done
     NOT_TOUCHED = "not-touched"  # nobody changes what the wait is on behind the kernel's back
 
 
@@ -108,13 +120,49 @@ class Assumption(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+ConditionName = Literal[
+    # of a thread that sleeps in a system call
+    "asleep-throughout",
+    "no-time-limit",
+    "in-that-call",
+    "private-futex",
+    "not-interrupted",
+    "array-unchanged",
+    "no-outside-end",
+    "between-processes",
+    "no-signal-by-file",
+    "lock-of-that-line",
+    "released-by-holder",
+    "ended-by-them",
+    # of the interpreter
+    "waits-for-gil",
+    "gil-by-thread-state",
+    "waits-for-stop",
+    # of a process, or of a tree of them
+    "threads-complete",
+    "processes-complete",
+    "no-waking-signal",
+    "no-timer",
+    "no-alarm",
+    "no-tracer",
+    "memory-not-shared",
+    "no-io-uring",
+    "no-foreign-handler",
+    "no-cancellation",
+    # of a task
+    "suspended-throughout",
+    "not-cancelled",
+    "known-to-tasks-alone",
+]
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a proof needs besides its edges, and that was found to hold.
 
     What ``assumes`` names had to be assumed for it; a fact assumes nothing.
     """
 
-    name: str
+    name: ConditionName
     subject: str  # the id of the node it is about
     detail: str
     source: str
@@ -133,8 +181,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """Why none of the threads in it can ever move again.
 
     It begins at ``roots`` and is closed: whatever could end the wait of a thread in it is itself a
-    thread in it. Nothing in it is spare: see ``deadlock_matrix.proof.check``. It is *proved* if it
-    rests on facts alone; ``assumptions`` are those that its conditions name, and make it *likely*.
+    thread in it. Instead of threads it may be about tasks of asyncio. Nothing in it is spare: see
+    ``deadlock_matrix.proof.check``. It is *proved* if it rests on facts alone; ``assumptions`` are
+    those that its conditions name, and make it *likely*.
     """
 
     kind: ProofKind
@@ -174,20 +223,23 @@ def core_of(proof: Proof) -> Proof:
 
 
 class HeldBy(msgspec.Struct, frozen=True, kw_only=True):
-    """The one thread that has what another waits for, and how that was told."""
+    """The one thread that has what another waits for, and how that was told.
+
+    A lock may also be a suspended task's: then ``tid`` is the thread that runs its loop, or 0.
+    """
 
     pid: int
     tid: int
-    name: str  # in words: "thread 12 'writer'"
+    name: str  # in words: "thread 12 'writer'", "task 'reader'"
     how: str  # "inside `with self._lock` at store.py:40", or where its ownership was read
 
 
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
     """What one thread does, in words: ``waits for mutex 0x7f.. of libfoo.so, held by thread 3``.
 
-    ``waits_for`` is the lock of Python's that it sleeps for, where it is one and was read;
-    ``holds`` are those inside whose ``with`` blocks it is. ``held_by`` is told of native locks,
-    joins and import locks too.
+    ``waits_for`` is what it sleeps for, as its program knows it; ``holds`` are the locks inside
+    whose ``with`` blocks it is. ``held_by`` is told of native locks, joins and import locks too.
+    ``lead`` is a clause that speaks for a wait without an end, of which nothing is proved.
     """
 
     pid: int
@@ -196,9 +248,40 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     does: str
     stuck: bool  # nobody but the stuck threads could wake it
     likely: bool = False  # stuck, if the assumptions of the answer are so
-    waits_for: PythonLock | None = None
+    waits_for: Awaited | None = None
     holds: tuple[HeldLock, ...] = ()
     held_by: HeldBy | None = None
+    lead: str = ""
+
+
+class TaskHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """The task that has what another waits for, and how that was told."""
+
+    address: int
+    name: str  # "task 'writer'"
+    how: str  # "inside `async with lock` at store.py:40"
+
+
+class TaskDoing(msgspec.Struct, frozen=True, kw_only=True):
+    """What one task of asyncio does, in words: ``waits for Lock 0x7f.. (lock)``.
+
+    ``tid`` is the thread that runs its loop, 0 if none does. ``stuck`` and ``likely`` are as in
+    `Doing`: it is stuck because its loop's thread is, or because of the tasks it waits for.
+    ``core``: it is one of those that the answer is about. ``waits_for_tasks`` are addresses.
+    """
+
+    pid: int
+    tid: int
+    address: int
+    name: str  # in words: "task 'writer'"
+    does: str
+    stuck: bool = False
+    likely: bool = False
+    core: bool = False
+    awaits: TaskAwaits | None = None
+    inside: tuple[Entered, ...] = ()
+    held_by: tuple[TaskHolder, ...] = ()
+    waits_for_tasks: tuple[int, ...] = ()
 
 
 Outcome = Literal["deadlock", "likely", "partial", "likely-partial", "not-proved"]
@@ -228,6 +311,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...]
     threads: tuple[Doing, ...] = ()
     likely: Proof | None = None
+    tasks: tuple[TaskDoing, ...] = ()
 
     @property
     def likely_whole(self) -> Proof | None:

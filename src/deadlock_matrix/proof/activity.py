@@ -4,46 +4,132 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deadlock_matrix.model.evidence import OnCpu, OutsideSystemCall, SystemCall, ThreadFacts
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.signals import signal_name
-from deadlock_matrix.proof.words import base_name, enumeration
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import (
+    OnCpu,
+    OutsideSystemCall,
+    SystemCall,
+    ThreadFacts,
+    TimeLimit,
+)
+from deadlock_matrix.proof.awaited import awaited_object, phrase_of_object
+from deadlock_matrix.proof.python_locks import lock_of, phrase_of_lock, place_of, with_of
+from deadlock_matrix.proof.shared_words import holder_of_semaphore
+from deadlock_matrix.proof.words import base_name, duration, enumeration
 from deadlock_matrix.proof.world import Key, World
 
-_READS = frozenset({"read", "readv", "recvfrom", "recvmsg", "pread64"})
-_WRITES = frozenset({"write", "writev", "sendto", "sendmsg", "pwrite64"})
-OF_SOCKETS = frozenset({"recvfrom", "recvmsg", "sendto", "sendmsg", "connect"})
-_POLLS = frozenset(
-    {"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
-)
+_NAMED = {
+    WaitsFor.TIME: "sleeps",
+    WaitsFor.CONNECTION: "waits for a connection",
+    WaitsFor.SIGNAL: "waits for a signal",
+    WaitsFor.IO_URING: "waits for io_uring",
+}
+_UNTIL_OPENED = ("wait_for_partner", "fifo_open")
+"""The kernel function that waits for the other end, or its caller if it was inlined (fs/pipe.c)."""
+
 _TERMINAL = ("/dev/pts/", "/dev/tty", "/dev/console")
 
 
 def activity_of(world: World, key: Key) -> str:
-    """``reads from socket:[123]``, ``waits for a lock, in wait (threading.py:327)``."""
+    """``reads from socket:[123]``, ``waits for an item in Queue 0x7f.. (jobs) in take (m.py:3)``.
+
+    What the program calls it comes first; where it does not tell all, what the kernel says too.
+    """
     thread = world.threads[key]
     if thread.state == "T":
         return stopped(world, key)
     call = _call(thread)
     if call is None:
         return _without_call(thread)
-    target = _in_words(world, key, call)
-    if call.name in _READS:
-        return f"reads from {target}{_in_python(world, key, target)}"
-    if call.name in _WRITES:
-        return f"writes to {target}"
-    if call.name == "connect":
-        return f"connects {target}"
-    if call.name in _POLLS:
-        return "waits for events of files or sockets"
-    if call.name in ("wait4", "waitid"):
-        return "waits for the end of a child process"
-    if call.name == "futex":
-        stack = world.stack_by_thread.get(key)
-        inner = stack.python[-1] if stack is not None and stack.python else None
-        where = f", in {inner.function} ({base_name(inner.file)}:{inner.line})" if inner else ""
-        return f"waits for a lock{where}"
-    return f"is in the system call {call.name}"
+    waited = awaited_object(world, key)
+    told = _in_kernel(world, key, call)
+    if waited is not None:
+        row = blocking(call.name)
+        of_kernel = row.waits_for is not WaitsFor.WORD and not row.polls
+        told = phrase_of_object(waited) + (f": {told}" if of_kernel else "")
+        told += _inside_block_of(world, waited.semaphore)
+    return told + _until(thread)
+
+
+def _inside_block_of(world: World, semaphore: str) -> str:
+    """Who has a lock that processes share, if a ``with`` block tells it."""
+    holder = holder_of_semaphore(world, semaphore)
+    if holder is None:
+        return ""
+    key, block = holder
+    return f", held by {world.name(key)} (inside `{with_of(block)}` at {place_of(block)})"
+
+
+def _in_kernel(world: World, key: Key, call: SystemCall) -> str:
+    row = blocking(call.name)
+    match row.waits_for:
+        case WaitsFor.READ:
+            target = _in_words(world, key, call)
+            return f"reads from {target}{_in_python(world, key, target)}"
+        case WaitsFor.WRITE:
+            return f"writes to {_in_words(world, key, call)}"
+        case WaitsFor.CONNECT:
+            return f"connects {_in_words(world, key, call)}"
+        case WaitsFor.CHILD:
+            return "waits for the end of a child process"
+        case WaitsFor.EVENTS if call.arguments[row.count_at] == 0:
+            return "sleeps"  # on no descriptor, as Python does up to 3.10
+        case WaitsFor.EVENTS | WaitsFor.EPOLL:
+            return f"waits for events of files or sockets{_place(world, key)}"
+        case WaitsFor.FILE:
+            return _opens(world.threads[key]) + _place(world, key)
+        case WaitsFor.FILE_LOCK:
+            return file_lock(world, key)
+        case WaitsFor.WORD:
+            lock = lock_of(world, key)
+            return phrase_of_lock(lock) if lock else f"waits for a lock{_place(world, key)}"
+    if row.waits_for in _NAMED:
+        return _NAMED[row.waits_for] + _place(world, key)
+    return f"is in the system call {call.name}{_place(world, key)}"
+
+
+def _opens(thread: ThreadFacts) -> str:
+    channel = thread.wait_channel
+    if isinstance(channel, Known) and channel.value in _UNTIL_OPENED:
+        return "opens a FIFO, which waits until somebody opens its other end"
+    return "opens a file"
+
+
+def _place(world: World, key: Key) -> str:
+    stack = world.stack_by_thread.get(key)
+    inner = stack.python[-1] if stack is not None and stack.python else None
+    return f", in {inner.function} ({base_name(inner.file)}:{inner.line})" if inner else ""
+
+
+def _until(thread: ThreadFacts) -> str:
+    """The time limit of its wait."""
+    timeout = thread.timeout
+    if not isinstance(timeout, Known) or not isinstance(timeout.value, TimeLimit):
+        return ""
+    due = timeout.value.due_s
+    return f", for at most {duration(due.value)}" if isinstance(due, Known) else ", for some time"
+
+
+def file_lock(world: World, key: Key) -> str:
+    """``waits for a lock of the file /srv/db (flock), which process 12 has``."""
+    fact = world.after[key[0]].file_locks
+    if not isinstance(fact, Known) or not fact.value:
+        reason = f" (whose is not known: {fact.reason})" if not isinstance(fact, Known) else ""
+        return f"waits for a file lock{reason}"
+    lock = fact.value[0]
+    pids = [f"process {pid}" if pid > 0 else "somebody" for pid in lock.holders]
+    who = f", which {enumeration(pids)} took" if pids else ""
+    if pids and set(lock.ended) >= set(lock.holders):
+        who += f" and left to who has the file open too{_also_open(world, lock.path)}"
+    return f"waits for a lock ({lock.kind}) of the file {lock.path}{who}"
+
+
+def _also_open(world: World, path: str) -> str:
+    """The processes of the tree that have a file open, as `` (process 12)``."""
+    pids = [f"process {pid}" for pid in sorted(_who_has(world, path))]
+    return f" ({enumeration(pids)})" if pids else ""
 
 
 def stopped(world: World, key: Key) -> str:
@@ -60,7 +146,7 @@ def stopped(world: World, key: Key) -> str:
     at_terminal = call is not None and target.startswith(_TERMINAL)
     if name == "SIGTTOU" or (not name and at_terminal and _changes(call)):
         return _by_job_control("SIGTTOU", bool(name), f"changes or writes to {terminal}")
-    if name == "SIGTTIN" or (not name and at_terminal and call and call.name in _READS):
+    if name == "SIGTTIN" or (not name and at_terminal and call and _reads(call)):
         return _by_job_control("SIGTTIN", bool(name), f"reads from {terminal}")
     if name == "SIGTSTP":
         return "is stopped by SIGTSTP (Ctrl-Z); fg, or SIGCONT, lets it go on"
@@ -77,8 +163,14 @@ def _by_job_control(name: str, known: bool, why: str) -> str:
     )
 
 
+def _reads(call: SystemCall) -> bool:
+    return blocking(call.name).waits_for is WaitsFor.READ
+
+
 def _changes(call: SystemCall | None) -> bool:
-    return call is not None and (call.name == "ioctl" or call.name in _WRITES)
+    return call is not None and (
+        call.name == "ioctl" or blocking(call.name).waits_for is WaitsFor.WRITE
+    )
 
 
 def _call(thread: ThreadFacts) -> SystemCall | None:
@@ -101,7 +193,7 @@ def _in_words(world: World, key: Key, call: SystemCall) -> str:
     """What a call is about, with what is known of a socket's other end."""
     target = _target(world, key, call.arguments[0])
     if not target.startswith("socket:["):
-        return f"a socket ({target})" if call.name in OF_SOCKETS else target
+        return f"a socket ({target})" if blocking(call.name).of_sockets else target
     peers = world.after[key[0]].peers
     for peer in peers.value if isinstance(peers, Known) else ():
         if peer.socket != target:

@@ -7,14 +7,14 @@ only while somebody runs. POSIX timers are asked about for every process (`condi
 
 from __future__ import annotations
 
-from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
+from deadlock_matrix.model.process_facts import ProcessFacts
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, ConditionName, Gap
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.world import GONE, World
 
 SIGALRM = 14
-NAME = "no-alarm"
+NAME: ConditionName = "no-alarm"
 
 
 def no_alarm_of_others(world: World, pid: int) -> tuple[Condition, ...] | Gap:

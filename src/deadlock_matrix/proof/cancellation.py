@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known, Unknown
-from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition
+from deadlock_matrix.model.process_facts import ProcessFacts
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, ConditionName
 from deadlock_matrix.proof.wait import thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -21,7 +21,7 @@ GLIBC_SIGNAL, MUSL_SIGNAL = 32, 33
 """``SIGCANCEL``: caught only once a thread has been cancelled, by glibc from 2.34 on, by musl ever
 (glibc's ``nptl/pthread_cancel.c``, musl's ``src/thread/pthread_cancel.c``)."""
 
-NAME = "no-cancellation"
+NAME: ConditionName = "no-cancellation"
 
 
 def not_cancelled(world: World, key: Key) -> Condition:

@@ -6,12 +6,14 @@ an edge, a condition or an assumption taken away does not stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
-from deadlock_matrix.model.verdict import Node, Proof, ProofKind
+from deadlock_matrix.model.verdict import ConditionName, Node, NodeKind, Proof, ProofKind
 
-OF_EVERY_PROCESS = {"no-foreign-handler"}
-OF_A_PROCESS = OF_EVERY_PROCESS | {
+Names = Set[ConditionName]
+
+OF_EVERY_PROCESS: Names = {"no-foreign-handler"}
+OF_A_PROCESS: Names = OF_EVERY_PROCESS | {
     "threads-complete",
     "no-waking-signal",
     "no-timer",
@@ -19,27 +21,47 @@ OF_A_PROCESS = OF_EVERY_PROCESS | {
     "memory-not-shared",
     "no-io-uring",
 }
-ASLEEP = {"asleep-throughout", "no-time-limit", "in-that-call"}
-OF_A_FUTEX = ASLEEP | {"private-futex"}
-INTERRUPTIBLE = {"python-lock", "futex", "child", "pipe"}
+ASLEEP: Names = {"asleep-throughout", "no-time-limit", "in-that-call"}
+OF_A_FUTEX: Names = ASLEEP | {"private-futex"}
+INTERRUPTIBLE: Set[NodeKind] = {"python-lock", "futex", "child", "pipe", "polled"}
 """Kinds of waits that a signal handler could end: they need all conditions of the process."""
 
-INTERRUPTIBLE_IN_MAIN = {"rlock", "with-lock"}
+INTERRUPTIBLE_IN_MAIN: Set[NodeKind] = {"rlock", "with-lock", "object"}
 """The same, in the main thread alone: only there Python runs handlers."""
 
-THREAD_NEEDS = {
+OF_A_PIPE: Names = ASLEEP | {
+    "no-outside-end",
+    "between-processes",
+    "not-interrupted",
+    "no-signal-by-file",
+}
+OF_OTHER_PROCESSES = ("child", "pipe", "polled")
+
+THREAD_NEEDS: dict[NodeKind, Names] = {
     "gil": {"waits-for-gil", "gil-by-thread-state", "no-cancellation"},
+    "stop": {"waits-for-stop", "no-cancellation"},
     "lock": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "end": OF_A_FUTEX | {"memory-not-shared", "no-cancellation"},
     "python-lock": OF_A_FUTEX | {"not-interrupted", "lock-of-that-line"},
     "rlock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared"},
     "with-lock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared", "released-by-holder"},
+    "object": ASLEEP | {"not-interrupted", "ended-by-them"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
-    "child": ASLEEP | {"not-interrupted"},
-    "pipe": ASLEEP | {"no-outside-end", "between-processes", "not-interrupted"},
+    "child": ASLEEP | {"not-interrupted", "no-signal-by-file"},
+    "pipe": OF_A_PIPE,
+    "polled": OF_A_PIPE | {"array-unchanged"},
 }
 
-CANCELLED_BY_OTHERS = {"python-lock", "rlock", "with-lock"}
+OF_A_TASK: Names = {"suspended-throughout", "no-time-limit", "not-cancelled"}
+TASK_NEEDS: dict[NodeKind, Names] = {
+    "task-lock": OF_A_TASK | {"released-by-holder"},
+    "task-end": OF_A_TASK,
+    "task-wait": OF_A_TASK | {"known-to-tasks-alone"},
+}
+
+ASSUMED_OF_A_TASK: Names = {"not-cancelled", "released-by-holder"}
+
+CANCELLED_BY_OTHERS: Set[NodeKind] = {"python-lock", "rlock", "with-lock"}
 """These need ``no-cancellation`` where one thread holds them: others may go on, and cancel."""
 
 
@@ -52,7 +74,7 @@ class _Checked:
     def __init__(self, proof: Proof) -> None:
         self._proof = proof
         self._nodes = {node.id: node for node in proof.nodes}
-        self._holds: dict[str, set[str]] = {}
+        self._holds: dict[str, set[ConditionName]] = {}
         for condition in proof.conditions:
             self._holds.setdefault(condition.subject, set()).add(condition.name)
         self._next: dict[tuple[str, str], list[str]] = {}
@@ -120,7 +142,7 @@ class _Checked:
     def _heads(self, node: Node, relation: str) -> list[str]:
         return self._next.get((node.id, relation), [])
 
-    def _missing(self, identifier: str, needed: set[str]) -> str:
+    def _missing(self, identifier: str, needed: Names) -> str:
         return ", ".join(sorted(needed - self._holds.get(identifier, set())))
 
     def _is_subject(self, node: Node, reached: dict[str, Node]) -> bool:
@@ -133,7 +155,9 @@ class _Checked:
     def _faults_of(self, node: Node) -> Iterator[str]:
         if node.kind == "thread":
             yield from self._faults_of_thread(node)
-        elif node.kind in ("process", "tree", "all-threads"):
+        elif node.kind == "task":
+            yield from self._faults_of_task(node)
+        elif node.kind in ("threads", "process", "tree", "all-threads", "tasks"):
             yield from self._faults_of_group(node)
         elif len(self._heads(node, "held by") + self._heads(node, "ended only by")) != 1:
             yield f"{node.label}: nobody is known who could end the wait for it"
@@ -145,19 +169,37 @@ class _Checked:
             return
         kind = self._nodes[heads[0]].kind
         needed = THREAD_NEEDS.get(kind, OF_A_FUTEX)
-        if kind in CANCELLED_BY_OTHERS and self._heads(self._nodes[heads[0]], "held by"):
+        by_one = self._heads(self._nodes[heads[0]], "held by")
+        if kind in CANCELLED_BY_OTHERS and by_one:
             needed = needed | {"no-cancellation"}
         missing = self._missing(node.id, needed)
         if missing:
             yield f"{node.label}: nothing says {missing}"
+        if kind == "object":
+            own: Names = {"private-futex", "memory-not-shared", "no-cancellation"}
+            if self._missing(node.id, own) and self._missing(node.id, {"no-outside-end"}):
+                yield f"{node.label}: nothing says {', '.join(sorted(own))}"
         _, pid, tid = node.id.split("-")
-        if kind in ("child", "pipe"):
+        if kind in OF_OTHER_PROCESSES:
             yield from self._faults_of_others(f"process-{pid}", heads[0])
         interruptible = kind in INTERRUPTIBLE or (kind in INTERRUPTIBLE_IN_MAIN and pid == tid)
         of_process = OF_A_PROCESS if interruptible else OF_EVERY_PROCESS
         missing = self._missing(f"process-{pid}", of_process)
         if missing:
             yield f"process {pid}: nothing says {missing}"
+
+    def _faults_of_task(self, node: Node) -> Iterator[str]:
+        heads = self._heads(node, "waits for")
+        if len(heads) != 1:
+            yield f"{node.label}: it is not known what it waits for"
+            return
+        missing = self._missing(node.id, TASK_NEEDS.get(self._nodes[heads[0]].kind, OF_A_TASK))
+        if missing:
+            yield f"{node.label}: nothing says {missing}"
+        for condition in self._proof.conditions:
+            is_assumed = condition.subject == node.id and condition.name in ASSUMED_OF_A_TASK
+            if is_assumed and not condition.assumes:
+                yield f"{node.label}: {condition.name} cannot be known of a loop that goes on"
 
     def _faults_of_others(self, own: str, wait: str) -> Iterator[str]:
         """The end of any other process would end the wait too, so all of them must be in it."""
@@ -174,7 +216,7 @@ class _Checked:
         members = self._heads(node, "consists of")
         if len(members) != node.members or not members:
             yield f"{node.label}: {len(members)} members of {node.members}"
-        needed = {"tree": {"processes-complete"}, "process": OF_A_PROCESS}
+        needed: dict[NodeKind, Names] = {"tree": {"processes-complete"}, "process": OF_A_PROCESS}
         missing = self._missing(node.id, needed.get(node.kind, set()))
         if missing:
             yield f"{node.label}: nothing says {missing}"

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from deadlock_matrix.model.verdict import Assumption, Condition, Gap
+from deadlock_matrix.model.verdict import Assumption, Condition, ConditionName, Gap
 from deadlock_matrix.proof.conditions import NAMES, OF_EVERY_WAIT, Conditions, check_process
 from deadlock_matrix.proof.wait import Open, Wait
 from deadlock_matrix.proof.waits import read_wait
@@ -69,17 +69,21 @@ def read_all(world: World) -> Readings:
 
 def find_stuck(readings: Readings, allowed: Collection[Assumption] = frozenset()) -> Stuck:
     """Find the largest set of threads that nobody outside it can wake, if what is allowed is so."""
-    problems: dict[tuple[int, tuple[str, ...]], tuple[Gap, ...]] = {}
+    problems: dict[object, tuple[Gap, ...]] = {}
 
     def why_not(key: Key, wait: Wait) -> tuple[Gap, ...]:
         if not all(each in allowed for each in wait.assumptions):
             return tuple(_as_gap(each) for each in wait.assumptions if each not in allowed)
-        found: list[Gap] = []
-        for pid, names in conditions_needed(readings, key, wait):
-            if (pid, names) not in problems:
-                problems[pid, names] = _problems(readings.conditions[pid], names, allowed)
-            found += problems[pid, names]
-        return tuple(dict.fromkeys(found))
+        # Asked once of the tree, or of a process: thousands of waits rest on the same conditions.
+        rests_on = "tree" if wait.scope == "tree" else (key[0], wait.interruptible)
+        if rests_on not in problems:
+            found = (
+                gap
+                for pid, names in conditions_needed(readings, key, wait)
+                for gap in _problems(readings.conditions[pid], names, allowed)
+            )
+            problems[rests_on] = tuple(dict.fromkeys(found))
+        return problems[rests_on]
 
     possible: dict[Key, list[Wait]] = {}
     gaps: dict[Key, tuple[Gap, ...]] = {}
@@ -123,7 +127,7 @@ def _readings(read: Wait | Open) -> tuple[Wait, ...]:
 
 
 def _problems(
-    conditions: Conditions, names: tuple[str, ...], allowed: Collection[Assumption]
+    conditions: Conditions, names: tuple[ConditionName, ...], allowed: Collection[Assumption]
 ) -> tuple[Gap, ...]:
     gaps = [conditions.gaps[name] for name in names if name in conditions.gaps]
     missing = (
@@ -146,7 +150,7 @@ def _as_gap(assumption: Assumption) -> Gap:
 
 def conditions_needed(
     readings: Readings, key: Key, wait: Wait
-) -> tuple[tuple[int, tuple[str, ...]], ...]:
+) -> tuple[tuple[int, tuple[ConditionName, ...]], ...]:
     """The processes on whose conditions the wait rests, and on which of them."""
     if wait.scope == "tree":
         return tuple((pid, NAMES) for pid in sorted(readings.conditions))
@@ -156,7 +160,7 @@ def conditions_needed(
 def conditions_of(stuck: Stuck, keys: Iterable[Key]) -> list[Condition]:
     """All conditions that the waits of these threads rest on, each once."""
     found: dict[Condition, None] = {}
-    asked: set[tuple[int, tuple[str, ...]]] = set()
+    asked: set[tuple[int, tuple[ConditionName, ...]]] = set()
     for key in keys:
         wait = stuck.waits[key]
         found.update(dict.fromkeys(wait.conditions))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Observation, Signalled
 from deadlock_matrix.model.verdict import TITLES, Gap, Judgement, Verdict
 from deadlock_matrix.proof.judge import describe_gap
@@ -31,14 +31,14 @@ def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Ver
         return _ended_by_itself(observation, end, where)
     if judgement is not None and judgement.outcome == "deadlock" and judgement.proof is not None:
         return Verdict.DEADLOCK, judgement.proof.sentence
-    progressing = observation.progressing
+    progressing, evidence = observation.progressing, observation.evidence
     if isinstance(progressing, Known) and progressing.value:
         moving = f"still moving {where} after {observation.duration_s:.1f} s"
         found = judgement is not None and judgement.proof is not None
-        return Verdict.SLOW, f"{moving}; {reasons(judgement)}" if found else moving
+        return Verdict.SLOW, f"{moving}; {reasons(judgement, evidence)}" if found else moving
     if judgement is not None and judgement.proof is not None:
-        return Verdict.HANG, f"no progress {where}; {reasons(judgement)}"
-    return Verdict.HANG, f"no progress {where}, and no proof: {reasons(judgement)}"
+        return Verdict.HANG, f"no progress {where}; {reasons(judgement, evidence)}"
+    return Verdict.HANG, f"no progress {where}, and no proof: {reasons(judgement, evidence)}"
 
 
 def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple[Verdict, str]:
@@ -53,10 +53,16 @@ def _ended_by_itself(observation: Observation, end: Exited, where: str) -> tuple
     return Verdict.OK, f"the entry took {observation.probe.value.entry_s:.2f} s"
 
 
-def reasons(judgement: Judgement | None) -> str:
-    """What was found short of a deadlock, or what stands in the way of a proof."""
+def reasons(judgement: Judgement | None, evidence: object) -> str:
+    """Say what was found short of a deadlock, or what stands in the way of a proof.
+
+    Args:
+        judgement: None if there was nothing to judge.
+        evidence: As far as it was read; if it is unknown, its reason is told.
+    """
     if judgement is None:
-        return "no evidence could be read"
+        why = f": {evidence.reason}" if isinstance(evidence, Unknown) else ""
+        return f"no evidence could be read{why}"
     if judgement.proof is not None:
         return f"{TITLES[judgement.outcome]}: {judgement.proof.sentence}"
     return _join(judgement.gaps) or "it moved, or ended, while it was looked at"

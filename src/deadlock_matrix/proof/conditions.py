@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.process_facts import ProcessFacts
 from deadlock_matrix.model.signals import signal_name
-from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, ConditionName, Gap
 from deadlock_matrix.proof.handlers import (
     SIGCHLD,
     Handler,
@@ -27,10 +27,10 @@ from deadlock_matrix.proof.handlers import (
 )
 from deadlock_matrix.proof.world import GONE, World
 
-OF_EVERY_WAIT = ("no-foreign-handler",)
+OF_EVERY_WAIT: tuple[ConditionName, ...] = ("no-foreign-handler",)
 """What a wait needs that no signal can interrupt."""
 
-NAMES = (
+NAMES: tuple[ConditionName, ...] = (
     "threads-complete",
     "no-waking-signal",
     "no-timer",
@@ -51,10 +51,10 @@ def process_id(pid: int) -> str:
 class Conditions:
     """The conditions of one process by their name, and what is wrong where one does not hold."""
 
-    hold: dict[str, Condition]
-    gaps: dict[str, Gap]
+    hold: dict[ConditionName, Condition]
+    gaps: dict[ConditionName, Gap]
 
-    def wanted(self, names: tuple[str, ...]) -> tuple[Condition, ...]:
+    def wanted(self, names: tuple[ConditionName, ...]) -> tuple[Condition, ...]:
         """Those conditions of ``names`` that hold."""
         return tuple(self.hold[name] for name in names if name in self.hold)
 
@@ -70,8 +70,8 @@ class Found:
 
 def check_process(world: World, pid: int) -> Conditions:
     """All conditions of one process: those that hold, and what is wrong with the others."""
-    hold: dict[str, Condition] = {}
-    gaps: dict[str, Gap] = {}
+    hold: dict[ConditionName, Condition] = {}
+    gaps: dict[ConditionName, Gap] = {}
     for name, check in _CHECKS.items():
         found = _in_both(check, world, pid)
         if isinstance(found, Gap):
@@ -227,19 +227,18 @@ def _no_io_uring(world: World, process: ProcessFacts) -> Found | Gap:
     if any("io_uring" in name for name in (*targets, *mappings.value)):
         return _gap(process, "has an io_uring, which can complete by itself", known=True)
     # A ring lives on in whoever has inherited its descriptor, and works for the one who filled it.
-    for other in world.after.values():
-        if not isinstance(other.descriptors, Known):
-            return _gap(process, f"descriptors of {other.pid}: {other.descriptors.reason}",
-                        known=False)  # fmt: skip
-        if any("io_uring" in descriptor.target for descriptor in other.descriptors.value):
-            detail = f"may have an io_uring that process {other.pid} keeps open"
-            return _gap(process, detail, known=True)
+    if isinstance(world.open_rings, Unknown):
+        return _gap(process, world.open_rings.reason, known=False)
+    for other in world.open_rings.value:
+        detail = f"may have an io_uring that process {other} keeps open"
+        return _gap(process, detail, known=True)
     return Found(
-        detail="no io_uring is open or mapped", source=f"{descriptors.source}, {mappings.source}"
+        detail="no io_uring is open or mapped in it, or open in another process of the tree",
+        source=f"{descriptors.source}, {mappings.source}",
     )
 
 
-_CHECKS: dict[str, Check] = dict(
+_CHECKS: dict[ConditionName, Check] = dict(
     zip(
         NAMES,
         (

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import msgspec
 
-from deadlock_matrix.model.evidence import PythonLock, SystemCall
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.stack_facts import PythonLock, PythonMutex
+from deadlock_matrix.model.thread_facts import SystemCall
 from deadlock_matrix.model.verdict import Condition, Node
 from deadlock_matrix.proof import interpreter, python_locks
+from deadlock_matrix.proof.awaited import awaited_object, phrase_of_object
 from deadlock_matrix.proof.cancellation import not_cancelled, not_cancelled_at_once
+from deadlock_matrix.proof.enders import ended_wait, reached_wait
 from deadlock_matrix.proof.locks import (
     FUTEX_PRIVATE,
     JOINED,
@@ -19,6 +22,7 @@ from deadlock_matrix.proof.locks import (
     Ownerless,
     read_lock,
 )
+from deadlock_matrix.proof.shared_words import obstacle_of
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -41,9 +45,10 @@ def futex_wait(
     word = thread.word.value
     private = bool(call.arguments[1] & FUTEX_PRIVATE)
     mapping = word.mapping
-    if not private and not mapping.permissions.endswith("p"):
-        return no.because("waits on memory that other processes share")
-    if not private and mapping.path.startswith("/") and "w" not in mapping.permissions:
+    # Of a private futex too: another process may write the word, and then stop and continue us.
+    if not mapping.permissions.endswith("p"):
+        return no.because(obstacle_of(world, key, mapping))
+    if mapping.path.startswith("/") and "w" not in mapping.permissions:
         return no.because("waits on a page of a file, which other processes may map")
     reach = Condition(
         name="private-futex",
@@ -65,9 +70,14 @@ def futex_wait(
     if python is not None:
         return _by_stacks(world, key, python, (*asleep, reach), assuming)
     of_python = python_locks.lock_of(world, key)
-    held = _held(world, key, of_python, (*asleep, reach)) if of_python else None
+    mutex = None if of_python else python_locks.mutex_of(world, key)
+    held = _held(world, key, of_python or mutex, (*asleep, reach))
     if held is not None and held.node.kind == "rlock" and not held.assumptions:
         return held
+    reached = _reached(world, key, of_python, (*asleep, reach))
+    if reached is not None and not reached.assumptions:
+        return replace(reached, assuming=(*assuming, *((held,) if held else ())))
+    ended = _ended(world, key, (*asleep, reach)) if held is None else None
     note = _why_not_its_owner(world, key, lock)
     label = f"{lock.what} {word.address:#x}{where}"
     return Wait(
@@ -77,9 +87,10 @@ def futex_wait(
         interruptible=True,
         source=thread.activity.source,
         held_source=f"any thread of the process could wake it: {note}",
-        phrase=_phrase_of_python(world, of_python, held) or _phrase(world, key, lock, label),
+        phrase=_phrase_of_python(world, key, of_python or mutex, held)
+        or _phrase(world, key, lock, label),
         conditions=(*asleep, reach),
-        assuming=(*assuming, held) if held else assuming,
+        assuming=(*assuming, *(each for each in (held, ended) if each is not None)),
     )
 
 
@@ -123,24 +134,52 @@ def _by_stacks(
     )
 
 
-def _phrase_of_python(world: World, lock: PythonLock | None, held: Wait | None) -> str:
-    """The lock of Python's by name, with who holds it; nothing where it is an inner one."""
+def _phrase_of_python(
+    world: World, key: Key, lock: PythonLock | PythonMutex | None, held: Wait | None
+) -> str:
+    """The object of Python's by name, with who holds it; nothing where it is an inner lock."""
+    waited = awaited_object(world, key)
+    if waited is not None:
+        return phrase_of_object(waited)
     if held is not None:
         return f"{held.phrase}, held by {world.name(*held.wakers)}{held.held_note}"
+    if isinstance(lock, PythonMutex):
+        return python_locks.phrase_of_mutex(world, key, lock)
     if lock is None or lock.file.endswith("/threading.py"):
         return ""
-    return python_locks.phrase_of_lock(lock)
+    return python_locks.phrase_of_left(world, key, lock)
 
 
 def _held(
-    world: World, key: Key, lock: PythonLock, conditions: tuple[Condition, ...]
+    world: World,
+    key: Key,
+    lock: PythonLock | PythonMutex | None,
+    conditions: tuple[Condition, ...],
+) -> Wait | None:
+    alone = _memory_is_its_own(world, key)
+    if alone is None or lock is None:
+        return None
+    # CPython waits in sem_wait and pthread_cond_wait, which are cancellation points.
+    conditions = (*conditions, alone, not_cancelled(world, key))
+    if isinstance(lock, PythonMutex):
+        return python_locks.section_wait(world, key, lock, conditions)
+    return python_locks.held_wait(world, key, lock, conditions)
+
+
+def _reached(
+    world: World, key: Key, lock: PythonLock | None, conditions: tuple[Condition, ...]
 ) -> Wait | None:
     alone = _memory_is_its_own(world, key)
     if alone is None:
         return None
-    # CPython waits in sem_wait and pthread_cond_wait, which are cancellation points.
-    conditions = (*conditions, alone, not_cancelled(world, key))
-    return python_locks.held_wait(world, key, lock, conditions)
+    return reached_wait(world, key, lock, (*conditions, alone, not_cancelled(world, key)))
+
+
+def _ended(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wait | None:
+    alone = _memory_is_its_own(world, key)
+    if alone is None:
+        return None
+    return ended_wait(world, key, (*conditions, alone, not_cancelled(world, key)))
 
 
 def _owned(

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from deadlock_matrix.model.evidence import ProcessFacts
 from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.process_facts import ProcessFacts, PythonHandler, PythonRuntime
 from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind
 from deadlock_matrix.proof.words import alternatives, base_name
@@ -43,8 +43,8 @@ Whose = Literal["interrupt", "libc", "python", "foreign"]
 class Handler:
     """The handler of one signal that a thread of the process could receive.
 
-    ``interrupt`` is Python's own of SIGINT, which makes KeyboardInterrupt. ``told`` is what is
-    known of it, in words: ``app.stop, app.py:12``.
+    ``interrupt`` is Python's own of SIGINT, which makes KeyboardInterrupt, or asyncio's.
+    ``told`` is what is known of it, in words: ``app.stop, app.py:12``.
     """
 
     number: int
@@ -90,7 +90,8 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
             if entry.kind not in ("default", "ignored", "foreign"):
                 place = f", {base_name(entry.file)}:{entry.line}" if entry.file else ""
                 told = f"{entry.name or 'an object'}{place}"
-                found[entry.signal] = Handler(number=entry.signal, whose="python", told=told)
+                whose: Whose = "interrupt" if _is_of_asyncio(entry, python.value) else "python"
+                found[entry.signal] = Handler(number=entry.signal, whose=whose, told=told)
     # Read with care that it is CPython's own function, not one of that name; and all that older
     # evidence has.
     interrupt = python.value.interrupt_handler
@@ -102,6 +103,22 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
             told = interrupt.value.removeprefix("other: ")
             found.setdefault(SIGINT, Handler(number=SIGINT, whose="python", told=told))
     return found
+
+
+def _is_of_asyncio(entry: PythonHandler, python: PythonRuntime) -> bool:
+    """``asyncio.run``'s own handler of SIGINT, from Python 3.11 on.
+
+    It cancels the main task, and then raises KeyboardInterrupt: the same, in two steps.
+    """
+    interrupt = python.interrupt_handler  # what was read of SIGINT alone must say the same
+    return (
+        entry.signal == SIGINT
+        and entry.own
+        and isinstance(interrupt, Known)
+        and interrupt.value == "other: function"
+        and entry.name == "Runner._on_sigint"
+        and entry.file.endswith("/asyncio/runners.py")
+    )
 
 
 def _foreign(world: World, process: ProcessFacts, number: int, others: frozenset[int]) -> Handler:

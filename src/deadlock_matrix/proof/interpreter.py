@@ -10,18 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deadlock_matrix.model.evidence import (
-    ProcessStacks,
-    PythonFrame,
-    SystemCall,
-    ThreadStack,
-    TimeLimit,
-)
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ProcessStacks, ThreadStack
+from deadlock_matrix.model.thread_facts import SystemCall, TimeLimit
 from deadlock_matrix.model.verdict import Condition, Gap, Node
 from deadlock_matrix.proof.cancellation import not_cancelled
 from deadlock_matrix.proof.wait import thread_id
-from deadlock_matrix.proof.world import Key, World
+from deadlock_matrix.proof.world import BegunByObjects, Key, World, between_snapshots
 
 IMPORTLIB = "<frozen importlib._bootstrap>"
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
@@ -62,11 +58,10 @@ def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
     python = world.after[key[0]].python
     if not isinstance(python, Known) or not isinstance(thread.timeout, Known):
         return None
-    bounds = python.value
     if not isinstance(thread.timeout.value, TimeLimit):
         return None
     address = call.arguments[0]
-    if not bounds.runtime_start <= address < bounds.runtime_end:
+    if not python.value.may_be_gil(address):
         return None
     name = world.name(key)
     was = earlier.activity.value if isinstance(earlier.activity, Known) else None
@@ -111,7 +106,7 @@ def _gil_holder(world: World, pid: int) -> tuple[Key, str] | Gap:
         reason = fact.reason if fact is not None else "no stacks were read"
         return Gap(kind="unknown", subject=subject, detail=f"who holds the GIL: {reason}")
     stacks = fact.value
-    if not _between_snapshots(world, stacks):
+    if not between_snapshots(world, stacks):
         return Gap(
             kind="unknown",
             subject=subject,
@@ -143,18 +138,13 @@ def _by_thread_state(world: World, key: Key) -> Condition:
     )
 
 
-def _between_snapshots(world: World, stacks: ProcessStacks) -> bool:
-    before, after = world.evidence.before, world.evidence.after
-    return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
-
-
 def stacks_of(world: World, key: Key) -> ThreadStack | None:
     """A thread's stacks, if they are from between the snapshots."""
     stack = world.stack_by_thread.get(key)
     if stack is None:
         return None
     fact = world.stacks[key[0]]
-    if not isinstance(fact, Known) or not _between_snapshots(world, fact.value):
+    if not isinstance(fact, Known) or not between_snapshots(world, fact.value):
         return None
     return stack
 
@@ -209,8 +199,8 @@ def _thread_join(
 ) -> PythonWait | None:
     """``Thread.join``: only the end of that thread releases it.
 
-    3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself; the thread joined
-    shows the same ``self`` in its ``_bootstrap_inner``.
+    3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself. Who is joined is
+    told by an ident, or shows the same ``self`` in its ``_bootstrap_inner``.
     """
     frame = stack.python[-1]
     if frame.function not in ("join", "_wait_for_tstate_lock"):
@@ -219,22 +209,10 @@ def _thread_join(
     target = _address(frame)
     if frame.file not in own_files or not target:
         return None
-    joined: list[Key] = []
-    for other, other_stack in _others(world, key):
-        selves = [
-            _address(below)
-            for below in other_stack.python
-            if below.file in own_files and below.function == "_bootstrap_inner"
-        ]
-        if target in selves:
-            joined.append(other)
-        elif not selves and other[1] != other[0]:
-            # A thread on its way out has left this frame. Was it this one, and is the object used
-            # for a second thread, then both have the same object, and the end of this one counts.
-            return None
-    if len(joined) != 1:
+    found = _by_ident(world, key, stack, target) or _by_object(world, key, own_files, target)
+    if found is None:
         return None
-    other = joined[0]
+    other, held_source = found
     return PythonWait(
         node=Node(
             id=f"join-{other[0]}-{other[1]}",
@@ -243,11 +221,51 @@ def _thread_join(
         ),
         owner=other,
         source=f"{stacks.tool}: {frame.function}, self at {target}",
-        held_source=f"{stacks.tool}: _bootstrap_inner, self at {target}",
+        held_source=held_source,
         phrase=f"joins {world.name(other)}",
         names_owner=True,
         conditions=(condition,),
     )
+
+
+def _by_ident(world: World, key: Key, stack: ThreadStack, target: str) -> tuple[Key, str] | None:
+    """The thread that the lock or event of the join names by its ident: the main thread too."""
+    awaited = stack.awaits.value if isinstance(stack.awaits, Known) else None
+    if awaited is None or awaited.kind != "Thread" or not isinstance(awaited.owner, Known):
+        return None
+    other = key[0], awaited.owner.value
+    if awaited.address != int(target, 16) or other == key or other not in world.live(key[0]):
+        return None
+    return other, awaited.owner.source
+
+
+def _by_object(world: World, key: Key, own_files: set[str], target: str) -> tuple[Key, str] | None:
+    """The one thread that was begun by the object that is joined."""
+    if key[0] not in world.begun_by_objects:
+        world.begun_by_objects[key[0]] = _begun_by_objects(world, key[0], own_files)
+    by_object, of_none = world.begun_by_objects[key[0]]
+    joined = [other for other in by_object.get(target, []) if other != key]
+    # A thread on its way out has left its frame. Was it this one, and is the object used for a
+    # second thread, then both have the same object, and the end of this one counts.
+    if len(joined) != 1 or of_none - {key}:
+        return None
+    return joined[0], f"{_tool(world, key)}: _bootstrap_inner, self at {target}"
+
+
+def _begun_by_objects(world: World, pid: int, own_files: set[str]) -> BegunByObjects:
+    by_object: dict[str, list[Key]] = {}
+    of_none: set[Key] = set()
+    for key, stack in _stacks_of_process(world, pid):
+        selves = {
+            _address(frame)
+            for frame in stack.python
+            if frame.file in own_files and frame.function == "_bootstrap_inner"
+        }
+        for address in selves:
+            by_object.setdefault(address, []).append(key)
+        if not selves and key[1] != key[0]:
+            of_none.add(key)
+    return by_object, frozenset(of_none)
 
 
 def _module_lock(
@@ -257,7 +275,9 @@ def _module_lock(
     module = waited_module(stack)
     if not module:
         return None
-    holders = [other for other, frames in _others(world, key) if module in modules_held(frames)]
+    if key[0] not in world.importing:
+        world.importing[key[0]] = _importing(world, key[0])
+    holders = [other for other in world.importing[key[0]].get(module, []) if other != key]
     if len(holders) != 1:
         return None
     tool = _tool(world, key)
@@ -274,6 +294,15 @@ def _module_lock(
         names_owner=False,
         conditions=(condition,),
     )
+
+
+def _importing(world: World, pid: int) -> dict[str, list[Key]]:
+    """Who is inside the import of each module."""
+    found: dict[str, list[Key]] = {}
+    for key, stack in _stacks_of_process(world, pid):
+        for module in dict.fromkeys(modules_held(stack)):
+            found.setdefault(module, []).append(key)
+    return found
 
 
 def waited_module(stack: ThreadStack) -> str:
@@ -312,10 +341,10 @@ def describe(world: World, key: Key) -> str:
     return f"waits in {frame.function} ({frame.file.rpartition('/')[2]}:{frame.line})"
 
 
-def _others(world: World, key: Key) -> Iterator[tuple[Key, ThreadStack]]:
-    for other, stack in world.stack_by_thread.items():
-        if other[0] == key[0] and other != key and other in world.threads:
-            yield other, stack
+def _stacks_of_process(world: World, pid: int) -> Iterator[tuple[Key, ThreadStack]]:
+    for key, stack in world.stack_by_thread.items():
+        if key[0] == pid and key in world.threads:
+            yield key, stack
 
 
 def _tool(world: World, key: Key) -> str:

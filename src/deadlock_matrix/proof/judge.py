@@ -9,11 +9,25 @@ import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import SystemCall
 from deadlock_matrix.model.verdict import Doing, Gap, HeldBy, Judgement, Proof
 from deadlock_matrix.proof.activity import activity_of
+from deadlock_matrix.proof.awaited import awaited_by, awaited_object
 from deadlock_matrix.proof.closure import Readings, Stuck, find_stuck, reachable, read_all
-from deadlock_matrix.proof.python_locks import held_locks, holder_of, lock_of
+from deadlock_matrix.proof.leads import lead_of
+from deadlock_matrix.proof.python_locks import (
+    held_locks,
+    holder_of,
+    left_behind,
+    lock_of,
+    place_of,
+    with_of,
+)
 from deadlock_matrix.proof.sentence import phrase_of, who_goes_on
+from deadlock_matrix.proof.shared_words import holder_of_semaphore
+from deadlock_matrix.proof.task_closure import stuck_tasks, task_doings, write_task_proof
+from deadlock_matrix.proof.tasks import Tasks, index_tasks
 from deadlock_matrix.proof.wait import Wait
 from deadlock_matrix.proof.world import Key, World, index
 from deadlock_matrix.proof.writing import write_proof
@@ -39,14 +53,30 @@ def judge(evidence: Evidence) -> Judgement:
         return Judgement(outcome="not-proved", proof=None, gaps=(gap,))
     readings = read_all(world)
     facts = find_stuck(readings)
+    tasks = index_tasks(world)
     if _is_whole(world, facts):
         proof = write_proof(world, facts, world.roots(), whole=True)
         return Judgement(
-            outcome="deadlock", proof=proof, gaps=(), threads=tuple(_doings(world, facts, facts))
+            outcome="deadlock",
+            proof=proof,
+            gaps=(),
+            threads=tuple(_doings(world, facts, facts, tasks)),
+            tasks=task_doings(tasks, facts, facts, {}),
         )
     everything = readings.assumptions()
     likely = find_stuck(readings, everything) if everything else facts
-    threads = tuple(_doings(world, facts, likely))
+    judgement = _less(world, readings, facts, likely, tasks)
+    # Threads are told before tasks: what is said of them rests on less.
+    of_tasks = stuck_tasks(tasks) if judgement.proof is None else {}
+    if of_tasks:
+        proof = write_task_proof(tasks, of_tasks)
+        judgement = msgspec.structs.replace(judgement, outcome="likely-partial", proof=proof)
+    return msgspec.structs.replace(judgement, tasks=task_doings(tasks, facts, likely, of_tasks))
+
+
+def _less(world: World, readings: Readings, facts: Stuck, likely: Stuck, tasks: Tasks) -> Judgement:
+    """What is less than a proof that the whole process is stuck."""
+    threads = tuple(_doings(world, facts, likely, tasks))
     whole = None
     if _is_whole(world, likely):
         whole = _fewest(world, readings, likely, world.roots(), whole=True)
@@ -101,7 +131,7 @@ def _fewest(
     return write_proof(world, stuck, roots, whole=whole)
 
 
-def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
+def _doings(world: World, facts: Stuck, likely: Stuck, tasks: Tasks) -> Iterable[Doing]:
     # Ids are used again, so the main thread need not have the lowest.
     for key in sorted(
         world.everyone, key=lambda key: (key[0] != world.root, key[0], key[0] != key[1], key)
@@ -110,12 +140,10 @@ def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
         if wait is None:
             read = likely.readings.waits[key]
             wait = read if isinstance(read, Wait) else None
-        if wait is not None:
-            does = phrase_of(world, wait)
-        elif any(gap.kind == "unknown" for gap in likely.gaps[key]):
-            does = activity_of(world, key)  # what is missing for a proof is told as a gap
-        else:
-            does = "; ".join(describe_gap(gap, world.name(key)) for gap in likely.gaps[key])
+        does = phrase_of(world, wait) if wait is not None else activity_of(world, key)
+        held_by = _held_by(world, key, wait)
+        if held_by is None and (held_by := _held_by_task(world, key, tasks)) is not None:
+            does += f", held by {held_by.name} ({held_by.how})"
         yield Doing(
             pid=key[0],
             tid=key[1],
@@ -123,25 +151,49 @@ def _doings(world: World, facts: Stuck, likely: Stuck) -> Iterable[Doing]:
             does=does,
             stuck=key in facts.waits,
             likely=key in likely.waits and key not in facts.waits,
-            waits_for=lock_of(world, key),
+            waits_for=awaited_by(world, key, wait),
             holds=held_locks(world, key),
-            held_by=_held_by(world, key, wait),
+            held_by=held_by,
+            lead="" if key in facts.waits else lead_of(world, key),
         )
 
 
 def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
     lock = lock_of(world, key)
-    holder = holder_of(world, key, lock) if lock is not None else None
+    holder = None
+    if lock is not None:
+        holder = holder_of(world, key, lock) or left_behind(world, key, lock)
     if holder is not None:
         thread, how = holder.thread, holder.inside or holder.source
     else:
         # Others may be able to end the wait, too; that is the proof's affair.
         readings = () if wait is None else (wait, *wait.assuming)
-        owned = next((each for each in readings if each.scope == "thread"), None)
-        if owned is None:
-            return None
-        (thread,), how = owned.wakers, owned.held_source
+        # Who knows an object does not have it.
+        owned = next(
+            (each for each in readings if each.scope == "thread" and each.node.kind != "object"),
+            None,
+        )
+        if owned is not None:
+            (thread,), how = owned.wakers, owned.held_source
+        else:
+            awaited = awaited_object(world, key)
+            sharing = holder_of_semaphore(world, awaited.semaphore) if awaited else None
+            if sharing is None:
+                return None
+            thread, block = sharing
+            how = f"inside `{with_of(block)}` at {place_of(block)}"
     return HeldBy(pid=thread[0], tid=thread[1], name=world.name(thread), how=how)
+
+
+def _held_by_task(world: World, key: Key, tasks: Tasks) -> HeldBy | None:
+    """The one task that is suspended inside a ``with`` block of the lock a thread waits for."""
+    lock = lock_of(world, key)
+    holders = tasks.holders.get((key[0], lock.address), ()) if lock is not None else ()
+    if len(holders) != 1:
+        return None
+    (holder,) = holders
+    tid = tasks.loops[holder.key].tid
+    return HeldBy(pid=key[0], tid=tid, name=tasks.name(holder.key), how=holder.how)
 
 
 def describe_gap(gap: Gap, about: str) -> str:
@@ -167,13 +219,19 @@ def could_be_stuck(evidence: Evidence, *, parts: bool = False) -> bool:
     roots = world.roots()
     if bool(roots) and all(_may_be_stuck(world, stuck, root) for root in roots):
         return True
-    if stuck.waits:
+    if stuck.waits or any(_may_run_tasks(world, key) for key in world.everyone):
         return True
-    idle = sum(
-        wait.scope == "process" and isinstance(world.after[key[0]].python, Known)
-        for key, wait in stuck.free.items()
-    )
-    return parts and idle > 1
+    return parts and any(_stacks_may_tell(world, key, wait) for key, wait in stuck.free.items())
+
+
+def _may_run_tasks(world: World, key: Key) -> bool:
+    """Whether a thread sleeps as an event loop of Python does, whose tasks may be stuck."""
+    activity = world.threads[key].activity
+    call = activity.value if isinstance(activity, Known) else None
+    is_python = isinstance(world.after[key[0]].python, Known)
+    if not is_python or not isinstance(call, SystemCall):
+        return False
+    return blocking(call.name).waits_for is WaitsFor.EPOLL
 
 
 def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
@@ -183,10 +241,14 @@ def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
     wait = stuck.free.get(root)
     if wait is None:
         return not moves(root)
-    stacks_may_tell_the_owner = wait.scope == "process" and isinstance(
-        world.after[root[0]].python, Known
-    )
-    return stacks_may_tell_the_owner or not any(moves(waker) for waker in wait.wakers)
+    if _stacks_may_tell(world, root, wait):
+        return True
+    return not any(moves(waker) for waker in wait.wakers)
+
+
+def _stacks_may_tell(world: World, key: Key, wait: Wait) -> bool:
+    """Whether a wait without an owner may turn out to be one of Python's that has one."""
+    return wait.node.kind == "futex" and isinstance(world.after[key[0]].python, Known)
 
 
 def _gaps(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterator[Gap]:

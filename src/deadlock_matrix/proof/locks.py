@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deadlock_matrix.model.evidence import SystemCall, ThreadFacts, Word
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.thread_facts import SystemCall, ThreadFacts, Word
 from deadlock_matrix.proof.world import Key, World
 
 FUTEX_WAITERS = 0x8000_0000

@@ -1,7 +1,9 @@
 """Waits on pipes: who has the other end open.
 
-Only anonymous pipes are followed. A FIFO with a name can be opened by anybody at any time, and who
-is behind a socket, a terminal or an event counter is not told by its descriptor.
+Only anonymous pipes are followed, and Unix sockets that are connected to one another, as a pipe
+that leads both ways: an event loop sleeps on such a pair to be woken. A FIFO with a name can be
+opened by anybody at any time, and who is behind any other socket, a terminal or an event counter is
+not told by its descriptor.
 """
 
 from __future__ import annotations
@@ -9,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deadlock_matrix.model.evidence import Descriptor, ProcessFacts, SystemCall
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.process_facts import Descriptor, ProcessFacts
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import SystemCall
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Gap, Node
 from deadlock_matrix.proof.wait import thread_id
 from deadlock_matrix.proof.words import enumeration
 from deadlock_matrix.proof.world import Key, World
-
-_ARRAYS = {"poll": (0,), "ppoll": (0,), "select": (1, 2, 3), "pselect6": (1, 2, 3)}
-"""Which arguments point to what is polled."""
 
 MOST_NAMED = 3
 """Pipes, and processes that have the other end of one, in a phrase."""
@@ -45,7 +46,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
     if not isinstance(descriptors, Known):
         return Gap(kind="unknown", subject=name, detail=f"its descriptors: {descriptors.reason}")
     by_number = {descriptor.number: descriptor for descriptor in descriptors.value}
-    if call.name in ("read", "readv", "write", "writev"):
+    if not blocking(call.name).polls:
         wanted = [call.arguments[0] & 0xFFFF_FFFF]
     elif isinstance(thread.polled, Known):
         # Whatever is asked for, an error and a hang-up end the wait too: all of them count.
@@ -58,22 +59,31 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
         return Gap(kind="does-not-hold", subject=name, detail=detail)
     targets: dict[str, None] = {}
     for number in wanted:
-        target = _inside(world, name, by_number.get(number), number)
-        if isinstance(target, Gap):
-            return target
-        targets[target] = None
-    unchanged = (*_array_unchanged(world, key, call), _between_processes(world, key, targets))
+        ends = _inside(world, key, by_number.get(number), number, call)
+        if isinstance(ends, Gap):
+            return ends
+        targets.update(dict.fromkeys(ends))
+    unchanged = (
+        *_list_unchanged(key, call),
+        *_array_unchanged(world, key, call),
+        _between_processes(world, key, targets),
+    )
     assert isinstance(thread.activity, Known)
     outside = world.outside_holders
     assert isinstance(outside, Known)
-    verb = "write to" if call.name.startswith("write") else "read from"
+    writes = blocking(call.name).waits_for is WaitsFor.WRITE
+    verb = "write to" if writes else "read from"
     what = " or ".join(targets)
     return PipeWait(
-        node=Node(id=f"pipe-{key[0]}-{key[1]}-" + "+".join(targets), kind="pipe", label=what),
+        node=Node(
+            id=f"pipe-{key[0]}-{key[1]}-" + "+".join(targets),
+            kind="polled" if blocking(call.name).polls else "pipe",
+            label=what,
+        ),
         source=thread.activity.source,
         held_source=f"its ends are open in this tree alone ({descriptors.source}; "
         f"{outside.source})",
-        phrase=f"waits to {verb} {_some(list(targets))}{_whose(world, call, list(targets))}",
+        phrase=_phrase(world, key, call, verb, list(targets)),
         conditions=(
             Condition(
                 name="no-outside-end",
@@ -87,6 +97,18 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
     )
 
 
+def _phrase(world: World, key: Key, call: SystemCall, verb: str, targets: Sequence[str]) -> str:
+    """What it waits for; an event loop sleeps on a pair of sockets of its own, to be woken."""
+    sockets = [target for target in targets if target.startswith("socket:")]
+    if len(sockets) == len(targets) == 2:  # both ends of the one pair
+        told = f"({' and '.join(targets)})"
+        others = [process for pid, process in world.after.items() if pid != key[0]]
+        if not any(_has_open(process, target) for process in others for target in targets):
+            return f"waits in {call.name} for nothing but its own self-pipe {told}"
+        return f"waits in {call.name} for its end of a socket pair {told} alone"
+    return f"waits to {verb} {_some(targets)}{_whose(world, call, targets)}"
+
+
 def _some(targets: Sequence[str]) -> str:
     if len(targets) <= MOST_NAMED:
         return " or ".join(targets)
@@ -96,9 +118,10 @@ def _some(targets: Sequence[str]) -> str:
 
 def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
     """Who has the other end of the one pipe that is read or written, for a reader."""
-    if call.name in _ARRAYS:
+    row = blocking(call.name)
+    if row.arrays_at:
         return ""
-    end, access = ("read", "r") if call.name.startswith("write") else ("write", "w")
+    end, access = ("read", "r") if row.waits_for is WaitsFor.WRITE else ("write", "w")
     pids = [
         f"process {pid}"
         for pid, process in sorted(world.after.items())
@@ -117,10 +140,13 @@ def _between_processes(world: World, key: Key, targets: Iterable[str]) -> Condit
     """
     source = f"/proc/{key[0]}/fd"
     others = [process for pid, process in world.after.items() if pid != key[0]]
+    pipes = [target for target in targets if target.startswith("pipe:")]
     alone = [
-        target for target in targets if not any(_has_open(process, target) for process in others)
+        target for target in pipes if not any(_has_open(process, target) for process in others)
     ]
     detail = "what it waits for is open in another process of the tree too"
+    if not pipes:
+        detail = "nobody can open a socket by /proc/PID/fd"
     if alone:
         detail = f"{' and '.join(alone)}: open in process {key[0]} alone"
     return Condition(
@@ -147,13 +173,32 @@ def _has_open(process: ProcessFacts, target: str) -> bool:
     )
 
 
+def _list_unchanged(key: Key, call: SystemCall) -> tuple[Condition, ...]:
+    """That nobody outside can change what an epoll waits for.
+
+    Whoever could has a descriptor of it. `capture.pipes` has looked for an epoll outside of the
+    tree that watches the same sockets; the tree's own threads are all in the proof.
+    """
+    if blocking(call.name).waits_for is not WaitsFor.EPOLL:
+        return ()
+    return (
+        Condition(
+            name="array-unchanged",
+            subject=thread_id(key),
+            detail="nobody outside of the tree has the epoll that it waits in",
+            source=f"/proc/*/fdinfo, /proc/{key[0]}/fdinfo/{call.arguments[0] & 0xFFFF_FFFF}",
+        ),
+    )
+
+
 def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Condition, ...]:
     """That the array of a poll in progress is still what the kernel copied when it began.
 
     Nobody else is there to change it; or it lies in the caller's own frames, to which no other
     thread is expected to have a pointer; or that nobody has is assumed.
     """
-    if call.name not in _ARRAYS:
+    arrays_at = blocking(call.name).arrays_at
+    if not arrays_at:
         return ()
     subject = thread_id(key)
     if len(world.live(key[0])) == 1:
@@ -165,7 +210,7 @@ def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Conditio
                 source=f"/proc/{key[0]}/task",
             ),
         )
-    places = [call.arguments[at] for at in _ARRAYS[call.name] if call.arguments[at]]
+    places = [call.arguments[at] for at in arrays_at if call.arguments[at]]
     if all(0 <= place - call.stack_pointer < OWN_FRAMES for place in places):
         return (
             Condition(
@@ -192,30 +237,57 @@ def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Conditio
     )
 
 
-def _inside(world: World, name: str, descriptor: Descriptor | None, number: int) -> str | Gap:
-    """The pipe behind a descriptor, if all of its ends are known and inside the tree."""
+def _inside(
+    world: World, key: Key, descriptor: Descriptor | None, number: int, call: SystemCall
+) -> tuple[str, ...] | Gap:
+    """The pipe behind a descriptor, if all of its ends are known and inside the tree.
+
+    Of a socket both ends: whoever has either could end the wait.
+    """
+    name = world.name(key)
     if descriptor is None:
         return Gap(kind="unknown", subject=name, detail=f"what its descriptor {number} is")
     target = descriptor.target
-    if not target.startswith("pipe:"):
-        return Gap(kind="does-not-hold", subject=name, detail=f"waits for {target}")
+    ends: tuple[str, ...] = (target,)
+    row = blocking(call.name)
+    if target.startswith("socket:") and row.polls:
+        ends = (target, *_other_end(world, key, target))
+    if not target.startswith("pipe:") and len(ends) < 2:
+        in_epoll = row.waits_for is WaitsFor.EPOLL
+        what = "waits for events in epoll, also of" if in_epoll else "waits for"
+        return Gap(kind="does-not-hold", subject=name, detail=f"{what} {target}")
     for outside in (world.evidence.before.outside_holders, world.outside_holders):
         if not isinstance(outside, Known):
             detail = f"who else has {target} open: {outside.reason}"
             return Gap(kind="unknown", subject=name, detail=detail)
         for holder in outside.value:
-            if holder.target == target:
-                detail = f"{target} is open in process {holder.pid}, which is outside the tree"
+            if holder.target in ends:
+                detail = (
+                    f"{holder.target} is open in process {holder.pid}, which is outside the tree"
+                )
                 return Gap(kind="does-not-hold", subject=name, detail=detail)
     in_flight = _in_flight(world, name)
     if in_flight is not None:
         return in_flight
     other_end = {"r": ("w", "rw"), "w": ("r", "rw"), "rw": ("r", "w", "rw")}[descriptor.access]
-    if not _seen_inside(world, target, other_end):
+    if not _seen_inside(world, ends[-1], other_end):
         # It would not wait if there were none: whoever has it is out of sight.
         detail = f"who has the other end of {target}: nobody seen"
         return Gap(kind="unknown", subject=name, detail=detail)
-    return target
+    return ends
+
+
+def _other_end(world: World, key: Key, target: str) -> tuple[str, ...]:
+    """The other socket of a pair, if the kernel said which it is, in both snapshots the same."""
+    was, now = (
+        tuple(
+            peer.other
+            for peer in (process.peers.value if isinstance(process.peers, Known) else ())
+            if peer.socket == target and peer.pair
+        )
+        for process in (world.before.get(key[0], world.after[key[0]]), world.after[key[0]])
+    )
+    return now if was == now and len(now) == 1 else ()
 
 
 def _in_flight(world: World, name: str) -> Gap | None:

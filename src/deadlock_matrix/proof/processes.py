@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from deadlock_matrix.model.evidence import SystemCall
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.thread_facts import SystemCall
 from deadlock_matrix.model.verdict import Condition, Gap, Node
 from deadlock_matrix.proof import pipes
 from deadlock_matrix.proof.alarms import no_alarm_of_others
+from deadlock_matrix.proof.enders import ended_by_writers
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -45,6 +46,9 @@ def child_wait(
     unalarmed = no_alarm_of_others(world, key[0])
     if isinstance(unalarmed, Gap):
         return Open(gap=unalarmed)
+    unsignalled = _no_signal_by_file(world, key)
+    if isinstance(unsignalled, Gap):
+        return Open(gap=unsignalled)
     return Wait(
         node=Node(id=f"child-{key[0]}-{wanted}", kind="child", label=label),
         scope="tree",
@@ -53,7 +57,7 @@ def child_wait(
         source=thread.activity.source,
         held_source="a process ends by one of its own threads, or is killed by another process",
         phrase=f"waits for {label}",
-        conditions=(*asleep, stayed, *unalarmed),
+        conditions=(*asleep, stayed, *unalarmed, unsignalled),
     )
 
 
@@ -70,6 +74,14 @@ def pipe_wait(
     unalarmed = no_alarm_of_others(world, key[0])
     if isinstance(unalarmed, Gap):
         return Open(gap=unalarmed)
+    unsignalled = _no_signal_by_file(world, key)
+    if isinstance(unsignalled, Gap):
+        return Open(gap=unsignalled)
+    conditions = (
+        *asleep,
+        *(msgspec.structs.replace(c, subject=thread_id(key)) for c in ends.conditions),
+    )
+    known_to = ended_by_writers(world, key, ends.node, ends.phrase, conditions)
     return Wait(
         node=ends.node,
         scope="tree",
@@ -78,12 +90,38 @@ def pipe_wait(
         source=ends.source,
         held_source=ends.held_source,
         phrase=ends.phrase,
-        conditions=(
-            *asleep,
-            *(msgspec.structs.replace(c, subject=thread_id(key)) for c in ends.conditions),
-            stayed,
-            *unalarmed,
-        ),
+        conditions=(*conditions, stayed, *unalarmed, unsignalled),
+        assuming=() if known_to is None else (known_to,),
+    )
+
+
+def _no_signal_by_file(world: World, key: Key) -> Condition | Gap:
+    """That no open file lets the kernel send a signal, which could end a process of the tree.
+
+    Of the waiting process's own handlers other conditions speak.
+    """
+    sources = []
+    for pid, process in world.after.items():
+        if not world.live(pid):
+            continue
+        descriptors = process.descriptors
+        if not isinstance(descriptors, Known):
+            detail = f"whether a file of it sends signals: {descriptors.reason}"
+            return Gap(kind="unknown", subject=f"process {pid}", detail=detail)
+        for each in descriptors.value:
+            if each.signals:
+                detail = f"has {each.target} open, for which signals come by themselves"
+                return Gap(
+                    kind="does-not-hold",
+                    subject=f"process {pid}",
+                    detail=f"{detail} ({each.signals})",
+                )
+        sources.append(descriptors.source)
+    return Condition(
+        name="no-signal-by-file",
+        subject=thread_id(key),
+        detail="no open file of the tree sends signals: none has O_ASYNC, none is a message queue",
+        source=sources[0] if len(sources) == 1 else "/proc/*/fdinfo",
     )
 
 

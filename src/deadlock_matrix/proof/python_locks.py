@@ -11,14 +11,18 @@ was read it holds at the moment between the snapshots too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deadlock_matrix.model.evidence import HeldLock, PythonLock
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.stack_facts import HeldLock, PythonLock, PythonMutex
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Node
-from deadlock_matrix.proof.interpreter import may_be_main, stacks_of
+from deadlock_matrix.proof.interpreter import describe, may_be_main, stacks_of
 from deadlock_matrix.proof.wait import Wait, thread_id
-from deadlock_matrix.proof.world import Key, World
+from deadlock_matrix.proof.world import InsideBlock, Key, World
+
+MUTEX_IN_OBJECT = 10
+"""Where an object of a free-threaded build has its own mutex."""
 
 UNINTERRUPTED = Condition(
     name="not-interrupted",
@@ -51,6 +55,17 @@ def lock_of(world: World, key: Key) -> PythonLock | None:
     return lock if lock.word == word.value.address else None
 
 
+def mutex_of(world: World, key: Key) -> PythonMutex | None:
+    """The ``PyMutex`` a thread sleeps for, if it was read, and the thread sleeps on its futex."""
+    stack, word = stacks_of(world, key), world.threads[key].word
+    if stack is None or not isinstance(word, Known):
+        return None
+    mutex = stack.waits_for_mutex
+    if not isinstance(mutex, Known) or mutex.value.word != word.value.address:
+        return None
+    return mutex.value
+
+
 def held_locks(world: World, key: Key) -> tuple[HeldLock, ...]:
     """The locks inside whose ``with`` blocks a thread is, as far as they were read."""
     stack = stacks_of(world, key)
@@ -65,14 +80,60 @@ def holder_of(world: World, key: Key, lock: PythonLock) -> Holder | None:
             return None
         assert isinstance(lock.owner, Known)
         return Holder(thread=owner, block=None, source=lock.owner.source)
-    found = [
-        Holder(thread=other, block=block, source=stack.holds.source)
-        for other in sorted(world.live(key[0]))
-        if (stack := stacks_of(world, other)) is not None and isinstance(stack.holds, Known)
-        for block in stack.holds.value
-        if block.address == lock.address
-    ]
-    return found[0] if len(found) == 1 else None
+    if key[0] not in world.inside_blocks:
+        world.inside_blocks[key[0]] = _inside_blocks(world, key[0])
+    found = world.inside_blocks[key[0]].get(lock.address, [])
+    if len(found) != 1:
+        return None
+    thread, block, source = found[0]
+    return Holder(thread=thread, block=block, source=source)
+
+
+def _inside_blocks(world: World, pid: int) -> dict[int, list[InsideBlock]]:
+    """Who is inside the ``with`` blocks of a process's locks, by the lock's address."""
+    found: dict[int, list[InsideBlock]] = {}
+    for key in sorted(world.live(pid)):
+        stack = stacks_of(world, key)
+        if stack is not None and isinstance(stack.holds, Known):
+            for block in stack.holds.value:
+                found.setdefault(block.address, []).append((key, block, stack.holds.source))
+    return found
+
+
+def left_behind(world: World, key: Key, lock: PythonLock) -> Holder | None:
+    """The thread of a parent that has the lock, where no live thread of the process has it.
+
+    A fork copies memory as it is, to the same addresses, and only the thread that forks. This is
+    told; nothing is proved by it: the child may have taken the lock itself, and the parent may have
+    another one at that address since.
+    """
+    owned = isinstance(lock.owner, Known) and lock.owner.value
+    if owned or holder_of(world, key, lock) is not None:
+        return None
+    above = world.after.get(world.after[key[0]].parent)
+    while above is not None:
+        found = [
+            Holder(thread=other, block=block, source=source)
+            for other in sorted(world.live(above.pid))
+            for block, source in _has(world, other, lock)
+        ]
+        if found:
+            return found[0] if len(found) == 1 else None
+        above = world.after.get(above.parent)
+    return None
+
+
+def _has(world: World, key: Key, lock: PythonLock) -> Iterator[tuple[HeldLock | None, str]]:
+    stack = stacks_of(world, key)
+    if stack is None:
+        return
+    if lock.kind == "RLock":
+        if isinstance(lock.owner, Known) and stack.ident and stack.ident == lock.owner_ident:
+            yield None, lock.owner.source
+    elif isinstance(stack.holds, Known):
+        for block in stack.holds.value:
+            if (block.kind, block.address) == (lock.kind, lock.address):
+                yield block, stack.holds.source
 
 
 def held_wait(
@@ -86,23 +147,10 @@ def held_wait(
     if block is not None:
         taken = f"the lock of its `{with_of(block)}` at {place_of(block)}"
         detail = f"only {world.name(holder.thread)} releases {taken}"
-        assumed = Assumption(
-            kind=AssumptionKind.RELEASED_BY_HOLDER,
-            subject=thread_id(key),
-            detail=detail,
-            source=holder.source,
-        )
-        released = Condition(
-            name="released-by-holder",
-            subject=thread_id(key),
-            detail=detail,
-            source=holder.source,
-            assumes=(assumed,),
-        )
-        conditions = (*conditions, released)
+        conditions = (*conditions, _released(key, detail, holder.source))
     interruptible = may_be_main(world, key)
     if not interruptible:
-        conditions = (*conditions, _of_thread(UNINTERRUPTED, key))
+        conditions = (*conditions, uninterrupted(key))
     return Wait(
         node=Node(
             id=f"{lock.kind.lower()}-{key[0]}-{lock.address:#x}",
@@ -120,9 +168,68 @@ def held_wait(
     )
 
 
+def section_wait(
+    world: World, key: Key, mutex: PythonMutex, conditions: tuple[Condition, ...]
+) -> Wait | None:
+    """The wait for a mutex that, by assumption, the one thread inside its section alone unlocks.
+
+    It is locked as long as that thread sleeps: only the thread itself suspends its sections.
+    """
+    inside = mutex.inside
+    if not isinstance(inside, Known) or (key[0], inside.value) not in world.live(key[0]):
+        return None
+    holder = (key[0], inside.value)
+    detail = f"only {world.name(holder)} unlocks the mutex of its critical section"
+    released = _released(key, detail, inside.source)
+    uninterrupted = Condition(
+        name="not-interrupted",
+        subject=thread_id(key),
+        detail="PyMutex_Lock takes its wait up again after a signal",
+        source="Python/lock.c of CPython",
+    )
+    return Wait(
+        node=Node(
+            id=f"section-{key[0]}-{mutex.address:#x}", kind="with-lock", label=label_of_mutex(mutex)
+        ),
+        scope="thread",
+        wakers=frozenset([holder]),
+        interruptible=False,
+        source=f"{inside.source}: the mutex of the futex {mutex.word:#x}",
+        held_source=inside.source,
+        phrase=phrase_of_mutex(world, key, mutex),
+        held_note=" (inside a critical section)",
+        conditions=(*conditions, released, uninterrupted),
+    )
+
+
+def phrase_of_mutex(world: World, key: Key, mutex: PythonMutex) -> str:
+    """``waits in append (a.py:3) for the mutex of the list at 0x7f..``."""
+    return f"{describe(world, key) or 'waits'} for {label_of_mutex(mutex)}"
+
+
+def label_of_mutex(mutex: PythonMutex) -> str:
+    """``the mutex of the list at 0x7f..``, or ``PyMutex 0x7f..``."""
+    if mutex.object:
+        return f"the mutex of the {mutex.object} at {mutex.address - MUTEX_IN_OBJECT:#x}"
+    return f"PyMutex {mutex.address:#x}"
+
+
 def phrase_of_lock(lock: PythonLock) -> str:
     """``waits for Lock 0x7f.. (self._lock of Store) in get (store.py:3)``."""
     return f"waits for {label_of(lock)} in {lock.function} ({_base_name(lock.file)}:{lock.line})"
+
+
+def phrase_of_left(world: World, key: Key, lock: PythonLock) -> str:
+    """The same, with the thread that a fork did not copy, where there is one."""
+    phrase = phrase_of_lock(lock)
+    left = left_behind(world, key, lock)
+    if left is not None:
+        inside = f" ({left.inside})" if left.block else ""
+        holder = f"{world.name(left.thread)}{inside}"
+        return f"{phrase}, held in the parent by {holder}, which a fork leaves behind"
+    if isinstance(lock.owner, Known) and not lock.owner.value:
+        return f"{phrase}, whose owner has ended or was left behind by a fork"
+    return phrase
 
 
 def label_of(lock: PythonLock) -> str:
@@ -142,14 +249,26 @@ def place_of(block: HeldLock) -> str:
     return f"{_base_name(block.file)}:{block.line}"
 
 
-def _of_thread(condition: Condition, key: Key) -> Condition:
+def uninterrupted(key: Key) -> Condition:
+    """That no signal ends the wait of a thread in which Python runs no handlers."""
     return Condition(
-        name=condition.name,
+        name=UNINTERRUPTED.name,
         subject=thread_id(key),
-        detail=condition.detail,
-        source=condition.source,
+        detail=UNINTERRUPTED.detail,
+        source=UNINTERRUPTED.source,
     )
 
 
 def _base_name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _released(key: Key, detail: str, source: str) -> Condition:
+    """The condition that, by assumption, the holder alone ends this thread's wait."""
+    subject = thread_id(key)
+    assumed = Assumption(
+        kind=AssumptionKind.RELEASED_BY_HOLDER, subject=subject, detail=detail, source=source
+    )
+    return Condition(
+        name="released-by-holder", subject=subject, detail=detail, source=source, assumes=(assumed,)
+    )

@@ -63,11 +63,10 @@ def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
         name = world.name(key)
         subject = name[0].upper() + name[1:] if number == 0 else "which"
         clause = f"{subject}{_gil(stuck, key)} {wait.phrase}"
-        if owner == key:
-            clause += f", which it holds itself{wait.held_note}"
-        elif not wait.names_owner:
-            clause += f", held by {world.name(owner)}{wait.held_note}"
-        elif owner in order[: number + 1]:
+        if not wait.names_owner:
+            holder = "which it holds itself" if owner == key else f"held by {world.name(owner)}"
+            clause += f", {holder}{wait.held_note}"
+        elif owner in order[:number]:
             clause += " in turn"
         clauses.append(clause)
     never = "none of them can ever go on" if len(order) > 1 else "it can never go on"
@@ -92,6 +91,11 @@ def _closed(world: World, stuck: Stuck, order: list[Key]) -> str:
         listed = listed[0].upper() + listed[1:]
         return f"{listed}: it is the only thread of the process, and it waits without a time limit"
     whose = f"process {pids[0]}" if len(pids) == 1 else f"processes {', '.join(map(str, pids))}"
-    return (
-        f"All {len(order)} threads of {whose} wait without a time limit for one another: {listed}"
-    )
+    everybody = frozenset().union(*(world.live(pid) for pid in pids))
+    if not everybody <= set(order):
+        return (
+            f"{len(order)} threads of {whose} wait without a time limit for one another, and "
+            f"none of them can ever go on: {listed}"
+        )
+    everyone = "Both" if len(order) == 2 else f"All {len(order)}"
+    return f"{everyone} threads of {whose} wait without a time limit for one another: {listed}"

@@ -8,14 +8,15 @@ from typing import Literal
 from deadlock_matrix.model.verdict import Assumption, Condition, Gap, Node
 from deadlock_matrix.proof.world import Key
 
-Scope = Literal["thread", "process", "tree"]
+Scope = Literal["thread", "threads", "process", "tree"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
     """A wait that only ``wakers`` could end.
 
-    ``scope`` tells how the wakers are known: ``thread`` is one owner who alone can end it;
+    ``scope`` tells how the wakers are known: ``thread`` is one owner who alone can end it,
+    ``threads`` are several of whom each is known to be able to;
     ``process`` and ``tree`` are all threads of one, because nothing says who of them it would be.
     ``interruptible``: a signal handler might end it too, so it counts only where none can run.
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deadlock_matrix.model.evidence import (
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import (
     NoTimeout,
     OnCpu,
     OutsideSystemCall,
@@ -22,12 +24,12 @@ from deadlock_matrix.model.evidence import (
     ThreadFacts,
     TimeLimit,
 )
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Condition, Gap
-from deadlock_matrix.proof import futexes, interpreter, processes
-from deadlock_matrix.proof.activity import OF_SOCKETS, activity_of, stopped
+from deadlock_matrix.proof import futexes, interpreter, processes, world_stop
+from deadlock_matrix.proof.activity import activity_of, stopped
 from deadlock_matrix.proof.interrupts import with_interrupts
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
+from deadlock_matrix.proof.words import duration
 from deadlock_matrix.proof.world import Key, World
 
 
@@ -55,14 +57,18 @@ def read_wait(world: World, key: Key) -> Wait | Open:
             return Open(gap=gil)
         if gil is not None:
             return _from_gil(world, key, gil)
+        stop = world_stop.stop_wait(world, key)
+        if stop is not None:
+            return stop
     asleep = _asleep(world, key, earlier, thread, call)
     if isinstance(asleep, Open):
         return asleep
-    if call.name in _WITHOUT_END:
-        return with_interrupts(world, key, _WITHOUT_END[call.name](world, key, call, asleep))
-    if call.name in OF_SOCKETS:
+    row = blocking(call.name)
+    if row.channels:
+        return with_interrupts(world, key, _READERS[row.ended_by](world, key, call, asleep))
+    if row.of_sockets and row.waits_for is not WaitsFor.CONNECTION:
         return no.because(activity_of(world, key))
-    return no.because(_CALLS.get(call.name, f"is in the system call {call.name}"))
+    return no.because(_WAITS_FOR.get(row.waits_for, f"is in the system call {call.name}"))
 
 
 def _asleep(
@@ -73,9 +79,10 @@ def _asleep(
     timeout = thread.timeout
     if isinstance(timeout, Known) and isinstance(timeout.value, TimeLimit):
         due = timeout.value.due_s
-        when = f", due in {_duration(due.value)}" if isinstance(due, Known) else ""
+        when = f", due in {duration(due.value)}" if isinstance(due, Known) else ""
         return no.because(f"waits in {call.name} with a time limit{when}")
-    if call.name not in _WITHOUT_END:
+    channels = blocking(call.name).channels
+    if not channels:
         return ()
     if not isinstance(timeout, Known):
         return no.unknown(f"whether its wait in {call.name} has a time limit: {timeout.reason}")
@@ -95,7 +102,7 @@ def _asleep(
     channel = thread.wait_channel
     if not isinstance(channel, Known):
         return no.unknown(f"which kernel function it sleeps in: {channel.reason}")
-    if not any(part in channel.value for part in _CHANNELS[call.name]):
+    if not any(part in channel.value for part in channels):
         return no.because(f"sleeps in {channel.value}, not in its call of {call.name}")
     subject = thread_id(key)
     counters = thread.switches.value
@@ -137,42 +144,12 @@ def _from_gil(world: World, key: Key, gil: interpreter.GilWait) -> Wait:
     )
 
 
-_WITHOUT_END: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wait | Open]] = {
-    "futex": futexes.futex_wait,
-    "wait4": processes.child_wait,
-    "waitid": processes.child_wait,
-    "read": processes.pipe_wait,
-    "readv": processes.pipe_wait,
-    "write": processes.pipe_wait,
-    "writev": processes.pipe_wait,
-    "poll": processes.pipe_wait,
-    "ppoll": processes.pipe_wait,
-    "select": processes.pipe_wait,
-    "pselect6": processes.pipe_wait,
+_READERS: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wait | Open]] = {
+    "threads": futexes.futex_wait,
+    "child": processes.child_wait,
+    "other-ends": processes.pipe_wait,
 }
-"""System calls that a proof can follow: how each is read."""
-
-_WAITING = ("do_wait",)
-_PIPE = ("pipe_",)
-_POLL = ("poll", "select")
-_CHANNELS = {
-    "futex": ("futex",),
-    "wait4": _WAITING,
-    "waitid": _WAITING,
-    "read": _PIPE,
-    "readv": _PIPE,
-    "write": _PIPE,
-    "writev": _PIPE,
-    "poll": _POLL,
-    "ppoll": _POLL,
-    "select": _POLL,
-    "pselect6": _POLL,
-}
-"""Parts of the names of the kernel functions in which these calls wait, from Linux 4 to 6.
-
-A frozen thread, one that waits for a page from a fault handler in user space, or for a supervisor
-that decides about its system calls, shows the call and sleeps, but elsewhere.
-"""
+"""How a call that can be a step of a proof is read, by whom it is ended."""
 
 _STATES = {
     "R": "is running, or ready to run",
@@ -181,28 +158,12 @@ _STATES = {
     "I": "is an idle kernel thread",
 }
 
-_CALLS = {
-    "nanosleep": "sleeps",
-    "clock_nanosleep": "sleeps",
-    "epoll_wait": "waits for events in epoll",
-    "epoll_pwait": "waits for events in epoll",
-    "epoll_pwait2": "waits for events in epoll",
-    "accept": "waits for a connection",
-    "accept4": "waits for a connection",
-    "rt_sigtimedwait": "waits for a signal",
-    "rt_sigsuspend": "waits for a signal",
-    "pause": "waits for a signal",
-    "io_uring_enter": "waits for io_uring",
-    "flock": "waits for a file lock",
-    "fcntl": "waits for a file lock",
-    "restart_syscall": "is in a system call that was interrupted and began again; which, and "
+_WAITS_FOR = {
+    WaitsFor.TIME: "sleeps",
+    WaitsFor.CONNECTION: "waits for a connection",
+    WaitsFor.SIGNAL: "waits for a signal",
+    WaitsFor.IO_URING: "waits for io_uring",
+    WaitsFor.FILE_LOCK: "waits for a file lock",
+    WaitsFor.RESTARTED: "is in a system call that was interrupted and began again; which, and "
     "until when, the kernel does not show",
 }
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

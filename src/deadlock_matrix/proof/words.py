@@ -22,3 +22,12 @@ def enumeration(names: Sequence[str]) -> str:
 
 def _joined(names: Sequence[str], word: str) -> str:
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``12 min``, ``28.0 h``."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    Machine,
-    PipeHolder,
-    ProcessFacts,
-    ProcessStacks,
-    ThreadFacts,
-    ThreadStack,
-)
-from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.evidence import Evidence, Machine
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.process_facts import PipeHolder, ProcessFacts
+from deadlock_matrix.model.stack_facts import HeldLock, ProcessStacks, ThreadStack
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import Gap
 
 Key = tuple[int, int]
 """Process id and thread id, as the observer sees them."""
+
+InsideBlock = tuple[Key, HeldLock, str]
+"""A thread inside the ``with`` block of a lock, the block, and where that was read."""
+
+BegunByObjects = tuple[dict[str, list[Key]], frozenset[Key]]
+"""The threads of a process by their ``Thread`` object's address, and those that show none."""
 
 GONE = frozenset("ZX")
 """States of a thread that has ended; an ended leader stays listed while others live."""
@@ -42,6 +44,9 @@ class World:
     # Answers about whole processes that every thread asks for, kept by who works them out.
     interruptible: dict[int, bool] = field(default_factory=dict)
     gil_holders: dict[int, tuple[Key, str] | Gap] = field(default_factory=dict)
+    inside_blocks: dict[int, dict[int, list[InsideBlock]]] = field(default_factory=dict)
+    begun_by_objects: dict[int, BegunByObjects] = field(default_factory=dict)
+    importing: dict[int, dict[str, list[Key]]] = field(default_factory=dict)
 
     @property
     def machine(self) -> Machine:
@@ -52,6 +57,17 @@ class World:
     def outside_holders(self) -> Known[tuple[PipeHolder, ...]] | Unknown:
         """Who outside has a pipe of the tree open."""
         return self.evidence.after.outside_holders
+
+    @cached_property
+    def open_rings(self) -> Known[tuple[int, ...]] | Unknown:
+        """The processes that have an io_uring open."""
+        found: list[int] = []
+        for pid, process in self.after.items():
+            if not isinstance(process.descriptors, Known):
+                return unknown(f"descriptors of {pid}: {process.descriptors.reason}")
+            if any("io_uring" in descriptor.target for descriptor in process.descriptors.value):
+                found.append(pid)
+        return known(tuple(found), "/proc/*/fd")
 
     def live(self, pid: int) -> frozenset[Key]:
         """The threads of a process that have not ended."""
@@ -68,13 +84,19 @@ class World:
         return self.by_own_ids.get((pid, own_tid))
 
     def left_behind(self, pid: int, own_tid: int) -> Key | None:
-        """The thread of a parent that has this id: one that a fork did not copy into ``pid``."""
+        """The thread of a parent that has this id: one that a fork did not copy into ``pid``.
+
+        Of the parent of the whole tree nothing but the ids of its threads may be known.
+        """
         above = self.after.get(self.after[pid].parent)
         while above is not None:
             thread = self.by_own_tid(above.pid, own_tid)
             if thread is not None:
                 return thread
             above = self.after.get(above.parent)
+        for parent in self.evidence.parents:
+            if parent.pid == self.after[self.root].parent and own_tid in parent.threads:
+                return parent.pid, own_tid
         return None
 
     def name(self, key: Key) -> str:
@@ -82,9 +104,11 @@ class World:
         pid, tid = key
         thread = self.threads[key]
         main = self.threads.get((pid, pid))
+        stack = self.stack_by_thread.get(key)
+        name = (stack.name if stack is not None else "") or thread.name
         # Threads that nobody named have the name of the program: that tells nothing.
-        named = main is None or thread.name != main.name
-        quoted = f" '{thread.name}'" if named else ""
+        named = main is None or name not in (main.name, "MainThread")
+        quoted = f" '{name}'" if named else ""
         if len(self.after) == 1:
             return f"main thread {tid}" if tid == pid else f"thread {tid}{quoted}"
         if tid == pid:
@@ -124,6 +148,12 @@ def index(evidence: Evidence) -> World:
             for thread in fact.value.threads
         },
     )
+
+
+def between_snapshots(world: World, stacks: ProcessStacks) -> bool:
+    """Whether stacks were read between the two snapshots, while who sleeps in both slept."""
+    before, after = world.evidence.before, world.evidence.after
+    return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
 
 
 def _threads(processes: dict[int, ProcessFacts]) -> Iterator[tuple[Key, ThreadFacts]]:

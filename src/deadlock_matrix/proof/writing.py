@@ -9,7 +9,7 @@ from deadlock_matrix.model.verdict import Edge, Node, Proof, ProofKind, Relation
 from deadlock_matrix.proof.closure import Stuck, conditions_of, reachable
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.sentence import put_into_words
-from deadlock_matrix.proof.wait import thread_id
+from deadlock_matrix.proof.wait import Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
 
@@ -71,9 +71,22 @@ class _Page:
         if wait.scope == "thread":
             (owner,) = wait.wakers
             self._connect(lock, self._add_thread(owner), "held by", wait.held_source)
+        elif wait.scope == "threads":
+            self._connect(lock, self._add_threads(wait), "ended only by", wait.held_source)
         else:
             head = self._add_tree() if wait.scope == "tree" else self._add_process(key[0])
             self._connect(lock, head, "ended only by", wait.held_source)
+
+    def _add_threads(self, wait: Wait) -> str:
+        """Those who know what somebody waits for."""
+        label = f"those who know {wait.node.label}"
+        node = Node(
+            id=f"{wait.node.id}-known", kind="threads", label=label, members=len(wait.wakers)
+        )
+        group = self._add(node)
+        for key in sorted(wait.wakers):
+            self._connect(group, self._add_thread(key), "consists of", wait.held_source)
+        return group
 
     def add_all_threads(self, pid: int) -> str:
         """The node that claims something of all threads of a process."""

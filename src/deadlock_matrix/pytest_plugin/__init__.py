@@ -39,8 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_configuration_file,
         help="Run tests that ask for 'cell' once for each cell of the matrix. The configuration is "
         "FILE (write --deadlock-matrix=FILE), or the nearest pyproject.toml that has one. Adds "
-        "the options --interpreter, --interpreters-file, --profile, --layout, --entry, --context, "
-        "--exclude, --coverage, --preset and --repeat.",
+        "the options --study, --interpreter, --interpreters-file, --profile, --layout, --entry, "
+        "--context, --exclude, --coverage, --preset and --repeat.",
     )
     group.addoption(
         "--deadlock-matrix-report",
@@ -132,25 +132,20 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         help="Every combination, or every pair of values of two axes at least once",
     )
     group.addoption(
+        "--study",
+        dest="deadlock_matrix_study",
+        metavar="NAME",
+        help="Run what this study brings, whatever the configuration says to import",
+    )
+    group.addoption(
         "--preset",
         dest="deadlock_matrix_preset",
         metavar="NAME",
         help="A selection with a name, such as 'smoke'",
     )
-    group.addoption(
-        "--include-host",
-        dest="deadlock_matrix_include_host",
-        action="store_true",
-        help="Leave home directories and the names of user and host in what is written",
-    )
-    group.addoption(
-        "--repeat",
-        dest="deadlock_matrix_repeat",
-        metavar="N",
-        type=_positive,
-        default=1,
-        help="Run each cell N times",
-    )
+    from deadlock_matrix.app import run_options
+
+    run_options.add(group)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -165,8 +160,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and start the parts that do something, if the matrix is on."""
     config.addinivalue_line(
         "markers",
-        "imports(target, *, within, without, contexts, ...): import the module in a fresh process "
-        "before the test; fail if it hangs, is too slow, or loads what it must not",
+        "import_contract(target, *, within, without, contexts, ...): import the module in a fresh "
+        "process before the test; fail if it hangs, is too slow, or loads what it must not",
     )
     if config.getoption("prove_hangs"):
         from deadlock_matrix.pytest_plugin.guard import session
@@ -188,8 +183,8 @@ def import_probe(request: pytest.FixtureRequest) -> ImportProbe:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test for each context that a marker ``imports`` names."""
-    if metafunc.definition.get_closest_marker("imports") is not None:
+    """Make a test for each context that a marker ``import_contract`` names."""
+    if _has_contract(metafunc.definition):
         from deadlock_matrix.pytest_plugin import import_marker
 
         import_marker.generate(metafunc)
@@ -197,8 +192,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Run what a marker ``imports`` demands, before the test's own body."""
-    if item.get_closest_marker("imports") is not None:
+    """Run what a marker ``import_contract`` demands, before the test's own body."""
+    if _has_contract(item):
         from deadlock_matrix.pytest_plugin import import_marker
 
         import_marker.check(item)
@@ -212,6 +207,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     from deadlock_matrix.pytest_plugin import activation
 
     return activation.workers()
+
+
+def _has_contract(item: pytest.Item) -> bool:
+    # For every test of every suite: to look for a name takes a quarter of the time that markers do.
+    name = "import_contract"
+    return name in item.keywords and item.get_closest_marker(name) is not None
 
 
 def _configuration_file(text: str) -> str:
@@ -230,9 +231,3 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
     return seconds
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)

@@ -7,11 +7,10 @@ import sys
 import pytest
 
 from deadlock_matrix.pytest_plugin.controller import PROCESS_KEY, Controller
+from deadlock_matrix.pytest_plugin.dispatch import Dispatcher
 from deadlock_matrix.pytest_plugin.early import EarlyTables
 from deadlock_matrix.pytest_plugin.progress import ProgressLine, wants_progress_line
 from deadlock_matrix.pytest_plugin.runner import Runner
-
-MEMORY_PER_CELL_MIB = 700  # an interpreter with torch and transformers loaded
 
 
 def activate(config: pytest.Config) -> None:
@@ -23,15 +22,45 @@ def activate(config: pytest.Config) -> None:
         return
     controller = Controller(config)
     manager.register(controller, "deadlock-matrix-controller")
-    manager.register(Runner(config, controller), "deadlock-matrix-runner")
+    runner = Runner(config, controller)
+    manager.register(runner, "deadlock-matrix-runner")
+    if config.getoption("deadlock_matrix_dask") is not None:
+        dispatcher = Dispatcher(runner, controller.open_dask_engine)
+        manager.register(dispatcher, "deadlock-matrix-dispatcher")
+    elif (jobs := config.getoption("deadlock_matrix_jobs")) is not None:
+        _dispatch(config, runner, workers() if jobs == "auto" else int(jobs))
     if manager.hasplugin("terminalreporter") and not config.option.collectonly:
         manager.register(EarlyTables(config, controller), "deadlock-matrix-early")
     if wants_progress_line(config):
         manager.register(ProgressLine(config, controller), "deadlock-matrix-progress")
+    if (events := config.getoption("deadlock_matrix_events")) is not None:
+        from deadlock_matrix.pytest_plugin.events import Events
+
+        path = config.invocation_params.dir / events
+        manager.register(Events(controller, path), "deadlock-matrix-events")
+    if config.getoption("deadlock_matrix_fail_fast"):
+        _stop_at_first_failure(config)
     # Cells take seconds to minutes: one handed out in advance would wait behind a hanging one
     # while another worker has nothing to do.
     if config.getoption("maxschedchunk", None) is None and hasattr(config.option, "maxschedchunk"):
         config.option.maxschedchunk = 1
+
+
+def _dispatch(config: pytest.Config, runner: Runner, jobs: int) -> None:
+    from deadlock_matrix.grid.local import LocalEngine
+
+    def engine() -> LocalEngine:
+        return LocalEngine(runner.run, jobs, runner.give_up)
+
+    config.pluginmanager.register(Dispatcher(runner, engine), "deadlock-matrix-dispatcher")
+
+
+def _stop_at_first_failure(config: pytest.Config) -> None:
+    """What ``-x`` does. pytest-xdist has read the option by now."""
+    config.option.maxfail = 1
+    distributed = config.pluginmanager.getplugin("dsession")
+    if distributed is not None:
+        distributed.maxfail = 1
 
 
 def _end_with_controller(config: pytest.Config) -> None:
@@ -50,6 +79,6 @@ def is_worker(config: pytest.Config) -> bool:
 
 def workers() -> int:
     """How many cells to run at once on this machine."""
-    from deadlock_matrix.run.capacity import jobs
+    from deadlock_matrix.run.capacity import MEMORY_PER_CELL_MIB, jobs
 
     return jobs(MEMORY_PER_CELL_MIB)

@@ -12,6 +12,7 @@ from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.pytest_plugin.controller import Controller
 from deadlock_matrix.render.terminal import interpreter_text
 from deadlock_matrix.report.journal import read_journals
+from deadlock_matrix.studies import load_studies
 
 
 class EarlyTables:
@@ -22,6 +23,7 @@ class EarlyTables:
         self._reporter: pytest.TerminalReporter = config.pluginmanager.getplugin("terminalreporter")
         self._controller = controller
         self._left: Counter[str] | None = None
+        self._of: dict[str, str] | None = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -30,7 +32,9 @@ class EarlyTables:
         plan = self._controller.plan
         if cell is None or plan is None:
             return
-        of = {each.id: each.interpreter.name for each in plan.cells}
+        if self._of is None:
+            self._of = {each.id: each.interpreter.name for each in plan.cells}
+        of = self._of
         if self._left is None:
             chosen = [of[id_] for id_ in self._controller.tests.values() if id_ in of]
             self._left = Counter(chosen)
@@ -57,7 +61,9 @@ class EarlyTables:
         writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, 120)
         colour = writer.hasmarkup
-        shown = interpreter_text(interpreter, facts.get(interpreter), cells, width, colour)
+        shown = interpreter_text(
+            interpreter, facts.get(interpreter), cells, width, colour, load_studies()
+        )
         if self._reporter.isatty():
             self._reporter.rewrite("", erase=True)
         self._reporter.ensure_newline()

@@ -19,3 +19,8 @@ def pytest_deadlock_matrix_run_cell(
 
     The call may block; it must be bounded and return a result for the cell it was given.
     """
+
+
+@pytest.hookspec
+def pytest_deadlock_matrix_cell_started(cell: str, nodeid: str) -> None:  # pragma: no cover
+    """Tell that a cell has been started whose test is run when it is over; ``cell`` is its id."""

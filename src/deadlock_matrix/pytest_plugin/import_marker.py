@@ -1,4 +1,4 @@
-"""The marker ``imports``: what an import must keep to, said in one line above a test."""
+"""The marker ``import_contract``: what an import must keep to, said in one line above a test."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from deadlock_matrix.errors import DeadlockMatrixError
 
-PARAMETER = "imports_in"
+PARAMETER = "import_contract"
 USAGE = (
-    "imports(target, *, within=None, without=(), contexts=('main',), timeout=None, python='', "
-    "profile='', env=None, path=None)"
+    "import_contract(target, *, within=None, without=(), contexts=('main',), timeout=None, "
+    "python='', profile='', env=None, path=None)"
 )
 _GRACE_S = 30.0  # beyond ``within``: an import that is late is told to be late, not to be slow
 
@@ -75,12 +75,12 @@ def _check(config: pytest.Config, wish: Wish) -> None:
 
 def _wishes(node: pytest.Item | pytest.Collector) -> Iterator[Wish]:
     # The closest marker comes first: that of the function before that of its module.
-    for mark in node.iter_markers("imports"):
+    for mark in node.iter_markers("import_contract"):
         try:
             yield from _read(*mark.args, **mark.kwargs)
         except TypeError as error:
             told = str(error).partition("() ")[2]
-            pytest.fail(f"@pytest.mark.imports {told}: it is {USAGE}", pytrace=False)
+            pytest.fail(f"@pytest.mark.import_contract {told}: it is {USAGE}", pytrace=False)
 
 
 def _read(

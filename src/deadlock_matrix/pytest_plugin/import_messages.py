@@ -8,12 +8,12 @@ from pathlib import Path, PurePath
 import msgspec
 
 from deadlock_matrix.causes import load_causes
-from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, recognise
+from deadlock_matrix.diagnosis.recognition.recognise import NO_FINGERPRINT, recognise
+from deadlock_matrix.diagnosis.text import count, one_line, seconds
 from deadlock_matrix.model.cell import Calling
 from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.failure import failure
-from deadlock_matrix.render.plain import count, one_line, seconds
 
 _LARGEST = 5
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -83,7 +83,7 @@ def _what(result: CellResult) -> str:
 
 
 def _chain(importer: Importer) -> str:
-    """``mypackage/__init__.py:3 -> mypackage.models (mypackage/models.py:1) -> torch``."""
+    """``mypackage/__init__.py:3 -> mypackage.models (mypackage/models.py:1) -> heavy``."""
     steps = importer.chain
     first, *rest = steps if len(steps) == 1 or not _is_entry(steps[0]) else steps[1:]
     text = f"{_place(first, importer.root)} -> {first.module}"

@@ -1,7 +1,7 @@
 """The fixture ``import_probe``: one import in a fresh process, watched, in anybody's test suite.
 
 Nothing here needs the matrix. The module is imported when a test first asks for the fixture or
-carries the marker ``imports``.
+carries the marker ``import_contract``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.cache import cache_folder
 from deadlock_matrix.errors import ConfigurationError
-from deadlock_matrix.matrix.configuration import INSTALLED, load_configuration
+from deadlock_matrix.matrix.configuration import INSTALLED
 from deadlock_matrix.matrix.interpreters import resolve
-from deadlock_matrix.matrix.wording import suggestion
 from deadlock_matrix.model.cell import Cell, Entry, Interpreter, Profile
 from deadlock_matrix.pytest_plugin.import_result import ImportResult
+from deadlock_matrix.wording import suggestion
 
 if TYPE_CHECKING:
     import os

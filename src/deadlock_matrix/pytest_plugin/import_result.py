@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from deadlock_matrix.model.cell import Calling, Cell
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.pytest_plugin.import_messages import Importer, imported, not_ok, too_long
@@ -80,7 +79,7 @@ class ImportResult:
     def assert_not_imported(self, *modules: str) -> ImportResult:
         """Fail, and say who imports it, if one of these modules was loaded.
 
-        Submodules count: ``torch`` is there when only ``torch.nn`` was asked for.
+        Submodules count: ``package`` is there when only ``package.part`` was asked for.
         """
         __tracebackhide__ = True
         facts = self._facts()
@@ -110,9 +109,8 @@ class ImportResult:
     def _facts(self) -> ProbeFacts:
         __tracebackhide__ = True
         self.assert_ok()
-        observation = self.cell_result.observation
-        if isinstance(observation, Known) and isinstance(observation.value.probe, Known):
-            return observation.value.probe.value
+        if self.cell_result.probe is not None:
+            return self.cell_result.probe
         raise AssertionError("an import that is ok has told nothing of itself")
 
 

@@ -1,77 +1,56 @@
-"""From the command line to the plan of a run."""
+"""From pytest's options to what is wanted of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from deadlock_matrix.cache import cache_folder
+from deadlock_matrix.app import planning
 from deadlock_matrix.errors import DeadlockMatrixError
-from deadlock_matrix.interpreters.identity import identify
-from deadlock_matrix.matrix.configuration import load_configuration
-from deadlock_matrix.matrix.controls import controls
-from deadlock_matrix.matrix.expansion import expand
-from deadlock_matrix.matrix.interpreters import resolve
-from deadlock_matrix.matrix.listed import read_interpreters
-from deadlock_matrix.matrix.repro import repro_root
 from deadlock_matrix.matrix.selection import Coverage, Selection
-from deadlock_matrix.model.cell import AXES, Cell, Interpreter
-from deadlock_matrix.model.fingerprint import InterpreterFacts
-from deadlock_matrix.report.host import describe_host, describe_tool
-from deadlock_matrix.report.plan import Plan, run_id, timestamp
+from deadlock_matrix.model.cell import AXES
+from deadlock_matrix.report.plan import Plan
+
+if TYPE_CHECKING:
+    from deadlock_matrix.pytest_plugin.dask_run import DaskRun
 
 
-def make_plan(config: pytest.Config) -> Plan:
+def make_plan(config: pytest.Config, dask: DaskRun | None = None) -> Plan:
     """Work out what to run, from the configuration file and the options.
-
-    Each interpreter is asked what it is, once and bounded, or remembered from an earlier run.
 
     Args:
         config: Of a pytest process in which the matrix is on.
+        dask: Whose workers have the interpreters; without it, this machine has them.
 
     Raises:
         pytest.UsageError: The configuration or an option says something impossible.
     """
     try:
-        return _make_plan(config)
+        arguments = tuple(map(str, config.invocation_params.args))
+        return planning.make_plan(_wanted(config), arguments, dask)
     except DeadlockMatrixError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def _make_plan(config: pytest.Config) -> Plan:
+def _wanted(config: pytest.Config) -> planning.Wanted:
     start = config.invocation_params.dir
     file = config.getoption("deadlock_matrix")
-    configuration = load_configuration(start / file if file else None, start)
-    if listed := config.getoption("deadlock_matrix_interpreters_file"):
-        interpreters = read_interpreters(start / listed)
-        configuration = msgspec.structs.replace(configuration, interpreters=interpreters)
-    interpreters = resolve(config.getoption("deadlock_matrix_interpreter"), configuration)
-    facts = _identify(interpreters)
-    cells = expand(configuration, interpreters, _selection(config), facts)
-    names = {cell.interpreter.name for cell in cells}
-    used = [interpreter for interpreter in interpreters if interpreter.name in names]
-    return Plan(
-        tool=describe_tool(),
-        host=describe_host(),
-        run=run_id(),
-        started=timestamp(),
-        arguments=tuple(map(str, config.invocation_params.args)),
-        interpreters=tuple(each for each in facts if each.name in names),
-        controls=controls([each for each in used if not each.unavailable], repro_root()),
-        cells=_repeated(cells, config.getoption("deadlock_matrix_repeat")),
+    listed = config.getoption("deadlock_matrix_interpreters_file")
+    times = config.getoption("deadlock_matrix_shard_times")
+    return planning.Wanted(
+        folder=start,
+        configuration=start / file if file else None,
+        study=config.getoption("deadlock_matrix_study") or "",
+        interpreters=tuple(config.getoption("deadlock_matrix_interpreter")),
+        interpreters_file=start / listed if listed else None,
+        selection=_selection(config),
+        repeat=config.getoption("deadlock_matrix_repeat"),
+        shard=config.getoption("deadlock_matrix_shard") or "",
+        shard_times=start / times if times else None,
     )
-
-
-def _identify(interpreters: Sequence[Interpreter]) -> tuple[InterpreterFacts, ...]:
-    def measure(interpreter: Interpreter) -> InterpreterFacts:
-        return identify(interpreter, cache_folder(), measure=True)
-
-    with ThreadPoolExecutor(max_workers=2) as pool:  # each keeps a process busy
-        return tuple(pool.map(measure, interpreters))
 
 
 def report_folder(config: pytest.Config, run: str) -> Path:
@@ -87,13 +66,19 @@ def cell_id(nodeid: str, ids: Iterable[str]) -> str | None:
 
     A test may have other parameters beside the cell; pytest joins them with ``-``.
     """
-    parameters = nodeid.partition("[")[2].removesuffix("]")
+    parameters = parameters_of(nodeid)
     padded = f"-{parameters}-"
-    matching = [id_ for id_ in ids if f"-{_as_pytest_writes(id_)}-" in padded]
+    matching = [id_ for id_ in ids if f"-{as_pytest_writes(id_)}-" in padded]
     return max(matching, key=len, default=None)
 
 
-def _as_pytest_writes(text: str) -> str:
+def parameters_of(nodeid: str) -> str:
+    """What stands in the brackets of a test's id."""
+    return nodeid.partition("[")[2].removesuffix("]")
+
+
+def as_pytest_writes(text: str) -> str:
+    """A parameter's id as it stands in a test's."""
     return text.encode("unicode_escape").decode("ascii")
 
 
@@ -110,12 +95,4 @@ def _selection(config: pytest.Config) -> Selection:
         exclude=tuple(config.getoption("deadlock_matrix_exclude")),
         preset=config.getoption("deadlock_matrix_preset"),
         coverage=None if coverage is None else Coverage(coverage),
-    )
-
-
-def _repeated(cells: Sequence[Cell], times: int) -> tuple[Cell, ...]:
-    return tuple(
-        msgspec.structs.replace(cell, repeat=number)
-        for number in range(1, times + 1)
-        for cell in cells
     )

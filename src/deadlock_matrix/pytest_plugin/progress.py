@@ -44,6 +44,10 @@ class ProgressLine:
         self._began_s: float | None = None
         self._over = False
 
+    def pytest_deadlock_matrix_cell_started(self, nodeid: str) -> None:
+        """One more is running; its test is run when it is over."""
+        self.pytest_runtest_logstart(nodeid)
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """One more is running."""
         if not self._is_on():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +13,13 @@ import pytest
 
 from deadlock_matrix.cache import cache_folder
 from deadlock_matrix.errors import ReportError
+from deadlock_matrix.matrix.contents import content_key
 from deadlock_matrix.model.cell import Cell, Role
+from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.pytest_plugin.controller import (
+    DONE_KEY,
     FOLDER_KEY,
     PLAN_KEY,
     SCRATCH_KEY,
@@ -39,6 +44,8 @@ class Outcome(NamedTuple):
 
     verdict: str
     as_expected: bool
+    why: str
+    duration_s: float | None  # None: it was not run
 
 
 _OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
@@ -55,19 +62,23 @@ class Runner:
         self._plan: Plan | None = None
         self._journal: Journal | None = None
         self._redaction: Redaction | None = None
-        self._workspace: Workspace | None = None
+        self._facts: dict[str, Known[Fingerprint] | Unknown] | None = None
+        self._free: queue.SimpleQueue[Workspace] = queue.SimpleQueue()
+        self._workspaces: list[Workspace] = []
+        self.arrived: dict[str, CellResult | Exception] = {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a test that asks for ``cell`` once for each control, then once for each cell."""
         if "cell" not in metafunc.fixturenames:
             return
-        plan = self._read_plan()
+        plan, done = self._read_plan(), self._done()
         guarded = self.config.pluginmanager.hasplugin("timeout")
         metafunc.parametrize(
             "cell",
             [
                 pytest.param(cell, id=cell.id, marks=[_guard(cell)] if guarded else [])
                 for cell in (*plan.controls, *plan.cells)
+                if cell.id not in done
             ],
         )
 
@@ -103,11 +114,14 @@ class Runner:
         """Run a cell in a fresh process, and have its result in the report whatever comes next."""
 
         def run(cell: Cell) -> CellResult:
-            result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
-                cell=cell, config=self.config
-            )
+            result = self.arrived.pop(cell.id, None) or self.run(cell)
+            if isinstance(result, Exception):
+                raise result
+            if not result.content:
+                content = self._read_plan().contents.get(content_key(cell), "")
+                result = msgspec.structs.replace(result, content=content)
             result = self._redact(result)
-            request.node.stash[_OUTCOME] = Outcome(result.verdict.value, result.as_expected)
+            request.node.stash[_OUTCOME] = _outcome(result)
             try:
                 self._open_journal().append(result)
             except ReportError as error:
@@ -126,7 +140,7 @@ class Runner:
 
         def say(result: CellResult) -> str:
             from deadlock_matrix.causes import load_causes
-            from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, recognise
+            from deadlock_matrix.diagnosis.recognition.recognise import NO_FINGERPRINT, recognise
             from deadlock_matrix.render.failure import failure
 
             facts = {each.name: each.fingerprint for each in self._read_plan().interpreters}
@@ -148,18 +162,35 @@ class Runner:
                 setattr(report, UNWRITTEN_ATTRIBUTE, left)
         return report
 
+    def run(self, cell: Cell) -> CellResult:
+        """Run a cell now, here or wherever a plugin runs it; for any thread."""
+        result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
+            cell=cell, config=self.config
+        )
+        return result
+
+    def give_up(self) -> None:
+        """End the helpers, and with them every probe."""
+        for workspace in self._workspaces:
+            workspace.close()
+
     @pytest.hookimpl(trylast=True)
     def pytest_deadlock_matrix_run_cell(self, cell: Cell) -> CellResult:
         """Run it here, unless somebody else did."""
         from deadlock_matrix.run.cell import run_cell
 
-        facts = {each.name: each.fingerprint for each in self._read_plan().interpreters}
-        return run_cell(cell, self._open_workspace(), facts.get(cell.interpreter.name))
+        if self._facts is None:
+            plan = self._read_plan()
+            self._facts = {each.name: each.fingerprint for each in plan.interpreters}
+        workspace = self._take_workspace()
+        try:
+            return run_cell(cell, workspace, self._facts.get(cell.interpreter.name))
+        finally:
+            self._free.put(workspace)
 
     def pytest_unconfigure(self) -> None:
         """End the helpers, and close the journal."""
-        if self._workspace is not None:
-            self._workspace.close()
+        self.give_up()
         if self._journal is not None:
             self._journal.close()
 
@@ -168,6 +199,11 @@ class Runner:
             given = self._controller.plan if self._controller else None
             self._plan = given or self._plan_from_controller()
         return self._plan
+
+    def _done(self) -> frozenset[str]:
+        if self._controller is not None:
+            return self._controller.done
+        return frozenset(self.config.workerinput[DONE_KEY])  # type: ignore[attr-defined]
 
     def _plan_from_controller(self) -> Plan:
         # The one on disk has been redacted: its paths do not lead anywhere.
@@ -204,12 +240,16 @@ class Runner:
             self._journal = Journal(self._folder(), self._worker())
         return self._journal
 
-    def _open_workspace(self) -> Workspace:
-        if self._workspace is None:
+    def _take_workspace(self) -> Workspace:
+        """One that nobody uses, or another one; they may be asked for by several threads."""
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
             from deadlock_matrix.run.workspace import Workspace
 
-            self._workspace = Workspace(cache=cache_folder(), scratch=self._scratch())
-        return self._workspace
+            folder = self._scratch() / str(len(self._workspaces))
+            self._workspaces.append(Workspace(cache=cache_folder(), scratch=folder))
+            return self._workspaces[-1]
 
     def _count_as_selected(self, items: list[pytest.Item]) -> None:
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
@@ -217,6 +257,12 @@ class Runner:
             reporter.stats["deselected"] = [
                 item for item in reporter.stats["deselected"] if item not in items
             ]
+
+
+def _outcome(result: CellResult) -> Outcome:
+    seen = result.observation
+    duration_s = seen.value.duration_s if isinstance(seen, Known) else None
+    return Outcome(result.verdict.value, result.as_expected, result.why, duration_s)
 
 
 def outcome_of(report: pytest.TestReport) -> Outcome | None:

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from deadlock_matrix.diagnosis.blas import blas_of_product
+from deadlock_matrix.diagnosis.grouping import grouped, interpreter_of
 from deadlock_matrix.diagnosis.hanging import Answer, Hanging, Tried, answer
+from deadlock_matrix.diagnosis.study.study import Study
+from deadlock_matrix.diagnosis.text import count, listed, one_line
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render.grid import grouped, interpreter_of
 from deadlock_matrix.render.markup import clipped
-from deadlock_matrix.render.plain import count, listed, one_line
 
 TITLE = "Does it hang, where, and what cures it"
-_TRAITS = (blas_of_product,)
 _GROUPS = 6
 _NAMES = 8
 _WIDEST = 120  # characters of a statement
@@ -29,12 +28,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()
 
 
-def told(report: Report) -> list[Told]:
+def told(report: Report, studies: Sequence[Study] = ()) -> list[Told]:
     """Whether it hangs; each group of places that do; where nothing hangs; what could not be run.
 
     Nothing is said of a report in which no cell ran.
     """
-    found = answer(report, _TRAITS)
+    found = answer(report, [trait for study in studies for trait in study.traits])
     if not found.ran:
         return []
     parts = [Told(sentence=_first(found, report.summary.complete))]

@@ -1,19 +1,33 @@
-"""A bug report in Markdown, ready to file: what hangs, the proof, a script that shows it."""
+"""A bug report in Markdown for the maintainer of a package, on one page: what hangs, where, why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deadlock_matrix.diagnosis.endings import observation_of
-from deadlock_matrix.model.diagnosis import Diagnosis, Outcome
-from deadlock_matrix.model.fact import Known
+from deadlock_matrix.diagnosis.libraries import short_name
+from deadlock_matrix.model.diagnosis import Diagnosis, Outcome, Times
 from deadlock_matrix.model.fingerprint import Fingerprint
-from deadlock_matrix.render.diagnosis import check_line, cure_lines, effect_text, sureness
-from deadlock_matrix.render.markup import code, escaped, fenced, table
+from deadlock_matrix.render.diagnosis import check_line, stuck_lines, sureness
+from deadlock_matrix.render.markup import code, details, escaped, fenced
+from deadlock_matrix.render.remedies import (
+    cure_lines,
+    effect_text,
+    known_remedies,
+    reproducer_lines,
+    untried_changes,
+)
 from deadlock_matrix.render.stacks import short_stacks
+from deadlock_matrix.render.times import times_lines
+from deadlock_matrix.render.view import described
 
-_MOST_LIBRARIES = 12
 _LONGEST = 20_000  # of a path or the list of packages, in characters
+_SHORT = 50
+"""Lines of a script that stands in the report as it is; a longer one is folded away."""
+
+_TOLD = 8
+"""Remedies that are told with their measurements."""
+
+_WIDTH = 100
 
 
 def bug_report(found: Diagnosis) -> str:
@@ -26,30 +40,19 @@ def _lines(found: Diagnosis) -> Iterator[str]:
     yield ""
     yield escaped(found.sentence)
     yield from _paragraphs(found.advice)
-    yield from _section("How often", [f"- {escaped(line)}" for line in sureness(found)])
-    if found.reproducer is not None:
-        yield from _section("To reproduce", [fenced(found.reproducer.text, "python")])
-        alone = found.reproducer.alone
-        told = alone.value if isinstance(alone, Known) else alone.reason
-        yield ""
-        yield f"Run alone, without any tool, this script came to: {escaped(told)}."
-    if found.imports:
-        yield from _section("Imports under way", [f"- {code(step)}" for step in found.imports])
-    if found.involved:
-        paths = [f"- {code(path, _LONGEST)}" for path in found.involved]
-        yield from _section("Libraries in which it waits", paths)
-    yield from _proof(found)
-    stacks = "\n".join(short_stacks(found.result))
-    if stacks:
-        yield from _section("Stacks", [fenced(stacks)])
+    yield from _section("Where", _where(found))
+    if found.outcome in (Outcome.DEADLOCK, Outcome.HANG):
+        yield from _section("How often", [f"- {escaped(line)}" for line in sureness(found)])
+    yield from _section("To reproduce", list(_to_reproduce(found)))
     for cause in found.causes:
-        lines = [escaped(cause.explanation), "", *(f"- {escaped(each)}" for each in cause.advice)]
-        lines += [f"- see {reference}" for reference in cause.references]
-        yield from _section(f"Known cause ({cause.certainty}): {escaped(cause.title)}", lines)
-    yield from _remedies(found)
-    yield from _section("Checklist", [f"- {_escaped_line(check_line(each))}"
-                                      for each in found.checklist])  # fmt: skip
-    yield from _environment(found)
+        lines = [escaped(cause.explanation), *(f"- see {each}" for each in cause.references)]
+        title = f"Known cause ({cause.certainty}): {escaped(cause.title)}"
+        yield from _section(title, [lines[0], "", *lines[1:]] if lines[1:] else lines)
+    yield from _section("What helps", list(_what_helps(found)))
+    if found.times is not None:
+        yield from _section("Where the time goes", list(_times(found.times)))
+    yield from _section("Versions", list(_versions(found)))
+    yield from _folded(found)
     tool = found.tool
     yield ""
     yield f"Found by {tool.name} {tool.version}."
@@ -59,7 +62,7 @@ def _title(found: Diagnosis) -> str:
     what = {
         Outcome.DEADLOCK: "deadlocks",
         Outcome.HANG: "hangs",
-        Outcome.CLEAN: "does not hang",
+        Outcome.CLEAN: "does not hang" if found.times is None else "is slow",
         Outcome.SLOW: "is slow",
         Outcome.FAILED: "fails",
     }.get(found.outcome, "could not be run")
@@ -70,69 +73,82 @@ def _title(found: Diagnosis) -> str:
     return f"{name} {what}{where}"
 
 
-def _proof(found: Diagnosis) -> Iterator[str]:
-    judgement = found.result.judgement
-    if judgement is None:
-        return
-    if judgement.proof is not None:
-        lines = [f"- {escaped(each.does)} — {escaped(each.name)}" for each in judgement.threads
-                 if each.stuck or each.likely]  # fmt: skip
-        kind = judgement.proof.kind.value
-        intro = f"Proved from outside ({kind} proof); each of these threads waits for ever:"
-        if judgement.proof.assumptions:
-            assumed = "; ".join(escaped(each.detail) for each in judgement.proof.assumptions)
-            intro = (
-                f"Likely, seen from outside; each of these threads waits for ever, if {assumed}:"
-            )
-        yield from _section("Proof", [intro, "", *lines])
-    elif judgement.gaps:
-        lines = [f"- {escaped(gap.subject)}: {escaped(gap.detail)}" for gap in judgement.gaps]
-        yield from _section("Why it is not proved", lines)
+def _where(found: Diagnosis) -> list[str]:
+    lines = list(stuck_lines(found.stuck))[2:]
+    shown = [fenced("\n".join(lines))] if lines else []
+    if found.involved:
+        libraries = ", ".join(code(path, _LONGEST) for path in found.involved)
+        shown += ["", f"Libraries in which it waits: {libraries}"]
+    return shown
 
 
-def _remedies(found: Diagnosis) -> Iterator[str]:
-    if not found.trials:
+def _to_reproduce(found: Diagnosis) -> Iterator[str]:
+    reproducer = found.reproducer
+    if reproducer is None:
         return
-    rows = [
-        [escaped(text) for text in (each.remedy.name, each.remedy.summary, effect_text(each))]
-        for each in found.trials
-    ]
-    yield from _section("Remedies, measured", [table(("remedy", "what it is", "effect"), rows)])
+    for line in reproducer_lines(reproducer):
+        yield escaped(line)
+        yield ""
+    script = fenced(reproducer.text, "python")
+    if len(reproducer.text.splitlines()) <= _SHORT:
+        yield script
+    else:
+        yield details("reproducer.py", script)
+
+
+def _what_helps(found: Diagnosis) -> Iterator[str]:
     if found.cure is not None:
-        text = "\n".join(cure_lines(found.cure, found.target.profile.set))
+        yield f"{escaped(found.cure.remedy.name)} {escaped(effect_text(found.cure))}:"
         yield ""
-        yield f"The smallest that cures ({escaped(effect_text(found.cure))}):"
+        yield fenced("\n".join(cure_lines(found.cure, found.target.profile.set)))
         yield ""
-        yield fenced(text)
+    else:
+        for remedy in known_remedies(found):
+            yield f"- {escaped(remedy.advice)}"
+            if remedy.code:
+                yield fenced(remedy.code, "")
+    for change in untried_changes(found):
+        yield f"- {escaped(change.why)} (not tried): {code(f'{change.file}:{change.line}')}"
+    others = [each for each in found.trials if each != found.cure][:_TOLD]
+    for each in others:
+        yield f"- {escaped(each.remedy.name)}: {escaped(effect_text(each))}"
 
 
-def _environment(found: Diagnosis) -> Iterator[str]:
-    fact = found.interpreter.fingerprint
-    if not isinstance(fact, Known):
-        yield from _section("Environment", [f"The interpreter is not known: {fact.reason}"])
+def _times(times: Times) -> Iterator[str]:
+    yield fenced("\n".join(times_lines(times, _WIDTH)).strip("\n"))
+
+
+def _versions(found: Diagnosis) -> Iterator[str]:
+    yield f"- {escaped(described(found.interpreter, ()))}"
+    what = found.interpreter.fingerprint.or_else(None)
+    if what is None:
         return
-    what = fact.value
-    lines = [
-        f"- {what.implementation} {escaped(what.version)}, {escaped(what.distribution)}",
-        f"- {escaped(what.build)}",
-        *_libraries(what),
-    ]
-    seen = observation_of(found.result)
-    if seen is not None and isinstance(seen.evidence, Known):
-        machine = seen.evidence.value.machine
-        lines.append(f"- {machine.system} {machine.kernel}, {machine.architecture}, {machine.libc}")
-    yield from _section("Environment", lines)
-    packages = ", ".join(f"{name} {version}" for name, version in what.packages.items())
-    if packages:
+    evidence = found.result.evidence
+    if evidence is not None:
+        machine = evidence.machine
+        yield f"- {machine.system} {machine.kernel}, {machine.architecture}, {machine.libc}"
+    if found.reproducer is not None and found.reproducer.needs:
+        yield f"- {escaped(', '.join(found.reproducer.needs))}"
+    yield from _libraries(what, found.involved)
+
+
+def _libraries(what: Fingerprint, involved: Sequence[str]) -> Iterator[str]:
+    """The versions of the libraries in which it waits, where they are known."""
+    for each in what.libraries.or_else(()):
+        if each.path in involved:
+            yield f"- {escaped(short_name(each))}"
+
+
+def _folded(found: Diagnosis) -> Iterator[str]:
+    """What only some readers want."""
+    stacks = "\n".join(short_stacks(found.result))
+    if stacks:
         yield ""
-        yield f"Installed: {escaped(packages, _LONGEST)}"
-
-
-def _libraries(what: Fingerprint) -> Iterator[str]:
-    if isinstance(what.libraries, Known):
-        for each in what.libraries.value[:_MOST_LIBRARIES]:
-            version = f" {each.version.value}" if isinstance(each.version, Known) else ""
-            yield f"- {escaped(each.name + version)}: {code(each.path, _LONGEST)}"
+        yield details("Stacks", fenced(stacks))
+    if found.checklist:
+        checks = "\n".join(f"- {_escaped_line(check_line(each))}" for each in found.checklist)
+        yield ""
+        yield details("Checklist", checks)
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deadlock_matrix.diagnosis.causes import Cause, Confirmation, Remedy
-from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Recognition, recognise
+from deadlock_matrix.diagnosis.recognition.causes import Cause, Confirmation, Remedy
+from deadlock_matrix.diagnosis.recognition.recognise import NO_FINGERPRINT, Recognition, recognise
+from deadlock_matrix.diagnosis.text import count, listed, one_line, printable
 from deadlock_matrix.model.report import Report
-from deadlock_matrix.render.plain import count, listed, one_line, printable
 
-_CONFIRMED = {
+CONFIRMED = {
     Confirmation.HERE: "confirmed by this project",
     Confirmation.REPORTED: "reported",
     Confirmation.DERIVED: "derived, not tried",
@@ -31,7 +31,7 @@ def cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
 
 def known_causes(report: Report, causes: Sequence[Cause]) -> Iterator[str]:
     """The causes that were recognised in a report: each once, with the cells it was seen in."""
-    fingerprints = {facts.name: facts.fingerprint for facts in report.interpreters}
+    fingerprints = report.fingerprints
     first: dict[str, Recognition] = {}
     cells: dict[str, list[str]] = {}
     for result in report.cells:
@@ -50,13 +50,14 @@ def short_cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
     """Two lines for each cause: what it is, and the first thing that helps."""
     for recognition in recognitions:
         yield title(recognition)
-        for remedy in _surest_first(recognition.cause, helps=True)[:1]:
-            settings = ", ".join(_settings(remedy))
-            yield "  " + "; ".join(filter(None, (_advice(remedy), settings)))
+        for remedy in [each for each in surest_first(recognition.cause) if each.helps][:1]:
+            advice, settings = _advice(remedy), ", ".join(settings_of(remedy))
+            joint = " " if advice.endswith(".") else "; "
+            yield "  " + (f"{advice}{joint}{settings}" if settings else advice)
 
 
 def title(recognition: Recognition) -> str:
-    """``known cause: ... (libgomp-after-fork)``."""
+    """``known cause: ... (python-lock-held-over-fork)``."""
     word = "known cause" if recognition.certainty == "recognised" else "possible cause"
     return f"{word}: {one_line(recognition.cause.title)} ({recognition.cause.name})"
 
@@ -77,27 +78,27 @@ def sighting_lines(recognition: Recognition) -> Iterator[str]:
 
 def remedy_lines(cause: Cause) -> Iterator[str]:
     """What helps, the surest first, and then what does not."""
-    for helps in (True, False):
-        for remedy in _surest_first(cause, helps):
-            yield f"  {_advice(remedy)}"
-            yield from (f"      {text}" for text in _settings(remedy))
-            code = printable(remedy.code).strip("\n").splitlines()
-            yield from (f"      | {line}" for line in code)
+    for remedy in surest_first(cause):
+        yield f"  {_advice(remedy)}"
+        yield from (f"      {text}" for text in settings_of(remedy))
+        code = printable(remedy.code).strip("\n").splitlines()
+        yield from (f"      | {line}" for line in code)
 
 
-def _surest_first(cause: Cause, helps: bool) -> list[Remedy]:
+def surest_first(cause: Cause) -> list[Remedy]:
+    """What helps before what does not; of each, what somebody confirmed before the rest."""
     order = list(Confirmation)
-    chosen = [remedy for remedy in cause.remedy if remedy.helps is helps]
-    return sorted(chosen, key=lambda each: order.index(each.confirmed))
+    return sorted(cause.remedy, key=lambda each: (not each.helps, order.index(each.confirmed)))
 
 
 def _advice(remedy: Remedy) -> str:
     word = "remedy" if remedy.helps else "does not help"
     sources = f": {', '.join(map(one_line, remedy.references))}" if remedy.references else ""
-    return f"{word} ({_CONFIRMED[remedy.confirmed]}{sources}): {one_line(remedy.advice)}"
+    return f"{word} ({CONFIRMED[remedy.confirmed]}{sources}): {one_line(remedy.advice)}"
 
 
-def _settings(remedy: Remedy) -> Iterator[str]:
+def settings_of(remedy: Remedy) -> Iterator[str]:
+    """What the remedy sets, a line each."""
     for name, value in remedy.set.items():
         yield one_line(f"{name}={value}")
     for name in remedy.unset:

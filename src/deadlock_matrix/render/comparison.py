@@ -10,7 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from deadlock_matrix.diagnosis.text import count, listed, one_line
 from deadlock_matrix.model.comparison import (
+    BETTER,
     WORSE,
     Change,
     ChangeKind,
@@ -21,26 +23,12 @@ from deadlock_matrix.model.comparison import (
 )
 from deadlock_matrix.model.report import Host
 from deadlock_matrix.render.drawing import RULED, draw, inset, section
-from deadlock_matrix.render.headline import WORDS
-from deadlock_matrix.render.plain import count, listed, one_line
+from deadlock_matrix.render.view import Changed, changed, described_side, how_much_changed, verdicts
 
 _SHOWN = 10  # cells with the same change
 _SECTIONS: tuple[tuple[str, str, tuple[ChangeKind, ...]], ...] = (
     ("Worse", "red", WORSE),
-    (
-        "Better",
-        "green",
-        (
-            ChangeKind.CURED_DEADLOCK,
-            ChangeKind.CURED_HANG,
-            ChangeKind.CURED_CRASH,
-            ChangeKind.CURED_ERROR,
-            ChangeKind.CURED_SLOW,
-            ChangeKind.LESS_OFTEN,
-            ChangeKind.NO_LONGER_EAGER,
-            ChangeKind.FASTER,
-        ),
-    ),
+    ("Better", "green", BETTER),
     (
         "Other",
         "yellow",
@@ -88,11 +76,9 @@ def _renderable(comparison: Comparison, gate: GateResult | None) -> RenderableTy
     parts.append(Text(_headline(comparison)))
     parts += [_side("before", comparison.before), _side("now", comparison.after)]
     parts += ["", inset(_table(comparison))]
-    failed = frozenset(gate.failed) if gate is not None else frozenset[Change]()
-    allowed = frozenset(each.change for each in gate.allowed) if gate is not None else frozenset()
+    changes = changed(comparison, gate)
     for title, style, kinds in _SECTIONS:
-        chosen = [change for change in comparison.changes if change.kind in kinds]
-        parts += section(title, _changes(chosen, style, failed, allowed))
+        parts += section(title, _changes([each for each in changes if each.kind in kinds], style))
     if gate is not None:
         parts += section("Expected", _expectations(gate))
     parts += section("How it was decided", _limits(comparison))
@@ -107,9 +93,8 @@ def _verdict(gate: GateResult) -> str:
 
 
 def _headline(comparison: Comparison) -> str:
-    changed = len({change.cell for change in comparison.changes if "/" in change.cell})
-    first = f"{count(changed, 'cell')} changed, {comparison.unchanged} not"
-    return f"{first}: {_kinds(comparison.changes)}" if comparison.changes else f"{first}"
+    first = how_much_changed(comparison)
+    return f"{first}: {_kinds(comparison.changes)}" if comparison.changes else first
 
 
 def _kinds(changes: Sequence[Change]) -> str:
@@ -118,11 +103,8 @@ def _kinds(changes: Sequence[Change]) -> str:
 
 
 def _side(word: str, side: Side) -> Text:
-    runs = f" of {count(len(side.runs), 'run')}" if len(side.runs) > 1 else ""
     where = listed(list(dict.fromkeys(map(_host, side.hosts))))
-    state = WORDS[side.outcome]
-    text = f"{word + ':':<8}{side.run}{runs}, {count(side.cells, 'result')}, {state}, {where}"
-    return Text(one_line(text))
+    return Text(one_line(f"{word + ':':<8}{described_side(side)}, {where}"))
 
 
 def _host(host: Host) -> str:
@@ -136,33 +118,23 @@ def _table(comparison: Comparison) -> Table:
     for pair in comparison.interpreters:
         table.add_row(
             one_line(pair.after or pair.before),
-            _verdicts(pair.verdicts_before),
-            _verdicts(pair.verdicts_after),
+            verdicts(pair.verdicts_before) or "-",
+            verdicts(pair.verdicts_after) or "-",
         )
     return table
 
 
-def _verdicts(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{verdict} {number}" for verdict, number in numbers.items()) or "-"
-
-
-def _changes(
-    changes: Sequence[Change], style: str, failed: frozenset[Change], allowed: frozenset[Change]
-) -> Iterator[RenderableType]:
-    groups: dict[tuple[ChangeKind, str, bool, bool], list[Change]] = {}
-    for change in changes:
-        key = (change.kind, change.sentence, change in failed, change in allowed)
-        groups.setdefault(key, []).append(change)
-    for (kind, sentence, fails, excused), group in groups.items():
-        line = Text("FAILS  " if fails else "", style="bold red")
-        line.append(kind.value, style=style)
-        line.append(f"{' (expected)' if excused else ''}: {one_line(sentence)}")
+def _changes(changes: Sequence[Changed], style: str) -> Iterator[RenderableType]:
+    for each in changes:
+        line = Text("FAILS  " if each.fails else "", style="bold red")
+        line.append(each.kind.value, style=style)
+        line.append(f"{' (expected)' if each.expected else ''}: {each.sentence}")
         yield line
-        for change in group[:_SHOWN]:
+        for change in each.changes[:_SHOWN]:
             if change.cell:
                 yield Padding(Text(_subject(change)), (0, 0, 0, 4))
-        if len(group) > _SHOWN:
-            yield Padding(Text(f"and {len(group) - _SHOWN} more, in the JSON"), (0, 0, 0, 4))
+        if (more := len(each.changes) - _SHOWN) > 0:
+            yield Padding(Text(f"and {more} more, in the JSON"), (0, 0, 0, 4))
 
 
 def _subject(change: Change) -> str:

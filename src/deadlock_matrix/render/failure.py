@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deadlock_matrix.diagnosis.recognition import Recognition
+from deadlock_matrix.diagnosis.recognition.recognise import Recognition
+from deadlock_matrix.diagnosis.text import listed, one_line, seconds
 from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import TITLES, Gap, Judgement
 from deadlock_matrix.render.causes import short_cause_lines
 from deadlock_matrix.render.last_words import said
-from deadlock_matrix.render.plain import listed, one_line, seconds
 from deadlock_matrix.render.stacks import innermost_import, short_stacks
 
 _GAPS = 4

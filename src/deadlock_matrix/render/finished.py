@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 import msgspec
 
-from deadlock_matrix.diagnosis.endings import probe_facts
+from deadlock_matrix.diagnosis.grouping import entry_of, grouped, interpreter_of, layout_of
 from deadlock_matrix.model.cell import Calling
 from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render.grid import interpreter_of
-
-_REFERENCE = "eager"
 
 
 def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFacts]]:
@@ -28,7 +26,7 @@ def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFac
         if result.verdict is Verdict.OK
         and result.cell.context.calling is Calling.MAIN
         and not result.cell.context.prelude
-        and (facts := probe_facts(result)) is not None
+        and (facts := result.probe) is not None
     ]
 
 
@@ -38,12 +36,17 @@ def median_s(results: Iterable[CellResult]) -> float | None:
     return median(times) if times else None
 
 
-def speedup(medians: Mapping[str, float], layout: str = "lazy") -> float | None:
-    """How many times faster ``layout`` is than the eager one; ``None`` unless both are there."""
-    reference, other = medians.get(_REFERENCE), medians.get(layout)
-    if reference is None or not other:
+def speedup(medians: Mapping[str, float], layout: str, reference: str) -> float | None:
+    """How many times faster one layout is than another; ``None`` unless both are there."""
+    before, after = medians.get(reference), medians.get(layout)
+    if before is None or not after:
         return None
-    return reference / other
+    return before / after
+
+
+def compared_title(layout: str) -> str:
+    """What heads the column that compares a layout with another one."""
+    return f"{layout} is"
 
 
 def factor_text(factor: float) -> str:
@@ -52,6 +55,57 @@ def factor_text(factor: float) -> str:
         return "as fast"
     word, factor = ("faster", factor) if factor > 1 else ("slower", 1 / factor)
     return f"{float(f'{factor:.2g}'):.0f} x {word}" if factor >= 9.95 else f"{factor:.1f} x {word}"
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """How long entries took, by layout, each in the order of the results.
+
+    ``factors`` say of some layouts how they compare with another one.
+    """
+
+    medians: dict[str, dict[str, float]]  # seconds, by entry and layout
+    factors: dict[str, dict[str, str]]
+    layouts: tuple[str, ...]  # in which any entry was timed
+    compared: tuple[str, ...]  # those that any factor is about
+
+
+def times(
+    results: Sequence[CellResult], compared: Mapping[str, str], *, beside: bool = False
+) -> Times:
+    """Median times of the entries that finished.
+
+    Args:
+        results: Of one interpreter.
+        compared: Leads from layouts to those whose times theirs are told as a multiple of.
+        beside: Leave out entries that were timed in one layout alone, if others were not.
+    """
+    medians: dict[str, dict[str, float]] = {}
+    for entry, row in grouped(results, entry_of).items():
+        columns = {layout: median_s(part) for layout, part in grouped(row, layout_of).items()}
+        if timed := {layout: time for layout, time in columns.items() if time is not None}:
+            medians[entry] = timed
+    if beside:
+        medians = {entry: row for entry, row in medians.items() if len(row) > 1} or medians
+    factors = {
+        entry: {
+            layout: factor_text(factor)
+            for layout, reference in compared.items()
+            if (factor := speedup(row, layout, reference)) is not None
+        }
+        for entry, row in medians.items()
+    }
+    return Times(
+        medians=medians,
+        factors=factors,
+        layouts=tuple(
+            layout
+            for layout in grouped(results, layout_of)
+            if any(layout in row for row in medians.values())
+        ),
+        compared=tuple(
+            layout for layout in compared if any(layout in row for row in factors.values())
+        ),
+    )
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +126,17 @@ def loaded(results: Sequence[CellResult]) -> tuple[Loaded, ...]:
     """What results of one entry and layout loaded: one item where all agree, else one a group."""
     groups: dict[frozenset[str], list[tuple[CellResult, ProbeFacts]]] = {}
     usable = comparable(results)
+    alike: dict[int, frozenset[str]] = {}  # thousands of results have one and the same mapping
     for result, facts in usable:
-        groups.setdefault(frozenset(_loaded_names(facts)), []).append((result, facts))
+        if id(facts.watched) not in alike:
+            alike[id(facts.watched)] = frozenset(_loaded_names(facts))
+        groups.setdefault(alike[id(facts.watched)], []).append((result, facts))
     names = {interpreter_of(result) for result, _ in usable}
     return tuple(_describe(group, names) for group in groups.values())
 
 
 def chain_text(chain: Sequence[ImportStep]) -> str:
-    """``a -> a.b -> torch``: the modules whose import led to the last one."""
+    """``a -> a.b -> c``: the modules whose import led to the last one."""
     return " -> ".join(step.module for step in chain)
 
 
@@ -94,11 +151,8 @@ def longest_chains(item: Loaded, modules: Sequence[str]) -> list[str]:
 
 
 def _loaded_names(facts: ProbeFacts) -> list[str]:
-    def arrival(name: str) -> float:
-        chain = facts.chains.get(name)
-        return chain[-1].at_s if chain else float("inf")
-
-    return sorted((name for name, times in facts.watched.items() if times), key=arrival)
+    names = [name for name, times in facts.watched.items() if times]
+    return sorted(names, key=lambda name: facts.imported_s.get(name, math.inf))
 
 
 def _describe(group: Sequence[tuple[CellResult, ProbeFacts]], names: set[str]) -> Loaded:

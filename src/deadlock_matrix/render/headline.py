@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deadlock_matrix.model.fact import Known, Unknown
+from deadlock_matrix.diagnosis.text import count, one_line, seconds
+from deadlock_matrix.model.fact import Unknown
 from deadlock_matrix.model.outcome import RunEnd, RunOutcome
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render.plain import count, one_line, seconds
 
 WORDS: dict[RunOutcome, str] = {
     RunOutcome.NOT_WRITTEN: "not written",
@@ -97,7 +97,7 @@ def _unwritten(report: Report) -> Iterator[str]:
 def _fragment(report: Report) -> Iterator[str]:
     """How much there is of a run that is not complete, and what ended it."""
     summary = report.summary
-    ended = summary.ended.value if isinstance(summary.ended, Known) else None
+    ended = summary.ended.or_else(None)
     if summary.complete and ended in (None, RunEnd.FINISHED):
         return
     if report.cells and summary.cells >= report.planned:

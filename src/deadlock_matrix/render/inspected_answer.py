@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.diagnosis.frames import is_users
-from deadlock_matrix.model.evidence import NoTimeout, SystemCall
+from deadlock_matrix.diagnosis.text import count, listed, one_line, seconds
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.thread_facts import NoTimeout
 from deadlock_matrix.model.verdict import TITLES, Doing, Proof
+from deadlock_matrix.render.inspected_tasks import (
+    core_tasks,
+    place_lines,
+    stuck_tasks_sentence,
+    tasks_of_thread,
+)
 from deadlock_matrix.render.inspected_threads import idle
 from deadlock_matrix.render.looked_at import LookedAt, short_place
 from deadlock_matrix.render.page import Line
-from deadlock_matrix.render.plain import count, listed, one_line, seconds
+from deadlock_matrix.render.running_tests import test_lines
 
 MOST_NAMED = 4
 MOST_CHILDREN = 2
 MOST_IN_SENTENCE = 4
 """How many assumptions a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
 
-_FOR_A_PROCESS = frozenset({"wait4", "waitid", "read", "readv", "write", "writev"})
-"""System calls that another process may have to end. Locks are not followed that far."""
+_FOR_A_PROCESS = (WaitsFor.CHILD, WaitsFor.READ, WaitsFor.WRITE)
+"""What another process may have to end. Locks are not followed that far."""
 
 _STYLES = {
     "deadlock": "bold red",
@@ -36,15 +44,22 @@ def answer_lines(looked: LookedAt) -> Iterator[Line]:
     threads = concerned(looked)
     title = _title(looked)
     if found.proof is None:
-        also = [each for each in _without_limit(looked) if each not in threads]
-        also += _of_children(looked)
+        also: list[Doing] = []
+        if not any(each.lead for each in threads):
+            also += [each for each in _without_limit(looked) if each not in threads]
+            also += _of_children(looked)
         told = _of_unproved(looked, threads, also)
         yield Line(f"{title}: {told}", _STYLES["not-proved"], prose=True)
-        yield from _places(looked, [*threads, *also])
+        yield from test_lines(looked)
+        yield from place_lines(looked, map(looked.place, [*threads, *also]))
         return
     style = _STYLES[found.outcome]
-    yield Line(f"{title}: {_of_stuck(looked, threads)}", style, prose=True)
-    yield from _places(looked, threads)
+    tasks = core_tasks(looked)
+    told = stuck_tasks_sentence(looked, tasks) if tasks else _of_stuck(looked, threads)
+    yield Line(f"{title}: {told}", style, prose=True)
+    yield from test_lines(looked)
+    yield from place_lines(looked, map(looked.place_of_task, tasks))
+    yield from place_lines(looked, map(looked.place, threads))
     yield Line(f"  {one_line(found.proof.sentence)}", prose=True)
     yield from _further_assumptions(found.proof)
     if found.likely is not None:
@@ -66,6 +81,9 @@ def concerned(looked: LookedAt) -> list[Doing]:
         stuck = stuck or [each for each in found.threads if each.likely]
         told = [each for each in stuck if _node(each) in order]
         return sorted(told or stuck, key=lambda each: order.get(_node(each), 0))
+    led = [each for each in found.threads if each.lead]
+    if led:
+        return led
     root = _root(looked)
     of_root = [each for each in found.threads if each.pid == root]
     main = [each for each in of_root if each.tid == each.pid]
@@ -128,11 +146,15 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
         return one_line(found.sentence)
     first = threads[0]
     told = f"{_named(looked, first)} {one_line(first.does)}"
+    if first.lead:
+        told += f"; {one_line(first.lead)}"
     if found.verdict == "hang" and isinstance(found.unmoved_s, Known):
         told += f", in the same place for {seconds(found.unmoved_s.value)}"
+    if in_loop := tasks_of_thread(looked, first):
+        told += f"; {in_loop}"
     if behind := _behind(looked, first):
         told += f"; behind it, {behind}"
-    if len(threads) > 1:
+    if len(threads) > 1 and not first.lead:
         told += f"; {count(len(threads) - 1, 'more thread')}"
     locked = [each for each in also if each.pid == first.pid]
     if locked:
@@ -172,9 +194,9 @@ def _behind(looked: LookedAt, first: Doing) -> str:
 def _waits_for_a_process(looked: LookedAt, doing: Doing) -> bool:
     process = looked.processes.get(doing.pid)
     for thread in process.threads if process is not None else ():
-        if thread.tid == doing.tid and isinstance(thread.activity, Known):
-            call = thread.activity.value
-            return isinstance(call, SystemCall) and call.name in _FOR_A_PROCESS
+        if thread.tid == doing.tid and thread.call is not None:
+            row = blocking(thread.call.name)
+            return bool(row.channels) and row.waits_for in _FOR_A_PROCESS
     return False
 
 
@@ -188,9 +210,8 @@ def _without_limit(looked: LookedAt) -> list[Doing]:
     waiting = {
         thread.tid
         for thread in (process.threads if process is not None else ())
-        if isinstance(thread.activity, Known)
-        and isinstance(thread.activity.value, SystemCall)
-        and thread.activity.value.name == "futex"
+        if thread.call is not None
+        and thread.call.name == "futex"
         and isinstance(thread.timeout, Known)
         and isinstance(thread.timeout.value, NoTimeout)
     }
@@ -205,22 +226,8 @@ def _without_limit(looked: LookedAt) -> list[Doing]:
     ]
 
 
-def _places(looked: LookedAt, threads: Sequence[Doing]) -> Iterator[Line]:
-    """The user's lines, each once, in full, so that an editor can be sent there."""
-    told = set()
-    for doing in threads:
-        frame = looked.place(doing)
-        if frame is None or (frame.file, frame.line) in told:
-            continue
-        told.add((frame.file, frame.line))
-        if len(told) > MOST_NAMED:
-            return
-        text = looked.text(frame)
-        yield Line(
-            f"    {one_line(frame.file)}:{frame.line}" + (f": {text}" if text else ""), "cyan"
-        )
-
-
 def _further_assumptions(proof: Proof) -> Iterator[Line]:
+    if any(node.kind == "task" for node in proof.nodes):
+        return  # its sentence names them all
     for assumption in proof.assumptions[MOST_IN_SENTENCE:]:
         yield Line(f"  and if {one_line(assumption.detail)}", prose=True)

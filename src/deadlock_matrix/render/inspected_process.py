@@ -5,11 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from deadlock_matrix.model.evidence import Evidence, ProcessFacts, ThreadFacts
+from deadlock_matrix.diagnosis.text import count, one_line, seconds
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.process_facts import ProcessFacts
+from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.render.looked_at import LookedAt
 from deadlock_matrix.render.page import Line
-from deadlock_matrix.render.plain import count, one_line, seconds
+
+REMOVED = " (deleted)"
+"""What the kernel writes behind the name of an executable that an upgrade has replaced."""
 
 
 def process_line(looked: LookedAt, pid: int) -> Line:
@@ -22,9 +27,11 @@ def process_line(looked: LookedAt, pid: int) -> Line:
 def _parts(looked: LookedAt, process: ProcessFacts) -> Iterator[str]:
     evidence = looked.found.evidence
     assert isinstance(evidence, Known)
-    name = process.executable.value if isinstance(process.executable, Known) else "?"
+    name = process.executable.or_else("?")
     runs = process.command.value[1:] if isinstance(process.command, Known) else ()
-    yield one_line(shlex.join([name, *runs]))
+    yield one_line(shlex.join([name.removesuffix(REMOVED), *runs]))
+    if name.endswith(REMOVED):
+        yield "whose file was removed or replaced since"
     if isinstance(process.age_s, Known):
         yield f"started {seconds(process.age_s.value)} ago"
     yield count(len(process.threads), "thread")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deadlock_matrix.diagnosis.text import count, listed, one_line
 from deadlock_matrix.model.verdict import Gap, Proof
 from deadlock_matrix.render.page import Line
-from deadlock_matrix.render.plain import count, listed, one_line
 
 MOST_SUBJECTS = 3
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.diagnosis.frames import Fold, fold
-from deadlock_matrix.diagnosis.words import base_name
-from deadlock_matrix.model.evidence import NativeFrame, PythonFrame
+from deadlock_matrix.diagnosis.text import base_name, count, one_line
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import NativeFrame
 from deadlock_matrix.model.verdict import Doing
 from deadlock_matrix.render.looked_at import LookedAt, short_place
 from deadlock_matrix.render.page import Line
-from deadlock_matrix.render.plain import count, one_line
 from deadlock_matrix.render.stacks import import_chain
 
 NATIVE_FRAMES = 8

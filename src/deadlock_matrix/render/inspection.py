@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deadlock_matrix.diagnosis.recognition import Recognition
+from deadlock_matrix.diagnosis.recognition.recognise import Recognition
+from deadlock_matrix.diagnosis.text import count, one_line
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.verdict import Doing
@@ -13,6 +14,7 @@ from deadlock_matrix.render.causes import cause_lines
 from deadlock_matrix.render.inspected_answer import answer_lines, concerned
 from deadlock_matrix.render.inspected_process import process_line
 from deadlock_matrix.render.inspected_proof import gap_lines, proof_lines
+from deadlock_matrix.render.inspected_tasks import task_lines
 from deadlock_matrix.render.inspected_threads import (
     MOST_IDS,
     alike,
@@ -22,7 +24,6 @@ from deadlock_matrix.render.inspected_threads import (
 )
 from deadlock_matrix.render.looked_at import LookedAt, index
 from deadlock_matrix.render.page import Line, put_down
-from deadlock_matrix.render.plain import count, one_line
 
 MOST_TOLD = 8
 """How many stuck threads are shown each by itself, or at all while the command goes on."""
@@ -75,6 +76,8 @@ def _stuck_lines(looked: LookedAt, view: View) -> Iterator[Line]:
     if len(stuck) > MOST_TOLD:
         yield Line()
         yield Line(f"and {count(len(stuck) - MOST_TOLD, 'thread')} more")
+    for pid in dict.fromkeys(each.pid for each in looked.found.tasks if each.core):
+        yield from task_lines(looked, pid, all_tasks=view.all_frames)
 
 
 def _lines(looked: LookedAt, view: View, recognitions: Sequence[Recognition]) -> Iterator[Line]:
@@ -99,7 +102,8 @@ def _lines(looked: LookedAt, view: View, recognitions: Sequence[Recognition]) ->
 
 def _above(looked: LookedAt) -> Iterator[Line]:
     evidence = looked.found.evidence
-    for parent in evidence.value.parents if isinstance(evidence, Known) else ():
+    parents = evidence.value.parents if isinstance(evidence, Known) else ()
+    for parent in (each for each in parents if each.acts):
         acts = f"process {parent.pid} ({parent.name}) {parent.acts}, and may interrupt or end it"
         yield Line(f"  above it: {one_line(acts)}", prose=True)
 
@@ -122,6 +126,7 @@ def _threads(looked: LookedAt, view: View) -> Iterator[Line]:
         if first in looked.unread:
             yield Line(f"no Python stacks: {one_line(looked.unread[first])}", "dim")
         yield from _of_process(looked, view, by_process[first])
+        yield from task_lines(looked, first, all_tasks=view.all_frames)
     if len(shown) < len(threads):
         hidden = count(len(threads) - len(shown), "thread")
         yield Line()

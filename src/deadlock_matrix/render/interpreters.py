@@ -9,33 +9,36 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from deadlock_matrix.diagnosis.study.study import Study, packages_of
+from deadlock_matrix.diagnosis.text import count, one_line
 from deadlock_matrix.model.discovery import Discovery
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.fingerprint import (
     Fingerprint,
     InterpreterFacts,
-    LibraryKind,
-    NativeLibrary,
 )
 from deadlock_matrix.render.drawing import RULED, draw
-from deadlock_matrix.render.plain import count, listed, one_line
 
-_PACKAGES = ("torch", "numpy", "transformers")
 _FIRST_WIDTH = 24
 
 
-def interpreters_text(found: Discovery, width: int = 80, colour: bool = False) -> str:
-    """The interpreters as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
-    return draw(_renderable(found), width, colour)
+def interpreters_text(
+    found: Discovery, width: int = 80, colour: bool = False, studies: Sequence[Study] = ()
+) -> str:
+    """The interpreters as text, at most ``width`` columns wide; with ``colour``, ANSI sequences.
+
+    ``studies`` say which packages to name, and what else is in an interpreter.
+    """
+    return draw(_renderable(found, studies), width, colour)
 
 
-def _renderable(found: Discovery) -> RenderableType:
+def _renderable(found: Discovery, studies: Sequence[Study]) -> RenderableType:
     working = [each for each in found.interpreters if isinstance(each.fingerprint, Known)]
     broken = [each for each in found.interpreters if not isinstance(each.fingerprint, Known)]
     parts: list[RenderableType] = []
     for title, facts in (("interpreter", working), ("does not work", broken)):
         if facts:
-            parts += [_table(title, facts), ""]
+            parts += [_table(title, facts, studies), ""]
     parts += [Text(f"note: {one_line(note)}") for note in found.notes]
     parts.append(Text(summary(len(working), len(broken))))
     return Group(*parts)
@@ -49,12 +52,12 @@ def summary(working: int, broken: int) -> str:
     return f"{first}, {broken} {'does' if broken == 1 else 'do'} not" if broken else first
 
 
-def _table(title: str, facts: Sequence[InterpreterFacts]) -> Table:
+def _table(title: str, facts: Sequence[InterpreterFacts], studies: Sequence[Study]) -> Table:
     table = Table(box=RULED, show_edge=False, pad_edge=False, header_style="", expand=True)
     table.add_column(title, width=_FIRST_WIDTH, overflow="fold")
     table.add_column("where, and what is in it", ratio=1, overflow="fold")
     for each in facts:
-        table.add_row(_what(each), _where(each))
+        table.add_row(_what(each), _where(each, studies))
     return table
 
 
@@ -69,10 +72,10 @@ def _what(facts: InterpreterFacts) -> RenderableType:
     return Group(name, _inset(f"{version}, {found.distribution}"))
 
 
-def _where(facts: InterpreterFacts) -> RenderableType:
+def _where(facts: InterpreterFacts, studies: Sequence[Study]) -> RenderableType:
     path = Text(one_line(facts.executable), overflow="fold")
     if isinstance(facts.fingerprint, Known):
-        return Group(path, *map(_inset, _contents(facts.fingerprint.value)))
+        return Group(path, *map(_inset, _contents(facts.fingerprint.value, studies)))
     return Group(path, _inset(facts.fingerprint.reason, style="red"))
 
 
@@ -80,26 +83,8 @@ def _inset(line: str, style: str = "") -> RenderableType:
     return Padding(Text(one_line(line), style=style, overflow="fold"), (0, 0, 0, 2))
 
 
-def _contents(found: Fingerprint) -> Iterator[str]:
-    packages = [f"{name} {found.packages[name]}" for name in _PACKAGES if name in found.packages]
-    if packages:
+def _contents(found: Fingerprint, studies: Sequence[Study]) -> Iterator[str]:
+    if packages := packages_of(found, studies):
         yield ", ".join(packages)
-    if isinstance(found.libraries, Known) and (line := libraries_line(found.libraries.value)):
-        yield line
-
-
-def libraries_line(libraries: Sequence[NativeLibrary]) -> str:
-    """``BLAS: MKL in numpy; OpenMP: libgomp, libiomp5``; what is not there is left out.
-
-    A BLAS goes with who loads it, as that is what settings are for; of OpenMP it matters that
-    there are several in one process.
-    """
-    blas: dict[str, list[str]] = {}
-    for each in libraries:
-        if each.kind is LibraryKind.BLAS:
-            users = blas.setdefault(each.name, [])
-            users += [user for user in each.users if user not in users]
-    parts = [f"{name} in {listed(users)}" if users else name for name, users in blas.items()]
-    openmp = dict.fromkeys(each.name for each in libraries if each.kind is LibraryKind.OPENMP)
-    lines = [("BLAS", parts), ("OpenMP", list(openmp))]
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in lines if names)
+    for study in studies:
+        yield from study.contents(found)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Recognition, recognise
+from deadlock_matrix.diagnosis.grouping import grouped, interpreter_of
+from deadlock_matrix.diagnosis.rates import rate_lines
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.recognise import NO_FINGERPRINT, Recognition, recognise
+from deadlock_matrix.diagnosis.text import one_line
 from deadlock_matrix.model.cell import Role
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.outcome import RunOutcome
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.failure import failure
-from deadlock_matrix.render.grid import grouped, interpreter_of
 from deadlock_matrix.render.headline import headline
 from deadlock_matrix.render.last_words import last_words
-from deadlock_matrix.render.plain import one_line
 
 CONTROLS = "controls"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -39,9 +39,11 @@ def junit(report: Report, *, causes: Sequence[Cause] = ()) -> str:
         causes: Known causes, to be looked for in what hung or failed.
     """
     root = Element("testsuites", name="deadlock-matrix")
+    fingerprints = report.fingerprints
     for name, results in grouped(report.cells, interpreter_of).items():
-        cases = [_case(result, _recognised(report, result, causes)) for result in results]
-        _add_suite(root, name, cases, report)
+        fingerprint = fingerprints.get(name, NO_FINGERPRINT)
+        cases = [_case(each, recognise(each, fingerprint, causes)) for each in results]
+        _add_suite(root, name, cases, report, rate_lines(results, len(results)))
     cases = [_case(result, ()) for result in report.controls]
     _add_suite(root, CONTROLS, [*cases, *_lacking(report)], report)
     for key in ("tests", "failures", "errors"):
@@ -52,7 +54,13 @@ def junit(report: Report, *, causes: Sequence[Cause] = ()) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
 
 
-def _add_suite(root: Element, name: str, cases: Sequence[Element], report: Report) -> None:
+def _add_suite(
+    root: Element,
+    name: str,
+    cases: Sequence[Element],
+    report: Report,
+    rates: Iterable[str] = (),
+) -> None:
     suite = SubElement(root, "testsuite", name=_clean(one_line(name)), tests=str(len(cases)))
     for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(sum(case.find(tag) is not None for case in cases)))
@@ -63,6 +71,8 @@ def _add_suite(root: Element, name: str, cases: Sequence[Element], report: Repor
     outcome = report.outcome.value
     for key, value in (("outcome", outcome), ("run", report.run), ("tool", tool)):
         SubElement(properties, "property", name=key, value=_clean(value))
+    for line in rates:
+        SubElement(properties, "property", name="rate", value=_clean(one_line(line)))
     suite.extend(cases)
 
 
@@ -104,13 +114,6 @@ def _error(name: str, kind: str, message: str) -> Element:
     return case
 
 
-def _recognised(
-    report: Report, result: CellResult, causes: Sequence[Cause]
-) -> tuple[Recognition, ...]:
-    facts = {each.name: each.fingerprint for each in report.interpreters}
-    return recognise(result, facts.get(result.cell.interpreter.name, NO_FINGERPRINT), causes)
-
-
 def _message(result: CellResult) -> str:
     text = one_line(f"{result.verdict.value}: {result.why}")
     short = text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 3]}..."
@@ -118,7 +121,7 @@ def _message(result: CellResult) -> str:
 
 
 def _seconds(result: CellResult) -> float:
-    return result.observation.value.duration_s if isinstance(result.observation, Known) else 0.0
+    return result.seen.duration_s if result.seen is not None else 0.0
 
 
 def _clean(text: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deadlock_matrix.diagnosis.endings import observation_of
+from deadlock_matrix.diagnosis.text import last_lines, one_line
 from deadlock_matrix.model.observation import CellResult, Observation
 from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render.plain import last_lines, one_line
 
 _LINES = 6  # of each stream
 _WIDEST = 300  # characters of a line
@@ -19,7 +18,7 @@ def last_words(result: CellResult) -> Iterator[str]:
     A traceback that the probe has printed on standard error is not told twice. Libraries written
     in C print their reasons on either stream, so both are shown, each under its name.
     """
-    seen = observation_of(result)
+    seen = result.seen
     if seen is not None and result.verdict in (Verdict.ERROR, Verdict.CRASH):
         yield from said(seen)
 

@@ -8,10 +8,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from deadlock_matrix.diagnosis.grouping import entry_of, grouped, layout_of
+from deadlock_matrix.diagnosis.text import listed, one_line
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.render.finished import Loaded, loaded, longest_chains
-from deadlock_matrix.render.grid import entry_of, grouped, layout_of
-from deadlock_matrix.render.plain import listed, one_line
 
 
 def loading(results: Sequence[CellResult]) -> Iterator[RenderableType]:
@@ -54,7 +54,7 @@ def _told(
 
 
 def sentence(item: Loaded, somewhere: Collection[str] = ()) -> str:
-    """``loads torch, not tensorflow``, ``loads neither torch nor transformers (on conda)``.
+    """``loads a, not b``, ``loads neither a nor b (on conda)``.
 
     Args:
         item: What is told.

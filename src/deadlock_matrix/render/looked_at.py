@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deadlock_matrix.diagnosis.frames import users_frame
-from deadlock_matrix.diagnosis.words import base_name
-from deadlock_matrix.model.evidence import ProcessFacts, PythonFrame, StackFacts, ThreadStack
+from deadlock_matrix.diagnosis.text import base_name, one_line
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.inspection import Inspection
-from deadlock_matrix.model.verdict import Doing
-from deadlock_matrix.render.plain import one_line
+from deadlock_matrix.model.process_facts import ProcessFacts
+from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.tasks import Task
+from deadlock_matrix.model.verdict import Doing, TaskDoing
 
 Key = tuple[int, int]
 """Process id and thread id."""
@@ -28,6 +30,7 @@ class LookedAt:
     source: SourceLines = field(default_factory=dict)
     python: Mapping[Key, ThreadStack] = field(default_factory=dict)
     native: Mapping[Key, ThreadStack] = field(default_factory=dict)
+    tasks: Mapping[Key, Task] = field(default_factory=dict)  # by process and address
     processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
     unread: Mapping[int, str] = field(default_factory=dict)
     """Why a process has no Python stacks: what the first that tried to read them says."""
@@ -40,6 +43,11 @@ class LookedAt:
     def place(self, doing: Doing) -> PythonFrame | None:
         """The user's own line in which a thread is."""
         return users_frame(self.frames(doing))
+
+    def place_of_task(self, task: TaskDoing) -> PythonFrame | None:
+        """The user's own line in which a task is suspended."""
+        read = self.tasks.get((task.pid, task.address))
+        return users_frame(read.frames) if read is not None else None
 
     def text(self, frame: PythonFrame) -> str:
         """The source text of a frame's line; empty where it could not be read."""
@@ -54,8 +62,13 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
     return LookedAt(
         found=found,
         source=source,
-        python=_by_thread(evidence.stacks),
-        native=_by_thread(evidence.native_stacks),
+        python=evidence.python(),
+        native={
+            (each.pid, thread.tid): thread
+            for each in evidence.native_stacks
+            for thread in each.threads
+        },
+        tasks={(each.pid, task.address): task for each in evidence.stacks for task in each.tasks},
         processes={process.pid: process for process in evidence.after.processes},
         unread={
             each.pid: each.stacks.reason.partition("; ")[0]
@@ -68,12 +81,3 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
 def short_place(frame: PythonFrame) -> str:
     """``save (app.py:12)``."""
     return one_line(f"{frame.function} ({base_name(frame.file)}:{frame.line})")
-
-
-def _by_thread(facts: tuple[StackFacts, ...]) -> dict[Key, ThreadStack]:
-    return {
-        (each.pid, thread.tid): thread
-        for each in facts
-        if isinstance(each.stacks, Known)
-        for thread in each.stacks.value.threads
-    }

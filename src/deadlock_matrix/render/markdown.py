@@ -7,30 +7,28 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.claims import Outcome, examine
-from deadlock_matrix.model.comparison import Change, ChangeKind, Comparison, GateResult
-from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.fingerprint import InterpreterFacts
-from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.model.report import Report
-from deadlock_matrix.model.verdict import Verdict
-from deadlock_matrix.render import answer, fork_tables
-from deadlock_matrix.render.causes import known_causes
-from deadlock_matrix.render.failure import reasons
-from deadlock_matrix.render.grid import (
-    by_severity,
+from deadlock_matrix.diagnosis import rates
+from deadlock_matrix.diagnosis.grouping import (
     fold,
     grouped,
-    interpreter_of,
     layout_of,
     profile_of,
 )
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.study.claims import Outcome
+from deadlock_matrix.diagnosis.study.study import Study, listings_of, tested_claims
+from deadlock_matrix.diagnosis.study.tables import Field, Listing
+from deadlock_matrix.diagnosis.text import count, listed
+from deadlock_matrix.model.comparison import Comparison, GateResult
+from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.report import Report
+from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.render import answer, view
+from deadlock_matrix.render.causes import known_causes
 from deadlock_matrix.render.headline import MARKS, headline
 from deadlock_matrix.render.last_words import last_words
 from deadlock_matrix.render.markup import code, details, escaped, fenced, table
 from deadlock_matrix.render.mermaid import mermaid
-from deadlock_matrix.render.plain import count, listed
 from deadlock_matrix.render.stacks import short_stacks
 
 SMALLEST_LIMIT = 4000
@@ -51,6 +49,7 @@ def markdown(
     *,
     limit: int = 1_000_000,
     causes: Sequence[Cause] = (),
+    studies: Sequence[Study] = (),
     comparison: Comparison | None = None,
     gate: GateResult | None = None,
 ) -> str:
@@ -61,6 +60,7 @@ def markdown(
         limit: Bytes of UTF-8 that it may have; GitHub takes 1 MiB. What is less important is left
             out, and a sentence says how much.
         causes: Known causes, to be looked for in what hung or failed.
+        studies: What they add is shown too.
         comparison: With an earlier report, shown before everything else.
         gate: What the gate says about the comparison.
 
@@ -73,15 +73,17 @@ def markdown(
     blocks = [
         *(_compared(comparison, gate) if comparison is not None else ()),
         *_broken_controls(report),
-        *_answer(report),
-        *_fork_tables(report),
+        *_answer(report, studies),
+        *_study_tables(report, studies),
         *_problems(report.cells),
-        *_one("known causes", "Known causes", known_causes(report, causes)),
-        *_one("what is not available", "Not available", answer.unavailable(report)),
-        *_tables(report),
-        *_claims(report),
+        *_one("rates", rates.TITLE, rates.rate_lines(report.cells)),
+        *_one("known causes", view.CAUSES, known_causes(report, causes)),
+        *_one("what is not available", view.UNAVAILABLE, answer.unavailable(report)),
+        *_tables(report, studies),
+        *_listings(listings_of(report, studies)),
+        *_claims(report, studies),
         *_controls(report),
-        *_one("notes", "About this run", report.notes),
+        *_one("notes", view.NOTES, report.notes),
     ]
     return _within(first, blocks, limit)
 
@@ -115,21 +117,16 @@ def _head(report: Report) -> Iterator[str]:
 
 
 def _compared(comparison: Comparison, gate: GateResult | None) -> Iterator[Block]:
-    failed = frozenset(gate.failed) if gate is not None else frozenset[Change]()
     lines = [f"### Compared with {escaped(comparison.before.run, 200)}", ""]
     if gate is not None:
         lines.append(f"**gate: {'passed' if gate.passed else 'failed'}**  ")
-    changed = len({change.cell for change in comparison.changes if "/" in change.cell})
-    lines.append(f"{count(changed, 'cell')} changed, {comparison.unchanged} not")
+    lines.append(view.how_much_changed(comparison))
     yield Block(what="heads of comparisons", text="\n".join(lines))
-    groups: dict[tuple[ChangeKind, str, bool], list[str]] = {}
-    for change in comparison.changes:
-        key = (change.kind, change.sentence, change in failed)
-        groups.setdefault(key, []).append(change.cell)
     # Python's sort keeps the order of equals, and changes come worst first.
-    for (kind, sentence, fails), cells in sorted(groups.items(), key=lambda item: not item[0][2]):
-        word = f"**fails: {kind.value}**" if fails else kind.value
-        lines = [f"- {word}: {escaped(sentence)}", *_cells(cells)]
+    for each in sorted(view.changed(comparison, gate), key=lambda each: not each.fails):
+        word = f"**fails: {each.kind.value}**" if each.fails else each.kind.value
+        cells = [change.cell for change in each.changes]
+        lines = [f"- {word}: {escaped(each.sentence)}", *_cells(cells)]
         yield Block(what="changes", text="\n".join(lines))
 
 
@@ -142,9 +139,9 @@ def _cells(cells: Sequence[str]) -> Iterator[str]:
 # --- the answer ---------------------------------------------------------------------------------
 
 
-def _answer(report: Report) -> Iterator[Block]:
+def _answer(report: Report, studies: Sequence[Study]) -> Iterator[Block]:
     lines = [f"### {answer.TITLE}", ""]
-    told = answer.told(report)
+    told = answer.told(report, studies)
     for number, each in enumerate(told):
         sentence = escaped(each.sentence)
         lines.append(f"**{sentence}**" if number == 0 else f"- {sentence}")
@@ -154,43 +151,46 @@ def _answer(report: Report) -> Iterator[Block]:
         yield Block(what="answers", text="\n".join(lines).rstrip())
 
 
-def _fork_tables(report: Report) -> Iterator[Block]:
-    for number, each in enumerate(fork_tables.fork_tables(report)):
-        title = "" if number else f"### {fork_tables.TITLE}\n\n"
-        header = [fork_tables.FIRST, "interpreters", *map(escaped, each.questions)]
-        rows = [
-            [
-                escaped(row.blas),
-                escaped(", ".join(row.interpreters)),
-                *(_fate(text, worst) for text, worst in row.fields),
+def _study_tables(report: Report, studies: Sequence[Study]) -> Iterator[Block]:
+    for title, tables in view.tables_by_title(report, studies):
+        for number, each in enumerate(tables):
+            above = "" if number else f"### {escaped(title)}\n\n"
+            header = [escaped(each.first), "interpreters", *map(escaped, each.columns)]
+            rows = [
+                [escaped(row.name), escaped(", ".join(row.interpreters)), *map(_fate, row.fields)]
+                for row in each.rows
             ]
-            for row in each.rows
-        ]
-        yield Block(what="fork tables", text=title + table(header, rows))
+            yield Block(what="tables of studies", text=above + table(header, rows))
 
 
-def _fate(text: str, worst: Verdict | None) -> str:
-    return text if worst in (None, Verdict.OK) else f"**{text}**"
+def _fate(field: Field) -> str:
+    text = escaped(field.text)
+    return text if field.worst in (None, Verdict.OK) else f"**{text}**"
+
+
+def _listings(listings: Iterable[Listing]) -> Iterator[Block]:
+    for each in listings:
+        lines = (line for item in each.items
+                 for line in (item.sentence, *(f" {line}" for line in item.lines)))  # fmt: skip
+        yield from _one("a study", escaped(each.title), lines)
 
 
 # --- the matrix -----------------------------------------------------------------------------------
 
 
-def _tables(report: Report) -> Iterator[Block]:
-    facts = {item.name: item for item in report.interpreters}
-    groups = grouped(report.cells, interpreter_of)
-    worst = sorted(groups, key=lambda name: -sum(not each.as_expected for each in groups[name]))
-    missing = answer.never_ran(report)
-    for name in worst:
-        if name in missing:
-            continue  # a line above says why
-        layouts = list(grouped(groups[name], layout_of))
+def _tables(report: Report, studies: Sequence[Study]) -> Iterator[Block]:
+    def unexpected(shown: view.InterpreterView) -> int:
+        return sum(not each.as_expected for each in shown.results)
+
+    for each in sorted(view.interpreters(report, studies), key=unexpected, reverse=True):
+        layouts = list(grouped(each.results, layout_of))
         rows = [
             [escaped(profile, 200), *(_field(results, layout) for layout in layouts)]
-            for profile, results in grouped(groups[name], profile_of).items()
+            for profile, results in grouped(each.results, profile_of).items()
         ]
         header = ["profile", *(escaped(layout, 200) for layout in layouts)]
-        title = f"### {escaped(name, 200)}{_identity(facts.get(name))}"
+        described = escaped(f": {each.described}", 300) if each.described else ""
+        title = f"### {escaped(each.name, 200)}{described}"
         yield Block(what="tables", text=f"{title}\n\n{table(header, rows)}")
 
 
@@ -202,40 +202,25 @@ def _field(results: Sequence[CellResult], layout: str) -> str:
     return f"**{field.label}**" if field.unexpected else field.label
 
 
-def _identity(facts: InterpreterFacts | None) -> str:
-    if facts is None or not isinstance(facts.fingerprint, Known):
-        return ""
-    found = facts.fingerprint.value
-    parts = [f"{found.implementation} {found.version}", found.distribution]
-    parts += [f"{key} {found.packages[key]}" for key in ("torch", "transformers")
-              if key in found.packages]  # fmt: skip
-    return escaped(f": {', '.join(part for part in parts if part)}", 300)
-
-
 def _problems(results: Sequence[CellResult]) -> Iterator[Block]:
-    groups: dict[tuple[Verdict, bool, tuple[str, ...]], list[CellResult]] = {}
-    for result in by_severity(results):
-        if result.verdict is Verdict.OK and result.as_expected:
-            continue
-        if result.verdict is Verdict.UNAVAILABLE:
-            continue  # told by reason
-        told = (result.why, *reasons(result))
-        groups.setdefault((result.verdict, result.as_expected, told), []).append(result)
     graphs = 0
-    for number, ((verdict, expected, told), group) in enumerate(groups.items()):
-        lines = ["### Not ok", ""] if number == 0 else []
-        word = f"{verdict.value} (expected)" if expected else f"**{verdict.value}**"
-        lines.append(f"- {word}: {escaped(told[0])}")
-        lines += [f"  - {escaped(line)}" for line in told[1:]]
-        lines += _cells([result.cell.id for result in group])
-        if said := "\n".join(last_words(group[0])):
+    for number, each in enumerate(view.problems(results)):
+        lines = [f"### {view.PROBLEMS}", ""] if number == 0 else []
+        first, *more = each.told
+        word = (
+            f"{each.verdict.value} (expected)" if each.as_expected else f"**{each.verdict.value}**"
+        )
+        lines.append(f"- {word}: {escaped(first)}")
+        lines += [f"  - {escaped(line)}" for line in more]
+        lines += _cells([result.cell.id for result in each.results])
+        if said := "\n".join(last_words(each.results[0])):
             lines += ["", fenced(said)]
         yield Block(what="problems", text="\n".join(lines))
-        if drawn := _graph(group[0]):
+        if drawn := _graph(each.results[0]):
             graphs += 1
             if graphs <= _GRAPHS:
                 yield Block(what="graphs", text=drawn)
-        if stacks := "\n".join(short_stacks(group[0])):
+        if stacks := "\n".join(short_stacks(each.results[0])):
             yield Block(what="stacks", text=details("stacks", fenced(stacks)))
 
 
@@ -248,28 +233,25 @@ def _graph(result: CellResult) -> str:
 # --- what is known --------------------------------------------------------------------------------
 
 
-def _claims(report: Report) -> Iterator[Block]:
+def _claims(report: Report, studies: Sequence[Study]) -> Iterator[Block]:
     rows = [
-        [escaped(answer.claim), answer.outcome.value, escaped(answer.interpreter, 200),
-         escaped(answer.sentence)]
-        for answer in examine(report)
+        [escaped(each.claim.name), answer.outcome.value,
+         escaped(", ".join(answer.interpreters), 200), escaped(answer.sentence)]
+        for each in tested_claims(report, studies)
+        for answer in each.answers
         if answer.outcome is not Outcome.NOT_TESTABLE
     ]  # fmt: skip
     if rows:
         shown = table(["claim", "outcome", "interpreter", "measured"], rows)
-        yield Block(what="lists of claims", text=f"### Claims, and what was measured\n\n{shown}")
+        yield Block(what="lists of claims", text=f"### {view.CLAIMS}\n\n{shown}")
 
 
 def _broken_controls(report: Report) -> Iterator[Block]:
-    failed = frozenset(report.summary.controls_failed)
-    lines = []
-    for result in report.controls:
-        if result.cell.id in failed:
-            expected = listed([verdict.value for verdict in result.cell.expect], "or")
-            lines.append(
-                f"- **{result.verdict.value}**, must be {expected}: {code(result.cell.id)}: "
-                f"{escaped(result.why)}"
-            )
+    lines = [
+        f"- **{each.result.verdict.value}**, {code(each.result.cell.id)} {escaped(each.wrong)}"
+        for each in view.controls(report)
+        if each.wrong
+    ]
     lines += [f"- **not run**: {code(name)}" for name in report.summary.controls_missing]
     if lines:
         text = "\n".join(["### Controls that are not right", "", *lines])
@@ -277,8 +259,7 @@ def _broken_controls(report: Report) -> Iterator[Block]:
 
 
 def _controls(report: Report) -> Iterator[Block]:
-    failed = frozenset(report.summary.controls_failed)
-    right = [result for result in report.controls if result.cell.id not in failed]
+    right = [each.result for each in view.controls(report) if not each.wrong]
     if right:
         lines = [f"- {result.verdict.value}: {code(result.cell.id)}" for result in right]
         text = details(f"{count(len(right), 'control')} right", "\n".join(lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from deadlock_matrix.render.plain import one_line, printable
+from deadlock_matrix.diagnosis.text import one_line, printable
 
 _SYNTAX = frozenset("\\`*_[]|~^#")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deadlock_matrix.diagnosis.text import one_line
 from deadlock_matrix.model.verdict import Node, NodeKind, Proof, core_of
-from deadlock_matrix.render.plain import one_line
 
 MOST_EDGES = 120  # a larger picture tells nothing, and Mermaid refuses one of more than 500
 _LONGEST_LABEL = 120
@@ -13,16 +13,25 @@ _SAFE = frozenset(" .,:/+-=_()'")  # beside letters and digits; anything else ma
 
 _SHAPES: dict[NodeKind, tuple[str, str]] = {
     "thread": ("([", "])"),
+    "task": ("([", "])"),
     "lock": ("{{", "}}"),
     "python-lock": ("{{", "}}"),
+    "rlock": ("{{", "}}"),
+    "with-lock": ("{{", "}}"),
+    "task-lock": ("{{", "}}"),
+    "task-wait": ("{{", "}}"),
     "gil": ("{{", "}}"),
+    "stop": ("{{", "}}"),
     "futex": ("{{", "}}"),
     "end": ("[/", "/]"),
+    "task-end": ("[/", "/]"),
     "child": ("[/", "/]"),
     "pipe": ("[(", ")]"),
+    "polled": ("[(", ")]"),
     "process": ("[[", "]]"),
     "tree": ("[[", "]]"),
     "all-threads": ("[[", "]]"),
+    "tasks": ("[[", "]]"),
 }
 _ARROWS = {
     "waits for": "==>",

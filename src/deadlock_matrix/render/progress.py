@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from deadlock_matrix.render.plain import seconds
+from deadlock_matrix.diagnosis.text import seconds
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deadlock_matrix.diagnosis.text import count, listed, one_line
 from deadlock_matrix.model.scan import Finding, Tally
 from deadlock_matrix.model.verdict import TITLES
-from deadlock_matrix.render.plain import count, listed, one_line
 
 
 def finding_text(finding: Finding) -> str:

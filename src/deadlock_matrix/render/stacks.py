@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.diagnosis import imports
-from deadlock_matrix.diagnosis.endings import observation_of
+from deadlock_matrix.diagnosis.frames import is_probes
 from deadlock_matrix.diagnosis.imports import imported_module, is_importlib
-from deadlock_matrix.model.evidence import ProcessStacks, PythonFrame, ThreadStack
+from deadlock_matrix.diagnosis.text import count, one_line
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.render.plain import count, one_line
+from deadlock_matrix.model.stack_facts import ProcessStacks, ThreadStack
 
-_PROBE = "deadlock_matrix/probe/probe.py"
 _FRAMES = 8
 
 
 def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
     """The stacks of each process of a cell: its Python frames, or else its native ones."""
-    seen = observation_of(result)
-    if seen is None or not isinstance(seen.evidence, Known):
+    evidence = result.evidence
+    if evidence is None:
         return ()
-    evidence = seen.evidence.value
     read: dict[int, ProcessStacks] = {}
     for facts in (*evidence.stacks, *evidence.native_stacks):
         if isinstance(facts.stacks, Known):
@@ -32,7 +31,7 @@ def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
 def innermost_import(result: CellResult) -> str | None:
     """The import that a hung cell is in, of the thread that is deepest in imports.
 
-    ``torch._C, imported by torch/__init__.py:42``; ``None`` where no stack shows an import.
+    ``package._part, imported by package/__init__.py:42``; ``None`` where no stack shows an import.
     """
     best: tuple[int, str] | None = None
     for stacks in processes(result):
@@ -61,14 +60,15 @@ def import_chain(frames: Sequence[PythonFrame]) -> tuple[str, ...]:
 
 
 def _deepest_import(frames: Sequence[PythonFrame]) -> tuple[int, str]:
-    depth, wanted, importer = 0, "", ""
+    depth, wanted, importer, asks = 0, "", "", ""
     for frame in frames:
         if is_importlib(frame):
             if frame.function == "_find_and_load":
                 depth += 1
                 wanted = imported_module(frame)
-        elif frame.function == "<module>":
-            importer = f"{frame.file}:{frame.line}"
+                importer = asks
+        elif not is_probes(frame):
+            asks = f"{frame.file}:{frame.line}"
     if not depth:
         return 0, ""
     if wanted:
@@ -77,11 +77,7 @@ def _deepest_import(frames: Sequence[PythonFrame]) -> tuple[int, str]:
 
 
 def _thread_lines(thread: ThreadStack, limit: int) -> Iterator[str]:
-    frames = [
-        frame
-        for frame in thread.python
-        if not is_importlib(frame) and not frame.file.replace("\\", "/").endswith(_PROBE)
-    ]
+    frames = [frame for frame in thread.python if not is_importlib(frame) and not is_probes(frame)]
     if len(frames) > limit:
         yield f"... {count(len(frames) - limit, 'frame')} left out"
     for frame in frames[-limit:]:
@@ -97,6 +93,6 @@ def _title(threads: Sequence[ThreadStack]) -> str:
     first = threads[0]
     if len(threads) > 1:
         return f"{count(len(threads), 'thread')} alike, first {first.tid}"
-    gil = ", holds the GIL" if isinstance(first.holds_gil, Known) and first.holds_gil.value else ""
+    gil = ", holds the GIL" if first.holds_gil.or_else(False) else ""
     name = f" {one_line(first.name)}" if first.name else ""
     return f"thread {first.tid}{name}{gil}"

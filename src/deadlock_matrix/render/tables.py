@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from deadlock_matrix.diagnosis.grouping import Field, fold, grouped, layout_of, profile_of
+from deadlock_matrix.diagnosis.text import one_line, seconds
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.drawing import RULED
-from deadlock_matrix.render.finished import factor_text, median_s, speedup
-from deadlock_matrix.render.grid import Field, entry_of, fold, grouped, layout_of, profile_of
-from deadlock_matrix.render.plain import one_line, seconds
+from deadlock_matrix.render.finished import compared_title, times
 
 VERDICT_STYLES: dict[Verdict, str] = {
     Verdict.OK: "green",
@@ -25,7 +25,6 @@ VERDICT_STYLES: dict[Verdict, str] = {
     Verdict.INVALID: "magenta",
 }
 
-_COMPARED = "lazy is"
 _FIRST_WIDTH = 14
 _GAP = 3  # between two columns
 
@@ -37,27 +36,22 @@ def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:
     return _tables("profile", layouts, rows, width)
 
 
-def timing_tables(results: Sequence[CellResult], width: int) -> list[Table]:
-    """Median seconds of each entry by layouts; none if no entry has finished."""
-    rows: dict[str, dict[str, float]] = {}
-    for entry, row in grouped(results, entry_of).items():
-        medians = {layout: median_s(part) for layout, part in grouped(row, layout_of).items()}
-        if times := {layout: time for layout, time in medians.items() if time is not None}:
-            rows[entry] = times
-    # One that was run in one layout alone has nothing to be compared with.
-    rows = {entry: times for entry, times in rows.items() if len(times) > 1} or rows
-    columns = [
-        name for name in grouped(results, layout_of) if any(name in row for row in rows.values())
-    ]
+def timing_tables(
+    results: Sequence[CellResult], width: int, compared: Mapping[str, str]
+) -> list[Table]:
+    """Median seconds of each entry by layouts; none if no entry has finished.
+
+    ``compared`` leads from layouts to those whose times theirs are told as a multiple of.
+    """
+    found = times(results, compared, beside=True)
     fields = {
-        entry: {name: Text(seconds(time)) for name, time in times.items()}
-        for entry, times in rows.items()
+        entry: {layout: Text(seconds(time)) for layout, time in row.items()}
+        | {compared_title(layout): Text(told) for layout, told in found.factors[entry].items()}
+        for entry, row in found.medians.items()
     }
-    for entry, times in rows.items():
-        if (factor := speedup(times)) is not None:
-            fields[entry][_COMPARED] = Text(factor_text(factor))
-    if any(_COMPARED in row for row in fields.values()):
-        columns.insert(columns.index("lazy") + 1, _COMPARED)
+    columns = list(found.layouts)
+    for layout in found.compared:
+        columns.insert(columns.index(layout) + 1, compared_title(layout))
     return _tables("median time of", columns, fields, width)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from deadlock_matrix.errors import ReportError
 
 PRIVATE = 0o600
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Put ``data`` at ``path``: a reader sees the old file or the new one, never a part.
+
+    It may come in parts, which are written as they come.
 
     The data is on disk when this returns; the folder is made if it is missing. A new file is for
     its owner alone, an old one keeps its mode and its owner. What is no ordinary file, such as a
@@ -26,9 +29,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         ReportError: The folder cannot be made or the file cannot be written.
     """
+    parts = (data,) if isinstance(data, bytes) else data
     old = _status_of(path)
     if old is not None and not stat.S_ISREG(old.st_mode):
-        _write_into(path, data)
+        _write_into(path, parts)
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -36,7 +40,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with open(draft, "xb", opener=_open_private) as file:
             if old is not None:
                 _take_after(file.fileno(), old)
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -56,7 +60,7 @@ def _status_of(path: Path) -> os.stat_result | None:
         return None
 
 
-def _write_into(path: Path, data: bytes) -> None:
+def _write_into(path: Path, parts: Iterable[bytes]) -> None:
     try:
         # A pipe that nobody reads would make us wait for a reader.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOCTTY", 0)
@@ -64,7 +68,7 @@ def _write_into(path: Path, data: bytes) -> None:
         with os.fdopen(number, "wb") as file:
             if hasattr(os, "set_blocking"):
                 os.set_blocking(number, True)
-            file.write(data)
+            file.writelines(parts)
     except OSError as error:
         nobody = error.errno == errno.ENXIO
         words = "nobody reads from it" if nobody else error.strerror or error
@@ -121,6 +125,26 @@ def read_bounded(path: Path, limit: int) -> bytes:
         raise ReportError(f"{path} cannot be read: {_words(error)}") from error
 
 
+@contextlib.contextmanager
+def open_bounded(path: Path, limit: int) -> Iterator[io.BufferedIOBase]:
+    """The file at ``path``, at most ``limit`` bytes, to be read from its start as often as needed.
+
+    Raises:
+        ReportError: As for `read_bounded`.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size <= limit:
+                yield file
+            else:  # a pipe can be read once only
+                yield io.BytesIO(_read(file, path, limit))
+    except FileNotFoundError:
+        raise ReportError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} cannot be read: {_words(error)}") from error
+
+
 def read_beside(folder: Path, name: str, limit: int) -> bytes:
     """All bytes of a file that another file names; ``name`` is ``folder/file``, with a slash.
 
@@ -148,7 +172,7 @@ def read_beside(folder: Path, name: str, limit: int) -> bytes:
         raise ReportError(f"{name} cannot be read: {_words(error)}") from error
 
 
-def _read(file: BinaryIO, path: Path, limit: int) -> bytes:
+def _read(file: io.BufferedIOBase, path: Path, limit: int) -> bytes:
     # The size, where there is one, keeps a reader from asking for memory it will not need.
     status = os.fstat(file.fileno())
     expected = status.st_size if stat.S_ISREG(status.st_mode) else 0

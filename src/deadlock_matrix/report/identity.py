@@ -23,7 +23,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """``torch 2.12.0 -> 2.13.0``, ``new: pyarrow 21.0``, ``gone: OpenBLAS 0.3.21``."""
+        """``package 2.12.0 -> 2.13.0``, ``new: other 21.0``, ``gone: library 0.3.21``."""
         if not self.before:
             return f"new: {self.what} {self.after}".rstrip()
         if not self.after:
@@ -100,7 +100,7 @@ def _by_name(libraries: tuple[NativeLibrary, ...]) -> dict[str, str]:
 
 
 def _copy(library: NativeLibrary) -> str:
-    version = library.version.value if isinstance(library.version, Known) else "(version unknown)"
+    version = library.version.or_else("(version unknown)")
     about = [library.threading, "static" if library.static else "", ", ".join(library.users)]
     told = "; ".join(each for each in about if each)
     return f"{version} ({told})" if told else version

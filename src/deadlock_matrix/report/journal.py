@@ -8,26 +8,30 @@ written beside the journals first, then the line that refers to it: whoever read
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, explain
-from deadlock_matrix.report.files import read_bounded
+from deadlock_matrix.report.files import open_bounded
 from deadlock_matrix.report.json_text import encode
+from deadlock_matrix.report.sharing import SharingDecoder
 from deadlock_matrix.report.side_files import SideFiles
 
 JOURNAL_FOLDER = "journal"
-MAX_JOURNAL_BYTES = 2 << 30
+MAX_JOURNAL_BYTES = 1 << 34
 
 
-class Journal:
+_decode_result = msgspec.json.Decoder(CellResult).decode
+
+
+class Journal(Closing):
     """Appends results to ``journal/<worker>.jsonl`` in a run's folder. Close it, or use ``with``.
 
     Raises:
@@ -48,9 +52,11 @@ class Journal:
 
     def append(self, result: CellResult) -> None:
         """Write one line with one system call, and wait until it is on disk."""
-        # Constructors check nothing, so it is read back, with its evidence and without.
-        self._checked(result)
-        self._write(self._checked(self._side_files.put(result)) + b"\n")
+        self._write(self._line(result))
+
+    def extend(self, results: Iterable[CellResult]) -> None:
+        """Write results that lie in another run's journal too: one wait for the disk is enough."""
+        self._write(b"".join(map(self._line, results)))
 
     def close(self) -> None:
         """Close the file; may be called again."""
@@ -58,24 +64,14 @@ class Journal:
             os.close(self._number)
             self._number = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _checked(self, result: CellResult) -> bytes:
+    def _line(self, result: CellResult) -> bytes:
+        # Constructors check nothing, so what is written is read back, the evidence by itself.
         try:
-            line = encode(result)
-            msgspec.json.decode(line, type=CellResult)
+            line = encode(self._side_files.put(result))
+            _decode_result(line)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ReportError(f"the result of {result.cell.id} is ill-formed: {error}") from error
-        return line
+        return line + b"\n"
 
     def _write(self, line: bytes) -> None:
         before = os.fstat(self._number).st_size
@@ -133,26 +129,38 @@ def read_journal(path: Path) -> JournalContents:
     Raises:
         ReportError: The file cannot be read at all.
     """
-    decoder = msgspec.json.Decoder(CellResult)
+    return _read(path, SharingDecoder(CellResult))
+
+
+def _read(path: Path, decoder: SharingDecoder[CellResult]) -> JournalContents:
     results: list[CellResult] = []
     damaged: list[str] = []
-    lines = read_bounded(path, MAX_JOURNAL_BYTES).split(b"\n")
-    with collector_off():
-        for number, line in enumerate(lines, start=1):
-            if not line:
+    with open_bounded(path, MAX_JOURNAL_BYTES) as file, collector_off():
+        for number, line in enumerate(file, start=1):
+            if line == b"\n":
                 continue
             try:
                 results.append(decoder.decode(line))
             except DAMAGE as error:
-                cut = " (the process was ended while it wrote it)" if number == len(lines) else ""
-                said = explain(error, line, "result")
+                cut = "" if line.endswith(b"\n") else " (the process was ended while it wrote it)"
+                said = explain(_whole_error(line, error), line, "result")
                 damaged.append(f"{path.name}: line {number} is not a result{cut}: it {said}")
     return JournalContents(results=tuple(results), damaged=tuple(damaged))
 
 
+def _whole_error(line: bytes, error: Exception) -> Exception:
+    """What is wrong with a line, with the place in it as a whole."""
+    try:
+        msgspec.json.decode(line, type=CellResult)
+    except DAMAGE as again:
+        return again
+    return error
+
+
 def read_journals(folder: Path) -> JournalContents:
     """All journals of the run in ``folder``, by name of the worker."""
-    parts = [read_journal(path) for path in sorted((folder / JOURNAL_FOLDER).glob("*.jsonl"))]
+    decoder = SharingDecoder(CellResult)
+    parts = [_read(path, decoder) for path in sorted((folder / JOURNAL_FOLDER).glob("*.jsonl"))]
     return JournalContents(
         results=tuple(result for part in parts for result in part.results),
         damaged=tuple(sentence for part in parts for sentence in part.damaged),

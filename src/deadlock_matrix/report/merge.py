@@ -13,19 +13,23 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from deadlock_matrix.errors import ReportError
-from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.cell import Role
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import SCHEMA_VERSION, Part, Report, Summary, Tool
 from deadlock_matrix.report.merge_notes import contradictions, own_notes, renamings
 from deadlock_matrix.report.names import Names, name_interpreters
 from deadlock_matrix.report.parts import in_order, rename, renumber, take_apart
+from deadlock_matrix.report.shards import lacking_shards
 from deadlock_matrix.report.summary import end_of_all, summarise
 
 Results = tuple[CellResult, ...]
 
 
 class _Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in the merged report; ``ids`` leads from an id in the run to the new one."""
+    """A run in the merged report.
+
+    ``ids`` leads from the id of a control, or of what could not be written, to the new one.
+    """
 
     part: Part
     cells: Results
@@ -49,10 +53,14 @@ def merge(reports: Iterable[Report], tool: Tool) -> Report:
     runs = _runs(part for report in reports for part in take_apart(report))
     names = name_interpreters(runs)
     repeats = _number(runs, names)
-    placed = [_place(run, names, repeats) for run in runs]
+    placed = [_place(run, names, own) for run, own in zip(runs, repeats, strict=True)]
     cells = in_order(each for run in placed for each in run.cells)
     controls = in_order(each for run in placed for each in run.controls)
     parts = tuple(run.part for run in placed)
+    lacking = lacking_shards(parts)
+    summary = _summarise(placed, names, cells, controls)
+    if lacking:
+        summary = msgspec.structs.replace(summary, complete=False)
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=tool,
@@ -64,10 +72,16 @@ def merge(reports: Iterable[Report], tool: Tool) -> Report:
         interpreters=tuple(rename(facts, name) for name, facts in sorted(names.facts.items())),
         cells=cells,
         controls=controls,
-        planned=sum(run.planned for run in runs),
-        summary=_summarise(placed, names, cells, controls),
-        notes=(*renamings(names), *contradictions(parts, cells), *own_notes(parts)),
+        planned=sum(run.planned for run in runs) + sum(each.cells for each in lacking),
+        summary=summary,
+        notes=(
+            *(each.sentence for each in lacking),
+            *renamings(names),
+            *contradictions(parts, cells),
+            *own_notes(parts),
+        ),
         merged=parts,
+        machines={name: host for run in runs for name, host in run.machines.items()},
     )
 
 
@@ -76,6 +90,8 @@ def _runs(parts: Iterable[Report]) -> list[Report]:
     runs: dict[str, Report] = {}
     for part in parts:
         other = runs.setdefault(part.run, part)
+        if other is part:
+            continue
         if _evidence(part) > _evidence(other):
             runs[part.run] = part
         if _outcomes(other) != _outcomes(part):
@@ -96,49 +112,44 @@ def _outcomes(run: Report) -> list[tuple[str, str, str]]:
 
 def _evidence(run: Report) -> int:
     """How many results have evidence that can be judged again."""
-    observations = (each.observation for each in (*run.cells, *run.controls))
-    return sum(
-        isinstance(each, Known) and isinstance(each.value.evidence, Known) for each in observations
-    )
+    return sum(each.evidence is not None for each in (*run.cells, *run.controls))
 
 
-def _number(runs: Sequence[Report], names: Names) -> dict[tuple[str, str], int]:
-    """(Run, id in it) -> number of the repeat in the merged report.
+def _number(runs: Sequence[Report], names: Names) -> list[list[int]]:
+    """For each run, the number of the repeat in the merged report of each cell and control.
 
     Where one run alone has a cell, its numbers stay; else they are counted through all runs.
     """
-    points: dict[str, list[tuple[Report, CellResult]]] = {}
-    for run in runs:
-        for result in (*run.cells, *run.controls):
+    points: dict[str, list[tuple[int, int, int]]] = {}  # run, number of the repeat, place in it
+    numbers: list[list[int]] = []
+    for order, run in enumerate(runs):
+        results = (*run.cells, *run.controls)
+        numbers.append([result.cell.repeat for result in results])
+        for place, result in enumerate(results):
             name = names.of(run.run, result.cell.interpreter.name)
-            points.setdefault(renumber(result, name, 1).cell.id, []).append((run, result))
-    numbers: dict[tuple[str, str], int] = {}
+            point = renumber(result, name, 1).cell.id
+            points.setdefault(point, []).append((order, result.cell.repeat, place))
     for members in points.values():
-        # Runs are in their order already; a cell's number tells the order within its run.
-        order = {run.run: at for at, run in enumerate(runs)}
-        members.sort(key=lambda member: (order[member[0].run], member[1].cell.repeat))
-        alone = len({run.run for run, _ in members}) == 1
-        for number, (run, result) in enumerate(members, start=1):
-            numbers[run.run, result.cell.id] = result.cell.repeat if alone else number
+        if len({order for order, _, _ in members}) > 1:
+            for number, (order, _, place) in enumerate(sorted(members), start=1):
+                numbers[order][place] = number
     return numbers
 
 
-def _place(run: Report, names: Names, repeats: dict[tuple[str, str], int]) -> _Placed:
+def _place(run: Report, names: Names, repeats: Sequence[int]) -> _Placed:
     """What a run becomes in the merged report."""
     ids: dict[str, str] = {}
     numbers: dict[str, int] = {}
-
-    def place(results: Results) -> Results:
-        found = []
-        for result in results:
-            name = names.of(run.run, result.cell.interpreter.name)
-            new = renumber(result, name, repeats[run.run, result.cell.id])
-            ids[result.cell.id] = new.cell.id
-            numbers[new.cell.id] = result.cell.repeat
-            found.append(new)
-        return tuple(found)
-
-    cells, controls = place(run.cells), place(run.controls)
+    unwritten = run.summary.unwritten
+    found = []
+    for result, repeat in zip((*run.cells, *run.controls), repeats, strict=True):
+        new = renumber(result, names.of(run.run, result.cell.interpreter.name), repeat)
+        id_ = new.cell.id
+        numbers[id_] = result.cell.repeat
+        if result.cell.role is not Role.MATRIX or (unwritten and result.cell.id in unwritten):
+            ids[result.cell.id] = id_
+        found.append(new)
+    cells, controls = tuple(found[: len(run.cells)]), tuple(found[len(run.cells) :])
     part = Part(
         run=run.run,
         started=run.started,
@@ -151,6 +162,8 @@ def _place(run: Report, names: Names, repeats: dict[tuple[str, str], int]) -> _P
         notes=run.notes,
         interpreters=names.in_run(run.run),
         repeats=numbers,
+        shard=run.shard,
+        machines=run.machines,
     )
     return _Placed(part=part, cells=cells, controls=controls, ids=ids)
 

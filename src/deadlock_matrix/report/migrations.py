@@ -1,4 +1,4 @@
-"""One step for every schema version that came after another.
+"""One step for every schema version that came after another; version 3 is the first there is.
 
 Steps work on plain JSON: the types know the newest version alone. They do not check what they are
 given, the types do that at the end; what they do not understand they leave as it is.
@@ -6,50 +6,46 @@ given, the types do that at the end; what they do not understand they leave as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-
-def name_libraries(report: dict[str, Any]) -> dict[str, Any]:
-    """1 -> 2: what packages carry is a list of libraries; it was two lists of words."""
-    for fingerprint in _fingerprints(report):
-        words = [*_words(fingerprint.pop("blas", None)), *_words(fingerprint.pop("openmp", None))]
-        said = f"; by the names of their files: {', '.join(words)}" if words else ""
-        fingerprint["libraries"] = {
-            "fact": "unknown",
-            "reason": f"deadlock-matrix did not read libraries when this was recorded{said}",
-        }
-    return {**report, "schema_version": 2}
+FIRST_VERSION = 3
 
 
-def allow_side_files(report: dict[str, Any]) -> dict[str, Any]:
-    """2 -> 3: evidence may lie in files beside the report; before, all of it lay inside."""
-    return {**report, "schema_version": 3}
+def _time_of_chains(report: dict[str, Any]) -> dict[str, Any]:
+    """Each step of a chain had the time at which the import of the chain's last module began."""
+    for result in (*_list(report, "cells"), *_list(report, "controls")):
+        facts: Any = result
+        for name in ("observation", "value", "probe", "value"):
+            facts = facts.get(name) if isinstance(facts, dict) else None
+        chains = facts.get("chains") if isinstance(facts, dict) else None
+        if isinstance(chains, dict):
+            facts["imported_s"] = {
+                name: last["at_s"]
+                for name, steps in chains.items()
+                if (last := _last(steps)) is not None and "at_s" in last
+            }
+    return {**report, "schema_version": 4}
 
 
-MIGRATIONS: dict[int, Migration] = {1: name_libraries, 2: allow_side_files}
+def _list(document: dict[str, Any], name: str) -> list[Any]:
+    found = document.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _last(steps: object) -> dict[str, Any] | None:
+    last = steps[-1] if isinstance(steps, list) and steps else None
+    return last if isinstance(last, dict) else None
+
+
+MIGRATIONS: dict[int, Migration] = {3: _time_of_chains}
 """Schema version -> the step from it to the next one.
 
 A side file has the schema version of whoever wrote it, and is migrated by itself, see
 `EVIDENCE_MIGRATIONS`: a step that changes evidence must be written for both.
 """
 
-FIRST_WITH_SIDE_FILES = 3
 EVIDENCE_MIGRATIONS: dict[int, Migration] = {}
 """Schema version -> the step for a piece of evidence alone; none: it stayed as it was."""
-
-
-def _fingerprints(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    interpreters = report.get("interpreters")
-    for facts in interpreters if isinstance(interpreters, list) else ():
-        fact = facts.get("fingerprint") if isinstance(facts, dict) else None
-        value = fact.get("value") if isinstance(fact, dict) else None
-        if isinstance(value, dict):
-            yield value
-
-
-def _words(fact: Any) -> list[str]:
-    value = fact.get("value") if isinstance(fact, dict) else None
-    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []

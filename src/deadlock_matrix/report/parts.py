@@ -99,4 +99,6 @@ def _restore(report: Report, part: Part) -> Report:
         planned=part.planned,
         summary=part.summary,
         notes=part.notes,
+        shard=part.shard,
+        machines=part.machines,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +18,15 @@ import msgspec
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.fingerprint import InterpreterFacts
-from deadlock_matrix.model.report import SCHEMA_VERSION, Host, Tool
-from deadlock_matrix.report.decoding import DAMAGE, explain, one_line
+from deadlock_matrix.model.report import SCHEMA_VERSION, Host, Shard, Tool
+from deadlock_matrix.report.decoding import DAMAGE, collector_off, explain, one_line
 from deadlock_matrix.report.files import read_bounded, write_atomically
+from deadlock_matrix.report.journal import JOURNAL_FOLDER
 from deadlock_matrix.report.json_text import encode
+from deadlock_matrix.report.sharing import SharingDecoder
 
 PLAN_FILE = "plan.json"
+REPORT_FILE = "report.json"
 MAX_PLAN_BYTES = 256 << 20
 
 
@@ -30,7 +34,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A run's header. Controls and cells stand in the order they are to be run.
 
     ``selected`` are the ids of the cells and controls left after a selection by the runner;
-    ``None`` until that is known, which means all of them.
+    ``None`` until that is known, which means all of them. ``contents`` are digests of the code
+    under test, see `matrix.contents`. ``spent_s`` is what earlier sessions took, of a run that was
+    resumed.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -43,6 +49,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     controls: tuple[Cell, ...]
     cells: tuple[Cell, ...]
     selected: tuple[str, ...] | None = None
+    contents: dict[str, str] = {}
+    spent_s: float = 0.0
+    shard: Shard | None = None
+    machines: dict[str, Host] = {}
+    notes: tuple[str, ...] = ()
 
     def planned_cells(self) -> tuple[str, ...]:
         """Ids of the matrix cells that were to be run."""
@@ -83,6 +94,25 @@ def begin(folder: Path, plan: Plan) -> None:
     write_plan(folder, plan)
 
 
+def go_on(folder: Path, plan: Plan) -> None:
+    """Open a run's folder again, with the plan of what is left and what was there.
+
+    What another session was killed in the middle of writing is removed.
+    """
+    for name in (PLAN_FILE, REPORT_FILE):
+        for draft in folder.glob(f".{name}.*"):
+            draft.unlink(missing_ok=True)
+    (folder / REPORT_FILE).unlink(missing_ok=True)  # of what was there then; the journals have it
+    write_plan(folder, plan)
+
+
+def session_s(folder: Path) -> float:
+    """Seconds from the beginning of a run's last session to its last journal entry."""
+    begun = (folder / PLAN_FILE).stat().st_mtime
+    ends = [path.stat().st_mtime for path in (folder / JOURNAL_FOLDER).glob("*.jsonl")]
+    return max([0.0, *(end - begun for end in ends)])
+
+
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write or replace the plan of the run in ``folder``."""
     write_atomically(folder / PLAN_FILE, encode(plan))
@@ -97,7 +127,7 @@ def read_plan(folder: Path) -> Plan:
     path = folder / PLAN_FILE
     data = read_bounded(path, MAX_PLAN_BYTES)
     try:
-        plan = msgspec.json.decode(data, type=Plan)
+        plan = _decode(data)
     except DAMAGE as error:
         said = explain(error, data, "plan")
         raise ReportError(f"{path} is not the plan of a run: it {said}") from error
@@ -107,3 +137,9 @@ def read_plan(folder: Path) -> Plan:
             f"version {plan.schema_version}: let that version put its report together"
         )
     return plan
+
+
+def _decode(data: bytes) -> Plan:
+    with suppress(*DAMAGE), collector_off():
+        return SharingDecoder(Plan).decode(data)
+    return msgspec.json.decode(data, type=Plan)  # says where it is damaged

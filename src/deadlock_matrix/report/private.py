@@ -30,7 +30,7 @@ ORDINARY = frozenset(
         "nobody", "none", "null", "opt", "oracle", "owner", "password", "pipe", "private",
         "process", "public", "pytest", "python", "python3", "root", "runner", "server", "service",
         "share", "shell", "staff", "system", "temp", "test", "tester", "testing", "tests", "thread",
-        "threading", "tmp", "torch", "true", "ubuntu", "user", "users", "usr", "vagrant", "var",
+        "threading", "tmp", "true", "ubuntu", "user", "users", "usr", "vagrant", "var",
         "vm", "windows", "work", "worker", "workspace"
     }
 )  # fmt: skip
@@ -133,6 +133,20 @@ def _homes(environment: Mapping[str, str]) -> dict[str, str]:
                 found[path] = mark
     # The longest first: one may lie in another.
     return dict(sorted(found.items(), key=lambda each: -len(each[0])))
+
+
+def restored(text: str, environment: Mapping[str, str]) -> str:
+    """A path as it was before home and names were taken out, for the user whose they are."""
+    marks = {mark: home for home, mark in _homes(environment).items()}
+    mark, slash, rest = text.partition("/")
+    path = f"{marks[mark]}{slash}{rest}" if mark in marks else text
+    if not slash or Path(path).exists():
+        return path
+    named = path
+    users = _numbered("USER", _users(environment))
+    for name, mark in sorted(users.items(), key=lambda each: -len(each[1])):
+        named = named.replace(mark, name)
+    return named if Path(named).exists() else path
 
 
 def _users(environment: Mapping[str, str]) -> list[str]:

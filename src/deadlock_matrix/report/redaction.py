@@ -16,19 +16,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from deadlock_matrix.model.cell import Interpreter, Profile
-from deadlock_matrix.model.evidence import (
-    Machine,
-    NativeFrame,
-    PythonFrame,
-    SystemCall,
-    ThreadFacts,
-    Word,
-)
-from deadlock_matrix.model.evidence import Mapping as MemoryMapping
+from deadlock_matrix.model.cell import Context, Entry, Interpreter, Layout, Profile
+from deadlock_matrix.model.evidence import Machine
 from deadlock_matrix.model.fact import Aside
 from deadlock_matrix.model.fingerprint import InterpreterFacts
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import Observation
+from deadlock_matrix.model.stack_facts import NativeFrame
+from deadlock_matrix.model.thread_facts import Mapping as MemoryMapping
+from deadlock_matrix.model.thread_facts import SystemCall, ThreadFacts, Word
 
 T = TypeVar("T")
 
@@ -64,6 +60,8 @@ _SECRET_WORDS = frozenset(
     }
 )  # fmt: skip
 _SECRET_PARTS = ("apikey", "credential", "passphrase", "passwd", "password", "secret")
+
+_PARTS = (Interpreter, Profile, Layout, Entry, Context)
 
 
 class Private(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +99,7 @@ class Redaction:
             **{form: new for home, new in private.homes.items() for form in _spellings(home)},
         }
         self._done: dict[str, str] = {}
+        self._parts: dict[int, tuple[object, object]] = {}  # with the part, so that its id is its
 
     def apply(self, value: T) -> T:
         """The value with every text in it replaced, keys of dictionaries too."""
@@ -146,7 +145,7 @@ class Redaction:
         if type(value) is str:
             return self.text(value)
         if isinstance(value, msgspec.Struct):
-            return self._struct(value)
+            return self._part(value) if isinstance(value, _PARTS) else self._struct(value)
         if isinstance(value, dict):
             return self._dict(value)
         if isinstance(value, tuple):
@@ -155,6 +154,15 @@ class Redaction:
         if isinstance(value, list):
             return [self._walk(each) for each in value]
         return value
+
+    def _part(self, value: msgspec.Struct) -> object:
+        """What many cells have in common is walked once."""
+        known = self._parts.get(id(value))
+        if known is None:
+            if len(self._parts) > 10_000:
+                self._parts.clear()
+            known = self._parts[id(value)] = value, self._struct(value)
+        return known[1]
 
     def _struct(self, value: msgspec.Struct) -> msgspec.Struct:
         kind = type(value)
@@ -198,7 +206,9 @@ def _open_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(
         field.name
         for field in msgspec.structs.fields(kind)
-        if (kind, field.name) not in _AS_THEY_ARE and get_origin(field.type) is not Literal
+        if (kind, field.name) not in _AS_THEY_ARE
+        and get_origin(field.type) is not Literal
+        and field.type not in (int, float, bool)
     )
 
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Aside, Known, Unknown
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.process_facts import Library
 from deadlock_matrix.model.report import SCHEMA_VERSION
 from deadlock_matrix.report.decoding import DAMAGE, explain, one_line
 from deadlock_matrix.report.files import read_beside, write_atomically
 from deadlock_matrix.report.json_text import encode
-from deadlock_matrix.report.migrations import EVIDENCE_MIGRATIONS, FIRST_WITH_SIDE_FILES
+from deadlock_matrix.report.migrations import EVIDENCE_MIGRATIONS, FIRST_VERSION
 
 EVIDENCE_FOLDER = "evidence"
 MAX_SIDE_FILE_BYTES = 256 << 20
@@ -44,6 +48,7 @@ class SideFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._texts: dict[str, str] = {}
         self._seen: dict[tuple[str, str, int], Known[Evidence] | str] = {}
 
     def put(self, result: CellResult) -> CellResult:
@@ -53,6 +58,7 @@ class SideFiles:
 
         Raises:
             ReportError: The file cannot be written.
+            ValidationError, UnicodeEncodeError: The evidence is not what its type says.
         """
         evidence = _evidence(result)
         if isinstance(evidence, Aside):
@@ -74,6 +80,22 @@ class SideFiles:
             return _with_evidence(result, msgspec.structs.replace(evidence, reason=found))
         return _with_evidence(result, found)
 
+    def adopt(self, result: CellResult, origin: Path) -> None:
+        """Copy the file that a result of another folder refers to; none if it is not there.
+
+        Byte by byte: an older version may have written what we would spell in another way, and the
+        result names it by its content.
+        """
+        evidence = _evidence(result)
+        if not isinstance(evidence, Aside):
+            return
+        try:
+            data = SideFiles(origin)._content(evidence)
+        except ReportError:
+            return
+        if not self._has(evidence):
+            write_atomically(self._folder / evidence.file, data)
+
     def read(self, aside: Aside) -> Known[Evidence] | str:
         """The evidence, or one sentence why it cannot be had."""
         key = (aside.file, aside.sha256, aside.size)
@@ -85,6 +107,9 @@ class SideFiles:
         return self._seen[key]
 
     def _read(self, aside: Aside) -> Evidence:
+        return self._shared(_decode(self._content(aside), aside.file))
+
+    def _content(self, aside: Aside) -> bytes:
         # The name is checked before anything is opened: it comes from a file.
         if aside.file != _name(aside.sha256) or not re.fullmatch("[0-9a-f]{64}", aside.sha256):
             raise ReportError(
@@ -101,11 +126,38 @@ class SideFiles:
             raise ReportError(
                 f"{aside.file} has been changed: its content is not that which it is named by"
             )
-        return _decode(data, aside.file)
+        return data
+
+    def _shared(self, evidence: Evidence) -> Evidence:
+        """The same evidence; what others have too, or what did not change, is in memory once.
+
+        Nobody else has seen it yet, so that it may be changed.
+        """
+        libraries: dict[int, Known[tuple[Library, ...]] | Unknown] = {}
+        for process in (*evidence.before.processes, *evidence.after.processes):
+            if libraries.setdefault(process.pid, process.libraries) == process.libraries:
+                force_setattr(process, "libraries", libraries[process.pid])
+            if isinstance(process.libraries, Known):
+                self._share_texts(process.libraries.value, "path")
+        for stacks in (*evidence.stacks, *evidence.native_stacks):
+            if isinstance(stacks.stacks, Known):
+                for thread in stacks.stacks.value.threads:
+                    self._share_texts(thread.python, "function", "file")
+                    self._share_texts(thread.native, "symbol", "library", "file")
+        return evidence
+
+    def _share_texts(self, parts: Iterable[msgspec.Struct], *names: str) -> None:
+        for part in parts:
+            for name in names:
+                text = getattr(part, name)
+                known = self._texts.setdefault(text, text)
+                if known is not text:
+                    force_setattr(part, name, known)
 
     def _write(self, evidence: Known[Evidence]) -> Aside:
         content = SideFile(schema_version=SCHEMA_VERSION, evidence=evidence.value)
         data = encode(content, order="deterministic") + b"\n"
+        msgspec.json.decode(data, type=SideFile)
         digest = hashlib.sha256(data).hexdigest()
         aside = Aside(
             reason=ASIDE,
@@ -132,12 +184,16 @@ def _name(digest: str) -> str:
 
 def _decode(data: bytes, name: str) -> Evidence:
     try:
+        with suppress(*DAMAGE):  # nearly always it is of this version, and looking costs time
+            found = msgspec.json.decode(data, type=SideFile)
+            if found.schema_version == SCHEMA_VERSION:
+                return found.evidence
         plain = msgspec.json.decode(data, type=_Plain)
         version = plain.schema_version
-        if version not in range(FIRST_WITH_SIDE_FILES, SCHEMA_VERSION + 1):
+        if version not in range(FIRST_VERSION, SCHEMA_VERSION + 1):
             raise ReportError(
                 f"{name} has a schema version that this deadlock-matrix does not read: it reads "
-                f"{FIRST_WITH_SIDE_FILES} to {SCHEMA_VERSION}"
+                f"{FIRST_VERSION} to {SCHEMA_VERSION}"
             )
         steps = [
             EVIDENCE_MIGRATIONS[v]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,16 +19,19 @@ from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.outcome import RunEnd
 from deadlock_matrix.model.report import SCHEMA_VERSION, Report
 from deadlock_matrix.report.decoding import DAMAGE, collector_off, decode, explain, one_line
-from deadlock_matrix.report.files import read_bounded, write_atomically
-from deadlock_matrix.report.journal import JOURNAL_FOLDER, Unwritten, read_journals
+from deadlock_matrix.report.files import open_bounded, write_atomically
+from deadlock_matrix.report.journal import Unwritten, read_journals
 from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.migrations import MIGRATIONS, Migration
-from deadlock_matrix.report.plan import PLAN_FILE, read_plan
+from deadlock_matrix.report.pieces import pieces
+from deadlock_matrix.report.plan import PLAN_FILE, REPORT_FILE, read_plan, session_s
+from deadlock_matrix.report.sharing import SharingDecoder
 from deadlock_matrix.report.side_files import SideFiles
 from deadlock_matrix.report.summary import NO_END, summarise
 
-REPORT_FILE = "report.json"
-MAX_REPORT_BYTES = 1 << 30
+MAX_REPORT_BYTES = 1 << 34
+MAX_WHOLE_BYTES = 1 << 30
+"""Of a report that cannot be read piece by piece: one of an older version, or a damaged one."""
 
 
 class _WrittenBy(msgspec.Struct):
@@ -53,16 +58,33 @@ def write_report(report: Report, folder: Path) -> Path:
     path = folder / REPORT_FILE
     side_files = SideFiles(folder)
     try:
-        slim = msgspec.structs.replace(
-            report,
-            cells=tuple(map(side_files.put, report.cells)),
-            controls=tuple(map(side_files.put, report.controls)),
-        )
-        data = encode(slim, indent=1, order="deterministic")
-    except UnicodeEncodeError as error:
+        write_atomically(path, _lines(report, side_files))
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ReportError(f"{path}: the report holds what JSON cannot: {error}") from error
-    write_atomically(path, data + b"\n")
     return path
+
+
+def _lines(report: Report, side_files: SideFiles) -> Iterator[bytes]:
+    """The report as JSON, a line for each value, one result after another."""
+    around = msgspec.structs.replace(report, cells=(), controls=())
+    data = encode(around, indent=1, order="deterministic")
+    # A line in which one space stands first is of the report itself, whatever its texts hold.
+    head, rest = data.split(b'\n "cells": []', 1)
+    between, tail = rest.split(b'\n "controls": []', 1)
+    yield head + b'\n "cells": '
+    yield from _list(map(side_files.put, report.cells))
+    yield between + b'\n "controls": '
+    yield from _list(map(side_files.put, report.controls))
+    yield tail + b"\n"
+
+
+def _list(results: Iterable[CellResult]) -> Iterator[bytes]:
+    begin = b"["
+    for result in results:
+        data = encode(result, indent=1, order="deterministic")
+        yield begin + b"\n  " + data.replace(b"\n", b"\n  ")
+        begin = b","
+    yield b"[]" if begin == b"[" else b"\n ]"
 
 
 def read_report(path: Path, limit: int = MAX_REPORT_BYTES, *, evidence: bool = True) -> Report:
@@ -93,7 +115,8 @@ def load(path: Path, limit: int = MAX_REPORT_BYTES) -> Loaded:
     """As `read_report`, for those who want to know what the file says before it is migrated."""
     if path.is_dir():
         path = _in_folder(path)
-    report, version = _decode(read_bounded(path, limit), str(path), MIGRATIONS)
+    with open_bounded(path, limit) as file:
+        report, version = _read(file, str(path), MIGRATIONS)
     return Loaded(report, path, version)
 
 
@@ -116,14 +139,49 @@ def decode_report(
     Raises:
         ReportError: As for `read_report`.
     """
-    return _decode(data, origin, migrations)[0]
+    return _read(BytesIO(data), origin, migrations)[0]
 
 
-def _decode(data: bytes, origin: str, migrations: Mapping[int, Migration]) -> tuple[Report, int]:
+def _read(
+    file: BufferedIOBase, origin: str, migrations: Mapping[int, Migration]
+) -> tuple[Report, int]:
     with suppress(*DAMAGE):  # nearly always it is of this version, and looking first costs time
-        report = decode(data, Report)
+        report = _decode_pieces(file)
         if report.schema_version == SCHEMA_VERSION:
             return report, SCHEMA_VERSION
+    file.seek(0)
+    data = file.read(MAX_WHOLE_BYTES + 1)
+    if len(data) > MAX_WHOLE_BYTES:
+        raise ReportError(
+            f"{origin} is damaged, or of another version, and larger than "
+            f"{MAX_WHOLE_BYTES >> 20} MiB: it cannot be read"
+        )
+    return _decode_whole(data, origin, migrations)
+
+
+def _decode_pieces(file: BufferedIOBase) -> Report:
+    """Decode a report of this version, with what its results have in common in memory once.
+
+    Raises:
+        DAMAGE: It is not one; what it says is not about the file as a whole.
+    """
+    decoder = SharingDecoder(CellResult)
+    around: list[bytes] = []
+    results: dict[str, list[CellResult]] = {}
+    with collector_off():
+        for piece in pieces(file):
+            if piece.name:
+                results.setdefault(piece.name, []).append(decoder.decode(piece.data))
+            else:
+                around.append(bytes(piece.data))
+        report = msgspec.json.decode(b"".join(around), type=Report)
+    lists: dict[str, Sequence[CellResult]] = {name: tuple(each) for name, each in results.items()}
+    return msgspec.structs.replace(report, **lists)
+
+
+def _decode_whole(
+    data: bytes, origin: str, migrations: Mapping[int, Migration]
+) -> tuple[Report, int]:
     try:
         head = msgspec.json.decode(data, type=_Head)
         _refuse_foreign_version(head, origin, migrations)
@@ -151,7 +209,7 @@ def assemble(
 
     Args:
         folder: The run's folder.
-        duration_s: How long the run took; by default, from its plan to its last journal entry.
+        duration_s: How long its last session took; by default, until its last journal entry.
         evidence: Read the evidence too, which the journals refer to.
         ended: What ended the run, if that is known.
         unwritten: Results that could not be written, or not with their evidence.
@@ -174,7 +232,7 @@ def assemble(
         host=plan.host,
         run=plan.run,
         started=plan.started,
-        duration_s=_duration_s(folder) if duration_s is None else duration_s,
+        duration_s=plan.spent_s + (session_s(folder) if duration_s is None else duration_s),
         arguments=plan.arguments,
         interpreters=tuple(sorted(plan.interpreters, key=lambda facts: facts.name)),
         cells=_sorted(cells),
@@ -188,19 +246,22 @@ def assemble(
             ended=ended,
             unwritten={id_: each.reason for id_, each in lost.items()},
         ),
-        notes=contents.damaged,
+        shard=plan.shard,
+        machines=plan.machines,
+        notes=(*plan.notes, *contents.damaged, *_origins(results)),
     )
     return fetch_evidence(report, folder) if evidence else report
 
 
+def _origins(results: Iterable[CellResult]) -> Iterator[str]:
+    """Where results are from that this run has not found itself."""
+    counts = Counter(result.taken_from for result in results if result.taken_from)
+    for run, number in sorted(counts.items()):
+        yield f"{number} of the results are taken from run {run}: nothing that decides them changed"
+
+
 def _sorted(results: Iterable[CellResult]) -> tuple[CellResult, ...]:
     return tuple(sorted(results, key=lambda result: result.cell.id))
-
-
-def _duration_s(folder: Path) -> float:
-    begun = (folder / PLAN_FILE).stat().st_mtime
-    ends = [path.stat().st_mtime for path in (folder / JOURNAL_FOLDER).glob("*.jsonl")]
-    return max([0.0, *(end - begun for end in ends)])
 
 
 def _in_folder(folder: Path) -> Path:

@@ -11,24 +11,31 @@ import msgspec
 
 from deadlock_matrix.capture.interval_timers import Alarms
 from deadlock_matrix.capture.tree import read_entry
-from deadlock_matrix.model.evidence import Evidence, ProcessFacts
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.process_facts import ProcessFacts
 from deadlock_matrix.model.verdict import AssumptionKind, Judgement
+from deadlock_matrix.proof.alarms import NAME
 from deadlock_matrix.proof.conditions import process_id
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.run.process import Supervisor
 
 ASK_WITHIN_S = 5.0
-AGAIN_AFTER_S = 10.0
-"""If the answers made no proof, or there were none, the processes are left alone for this long."""
+AGAIN_AFTER_S = 0.5
+"""If the answers made no proof, or there were none, the processes are left alone for this long;
+twice as long after each time: on a busy machine a process may not answer at once."""
+
+LONGEST_PAUSE_S = 10.0
+"""Also as soon as there is an alarm."""
 
 
 class AlarmQuestion:
-    """Asks at most once in `AGAIN_AFTER_S`; belongs to one watch."""
+    """Asks less and less often; belongs to one watch."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._asked_s = -AGAIN_AFTER_S
+        self._next_s = 0.0
+        self._pause_s = AGAIN_AFTER_S
         self._pending: dict[tuple[int, int], Alarms] = {}  # by process id and start time
 
     def complete(
@@ -46,16 +53,17 @@ class AlarmQuestion:
             return evidence, judgement
         now = time.monotonic()
         within_s = ASK_WITHIN_S if until_s is None else min(ASK_WITHIN_S, until_s - now)
-        if now >= self._asked_s + AGAIN_AFTER_S and within_s > 0:
+        if now >= self._next_s and within_s > 0:
             answers = self._supervisor.alarms([process.pid for process in wanted], within_s)
-            self._asked_s = time.monotonic()
             found = {
                 (each.pid, each.started): answers[each.pid] for each in wanted if _is_still(each)
             }
             # That there was none says nothing of later; one that was there is there for a while.
-            self._pending = {
-                key: fact for key, fact in found.items() if isinstance(fact, Known) and fact.value
-            }
+            self._pending = {key: fact for key, fact in found.items() if fact.or_else(False)}
+            if self._pending:
+                self._pause_s = LONGEST_PAUSE_S
+            self._next_s = time.monotonic() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         else:
             found = self._pending
         if not found:
@@ -78,9 +86,14 @@ def _is_still(process: ProcessFacts) -> bool:
 
 
 def _unknown_alarms(evidence: Evidence, judgement: Judgement) -> tuple[ProcessFacts, ...]:
-    """The processes whose alarms are not known, if nothing else is missing for a proof."""
+    """The processes whose alarms are not known, if nothing else is missing for a proof.
+
+    The absence of an alarm is not enough where SIGALRM has a handler: anybody could send it.
+    """
     proof = judgement.likely_whole
     if proof is None or any(each.kind is not AssumptionKind.NO_ALARM for each in proof.assumptions):
+        return ()
+    if any(condition.assumes and condition.name != NAME for condition in proof.conditions):
         return ()
     subjects = {assumption.subject for assumption in proof.assumptions}
     return tuple(

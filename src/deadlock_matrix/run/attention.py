@@ -50,6 +50,11 @@ class Attention:
         self._pause = self._rates.first_pause_s
         self._next_look = self._since
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it slept at the last glance."""
+        return self._place is not None
+
     def close(self) -> None:
         """Let go of the process's files; may be called twice."""
         self._glancer.close()
@@ -79,8 +84,14 @@ class Attention:
             self._next_look = now + self._rates.settle_s
         return now - self._asleep_since if place is not None else 0.0
 
-    def look(self, *, now: bool = False) -> tuple[Evidence, Judgement] | None:
+    def look(
+        self, *, now: bool = False, awaited: bool = False
+    ) -> tuple[Evidence, Judgement] | None:
         """Look closely, if it is time to, or at once; None if it was not time.
+
+        Args:
+            now: at once.
+            awaited: whether somebody outside waits for its main thread.
 
         Raises:
             CaptureError: The process has ended or cannot be read.
@@ -89,7 +100,11 @@ class Attention:
             return None
         began = time.monotonic()
         found = examine_twice(
-            self._collector, self._roots, self._rates.confirm_s, always_stacks=now
+            self._collector,
+            self._roots,
+            self._rates.confirm_s,
+            always_stacks=now,
+            awaited=self._roots()[:1] if awaited else (),
         )
         # A large process costs more to look at: it is looked at less often for that.
         cost = time.monotonic() - began

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+MEMORY_PER_CELL_MIB = 700  # an interpreter with large packages loaded
+
 
 def jobs(memory_per_cell_mib: int) -> int:
     """As many as there are processors for us, and memory for; at least one.

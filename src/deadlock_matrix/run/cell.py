@@ -9,10 +9,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from deadlock_matrix.decoding import decode
 from deadlock_matrix.errors import ConfigurationError, StartError, Unavailable
 from deadlock_matrix.matrix.expansion import unavailable_reason
 from deadlock_matrix.matrix.layouts import assemble
@@ -30,9 +32,9 @@ from deadlock_matrix.model.observation import (
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.conclude import conclude
 from deadlock_matrix.run.environment import make_environment, recorded
-from deadlock_matrix.run.process import Order
-from deadlock_matrix.run.streams import Drain, Input
-from deadlock_matrix.run.watchdog import Watchdog, Watched
+from deadlock_matrix.run.sampling import Sampler
+from deadlock_matrix.run.watchdog import Watched
+from deadlock_matrix.run.watched_process import run_watched
 from deadlock_matrix.run.workspace import Workspace
 
 PROBE = Path(__file__).resolve().parent.parent / "probe" / "probe.py"
@@ -45,7 +47,12 @@ class _Result(ProbeFacts, frozen=True, kw_only=True):
 
 
 def run_cell(
-    cell: Cell, workspace: Workspace, fingerprint: Known[Fingerprint] | Unknown | None = None
+    cell: Cell,
+    workspace: Workspace,
+    fingerprint: Known[Fingerprint] | Unknown | None = None,
+    *,
+    sampler: Sampler | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
     """Run one cell to its end or its deadline; nothing of it is left behind.
 
@@ -54,6 +61,8 @@ def run_cell(
         workspace: Where, and with which helpers.
         fingerprint: Of the cell's interpreter, if it has been identified: it tells that a layout
             cannot be read by that interpreter before anything is started.
+        sampler: Takes samples of where it spends its time.
+        stop: Asked again and again; when it says so, the run is ended with a last look at it.
 
     Raises:
         RunError: The harness itself failed, not the cell.
@@ -66,12 +75,10 @@ def run_cell(
         sys_path = _sys_path(cell, workspace)
     except (ConfigurationError, Unavailable) as error:
         return unavailable(cell, str(error))
-    if not os.access(cell.interpreter.executable, os.X_OK):
-        return unavailable(cell, f"{cell.interpreter.executable} is no executable file")
     workspace.scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="probe-", dir=workspace.scratch))
     try:
-        observation, watched = _observe(cell, workspace, folder, sys_path)
+        observation, watched = _observe(cell, workspace, folder, sys_path, sampler, stop)
     except StartError as error:
         return unavailable(cell, str(error))
     finally:
@@ -102,7 +109,12 @@ def _sys_path(cell: Cell, workspace: Workspace) -> str:
 
 
 def _observe(
-    cell: Cell, workspace: Workspace, folder: Path, sys_path: str
+    cell: Cell,
+    workspace: Workspace,
+    folder: Path,
+    sys_path: str,
+    sampler: Sampler | None,
+    stop: Callable[[], bool],
 ) -> tuple[Observation, Watched]:
     progress, result = folder / "progress", folder / "result.json"
     home = folder / "cwd"
@@ -121,29 +133,18 @@ def _observe(
     environment = make_environment(
         cell.interpreter, cell.profile, os.environ, Path(sys.executable).parent
     )
-    # Both start helpers on first use: that must not be taken off the probe's time.
-    supervisor, collector = workspace.supervisor, workspace.collector
-    stdout, stderr = Drain(), Drain()
-    with Input(cell.context.stdin) as stdin:
-        try:
-            pid = supervisor.start(
-                Order(
-                    command=command,
-                    environment=environment,
-                    folder=home,
-                    streams=(stdin.read_end, stdout.write_end, stderr.write_end),
-                )
-            )
-            stdout.close_write_end()
-            stderr.close_write_end()
-            watched = Watchdog(supervisor, collector, pid, cell.deadline_s, workspace.rates).watch()
-            leftovers = supervisor.end()
-        except BaseException:
-            # Also on Ctrl-C: the probe must not outlive us, and its streams end with it.
-            workspace.discard_supervisor()
-            raise
-        finally:
-            output, errors = stdout.finish(), stderr.finish()
+    ran = run_watched(
+        workspace,
+        command,
+        environment,
+        home,
+        cell.deadline_s,
+        stdin=cell.context.stdin,
+        stop=stop,
+        sampler=sampler,
+        last_look=True,
+    )
+    watched = ran.watched
     facts, raised = _read_result(result)
     observation = Observation(
         phase=_phase(progress, watched),
@@ -152,10 +153,10 @@ def _observe(
         last_progress_s=known(watched.last_progress_s, "the main thread, seen from outside"),
         probe=facts,
         raised=raised,
-        stdout=output,
-        stderr=errors,
+        stdout=ran.stdout,
+        stderr=ran.stderr,
         evidence=watched.evidence,
-        leftovers=leftovers,
+        leftovers=ran.leftovers,
         command=command,
         environment=recorded(environment, cell.interpreter, cell.profile),
         progressing=watched.progressing,
@@ -170,7 +171,7 @@ def _read_result(path: Path) -> tuple[Known[ProbeFacts] | Unknown, Raised | None
     except FileNotFoundError:
         return unknown("the process ended, or was ended, before the entry had finished"), None
     try:
-        result = msgspec.json.decode(content, type=_Result)
+        result = decode(content, _Result)
     except msgspec.DecodeError as error:
         return unknown(f"what the probe wrote cannot be read: {error}"), None
     fields = {name: getattr(result, name) for name in ProbeFacts.__struct_fields__}

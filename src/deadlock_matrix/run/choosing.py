@@ -8,17 +8,13 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePath
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.capture.permission import owner_of
-from deadlock_matrix.capture.programs import (
-    control_groups_of,
-    executable_of,
-    execution_of,
-    name_of,
-)
-from deadlock_matrix.capture.tree import Process, ancestors, process_table, read_entry
+from deadlock_matrix.capture.programs import control_groups_of, name_of
+from deadlock_matrix.capture.tree import Process, members, process_table, read_entry
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.scan import Program
 
@@ -29,7 +25,7 @@ EACH_S = 2.0
 """For finding out what one process runs."""
 
 _SWITCH_WITH_CODE = "-c"
-_Key = tuple[int, int, bytes, str]
+_Key = tuple[int, int, tuple[int, ...], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +82,9 @@ class Chooser:
         asked: dict[_Key, _Asked] = {}
         for process in self._eligible():
             pid = process.pid
-            key = pid, process.started, execution_of(pid), executable_of(pid) or name_of(pid)
+            # A child that was forked shows its parent's program until it executes its own; where
+            # its code and its stack lie is chosen anew then. That may be closed to us: see proc(5).
+            key = pid, process.started, process.memory, "" if process.memory else name_of(pid)
             answer = self._asked.get(key)
             if answer is None or (answer.refused and time.monotonic() >= answer.again_s):
                 answer = self._ask(pid, until_s)
@@ -111,11 +109,9 @@ class Chooser:
             table = {entry.pid: entry for entry in entries if entry is not None}
         else:
             table = process_table()
-        ours = os.getpid()
+        ours = frozenset(members([os.getpid()], table))
         for pid, process in table.items():
-            if process.is_kernel_thread or process.has_ended:
-                continue
-            if pid == ours or ours in ancestors(pid, table):
+            if process.is_kernel_thread or process.has_ended or pid in ours:
                 continue
             if wanted.users and owner_of(pid) not in wanted.users:
                 continue
@@ -152,6 +148,7 @@ def reason_of(pid: int, error: CaptureError) -> str:
     return re.sub(rf"\b{pid}\b", "PID", text).rstrip(".")
 
 
+@lru_cache(maxsize=4096)
 def program_names(words: tuple[str, ...]) -> tuple[str, ...]:
     """The executable, and the script or module that Python was told to run, without folders."""
     if not words:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
+from deadlock_matrix.interpreters.native.variables import PREFIXES
 from deadlock_matrix.model.cell import Interpreter, Profile
 
 HARNESS_PREFIXES = (
@@ -14,9 +16,8 @@ HARNESS_PREFIXES = (
 """Variables that the harness's own tools set; a probe must not see them."""
 
 RECORDED_PREFIXES = (
-    "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_", "VECLIB_", "TBB_",
-    "TOKENIZERS_", "TORCH_", "USE_", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LD_PRELOAD",
-    "DYLD_", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "MALLOC_", "GLIBC_TUNABLES", "PYTHON",
+    *PREFIXES, "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY",
+    "MALLOC_", "GLIBC_TUNABLES", "PYTHON",
 )  # fmt: skip
 """What a report may hold of an environment, besides the variables of the profile."""
 
@@ -37,14 +38,17 @@ def make_environment(
     }
     environment.pop("_", None)
     if harness_folder is not None and "PATH" in environment:
-        parts = environment["PATH"].split(os.pathsep)
-        kept = [part for part in parts if Path(part) != harness_folder]
-        environment["PATH"] = os.pathsep.join(kept)
+        environment["PATH"] = _without(environment["PATH"], harness_folder)
     environment.update(interpreter.set)
     for name in profile.unset:
         environment.pop(name, None)
     environment.update(profile.set)
     return environment
+
+
+@lru_cache(maxsize=8)  # the same for each of thousands of cells
+def _without(path: str, folder: Path) -> str:
+    return os.pathsep.join(part for part in path.split(os.pathsep) if Path(part) != folder)
 
 
 def recorded(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.errors import OutOfTime
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    Machine,
-    Parent,
-    ProcessFacts,
-    Snapshot,
-    StackFacts,
-)
-from deadlock_matrix.model.fact import unknown
+from deadlock_matrix.model.evidence import Evidence, Machine, Parent
+from deadlock_matrix.model.fact import Known, unknown
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
+from deadlock_matrix.model.stack_facts import StackFacts
+from deadlock_matrix.model.thread_facts import NoTimeout, ThreadFacts
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.judge import could_be_stuck, judge
 
@@ -34,6 +31,9 @@ BETWEEN_ATTEMPTS_S = 0.003
 it asleep takes a few attempts."""
 
 
+SOON_S = 0.05
+"""Who wakes within that may be awake by chance; another look some milliseconds later tells."""
+
 STRENGTH = ("not-proved", "likely-partial", "likely", "partial", "deadlock")
 
 Roots = Callable[[], tuple[int, ...]]
@@ -49,29 +49,41 @@ def examine(
     parts: bool = False,
     parents: tuple[Parent, ...] = (),
     attempts: int = ATTEMPTS,
+    awaited: Collection[int] = (),
+    earlier: Evidence | None = None,
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
     Stacks are read only if they could make a difference, or to be shown (``always_stacks``). With
     ``parts``, other threads count too while the main thread goes on. ``parents`` are processes
     above the tree that may interrupt it. ``attempts`` is how often to try to catch threads asleep;
-    one is enough if none of them moves.
+    one is enough if none of them moves. ``awaited`` are processes for whose main thread somebody
+    outside waits, as a session waits for its tests. ``earlier`` has shown something already: its
+    second snapshot is taken for the first.
+
+    While all sleep, a further attempt would find the same: then one is enough.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
     """
-    machine = collector.machine(roots()[0])
-    enough = time.monotonic() + ATTEMPTS_WITHIN_S
-    for _ in range(attempts):
-        before = collector.snapshot(roots())
-        alone = Evidence(machine=machine, before=before, stacks=(), after=before, parents=parents)
-        possible = could_be_stuck(alone, parts=parts)
-        if possible or time.monotonic() > enough:
-            break
-        time.sleep(BETWEEN_ATTEMPTS_S)
-    if not possible and not always_stacks:
-        return alone, judge(alone)
-    stacks = read_stacks(collector.python_stacks, before.processes)
+    if earlier is not None:
+        machine, before, possible = earlier.machine, earlier.after, True
+    else:
+        machine = collector.machine(roots()[0])
+        enough = time.monotonic() + ATTEMPTS_WITHIN_S
+        for _ in range(attempts):
+            before = collector.snapshot(roots())
+            alone = Evidence(
+                machine=machine, before=before, stacks=(), after=before, parents=parents
+            )
+            possible = could_be_stuck(alone, parts=parts)
+            if possible or not _stirs(before) or time.monotonic() > enough:
+                break
+            time.sleep(BETWEEN_ATTEMPTS_S)
+        if not possible and not always_stacks:
+            return alone, judge(alone)
+    read = partial(collector.python_stacks, awaited=awaited)
+    stacks = read_stacks(read, before.processes)
     best: tuple[Evidence, Judgement] | None = None
     enough = time.monotonic() + ATTEMPTS_WITHIN_S
     for attempt in range(attempts if possible else 1):
@@ -92,11 +104,28 @@ def examine(
         again = best is not None and strength(found[1]) == strength(best[1])
         if best is None or strength(found[1]) >= strength(best[1]):
             best = found
-        # What is found twice, short of a deadlock, is not for want of a moment to catch.
-        if found[1].outcome == "deadlock" or (again and found[1].proof is not None):
+        # What rests on assumptions alone, or is found twice, is not for want of a moment to catch.
+        whole = found[1].outcome in ("deadlock", "likely")
+        if whole or (again and found[1].proof is not None) or not _stirs(after):
             break
     assert best is not None
     return best
+
+
+def _stirs(snapshot: Snapshot) -> bool:
+    """Whether a thread was awake, or wakes so soon that it may be asleep by chance."""
+    return any(
+        thread.state != "S" or _wakes_soon(thread)
+        for process in snapshot.processes
+        for thread in process.threads
+    )
+
+
+def _wakes_soon(thread: ThreadFacts) -> bool:
+    if not isinstance(thread.timeout, Known) or isinstance(thread.timeout.value, NoTimeout):
+        return False
+    due_s = thread.timeout.value.due_s
+    return not isinstance(due_s, Known) or due_s.value < SOON_S
 
 
 def _first_half(
@@ -145,14 +174,15 @@ def examine_twice(
     parts: bool = False,
     parents: tuple[Parent, ...] = (),
     attempts: int = ATTEMPTS,
+    awaited: Collection[int] = (),
 ) -> tuple[Evidence, Judgement]:
-    """Examine, and if that proves something, examine everything again; the weaker answer counts.
+    """Examine, and if that proves something, examine it again; the weaker answer counts.
 
     A proof needs no second look. But who holds the GIL is read from two words, one after the
     other, and if a proof should ever be wrong, this is the place to find out.
     """
 
-    def look() -> tuple[Evidence, Judgement]:
+    def look(earlier: Evidence | None = None) -> tuple[Evidence, Judgement]:
         return examine(
             collector,
             roots,
@@ -160,6 +190,8 @@ def examine_twice(
             parts=parts,
             parents=parents,
             attempts=attempts,
+            awaited=awaited,
+            earlier=earlier,
         )
 
     first = look()
@@ -167,7 +199,7 @@ def examine_twice(
         return first
     time.sleep(pause_s)
     try:
-        second = look()
+        second = look(first[0])
     except OutOfTime:
         return first
     return min(second, first, key=lambda found: strength(found[1]))

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-import os
+import math
 import queue
-import sys
+import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from deadlock_matrix.model.cell import Cell, Interpreter, Profile, Stdin
+from deadlock_matrix.closing import Closing
+from deadlock_matrix.model.cell import Cell, Interpreter
+from deadlock_matrix.model.diagnosis import Sample
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import CellResult, Exited, Signalled
 from deadlock_matrix.run.capacity import jobs as capacity
-from deadlock_matrix.run.cell import run_cell
-from deadlock_matrix.run.environment import make_environment
-from deadlock_matrix.run.process import Order
-from deadlock_matrix.run.streams import Drain, Input
-from deadlock_matrix.run.watchdog import Watchdog
+from deadlock_matrix.run.cell import run_cell, unavailable
+from deadlock_matrix.run.sampling import Sampler
+from deadlock_matrix.run.watchdog import Watched
+from deadlock_matrix.run.watched_process import run_watched
 from deadlock_matrix.run.workspace import Workspace
 
+INTERRUPTED = "it was interrupted before this was run"
 MOST_JOBS = 2
-MEMORY_MIB = 1024  # of one cell: torch and transformers need some 700
+MOST_SAID = 200  # characters of what a script said last
+MEMORY_MIB = 1024  # of one cell: large packages need some 700
 
 
-class Experiment:
-    """Workspaces, each used by one cell at a time; see `deadlock_matrix.diagnosis.investigation`.
+@dataclass(frozen=True, kw_only=True)
+class Alone:
+    """What became of a script that was run alone."""
+
+    came_to: Known[str] | Unknown
+    watched: Watched | None
+
+
+class Experiment(Closing):
+    """Workspaces, each used by one cell at a time; see `diagnosis.investigation.search`.
 
     It is also the budget: the time begins when it is made.
     """
@@ -40,22 +50,27 @@ class Experiment:
         cache: Path,
         scratch: Path,
         *,
+        interpreter: Interpreter | None = None,
         fingerprint: Known[Fingerprint] | Unknown | None = None,
         budget_s: float = 50.0,
         tell: Callable[[str], None] = lambda text: None,
+        sampler: Sampler | None = None,
     ) -> None:
         """Nothing is started before it is needed.
 
         Args:
             cache: As in `Workspace`.
             scratch: As in `Workspace`; each workspace gets a folder of its own in it.
-            fingerprint: Of the interpreter of all cells.
+            interpreter: The one that the fingerprint is of.
+            fingerprint: What it was measured to be.
             budget_s: Seconds that may be spent. Nobody here is cut off by it.
             tell: Called with a line of progress, from the thread that calls `run`.
+            sampler: Takes samples of the first run, if that is made alone.
         """
         self.jobs = min(MOST_JOBS, capacity(MEMORY_MIB))
         self.runs = 0
         self.cache = cache
+        self._interpreter = interpreter
         self._fingerprint = fingerprint
         self._began = time.monotonic()
         self._budget_s = budget_s
@@ -65,6 +80,11 @@ class Experiment:
         for workspace in self._all:
             self._free.put(workspace)
         self._ending = threading.Event()
+        self._interrupted = threading.Event()
+        self.reserve_s = 0.0
+        """Seconds of the budget that are kept for what comes last."""
+        self.sampler = sampler or Sampler()
+        self._sampled: Cell | None = None
 
     def run(self, cells: Sequence[Cell]) -> list[CellResult]:
         """Run cells, as many at once as there are workspaces; results in their order.
@@ -74,7 +94,10 @@ class Experiment:
         """
         self.runs += len(cells)
         if len(cells) == 1:
-            return [self._run(cells[0])]
+            sampler = self.sampler if self.runs == 1 else None
+            if sampler is not None:
+                self._sampled = cells[0]
+            return [self._run(cells[0], sampler)]
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="cell") as threads:
             futures = [threads.submit(self._run, cell) for cell in cells]
             try:
@@ -85,69 +108,80 @@ class Experiment:
                 self.close()
                 raise
 
+    def samples_of(self, cell: Cell) -> tuple[Sample, ...]:
+        """Where a run of a cell was, if it is the one that samples were taken of."""
+        return self.sampler.samples() if cell == self._sampled else ()
+
     def left_s(self) -> float:
-        """Seconds left of the budget; negative when it is used up."""
-        return self._budget_s - self.elapsed_s()
+        """Seconds left of the budget; negative when it is used up, or nobody wants to wait."""
+        if self._interrupted.is_set():
+            return -math.inf
+        return self._budget_s - self.reserve_s - self.elapsed_s()
+
+    def interrupt(self) -> None:
+        """End what runs, with a last look at it, and start nothing more."""
+        self._interrupted.set()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody did not want to wait."""
+        return self._interrupted.is_set()
 
     def elapsed_s(self) -> float:
         """Seconds since this began."""
         return time.monotonic() - self._began
 
     def tell(self, text: str) -> None:
-        """Tell of progress."""
-        self._tell(text)
+        """Tell of progress, and how much time is left."""
+        if self._interrupted.is_set():
+            return
+        left = self.left_s()
+        self._tell(f"{text} ({left:.0f} s left)" if left > 0 else text)
 
-    def run_alone(self, script: Path, cell: Cell) -> Known[str] | Unknown:
-        """Run a script by the cell's interpreter, as a user would, and say what became of it.
+    def run_alone(
+        self, text: str, executable: str, environment: Mapping[str, str], deadline_s: float
+    ) -> Alone:
+        """Run a script as a stranger would: in an empty folder, with this environment and no more.
 
-        The environment is the caller's own, without what the cell adds: a script that stands alone
-        brings that itself.
+        Args:
+            text: The script.
+            executable: The interpreter.
+            environment: The whole environment; mostly none at all.
+            deadline_s: Seconds until it is ended.
         """
+        if self._interrupted.is_set():
+            return Alone(came_to=unknown(INTERRUPTED), watched=None)
         self.runs += 1
         workspace = self._free.get()
-        environment = make_environment(
-            Interpreter(name="alone"), Profile(name="alone"), os.environ,
-            Path(sys.executable).parent,
-        )  # fmt: skip
-        output = Drain()
+        folder = workspace.scratch / f"alone-{self.runs}"
+        folder.mkdir(parents=True)
+        script = folder / "reproducer.py"
+        script.write_text(text, encoding="utf-8", newline="")
         try:
-            with Input(Stdin.NULL) as stdin:
-                supervisor, collector = workspace.supervisor, workspace.collector
-                pid = supervisor.start(
-                    Order(
-                        command=(cell.interpreter.executable, str(script)),
-                        environment=environment,
-                        folder=script.parent,
-                        streams=(stdin.read_end, output.write_end, output.write_end),
-                    )
-                )
-                watched = Watchdog(
-                    supervisor, collector, pid, cell.deadline_s, workspace.rates, native=False
-                ).watch()
-                supervisor.end()
-        except BaseException:
-            workspace.discard_supervisor()
-            raise
+            ran = run_watched(
+                workspace,
+                (executable, script.name),
+                environment,
+                folder,
+                deadline_s,
+                native=False,
+                stop=self._interrupted.is_set,
+            )
         finally:
-            output.finish()
+            shutil.rmtree(folder, ignore_errors=True)
             self._free.put(workspace)
-        match watched.end:
-            case Exited(status=status):
-                return known(f"ended with status {status}", "one run")
-            case Signalled(signal=number):
-                return known(f"was ended by signal {number}", "one run")
-        if watched.end.reason == "proved":
-            return known("deadlock", f"one run, {watched.duration_s:.1f} s")
-        if isinstance(watched.progressing, Unknown):
-            return unknown(watched.progressing.reason)
-        if watched.progressing.value:
-            return unknown("it was still moving when its time was up")
-        return known("hang", f"one run, {watched.duration_s:.1f} s")
+        said = ran.stderr.kept.strip() or ran.stdout.kept
+        return Alone(came_to=_came_to(ran.watched, said), watched=ran.watched)
 
-    def _run(self, cell: Cell) -> CellResult:
+    def _run(self, cell: Cell, sampler: Sampler | None = None) -> CellResult:
+        if self._interrupted.is_set():
+            return unavailable(cell, INTERRUPTED)
         workspace = self._free.get()
+        fingerprint = self._fingerprint if cell.interpreter == self._interpreter else None
         try:
-            return run_cell(cell, workspace, self._fingerprint)
+            return run_cell(
+                cell, workspace, fingerprint, sampler=sampler, stop=self._interrupted.is_set
+            )
         finally:
             if self._ending.is_set():
                 workspace.close()  # somebody has closed it before, and the cell opened it again
@@ -159,13 +193,19 @@ class Experiment:
         for workspace in self._all:
             workspace.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+def _came_to(watched: Watched, said: str) -> Known[str] | Unknown:
+    match watched.end:
+        case Exited(status=status):
+            last = said.strip().rpartition("\n")[2][:MOST_SAID]
+            words = f": {last}" if last and status else ""
+            return known(f"ended with status {status}{words}", "one run")
+        case Signalled(signal=number):
+            return known(f"was ended by signal {number}", "one run")
+    if watched.end.reason == "proved":
+        return known("deadlock", f"one run, {watched.duration_s:.1f} s")
+    if isinstance(watched.progressing, Unknown):
+        return unknown(watched.progressing.reason)
+    if watched.progressing.value:
+        return unknown("it was still moving when its time was up")
+    return known("hang", f"one run, {watched.duration_s:.1f} s")

@@ -6,9 +6,9 @@ import time
 
 import msgspec
 
-from deadlock_matrix.model.evidence import Evidence, PythonFrame
-from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.scan import Finding, StuckThread
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.scan import Finding, StuckTask, StuckThread
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.run.choosing import Chosen, label_of
 
@@ -17,11 +17,11 @@ def make_finding(chosen: Chosen, evidence: Evidence, judgement: Judgement) -> Fi
     """Make the finding for one process; ``judgement`` has a proof."""
     proof = judgement.proof
     assert proof is not None
-    stacks = {
-        (facts.pid, thread.tid): tuple(map(_frame, thread.python))
+    stacks = {key: tuple(map(_frame, each.python)) for key, each in evidence.python().items()}
+    tasks = {
+        (facts.pid, task.address): tuple(map(_frame, task.frames))
         for facts in evidence.stacks
-        if isinstance(facts.stacks, Known)
-        for thread in facts.stacks.value.threads
+        for task in facts.tasks
     }
     return Finding(
         event="deadlock",
@@ -43,6 +43,18 @@ def make_finding(chosen: Chosen, evidence: Evidence, judgement: Judgement) -> Fi
             )
             for each in judgement.threads
             if each.stuck or each.likely
+        ),
+        tasks=tuple(
+            StuckTask(
+                pid=each.pid,
+                address=each.address,
+                name=each.name,
+                does=each.does,
+                likely=each.likely,
+                stack=tasks.get((each.pid, each.address), ()),
+            )
+            for each in judgement.tasks
+            if each.core and (each.stuck or each.likely)
         ),
         likely=judgement.likely.sentence if judgement.likely is not None else "",
     )

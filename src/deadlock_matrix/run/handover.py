@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 WITHIN_S = 30.0
+REAPED_WITHIN_S = 2.0
 
 
 def hand_over(command: Sequence[str], document: bytes, within_s: float = WITHIN_S) -> str:
@@ -39,7 +40,8 @@ def hand_over(command: Sequence[str], document: bytes, within_s: float = WITHIN_
         if process.poll() is None:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(REAPED_WITHIN_S)
         if process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()

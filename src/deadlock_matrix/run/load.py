@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import TracebackType
+from contextlib import suppress
 from typing import Self
 
 from deadlock_matrix.run.capacity import cores
+
+ENDED_WITHIN_S = 2.0
 
 # Ends with us, however we end: its standard input is a pipe that nobody else can write to.
 _SPIN = """
@@ -39,13 +41,11 @@ class Load:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for process in self._processes:
             process.kill()
         for process in self._processes:
-            process.communicate()
+            assert process.stdin is not None
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDED_WITHIN_S)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import time
 
-from deadlock_matrix.model.evidence import Snapshot
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.process_facts import Snapshot
 
 SHARE_AT_WORK = 0.01
 

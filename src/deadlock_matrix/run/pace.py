@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 SHARE = 0.01
 SAVED_S = 0.2
@@ -49,11 +48,6 @@ class Pace:
     def __enter__(self) -> None:
         self._began = self._spent_s()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """What was done in the block is spent."""
         self._left -= max(0.0, self._spent_s() - self._began)  # a helper may be a new one

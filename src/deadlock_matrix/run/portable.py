@@ -13,37 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import psutil
 
-from deadlock_matrix.errors import StartError
+from deadlock_matrix.errors import NotFound, StartError
 from deadlock_matrix.model.fact import Known, Unknown, unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
-from deadlock_matrix.run.process import Order
+from deadlock_matrix.run.process import Order, Supervisor
 
 END_WITHIN_S = 10.0
 
 
-class PortableSupervisor:
+class PortableSupervisor(Supervisor):
     """Runs one process tree at a time as a direct child."""
 
     def __init__(self) -> None:
         """Nothing is started yet."""
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: dict[int, psutil.Process] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self, order: Order) -> int:
         """See `Supervisor.start`."""
@@ -63,7 +50,8 @@ class PortableSupervisor:
                 creationflags=flags,
             )
         except OSError as error:
-            raise StartError(f"{order.command[0]} could not be started: {error}") from error
+            kind = NotFound if isinstance(error, FileNotFoundError) else StartError
+            raise kind(f"{order.command[0]} could not be started: {error}") from error
         self._seen = {}
         self._note_descendants()
         return self._process.pid

@@ -1,21 +1,22 @@
-"""What it takes to run a process tree under guard; one interface, an implementation per system."""
+"""What it takes to run a process tree under guard; one interface."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import msgspec
 
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A process to be started. ``command[0]`` is a path; ``environment`` is the whole of it.
+    """A process to be started. ``environment`` is the whole of it.
+
+    ``command[0]`` is a path, or a name to look for in the environment's PATH.
 
     ``streams`` are descriptors for standard input, output and error, ``further`` those that it gets
     under the numbers that they have here; all stay open here. ``new_session`` takes it away from
@@ -32,14 +33,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     may_outlive: bool = False
 
 
-class Supervisor(Protocol):
+class Supervisor(Closing, Protocol):
     """Runs one process tree at a time and can end all of it."""
 
     def start(self, order: Order) -> int:
         """Start the process; returns its id.
 
         Raises:
-            StartError: it could not be started; the message tells why.
+            NotFound: there is no such program.
+            StartError: it could not be started for another reason, which the message tells.
         """
 
     def wait(self, timeout_s: float) -> Exited | Signalled | None:
@@ -65,23 +67,3 @@ class Supervisor(Protocol):
 
     def close(self) -> None:
         """End the tree and stop supervising; may be called twice."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-def open_supervisor() -> Supervisor:
-    """The implementation for this system."""
-    if sys.platform == "linux":
-        from deadlock_matrix.run.subreaper import SubreaperSupervisor
-
-        return SubreaperSupervisor()
-    from deadlock_matrix.run.portable import PortableSupervisor
-
-    return PortableSupervisor()

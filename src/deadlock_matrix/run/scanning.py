@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.capture.parents import acting_parents
+from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.scan import Finding, Tally
@@ -30,6 +30,9 @@ from deadlock_matrix.run.pace import Pace
 from deadlock_matrix.run.screening import BATCH, worth_examining
 from deadlock_matrix.run.subject import Subject, counts_of, lines_of
 from deadlock_matrix.run.watchdog import Rates
+
+BATCH_IN_TIME = 8
+"""So many processes are read together in the time that is given to one more of them."""
 
 DOUBTS = 3
 """So many looks in a row that find nothing end a deadlock that was told, if a thread of it still
@@ -46,7 +49,7 @@ class Limits:
     rest_s: float = 60.0  # before a process is examined again that has not changed; doubled
     told_rest_s: float = 1.0  # the same where a deadlock was told and some of its threads ran
     longest_rest_s: float = 960.0
-    share: float = 0.01  # for examinations, from the second round on
+    share: float = 0.01  # for examinations, once each process has been looked at
     saved_s: float = 0.5
 
 
@@ -98,14 +101,17 @@ class Scanner:
         choice = self._chooser.choose(self._until)
         over = self._keep(choice.chosen)
         self._glance()
-        due = [each for each in self._subjects.values() if each.is_due(time.monotonic())]
+        now = time.monotonic()
+        due = [each for each in self._subjects.values() if each.is_due(now) and not each.rests()]
         # Who was never examined first; then those in which nothing moves.
         due.sort(key=lambda each: (each.examined is not None, not each.all_are_still, each.next_s))
         refused = dict(choice.refused)
         found: list[Found] = []
         examined = 0
+        out_of_time = False
         for batch in (due[at : at + BATCH] for at in range(0, len(due), BATCH)):
             if not self._has_time():
+                out_of_time = True
                 break
             with self._pace or nullcontext():
                 passed = self._screen(batch)
@@ -116,6 +122,7 @@ class Scanner:
                     except CaptureError as error:
                         if time.monotonic() >= self._until:
                             subject.examined = None  # it is the round that had no time for it
+                            out_of_time = True
                         elif counts_of(subject.pid):
                             examined += 1
                             reason = reason_of(subject.pid, error)
@@ -123,8 +130,9 @@ class Scanner:
                         continue
                     found += new
                     over += ended
-        if self._pace is None:
-            self._pace = Pace(self._limits.share, self._limits.saved_s)
+        if self._pace is None and not out_of_time:
+            # All have been looked at. On a busy machine a look takes ten times as long as it works.
+            self._pace = Pace(self._limits.share, self._limits.saved_s, self._collector.cpu_s)
         new = self._tell(found)
         return Round(
             new=tuple(new),
@@ -165,9 +173,10 @@ class Scanner:
                 each.glance()
 
     def _screen(self, batch: list[Subject]) -> set[int]:
-        """Those worth an examination; one by one, if one of them got in the others' way."""
+        """Those worth an examination; in halves, if one of them got in the others' way."""
         pids = {subject.pid for subject in batch}
-        self._collector.hurry(min(self._until, time.monotonic() + self._limits.each_s))
+        limit_s = self._limits.each_s * (1 + len(batch) / BATCH_IN_TIME)
+        self._collector.hurry(min(self._until, time.monotonic() + limit_s))
         try:
             for subject in batch:
                 if subject.machine is None:
@@ -178,7 +187,10 @@ class Scanner:
         except CaptureError:
             if len(batch) == 1:
                 return pids  # the examination says why
-            return {pid for subject in batch for pid in self._screen([subject])}
+            if time.monotonic() >= self._until:
+                return pids  # the examinations say that there is no time
+            half = len(batch) // 2
+            return self._screen(batch[:half]) | self._screen(batch[half:])
 
     def _examine(self, subject: Subject, passed: Set[int]) -> tuple[list[Found], list[Finding]]:
         """Examine one process; what is new, and what is over.
@@ -211,7 +223,7 @@ class Scanner:
         told = subject.told
         threads = {(each.pid, each.tid) for each in finding.threads}
         subject.stuck = lines_of(dict.fromkeys(threads, b""))
-        if told is not None and not threads.isdisjoint((e.pid, e.tid) for e in told.threads):
+        if told is not None and not finding.members.isdisjoint(told.members):
             before = msgspec.structs.replace(judgement, outcome=told.outcome)
             if strength(judgement) <= strength(before):
                 return [], []  # the same; others may have run into it
@@ -222,7 +234,7 @@ class Scanner:
             self._collector, lambda: (pid,), Rates().confirm_s, parts=True, attempts=attempts
         )
         if judgement.proof is not None:  # who may interrupt it is worth a question only now
-            evidence = msgspec.structs.replace(evidence, parents=acting_parents(pid))
+            evidence = msgspec.structs.replace(evidence, parents=parents_of(pid))
             judgement = judge(evidence)
         return evidence, judgement
 
@@ -234,7 +246,8 @@ class Scanner:
         subject.doubts += 1
         subject.next_s = 0.0
         now = lines_of(subject.stuck)
-        if subject.doubts < DOUBTS and any(now[key] == line for key, line in subject.stuck.items()):
+        still = any(now[key] == line for key, line in subject.stuck.items())
+        if subject.doubts < DOUBTS and (still or told.tasks):
             return []
         subject.told, subject.stuck, subject.doubts = None, {}, 0
         return [end_of(told, "it goes on")]
@@ -245,8 +258,8 @@ class Scanner:
         before = [each for each in self._subjects.values() if each.told is not None]
         new = []
         for each in found:
-            own = any(thread.pid == each.finding.pid for thread in each.finding.threads)
-            if not own and all(thread.pid in looked_at for thread in each.finding.threads):
+            pids = {pid for pid, _ in each.finding.members}
+            if each.finding.pid not in pids and pids <= looked_at:
                 continue  # it is told of the child
             if any(_is_told_by(each, other) for other in found if other is not each):
                 continue
@@ -277,6 +290,7 @@ def _was_told_by(one: Found, other: Subject) -> bool:
 
 
 def _members(found: Found) -> frozenset[str]:
-    """The threads of its proof."""
+    """The threads of its proof, or tasks."""
     assert found.judgement.proof is not None
-    return frozenset(node.id for node in found.judgement.proof.nodes if node.kind == "thread")
+    nodes = found.judgement.proof.nodes
+    return frozenset(node.id for node in nodes if node.kind in ("thread", "task"))

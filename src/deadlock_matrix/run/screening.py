@@ -14,7 +14,9 @@ import msgspec
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Evidence, Machine, ProcessFacts, Snapshot, StackFacts
+from deadlock_matrix.model.evidence import Evidence, Machine
+from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
+from deadlock_matrix.model.stack_facts import StackFacts
 from deadlock_matrix.proof.judge import could_be_stuck, judge
 from deadlock_matrix.run.examination import read_stacks
 

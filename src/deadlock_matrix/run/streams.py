@@ -6,9 +6,8 @@ import os
 import threading
 import time
 from collections import deque
-from types import TracebackType
-from typing import Self
 
+from deadlock_matrix.closing import Closing
 from deadlock_matrix.model.cell import Stdin
 from deadlock_matrix.model.observation import Output
 
@@ -81,7 +80,7 @@ class Drain:
         return Output(size=self._size, kept=text)
 
 
-class Input:
+class Input(Closing):
     """A standard input of the kind a context asks for."""
 
     def __init__(self, kind: Stdin) -> None:
@@ -102,14 +101,3 @@ class Input:
             if descriptor >= 0:
                 os.close(descriptor)
         self.read_end = self._kept = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
-from deadlock_matrix.capture.run_counts import RunCounts, run_counts
+from deadlock_matrix.capture.run_counts import (
+    RunCounts,
+    run_counts,
+    waits_for_a_while,
+    waits_in_epoll,
+)
 from deadlock_matrix.model.evidence import Machine
 from deadlock_matrix.model.scan import Finding
 from deadlock_matrix.run.choosing import Chosen
+
+REST_S = 60.0
+"""How long a process rests whose threads only sleep for a while."""
 
 
 @dataclass
@@ -17,6 +26,7 @@ class Subject:
     chosen: Chosen
     counts: RunCounts | None = None
     still: frozenset[tuple[int, bytes]] = frozenset()
+    polls: bool = False  # its main thread waits in epoll, as an event loop does
     examined: frozenset[tuple[int, bytes]] | None = None  # who was still at the last examination
     next_s: float = 0.0
     rest_s: float = 0.0
@@ -37,6 +47,7 @@ class Subject:
         before = self.counts or {}
         self.still = frozenset(counts.items() & before.items())
         self.counts = counts
+        self.polls = waits_in_epoll(self.pid)
 
     @property
     def is_restless(self) -> bool:
@@ -48,11 +59,26 @@ class Subject:
         """Whether no thread has run."""
         return len(self.still) == len(self.counts or {})
 
+    def rests(self) -> bool:
+        """Whether every thread that did not run only sleeps for a while, so that none is stuck.
+
+        Then the process is left alone until a thread has run, or for its time of rest.
+        """
+        if self.told is not None or self.is_restless or self.polls:
+            return False
+        if not all(waits_for_a_while(self.pid, tid) for tid, _ in self.still):
+            return False
+        self.examined = self.still
+        self.next_s = time.monotonic() + REST_S
+        return True
+
     def is_due(self, now: float) -> bool:
         """Whether it is worth an examination."""
         changed = self.examined is None or not self.still <= self.examined
         if self.told is None:
-            return bool(self.still) and (changed or now >= self.next_s)
+            return bool(self.still or self.polls) and (changed or now >= self.next_s)
+        if not self.stuck:  # tasks in a loop that goes on
+            return now >= self.next_s
         ran = [self.stuck[key] != line for key, line in lines_of(self.stuck).items()]
         # Who waits for the GIL runs all the time, for good.
         return all(ran) or (now >= self.next_s and (changed or any(ran)))

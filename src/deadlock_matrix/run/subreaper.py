@@ -11,18 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from deadlock_matrix.capture import interval_timers
-from deadlock_matrix.errors import RunError, StartError
+from deadlock_matrix.errors import NotFound, RunError, StartError
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import Exited, Leftovers, Signalled
-from deadlock_matrix.run.process import Order
+from deadlock_matrix.run.process import Order, Supervisor
 
 SCRIPT = Path(__file__).with_name("subreaper_script.py")
 PR_SET_PDEATHSIG = 1
@@ -32,9 +30,10 @@ ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
 PACKET = 1 << 20
 GUARD_ENDS_WITHIN_S = 12.0  # a tree that resists
 KILLED_WITHIN_S = 2.0
+ORPHANS_PATIENCE_S = 0.05
 
 
-class SubreaperSupervisor:
+class SubreaperSupervisor(Supervisor):
     """Talks to ``subreaper_script.py``; see there how a tree is ended.
 
     Should this process be killed, the helper reads end of file from its socket and ends the tree.
@@ -48,9 +47,6 @@ class SubreaperSupervisor:
         self._main = 0
         self._guarded = 0  # the helper itself; what we have started is its guard
         self._guarded_handle = -1
-        self.started_s = 0.0
-        self.ended_s = 0.0
-        self.cpu_s = 0.0
         with theirs:
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SCRIPT), str(theirs.fileno())],
@@ -59,17 +55,6 @@ class SubreaperSupervisor:
                 stdout=subprocess.DEVNULL,
             )
         self._ready = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self, order: Order) -> int:
         """See `Supervisor.start`."""
@@ -86,16 +71,16 @@ class SubreaperSupervisor:
             "may_outlive": order.may_outlive,
             "numbers": order.further,
         }
-        # In a file: an environment may be larger than any packet.
-        with tempfile.TemporaryFile() as file:
+        # In a file: an environment may be larger than any packet. It is in memory alone.
+        with os.fdopen(os.memfd_create("order"), "w+b") as file:
             file.write(json.dumps(request).encode())
             file.flush()
             self._send({"do": "spawn"}, (*order.streams, *order.further, file.fileno()))
         answer = self._receive("started", "failed")
         if answer["event"] == "failed":
-            raise StartError(f"{order.command[0]} could not be started: {answer['problem']}")
+            kind = NotFound if answer["missing"] else StartError
+            raise kind(f"{order.command[0]} could not be started: {answer['problem']}")
         self._main = answer["pid"]
-        self.started_s = answer["at_s"]
         return self._main
 
     def wait(self, timeout_s: float) -> Exited | Signalled | None:
@@ -172,6 +157,7 @@ class SubreaperSupervisor:
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         try:
+            self._channel.settimeout(ANSWER_WITHIN_S)
             socket.send_fds(self._channel, [json.dumps(message).encode()], descriptors)
         except OSError as error:
             raise RunError(f"the helper that guards the probes is gone: {error}") from error
@@ -199,7 +185,6 @@ class SubreaperSupervisor:
         message: dict[str, Any] = json.loads(packet)
         if message["event"] == "exited":
             status = message["status"]
-            self.ended_s, self.cpu_s = message["at_s"], message["cpu_s"]
             self._exit = Signalled(signal=-status) if status < 0 else Exited(status=status)
         return message
 
@@ -224,9 +209,9 @@ def adopt_orphans() -> None:
 def end_orphans() -> None:
     """End all our descendants. For a process that has no others any more.
 
-    One in uninterruptible sleep is left to its fate after a moment.
+    The helper and its guard have tried before: one in uninterruptible sleep is left to its fate.
     """
     script = runpy.run_path(str(SCRIPT))
     supervisor = script["Supervisor"](None, (), ())
     if script["descendants"]():
-        supervisor.end()
+        supervisor.end(ORPHANS_PATIENCE_S)

@@ -31,8 +31,10 @@ import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+WALL = 0x40000000  # waitid(2): children that end without a signal too
 END_WITHIN_S = 10.0
-UNKILLABLE_AFTER_S = 0.7  # in state D although it was sent SIGKILL
+MOST_QUICK_LOOKS = 200  # some 20 ms
+UNKILLABLE_AFTER_S = 0.7
 STARTS_WITHIN_S = 0.5  # an execve may wait for a file server
 MOST_DESCRIPTORS = 250  # in one packet; the kernel allows 253
 RELEASED = 3  # our exit status when the tree is to live on
@@ -72,13 +74,35 @@ def descendants():
     return found
 
 
+def children_of(pid):
+    """Ids of the children of a process, zombies too, from /proc/PID/task/TID/children.
+
+    Empty if the process is gone, or the kernel was built without CONFIG_PROC_CHILDREN.
+    """
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def has_children():
+    """Whether a process below us is left: whoever loses its parent becomes a child of ours."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except ChildProcessError:
+        return False
+    return True
+
+
 class Supervisor:
     def __init__(self, channel, ignored, blocked):
         self.channel = channel
         self.ignored = ignored  # signals that whoever started us wants ignored
         self.blocked = blocked  # and those that are blocked there
         self.main = 0  # the process asked for, until it is reaped
-        self.reaped = 0
+        self.given_up = set()  # ids of processes that outlasted SIGKILL
 
     def send(self, **message):
         self.channel.send(json.dumps(message).encode())
@@ -109,45 +133,50 @@ class Supervisor:
                 blocked = () if request["new_session"] else self.blocked
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 os.chdir(request["cwd"])
-                os.execve(request["argv"][0], request["argv"], request["env"])
+                self.execute(request["argv"], request["env"], write_end)
             except BaseException as error:
-                os.write(write_end, f"{type(error).__name__}: {error}".encode())
+                tell_problem(write_end, f"{type(error).__name__}: {error}")
             finally:
                 os._exit(127)
         os.close(write_end)
-        began = time.monotonic()
         with open(read_end, "rb") as pipe:
             # End of file at once when execve closes the pipe; not as long as that waits for a
             # file server: then it counts as started, and ends with 127 should it fail after all.
             ready = select.select([pipe], [], [], STARTS_WITHIN_S)[0]
-            problem = pipe.read().decode() if ready else ""
+            problem = pipe.read() if ready else b""
         if problem:
             os.waitpid(pid, 0)
-            self.send(event="failed", problem=problem)
+            self.send(event="failed", **json.loads(problem))
         else:
             self.main = pid
-            self.send(event="started", pid=pid, at_s=began)
+            self.send(event="started", pid=pid)
+
+    def execute(self, arguments, environment, write_end):
+        """Look for the program as a shell does, and become it.
+
+        Here and nowhere else: a folder of PATH may lie on a file server that does not answer.
+        """
+        try:
+            os.execvpe(arguments[0], arguments, environment)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            # A script whose interpreter is missing is there all the same.
+            missing = not os.path.exists(arguments[0]) if "/" in arguments[0] else True
+            tell_problem(write_end, f"{type(error).__name__}: {error}", missing=missing)
 
     def reap(self):
         """Collect whoever has ended; tells when it is the process asked for."""
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if os.WIFSTOPPED(status):
                 continue  # of a process that was asked for its alarm, and has been let go
-            self.reaped += 1
             if pid == self.main:
                 self.main = 0
-                self.send(
-                    event="exited",
-                    status=os.waitstatus_to_exitcode(status),
-                    at_s=time.monotonic(),
-                    cpu_s=usage.ru_utime + usage.ru_stime,
-                )
+                self.send(event="exited", status=os.waitstatus_to_exitcode(status))
 
     def alarms(self, script, pids, within_s):
         """Ask each process for its alarm; Yama may allow that to an ancestor alone, as we are."""
@@ -156,10 +185,15 @@ class Supervisor:
         except Exception as error:
             return {pid: f"{type(error).__name__}: {error}" for pid in pids}
 
-    def end(self):
-        """End the whole tree; returns how many were ended and a text for each that could not be."""
+    def end(self, patience_s=UNKILLABLE_AFTER_S):
+        """End the whole tree; returns how many were ended and a text for each that could not be.
+
+        Whoever is in state D for ``patience_s``, although it was sent SIGKILL, is given up.
+        """
         self.main = 0  # its exit status is no news from here on
         self.reap()
+        if not has_children():  # nearly always; to look at all processes takes much longer
+            return 0, []
         began = movable = time.monotonic()
         seen = set()
         while time.monotonic() < began + END_WITHIN_S:
@@ -167,7 +201,8 @@ class Supervisor:
             alive = {pid for pid, (state, *_) in tree.items() if state not in "ZX"}
             if any(tree[pid][0] != "D" for pid in alive):
                 movable = time.monotonic()
-            elif alive and time.monotonic() > movable + UNKILLABLE_AFTER_S:
+            elif alive and (alive <= self.given_up or time.monotonic() > movable + patience_s):
+                self.given_up |= alive
                 break
             if not alive - seen:
                 for pid in alive:
@@ -182,13 +217,38 @@ class Supervisor:
                 send_signal(-group, signal.SIGSTOP)
             for pid in alive - seen:
                 send_signal(pid, signal.SIGSTOP)
-            seen |= alive
+            seen |= alive | self.stop_quickly()
         left = [
             f"process {pid}, state {state}"
             for pid, (state, *_) in sorted(descendants().items())
             if state not in "ZX"
         ]
         return len(seen) - len(left), left
+
+    def stop_quickly(self):
+        """Stop what is below us, until two looks find the same; returns the ids of all met.
+
+        A relay that makes a session for each member is in no group for long. To read all of /proc
+        takes longer than its member lives; to read the children of a few takes less.
+        """
+        met = set()
+        before = None
+        for _ in range(MOST_QUICK_LOOKS):
+            self.reap()
+            below = set()
+            waiting = [os.getpid()]
+            while waiting:
+                pid = waiting.pop()
+                for child in children_of(pid):
+                    if child not in below:
+                        send_signal(child, signal.SIGSTOP)
+                        below.add(child)
+                        waiting.append(child)
+            if below == before:
+                break
+            before = below
+            met |= below
+        return met
 
     def serve(self, wakeup):
         self.send(event="ready", pid=os.getpid())
@@ -220,6 +280,12 @@ class Supervisor:
                     self.send(event="ended", ended=ended, alive=alive)
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def tell_problem(write_end, problem, missing=False):
+    """Tell, by the pipe to our parent, why the program could not be started."""
+    with contextlib.suppress(BrokenPipeError):  # it took too long: it counts as started
+        os.write(write_end, json.dumps({"problem": problem, "missing": missing}).encode())
 
 
 def send_signal(pid, number):

@@ -1,8 +1,9 @@
 """Watches a process tree from outside until it ends, is proved deadlocked, or its time is up.
 
-While things move it only glances at the main thread, a few dozen times a second. When the main
-thread sleeps in the same place for some glances, it takes two full snapshots with the stacks in
-between, and judges them. A process that is not stuck is asked less and less often.
+While things move it only glances at the main thread, a few dozen times a second, and at the others
+four times. When the main thread sleeps in the same place for some glances, or another thread has
+fallen asleep on a lock, it takes two full snapshots with the stacks in between, and judges them. A
+process that is not stuck is asked less and less often.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.capture.glance import Glance
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Evidence, ProcessStacks, StackFacts
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.observation import End, Stopped
 from deadlock_matrix.model.verdict import Judgement
@@ -22,11 +24,13 @@ from deadlock_matrix.run.alarms import AlarmQuestion
 from deadlock_matrix.run.examination import (
     add_native_stacks,
     examine_twice,
-    read_stacks,
     strength,
 )
-from deadlock_matrix.run.pace import Pace
+from deadlock_matrix.run.pace import SAVED_S, Pace
 from deadlock_matrix.run.process import Supervisor
+from deadlock_matrix.run.progress_samples import Samples
+from deadlock_matrix.run.sampling import Sampler
+from deadlock_matrix.run.stillness import Stillness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,14 @@ class Rates:
     """How often to look, in seconds. None of them decides a verdict, only when there is one."""
 
     glance_s: float = 0.025
-    settle_s: float = 0.045  # asleep in one place for so long: worth a snapshot
-    confirm_s: float = 0.03  # a proof must still hold so much later
+    settle_s: float = 0.02  # asleep in one place for so long: worth a snapshot
+    confirm_s: float = 0.02  # a proof must still hold so much later
     first_pause_s: float = 0.06  # after a look that proved nothing; doubled each time
     longest_pause_s: float = 2.0
     pause_told_s: float = 5.0  # the longest, where the same was found and told already
-    busy_pause_s: float = 1.0  # before a look at threads beside a main thread that goes on
+    busy_pause_s: float = 4.0  # before a look at threads beside a main thread that goes on
     longest_busy_pause_s: float = 16.0
+    asleep_pause_s: float = 0.5  # between two looks at threads that have fallen asleep
 
     def times(self, factor: float) -> Rates:
         """The same, ``factor`` times as often."""
@@ -53,6 +58,7 @@ class Rates:
             pause_told_s=self.pause_told_s / factor,
             busy_pause_s=self.busy_pause_s / factor,
             longest_busy_pause_s=self.longest_busy_pause_s / factor,
+            asleep_pause_s=self.asleep_pause_s / factor,
         )
 
 
@@ -74,9 +80,20 @@ Tell = Callable[[Evidence, Judgement], None]
 LAST_LOOK_S = 1.2
 """For what is read at the deadline; what takes longer stays unknown."""
 
+SAVED_FOR_PARTS_S = 1.0
+"""Of processor time for looks at parts of a program, which may need a few at its start."""
+
 NOT_STOPPED = unknown("it was not stopped at its deadline")
 Place = tuple[str, str]
 """Where a thread sleeps: the number of the system call and its first argument."""
+
+
+class _Part(NamedTuple):
+    """What a look found stuck beside threads that go on."""
+
+    evidence: Evidence
+    judgement: Judgement
+    counts: tuple[tuple[tuple[int, int], bytes | None], ...]  # from before it, of those threads
 
 
 class Watchdog:
@@ -94,6 +111,8 @@ class Watchdog:
         stop: Callable[[], bool] = lambda: False,
         tell: Tell | None = None,
         end_likely: bool = False,
+        sampler: Sampler | None = None,
+        last_look: bool = False,
     ) -> None:
         """Get ready; the time begins now.
 
@@ -108,13 +127,18 @@ class Watchdog:
             tell: Called, once for the same threads, with what is found stuck while the process
                 goes on: some threads, or all if an assumption holds.
             end_likely: Whether a likely deadlock of the whole process ends the watch too.
+            sampler: Takes samples of where it spends its time.
+            last_look: Whether an interrupted watch ends with a look, as one at its deadline does.
         """
         self._native = native
         self._stop = stop
         self._tell = tell
         self._end_likely = end_likely
+        self._sampler = sampler
+        self._last_look = last_look
         self._told: set[object] = set()
         self._best: tuple[Evidence, Judgement] | None = None  # since the last progress
+        self._part: _Part | None = None  # beside whatever goes on
         self._supervisor = supervisor
         self._collector = collector
         self._pid = pid
@@ -123,13 +147,20 @@ class Watchdog:
         self._deadline = None if deadline_s is None else self._began + deadline_s
         self._progress = self._began
         self._place: Place | None = None
+        self._running = False  # the main thread, when last glanced at
         self._pause = self._rates.first_pause_s
         self._next_look = self._began
         self._busy_pause = self._rates.busy_pause_s
         self._next_busy_look = self._began + self._busy_pause
-        self._pace = Pace(spent_s=collector.cpu_s)
+        self._asleep = False  # somebody has fallen asleep since the last look at all threads
+        self._next_asleep_look = self._began
+        self._stillness = Stillness(supervisor.tree_roots) if tell is not None else None
+        self._pace = Pace(saved_s=SAVED_S, spent_s=collector.cpu_s)
+        # Of its own: a main thread that sleeps in one place, for a second each time, is looked at
+        # in vain, and must not use up what the others need.
+        self._pace_of_parts = Pace(saved_s=SAVED_FOR_PARTS_S, spent_s=collector.cpu_s)
         self._alarms = AlarmQuestion(supervisor)
-        self._samples = _Samples(collector, self._began, deadline_s)
+        self._samples = Samples(collector, self._began, deadline_s)
 
     def watch(self) -> Watched:
         """Watch until the end; the tree is left as it is, for the caller to end."""
@@ -142,7 +173,7 @@ class Watchdog:
             while True:
                 now = time.monotonic()
                 if self._deadline is not None and now >= self._deadline:
-                    return self._at_deadline()
+                    return self._at_deadline("deadline")
                 timeout = self._rates.glance_s
                 if self._deadline is not None:
                     timeout = min(timeout, self._deadline - now)
@@ -150,14 +181,19 @@ class Watchdog:
                 if end is not None:
                     return self._ended(end)
                 if self._stop():
+                    if self._last_look:
+                        return self._at_deadline("interrupted")
                     return self._ended(Stopped(reason="interrupted"))
                 if glancer is None:
                     continue
                 try:
-                    self._note(glancer.look(), time.monotonic())
-                    proved = self._look_closely() if self._is_time_to_look() else None
+                    glance = glancer.look()
+                    self._note(glance, time.monotonic())
+                    proved = self._look_if_it_is_time()
                     if proved is not None:
                         return proved
+                    if self._sampler is not None:
+                        self._sampler.take(self._collector, self._pid, glance)
                     with self._pace:  # these few are taken in any case
                         self._samples.take(self._supervisor.tree_roots)
                 except CaptureError:
@@ -168,6 +204,7 @@ class Watchdog:
 
     def _note(self, glance: Glance, now: float) -> None:
         """Asleep in the same place as before is no progress; everything else is."""
+        self._running = glance.syscall == "running"
         call = glance.syscall.split(None, 2)
         place: Place | None = None
         if glance.state == "S" and len(call) >= 2:
@@ -181,22 +218,30 @@ class Watchdog:
             self._pause = self._rates.first_pause_s
             self._next_look = now + self._rates.settle_s
 
-    def _is_time_to_look(self) -> bool:
+    def _look_if_it_is_time(self) -> Watched | None:
         now = time.monotonic()
-        if not self._pace.may_look():
-            return False
-        if self._place is not None and now >= self._next_look:
-            return True
-        return self._tell is not None and now >= self._next_busy_look
-
-    def _look_closely(self) -> Watched | None:
-        now = time.monotonic()
-        parts = self._tell is not None and now >= self._next_busy_look
-        if parts:
+        if self._wants_parts(now) and self._pace_of_parts.may_look():
+            self._asleep = False
+            self._next_asleep_look = now + self._rates.asleep_pause_s
             self._next_busy_look = now + self._busy_pause
             self._busy_pause = min(self._busy_pause * 2, self._rates.longest_busy_pause_s)
+            return self._look_closely(now, self._pace_of_parts, parts=True)
+        if self._place is not None and now >= self._next_look and self._pace.may_look():
+            return self._look_closely(now, self._pace, parts=False)
+        return None
+
+    def _wants_parts(self, now: float) -> bool:
+        """Whether to look at threads beside a main thread that goes on."""
+        if self._stillness is None:
+            return False
+        self._asleep = self._stillness.fell_asleep() or self._asleep
+        fell_asleep = self._asleep and now >= self._next_asleep_look
+        return fell_asleep or now >= self._next_busy_look
+
+    def _look_closely(self, now: float, pace: Pace, *, parts: bool) -> Watched | None:
         self._next_look = now + self._pause  # should it fail, it is not tried again at once
-        with self._pace:
+        counts = self._stillness.run_counts() if parts and self._stillness is not None else {}
+        with pace:
             evidence, judgement = self._examine(parts=parts)
         likely = self._end_likely and judgement.likely_whole is not None
         if judgement.outcome == "deadlock" or likely:
@@ -209,6 +254,11 @@ class Watchdog:
             )
         if self._best is None or strength(judgement) >= strength(self._best[1]):
             self._best = evidence, judgement
+        if parts and judgement.outcome in ("partial", "likely-partial"):
+            stuck = [
+                (each.pid, each.tid) for each in judgement.threads if each.stuck or each.likely
+            ]
+            self._part = _Part(evidence, judgement, tuple((key, counts.get(key)) for key in stuck))
         known_before = judgement.proof is not None and not self._tell_of(evidence, judgement)
         longest = self._rates.pause_told_s if known_before else self._rates.longest_pause_s
         now = time.monotonic()
@@ -220,6 +270,7 @@ class Watchdog:
         """Tell what is stuck, if it was not told before; whether it was new."""
         assert judgement.proof is not None
         stuck = {(each.pid, each.tid) for each in judgement.threads if each.stuck or each.likely}
+        stuck |= {(each.pid, each.address) for each in judgement.tasks if each.core}
         what = (judgement.outcome, frozenset(stuck))
         if self._tell is None or what in self._told:
             return False
@@ -245,32 +296,58 @@ class Watchdog:
     def _complete(self, evidence: Evidence) -> Evidence:
         return add_native_stacks(self._collector, evidence) if self._native else evidence
 
-    def _at_deadline(self) -> Watched:
+    def _at_deadline(self, reason: Literal["deadline", "interrupted"]) -> Watched:
+        stopped = Stopped(reason=reason)
         self._collector.hurry(time.monotonic() + LAST_LOOK_S)
         try:
             evidence, judgement = self._examine(always_stacks=True)
-            moving = self._samples.moved_since(evidence)
-            if self._best is not None and strength(self._best[1]) > strength(judgement):
-                evidence, judgement = self._best  # the last look may lack a fact by chance
+            moving = self._or_ran(self._samples.moved_since(evidence))
+            read = "read at the deadline, before the process was ended"
+            if found := self._earlier(judgement):
+                evidence, judgement = found
+                read = "read before the deadline; at it, less could be read"
             evidence = self._complete(evidence)
         except CaptureError as error:
             end = self._supervisor.wait(0.1)
             if end is not None:
                 return self._ended(end)
-            reason = unknown(str(error))
-            if self._best is not None:
-                evidence, judgement = self._best
+            unread = unknown(str(error))
+            moving = self._or_ran(unread)
+            if found := self._earlier(None):
+                evidence, judgement = found
                 earlier = known(evidence, f"read before the deadline; at it: {error}")
-                return self._result(
-                    Stopped(reason="deadline"), judgement, earlier, progressing=reason
-                )
-            return self._result(Stopped(reason="deadline"), None, reason, progressing=reason)
+                return self._result(stopped, judgement, earlier, progressing=moving)
+            return self._result(stopped, None, unread, progressing=moving)
         return self._result(
-            Stopped(reason="deadline"),
+            stopped,
             judgement,
-            known(evidence, "read at the deadline, before the process was ended"),
+            known(evidence, read),
             progressing=moving,
         )
+
+    def _earlier(self, last: Judgement | None) -> tuple[Evidence, Judgement] | None:
+        """What an earlier look found that says more and still holds.
+
+        The last look may lack a fact by chance. What threads were found to do beside others holds
+        as long as none of them has run.
+        """
+        said = -1 if last is None else strength(last)
+        if self._best is not None and strength(self._best[1]) > said:
+            said, found = strength(self._best[1]), self._best
+        else:
+            found = None
+        part = self._part
+        if part is None or strength(part.judgement) <= said or self._stillness is None:
+            return found
+        now = self._stillness.run_counts()
+        still = all(count is not None and now.get(key) == count for key, count in part.counts)
+        return (part.evidence, part.judgement) if part.counts and still else found
+
+    def _or_ran(self, moved: Known[bool] | Unknown) -> Known[bool] | Unknown:
+        """Whether it moved; without stacks, a main thread that was running counts as moving."""
+        if isinstance(moved, Unknown) and self._running:
+            return known(True, f"the main thread was running at the last glance; {moved.reason}")
+        return moved
 
     def _ended(self, end: End) -> Watched:
         return self._result(end, None, unknown("it was not found hanging"))
@@ -294,50 +371,3 @@ class Watchdog:
             detected_after_s=detected_after_s,
             progressing=progressing,
         )
-
-
-class _Samples:
-    """A few stacks during the second half of the time, to tell slow from hung at the deadline."""
-
-    PARTS = 8
-
-    def __init__(self, collector: Collector, began: float, deadline_s: float | None) -> None:
-        self._collector = collector
-        self._every = None if deadline_s is None else deadline_s / self.PARTS
-        self._next = began + (deadline_s or 0.0) / 2
-        self._signatures: list[object] = []
-
-    def take(self, roots: Callable[[], tuple[int, ...]]) -> None:
-        """Take a sample if it is time for one."""
-        now = time.monotonic()
-        if self._every is None or now < self._next:
-            return
-        self._next = now + self._every
-        processes = self._collector.snapshot(roots()).processes
-        stacks = read_stacks(self._collector.python_stacks, processes)
-        signature = _signature(stacks)
-        if signature is not None:  # else it was cut short by the deadline, or not readable
-            self._signatures.append(signature)
-
-    def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
-        """Whether the main threads' Python lines changed over the last samples."""
-        now = _signature(evidence.stacks)
-        recent = self._signatures[-2:]
-        if now is None or not recent:
-            return unknown("too few stacks were read to tell whether it moved")
-        source = f"the main threads' Python stacks, {len(recent) + 1} times before the deadline"
-        return known(any(signature != now for signature in recent), source)
-
-
-def _signature(stacks: tuple[StackFacts, ...]) -> object:
-    """Where each process's main thread is, in Python lines; None where nobody could tell."""
-    signature = []
-    for facts in stacks:
-        if not isinstance(facts.stacks, Known):
-            continue
-        read: ProcessStacks = facts.stacks.value
-        for thread in read.threads:
-            if thread.tid == facts.pid:
-                lines = tuple((frame.file, frame.line) for frame in thread.python)
-                signature.append((facts.pid, lines))
-    return tuple(signature) or None

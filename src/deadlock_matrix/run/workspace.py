@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from deadlock_matrix.capture.collector import Collector, open_collector
-from deadlock_matrix.run.process import Supervisor, open_supervisor
+from deadlock_matrix.closing import Closing
+from deadlock_matrix.run.process import Supervisor
+from deadlock_matrix.run.supervisors import open_supervisor
 from deadlock_matrix.run.watchdog import Rates
 
 
-class Workspace:
+class Workspace(Closing):
     """For cells that are run one after the other; another worker takes another workspace.
 
     ``cache`` outlives the run (assembled layouts, built libraries, fingerprints); ``scratch`` is
@@ -49,17 +49,7 @@ class Workspace:
     def close(self) -> None:
         """End the helpers, and with them every probe."""
         self.discard_supervisor()
-        if "collector" in self.__dict__:
-            self.collector.close()
-            del self.__dict__["collector"]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        # Taken out first: somebody else may close this at the same moment.
+        collector = self.__dict__.pop("collector", None)
+        if collector is not None:
+            collector.close()

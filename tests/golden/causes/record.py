@@ -19,13 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from scenarios.scenario import build, load_scenarios
 
 import deadlock_matrix
-from deadlock_matrix.matrix.scenarios import build, load_scenarios
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
-from deadlock_matrix.model.evidence import Evidence, Snapshot
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, known
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.process_facts import Snapshot
 from deadlock_matrix.run.cell import run_cell
 from deadlock_matrix.run.workspace import Workspace
 

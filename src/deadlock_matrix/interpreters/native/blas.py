@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deadlock_matrix.interpreters.native import symbols
 from deadlock_matrix.interpreters.native.file import NativeFile, find_text
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.interpreters.native.products import (
     Product,
     Version,
@@ -15,7 +16,6 @@ from deadlock_matrix.interpreters.native.products import (
     read_version,
 )
 from deadlock_matrix.model.fact import Known, known, unknown
-from deadlock_matrix.model.fingerprint import LibraryKind
 
 AT_RUN_TIME = "chosen at run time"
 MKL_LAYERS = {

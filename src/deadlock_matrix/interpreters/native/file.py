@@ -1,11 +1,7 @@
-"""A native library or module as its file describes it, whatever its format.
-
-One module per format fills it: `elf_files`, `mach_o_files`, `pe_files`.
-"""
+"""A native library or module as its file describes it, whatever its format."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +9,6 @@ from pathlib import Path
 
 _CHUNK = 4 << 20
 _OVERLAP = 1024  # longer than any text that is looked for
-_UNIVERSAL = b"\xca\xfe\xba\xbe"  # also the first bytes of a Java class
-_MACH_O = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", _UNIVERSAL)
 
 Range = tuple[int, int]
 """Offset in the file and size, in bytes."""
@@ -84,52 +78,3 @@ def find_texts(
 def find_text(file: NativeFile, pattern: str, ranges: tuple[Range, ...]) -> re.Match[bytes] | None:
     """The first match of `find_texts`; ``None``: there is none."""
     return next(find_texts(file, pattern, ranges), None)
-
-
-class NativeFiles:
-    """Reads files of one system's format, each once.
-
-    ``refused`` are those that could not be opened, ``malformed`` those that nobody understands: by
-    path, with the reason.
-    """
-
-    def __init__(self, system: str) -> None:
-        self.system = system  # as in ``sys.platform``
-        self.refused: dict[str, str] = {}
-        self.malformed: dict[str, str] = {}
-        self._known: dict[str, NativeFile | None] = {}
-
-    def read(self, path: str) -> NativeFile | None:
-        """The file behind ``path``; ``None``: missing, of another system, or not understood."""
-        real = os.path.realpath(path)
-        if real not in self._known:
-            self._known[real] = self._read(real)
-        return self._known[real]
-
-    def _read(self, path: str) -> NativeFile | None:
-        try:
-            with Path(path).open("rb") as stream:
-                start = stream.read(4)
-            return self._parse(path, start)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
-        except OSError as error:
-            self.refused[path] = os.strerror(error.errno or 0)
-        except Malformed as error:
-            self.malformed[path] = str(error)
-        return None
-
-    def _parse(self, path: str, start: bytes) -> NativeFile | None:
-        if start == b"\x7fELF" and self.system not in ("darwin", "win32"):
-            from deadlock_matrix.interpreters.native.elf_files import read_elf
-
-            return read_elf(path)
-        if start in _MACH_O and self.system == "darwin":
-            from deadlock_matrix.interpreters.native.mach_o_files import read_mach_o
-
-            return read_mach_o(path)
-        if start[:2] == b"MZ" and self.system == "win32":
-            from deadlock_matrix.interpreters.native.pe_files import read_pe
-
-            return read_pe(path)
-        return None

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from deadlock_matrix.interpreters.native.blas import MKL_LAYERS, recognise_blas
-from deadlock_matrix.interpreters.native.file import NativeFile, NativeFiles
+from deadlock_matrix.interpreters.native.file import NativeFile
+from deadlock_matrix.interpreters.native.files import NativeFiles
 from deadlock_matrix.interpreters.native.loaded import Loaded
 from deadlock_matrix.interpreters.native.modules import list_native
 from deadlock_matrix.interpreters.native.products import Product, Version, recognise_runtimes

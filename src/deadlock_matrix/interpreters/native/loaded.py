@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
 
-from deadlock_matrix.interpreters.native.file import NativeFile, NativeFiles
+from deadlock_matrix.interpreters.native.file import NativeFile
+from deadlock_matrix.interpreters.native.files import NativeFiles
 from deadlock_matrix.interpreters.native.loader import make_loader
 from deadlock_matrix.interpreters.native.modules import list_modules
 from deadlock_matrix.interpreters.question import Answer

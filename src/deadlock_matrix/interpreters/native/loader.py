@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from deadlock_matrix.interpreters.native.file import NativeFile, NativeFiles
+from deadlock_matrix.interpreters.native.file import NativeFile
+from deadlock_matrix.interpreters.native.files import NativeFiles
 from deadlock_matrix.interpreters.question import Answer
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from deadlock_matrix.interpreters.native import symbols
 from deadlock_matrix.interpreters.native.file import NativeFile, find_text, find_texts
+from deadlock_matrix.interpreters.native.kinds import LibraryKind
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.fingerprint import LibraryKind
 
 Version = Known[str] | Unknown
 

@@ -7,15 +7,13 @@ import os
 import re
 from pathlib import Path
 
+from deadlock_matrix.diagnosis.text import one_line
 from deadlock_matrix.errors import DeadlockMatrixError
-from deadlock_matrix.pytest_plugin.guard.watcher import LIKELY, PROVED, Hang
-from deadlock_matrix.render.plain import one_line
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, PROVED, Hang
+from deadlock_matrix.pytest_plugin.guard.left import HUNG, SUFFIX
 
-SUFFIX = ".hang"
-HUNG = "hung"
-"""Is there as soon as a worker has been ended; cheaper to ask for before each test."""
-
-Location = tuple[str, int | None, str]
+IN_SETUP = "in the setup of"
 
 
 def headline(hang: Hang) -> str:
@@ -59,20 +57,30 @@ def describe(hang: Hang, folder: Path) -> str:
 
 
 def leave(hang: Hang, text: str, folder: Path) -> None:
-    """Leave the text for the session's controller, which will hear that its worker has crashed."""
+    """Leave what is known for a controller whose worker has crashed, and for later tests."""
     path = folder / f"{hang.pid}{SUFFIX}"
-    data = {"test": hang.position.test, "location": hang.position.location, "text": text}
+    data = {
+        "test": hang.position.test,
+        "location": hang.position.location,
+        "text": text,
+        "functions": _functions(hang) if hang.position.doing == IN_SETUP else (),
+    }
     path.write_text(json.dumps(data), encoding="utf-8")
     (folder / HUNG).touch()
 
 
-def left(folder: Path) -> dict[str, tuple[Location, str]]:
-    """Where each hung test stands and the text that was left for it, by the test's id."""
-    found: dict[str, tuple[Location, str]] = {}
-    for path in folder.glob(f"*{SUFFIX}"):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found[data["test"]] = (tuple(data["location"]), data["text"])
-    return found
+def _functions(hang: Hang) -> tuple[tuple[str, str], ...]:
+    """File and name of each function on the main thread's stack."""
+    return tuple(
+        dict.fromkeys(
+            (frame.file, frame.function)
+            for facts in hang.evidence.stacks
+            if facts.pid == hang.pid and isinstance(facts.stacks, Known)
+            for thread in facts.stacks.value.threads
+            if thread.tid == hang.pid
+            for frame in thread.python
+        )
+    )
 
 
 def add_to_job_summary(text: str) -> None:

@@ -2,7 +2,7 @@
 
 Forking before anything of the session exists costs two milliseconds; starting pytest anew as a
 child would cost its start twice. A fork copies one thread alone. So where libraries have started
-threads already (a plugin that imports numpy), the child begins anew as the same command
+threads already, as some do on import, the child begins anew as the same command
 (``sys.orig_argv``), and where Python threads run, as in a program that calls ``pytest.main``, the
 option is refused.
 """
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -38,16 +37,11 @@ def folder() -> Path | None:
     return _inside
 
 
-class Split:
-    """What the parent knows after `split`."""
+class Split(NamedTuple):
+    """What the parent knows after `split`: its child, and where journals are."""
 
-    def __init__(self, child: int, folder: Path) -> None:
-        self.child = child
-        self.folder = folder
-
-    def remove_folder(self) -> None:
-        """Remove the journals."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    child: int
+    folder: Path
 
 
 def split() -> Split | None:
@@ -74,7 +68,7 @@ def split() -> Split | None:
     child = os.fork()
     if child:
         return Split(child, journals)
-    _end_with_parent()
+    end_with_parent()
     if _native_threads() > 1:
         _begin_anew(journals)
     _inside = journals
@@ -86,7 +80,7 @@ def split_again(journals: Path) -> Split:
     child = os.fork()
     if child:
         return Split(child, journals)
-    _end_with_parent()
+    end_with_parent()
     _begin_anew(journals)
 
 
@@ -101,17 +95,20 @@ def done(journals: Path) -> frozenset[str]:
     return frozenset(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else frozenset()
 
 
-def _begin_anew(journals: Path) -> NoReturn:
-    os.environ[_FOLDER_VARIABLE] = str(journals)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG).
 
-
-def _end_with_parent() -> None:
-    """Whoever kills the process he started means the session; see prctl(2), PR_SET_PDEATHSIG."""
+    Who kills the process that he started wants the session gone, and its workers.
+    """
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _begin_anew(journals: Path) -> NoReturn:
+    os.environ[_FOLDER_VARIABLE] = str(journals)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _native_threads() -> int:

@@ -12,6 +12,9 @@ from deadlock_matrix.pytest_plugin.guard import journal
 
 FOLDER_KEY = "deadlock_matrix_guard"
 
+IN_GROUPS = frozenset({"loadfile", "loadscope", "loadgroup"})
+"""Values of ``--dist`` under which xdist hands out whole groups of tests."""
+
 
 class Recorder:
     """Writes the journal of this process.
@@ -24,8 +27,8 @@ class Recorder:
         self._config = config
         self._folder = folder
         self._write = writer.write
-        self._distributes = False
-        self._test = ""
+        self._passed = writer.passed
+        self._location: object = None  # of the test that began last
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         """What is being imported."""
@@ -43,7 +46,7 @@ class Recorder:
 
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
         """A test begins."""
-        self._test = nodeid
+        self._location = location
         self._write(journal.START, nodeid, location)
 
     @pytest.hookimpl(tryfirst=True)
@@ -51,12 +54,13 @@ class Recorder:
         """A phase of a test has ended."""
         if report.outcome != "passed" or report.sections or report.user_properties:
             self._write(journal.REPORT, self._serialise(report), report.when)
-            return
-        times = (report.duration, report.start, report.stop)
-        if self._distributes or report.nodeid != self._test:
+        elif report.location is not self._location or report.when not in journal.PHASES:
+            # Another test's, as all are in a controller. The ids would say the same, but pytest 9
+            # makes a report's id anew for everyone who asks.
+            times = (report.duration, report.start, report.stop)
             self._write(journal.PASSED, report.when, times, report.nodeid, report.location)
         else:
-            self._write(journal.PASSED, report.when, times)
+            self._passed(report.when, report.duration, report.start, report.stop)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
@@ -71,8 +75,9 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist where to write."""
-        self._distributes = True
         node.workerinput[FOLDER_KEY] = str(self._folder)
+        in_groups = self._config.getoption("dist", "") in IN_GROUPS
+        self._write(journal.DISTRIBUTING, in_groups, not node.gateway.spec.popen)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard import journal
-from deadlock_matrix.pytest_plugin.guard.session import Told
-from deadlock_matrix.pytest_plugin.guard.watcher import Hang
+from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 
 
 def make_quiet(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -> None:
@@ -28,7 +27,9 @@ def make_quiet(early_config: pytest.Config, args: list[str], parser: pytest.Pars
             args.remove(argument)
     if hasattr(namespace, "numprocesses"):
         args += ["-n", "0"]
-    args += ["--no-header", "--maxfail=0"]
+    if hasattr(namespace, "no_header"):  # -p no:terminal
+        args.append("--no-header")
+    args.append("--maxfail=0")
 
 
 class Replay:
@@ -101,12 +102,22 @@ class Replay:
             hook.pytest_runtest_logreport(report=report)
         elif kind in (journal.REPORT, journal.COLLECT_REPORT):
             report = hook.pytest_report_from_serializable(
-                config=self._config, data=json.loads(record[1])
+                config=self._config, data=_with_tuples(json.loads(record[1]))
             )
             if kind == journal.REPORT:
                 hook.pytest_runtest_logreport(report=report)
             else:
                 hook.pytest_collectreport(report=report)
+
+
+def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
+    """A report as it was before JSON made lists of its tuples, which pytest asserts are tuples."""
+    for name in ("longrepr", "location"):
+        if isinstance(data.get(name), list):
+            data[name] = tuple(data[name])
+    for name in ("sections", "user_properties"):
+        data[name] = [tuple(each) for each in data.get(name, ())]
+    return data
 
 
 def _passed(

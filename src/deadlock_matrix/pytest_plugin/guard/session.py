@@ -14,21 +14,13 @@ import pytest
 from deadlock_matrix.pytest_plugin.guard import fork, journal
 
 if TYPE_CHECKING:
-    from deadlock_matrix.pytest_plugin.guard.watcher import Hang
+    from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 
 PROVED_STATUS, LIKELY_STATUS, LIMIT_STATUS = 35, 36, 124
 """As ``deadlock-matrix watch``; the strongest of several hangs."""
 
 MOST_RESTARTS = 20
 """A fixture that hangs would hang every test that uses it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """A hang, and what is said of it."""
-
-    hang: Hang
-    text: str
 
 
 @dataclass(kw_only=True)
@@ -42,7 +34,7 @@ class Story:
 
     def final_status(self) -> int:
         """The exit status of it all."""
-        from deadlock_matrix.pytest_plugin.guard.watcher import LIKELY, PROVED
+        from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, PROVED
 
         strengths = {told.hang.strength for told in (*self.hangs, *self.in_workers)}
         if not strengths:
@@ -74,7 +66,10 @@ def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -
         assert inside is not None
         _writer = journal.Writer(inside)  # from here on, before any conftest file is imported
         return
+    from deadlock_matrix.pytest_plugin.guard.janitor import Janitor
+
     story = Story()
+    janitor = Janitor(split.folder)
     evidence = Path(early_config.rootpath) / (options.prove_hangs_dir or "prove-hangs")
     try:
         while True:
@@ -87,7 +82,7 @@ def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -
             split = fork.split_again(split.folder)
     finally:
         opened = [journal.Reader(path) for path in story.journals if path.exists()]
-        split.remove_folder()
+        janitor.close()
     if story.hangs and opened:
         from deadlock_matrix.pytest_plugin.guard import replay
 
@@ -107,6 +102,7 @@ def configure(config: pytest.Config) -> None:
     if _replay is not None:
         config.pluginmanager.register(_replay(config), "deadlock_matrix_replay")
         return
+    from deadlock_matrix.pytest_plugin.guard.left import HUNG
     from deadlock_matrix.pytest_plugin.guard.recorder import FOLDER_KEY, Recorder, Remainder
     from deadlock_matrix.pytest_plugin.guard.workers import Crashes, NoSecondTime
 
@@ -114,10 +110,16 @@ def configure(config: pytest.Config) -> None:
     folder = Path(given) if given else fork.folder()
     if folder is None or not folder.is_dir():
         return
+    if given:
+        fork.end_with_parent()
     writer = journal.Writer(folder) if given or _writer is None else _writer
     config.pluginmanager.register(Recorder(folder, config, writer), "deadlock_matrix_recorder")
     workers = NoSecondTime(folder) if given else Crashes(folder, config)
     config.pluginmanager.register(workers, "deadlock_matrix_workers")
+    if given or (folder / HUNG).exists():  # without workers, only an earlier session hung
+        from deadlock_matrix.pytest_plugin.guard.fixtures import HungFixtures
+
+        config.pluginmanager.register(HungFixtures(folder), "deadlock_matrix_fixtures")
     done = fork.done(folder)
     if done:
         config.pluginmanager.register(Remainder(config, done), "deadlock_matrix_remainder")
@@ -134,25 +136,31 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
     """Watch one session to its end."""
     story.journals.append(split.folder / f"{split.child}{journal.SUFFIX}")
     try:
-        from deadlock_matrix.pytest_plugin.guard import explanation
         from deadlock_matrix.pytest_plugin.guard.watcher import Watcher
 
         def note(hang: Hang) -> None:
+            from deadlock_matrix.pytest_plugin.guard import explanation
+            from deadlock_matrix.pytest_plugin.guard.hang import Told
+
             _say(explanation.headline(hang))
             text = explanation.describe(hang, evidence)
             told = Told(hang=hang, text=text)
-            if hang.whole_session:
-                story.hangs.append(told)
-            else:
-                story.in_workers.append(told)
-                explanation.leave(hang, text, split.folder)
+            (story.hangs if hang.whole_session else story.in_workers).append(told)
+            explanation.leave(hang, text, split.folder)
             explanation.add_to_job_summary(text)
 
-        def note_likely(hang: Hang) -> None:
-            when = f"unless it moves within {after_s:g} s" if after_s else "by you: it is left"
-            _say(f"{explanation.headline(hang)}: it is ended {when}\n{explanation.sentence(hang)}")
+        def note_sight(hang: Hang, is_due: bool) -> None:
+            from deadlock_matrix.pytest_plugin.guard import explanation
 
-        story.status = Watcher(split.child, split.folder, after_s).watch(note, note_likely)
+            if is_due:
+                then = "it is ended as soon as another worker has been replaced"
+            elif after_s:
+                then = f"it is ended unless it moves within {after_s:g} s"
+            else:
+                then = "it is left as it is, as --prove-hangs-after is 0"
+            _say(f"{explanation.headline(hang)}: {then}\n{explanation.sentence(hang)}")
+
+        story.status = Watcher(split.child, split.folder, after_s).watch(note, note_sight)
     except Exception as error:  # whatever fails out here must not cost the session its results
         _say(f"the watcher failed, the session goes on without it: {error!r}")
         _, waited = os.waitpid(split.child, 0)

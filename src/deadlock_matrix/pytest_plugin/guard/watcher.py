@@ -2,59 +2,62 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deadlock_matrix.capture.collector import Collector, open_collector
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, PROVED, Hang
 from deadlock_matrix.pytest_plugin.guard.journal import Position
-from deadlock_matrix.run.attention import Attention
-from deadlock_matrix.run.movement import Movement
-from deadlock_matrix.run.tree_end import end_tree
+from deadlock_matrix.pytest_plugin.guard.pulse import Pulse
+from deadlock_matrix.pytest_plugin.guard.signals import Signals
+
+if TYPE_CHECKING:
+    from deadlock_matrix.capture.collector import Collector
+    from deadlock_matrix.model.evidence import Evidence
+    from deadlock_matrix.model.verdict import Judgement
+    from deadlock_matrix.pytest_plugin.guard.close_look import CloseLook
 
 GLANCE_S = 0.025
+BUSY_GLANCE_S = 0.1
+"""Between two glances while no process that should move sleeps where it slept before."""
+
+ASLEEP_S, HANDING_OUT_S = 0.09, 1.0
+"""For so long a main thread has to sleep before what looks closely is loaded: any, and that of a
+controller, which sleeps while its workers start."""
+
+FOUND_ASLEEP_S, FOUND_HANDING_OUT_S = 0.5, 2.0
+"""The same where it wakes in between, as one does that waits for the GIL."""
+
+IDLE_LOOK_S = 5.0
+"""Between two looks at a process that has nothing to do: a controller waits most of the time."""
+
 NEW_PROCESSES_S = 0.1
 READY_WITHIN_S = 10.0
 """For a worker that is started anew: there may be none, if there is nothing left to do."""
-PROVED, LIKELY, LIMIT = "proved", "likely", "limit"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hang:
-    """A pytest process that was ended, and why.
-
-    ``strength`` is ``proved``; ``likely``, a part of a process included; or ``limit`` where nothing
-    is known but that nothing in it has worked for ``asleep_s`` seconds. ``whole_session``: no part
-    of the session runs on.
-    """
-
-    pid: int
-    position: Position
-    strength: str
-    asleep_s: float
-    evidence: Evidence
-    judgement: Judgement
-    whole_session: bool
 
 
 @dataclass(kw_only=True)
 class _Process:
     pid: int
     reader: journal.Reader
-    attention: Attention
+    pulse: Pulse
+    closely: CloseLook | None = None  # from the time on that it sleeps for the first time
     position: Position = journal.BEGINNING
-    movement: Movement = field(default_factory=Movement)
     began_s: float = field(default_factory=time.monotonic)  # when it was found
-    told: bool = False  # that it is likely deadlocked where it sleeps now
+    told: bool = False  # that it hangs where it sleeps now
+    next_idle_look_s: float = 0.0
+
+    def close(self) -> None:
+        """Let go of it; may be called twice."""
+        self.reader.close()
+        self.pulse.close()
+        if self.closely is not None:
+            self.closely.close()
 
 
 class Watcher:
@@ -73,172 +76,225 @@ class Watcher:
         self._folder = folder
         self._after_s = after_s
         self._processes: dict[int, _Process] = {}
+        self._collector: Collector | None = None
         self._gone: set[int] = set()
         self._next_search = 0.0
         self._replaced_s = 0.0  # when a worker was ended whose successor is not ready yet; or 0
+        self._in_groups = self._remote = False  # how and where xdist distributes tests
 
-    def watch(self, on_hang: Callable[[Hang], None], on_likely: Callable[[Hang], None]) -> int:
+    def watch(self, on_hang: Callable[[Hang], None], on_sight: Callable[[Hang, bool], None]) -> int:
         """Watch to the end.
 
         Args:
             on_hang: Called with each `Hang` before its process is ended.
-            on_likely: Called once with each that is likely, and is left until it is late.
+            on_sight: Called once with each that is not ended at once, because it is only likely
+                and not late yet, or because another worker is being replaced (then with True).
 
         Returns:
             The session's exit status, negative for the signal that ended it.
         """
-        signals = _Signals(self._child)
-        collector = open_collector()
+        signals = Signals(self._child)
         try:
-            collector.warm_up()
             while True:
-                status = signals.wait(GLANCE_S)
+                asleep = any(
+                    each.closely is not None and each.closely.is_asleep and self._should_move(each)
+                    for each in self._processes.values()
+                )
+                status = signals.wait(GLANCE_S if asleep else BUSY_GLANCE_S)
                 if status is not None:
                     return status
-                self._search(collector)
+                self._search()
                 for process in tuple(self._processes.values()):
-                    hang = self._attend(process, on_likely)
+                    hang = self._attend(process, on_sight)
                     if hang is not None:
                         self._end(hang, on_hang)
         finally:
             for process in self._processes.values():
-                process.attention.close()
-                process.reader.close()
-            collector.close()
+                process.close()
+            if self._collector is not None:
+                self._collector.close()
             signals.close()
 
-    def _search(self, collector: Collector) -> None:
+    def _search(self) -> None:
         """Look for journals of new processes: the session's own, workers."""
         now = time.monotonic()
         if now < self._next_search:
             return
         self._next_search = now + NEW_PROCESSES_S
-        for path in self._folder.glob(f"*{journal.SUFFIX}"):
-            pid = int(path.name.removesuffix(journal.SUFFIX))
+        for name in os.listdir(self._folder):  # noqa: PTH208  # ten times a second
+            if not name.endswith(journal.SUFFIX):
+                continue
+            pid = int(name.removesuffix(journal.SUFFIX))
             if pid in self._processes or pid in self._gone:
                 continue
             try:
-                attention = Attention(collector, pid, partial(_alone, pid))
+                pulse = Pulse(pid)
             except CaptureError:
                 self._gone.add(pid)
                 continue
             self._processes[pid] = _Process(
-                pid=pid, reader=journal.Reader(path), attention=attention
+                pid=pid,
+                reader=journal.Reader(self._folder / name),
+                pulse=pulse,
+                next_idle_look_s=now + IDLE_LOOK_S,
             )
 
-    def _attend(self, process: _Process, on_likely: Callable[[Hang], None]) -> Hang | None:
-        for record in process.reader.read():
-            process.position = journal.follow(process.position, record)
-            process.movement.last_s = time.monotonic()
-            if record[0] == journal.START and process.began_s > self._replaced_s:
-                self._replaced_s = 0.0  # a worker that began since then runs tests
+    def _hear(self) -> None:
+        """What all processes have written down up to now."""
+        self._next_search = 0.0
+        self._search()
+        for process in self._processes.values():
+            self._read_journal(process)
+
+    def _attend(self, process: _Process, on_sight: Callable[[Hang, bool], None]) -> Hang | None:
         try:
-            asleep_s = process.attention.glance()
+            if process.closely is None and not self._sleeps(process):
+                return None
+            self._read_journal(process)
+            if not self._is_worth_a_look(process):
+                return None
+            closely = process.closely or self._begin_to_look_closely(process)
+            asleep_s = closely.glance()
             if not asleep_s:
                 process.told = False
-                process.movement.last_s = time.monotonic()
-            found = process.attention.look(now=self._is_late(process, asleep_s))
-            if found is None:
-                return None
-            evidence, judgement = found
-            asleep_s = min(process.attention.glance(), process.movement.note(evidence.after))
+            wanted = self._may_replace() or not process.told
+            found = closely.look(
+                now=wanted and self._is_late(process, asleep_s), awaited=self._should_move(process)
+            )
         except CaptureError:
             self._forget(process)
             return None
-        hang = Hang(
+        if found is None:
+            return None
+        self._hear()  # a worker may have begun a test meanwhile
+        hang = self._hang(process, *found)
+        is_due = hang.strength == PROVED or self._is_late(process, hang.asleep_s)
+        if is_due and self._may_replace():
+            return hang
+        is_likely = hang.strength == LIKELY and self._should_move(process)
+        if (is_due or is_likely) and not process.told:
+            process.told = True
+            on_sight(hang, is_due)
+        return None
+
+    def _sleeps(self, process: _Process) -> bool:
+        """Whether its main thread has slept for long enough to look closely from now on.
+
+        Raises:
+            CaptureError: The process has ended.
+        """
+        asleep_s, found_s = process.pulse.asleep_s()
+        if asleep_s < ASLEEP_S and found_s < FOUND_ASLEEP_S:
+            return False
+        self._hear()
+        if process.position != journal.HANDING_OUT:
+            return True
+        return asleep_s >= HANDING_OUT_S or found_s >= FOUND_HANDING_OUT_S
+
+    def _begin_to_look_closely(self, process: _Process) -> CloseLook:
+        """Load what is needed for that.
+
+        Raises:
+            CaptureError: The process has ended.
+        """
+        from deadlock_matrix.capture.collector import open_collector
+        from deadlock_matrix.pytest_plugin.guard.close_look import CloseLook
+
+        if self._collector is None:
+            self._collector = open_collector()
+        process.closely = CloseLook(self._collector, process.pid)
+        process.pulse.asleep_s()  # its id is still its own
+        return process.closely
+
+    def _hang(
+        self, process: _Process, evidence: Evidence, judgement: Judgement, asleep_s: float
+    ) -> Hang:
+        from deadlock_matrix.pytest_plugin.guard.close_look import as_frames_say, strength
+
+        return Hang(
             pid=process.pid,
-            position=process.position,
-            strength=_strength(judgement),
+            position=as_frames_say(process.position, process.pid, evidence),
+            strength=strength(evidence, judgement),
             asleep_s=asleep_s,
             evidence=evidence,
             judgement=judgement,
-            # A worker that hangs outside of a test would hang again when it is replaced.
-            whole_session=process.pid == self._child or not process.position.test,
+            whole_session=self._is_the_session(process),
         )
-        if (hang.strength == PROVED and self._may_replace()) or self._is_late(process, asleep_s):
-            return hang
-        if hang.strength == LIKELY and not process.told and not self._gives_work(process):
-            process.told = True
-            on_likely(hang)
-        return None
+
+    def _is_worth_a_look(self, process: _Process) -> bool:
+        """Whether it has something to do, or has not been looked at for a while."""
+        now = time.monotonic()
+        if not self._should_move(process) and now < process.next_idle_look_s:
+            return False
+        process.next_idle_look_s = now + IDLE_LOOK_S
+        return True
+
+    def _read_journal(self, process: _Process) -> None:
+        records = list(process.reader.read())
+        if not records:
+            return
+        if process.closely is not None:
+            process.closely.note_progress()
+        begun = [at for at, record in enumerate(records) if record[0] == journal.START]
+        if begun and process.began_s > self._replaced_s:
+            self._replaced_s = 0.0  # a worker that began since then runs tests
+        for record in records:
+            if record[0] == journal.DISTRIBUTING:
+                self._in_groups = record[1]
+                self._remote = self._remote or record[2]
+                process.position = journal.follow(process.position, record)
+        for record in records[begun[-1] if begun else 0 :]:
+            process.position = journal.follow(process.position, record)
+
+    def _is_the_session(self, process: _Process) -> bool:
+        """Whether all has to be ended: a worker that hangs outside of a test would hang again."""
+        position = process.position
+        return process.pid == self._child or not position.test or position.is_finishing
 
     def _is_late(self, process: _Process, asleep_s: float) -> bool:
         """Whether it has slept for too long. That says nothing where others give it work."""
-        if self._after_s is None or asleep_s < self._after_s or not self._may_replace():
+        if self._after_s is None or asleep_s < self._after_s:
             return False
-        if process.pid == self._child:
-            return not self._gives_work(process)
-        return process.position.is_busy  # else it waits for its next test
+        if (
+            process.position.is_finishing and process.pid != self._child
+        ):  # the session ends with it: let others run their tests
+            return not any(
+                each.position.is_busy and not each.position.is_finishing for each in self._workers()
+            )
+        return self._should_move(process)
 
-    def _gives_work(self, process: _Process) -> bool:
-        """Whether it is a controller, which waits for its workers for as long as they take."""
-        return process.pid == self._child and len(self._processes) > 1
+    def _should_move(self, process: _Process) -> bool:
+        """Whether it has something to do.
+
+        A worker may wait for its next test, and a controller for its workers, as long as they take.
+        """
+        if process.pid != self._child:
+            return process.position.is_busy
+        return not self._remote and not any(each.position.is_busy for each in self._workers())
+
+    def _workers(self) -> list[_Process]:
+        return [each for each in self._processes.values() if each.pid != self._child]
 
     def _may_replace(self) -> bool:
         """Whether the worker that was ended last has a successor that is ready.
 
-        xdist's schedulers by file fail with a KeyError where two workers are replaced at once: one
-        is given work before the other has collected.
+        xdist's schedulers by group fail with a KeyError where two workers are replaced at once: one
+        is given work before the other has collected. The others do not mind.
         """
-        return not self._replaced_s or time.monotonic() > self._replaced_s + READY_WITHIN_S
+        if not self._in_groups or not self._replaced_s:
+            return True
+        return time.monotonic() > self._replaced_s + READY_WITHIN_S
 
     def _forget(self, process: _Process) -> None:
-        process.attention.close()
-        process.reader.close()
+        process.close()
         self._gone.add(process.pid)
         self._processes.pop(process.pid, None)
 
     def _end(self, hang: Hang, on_hang: Callable[[Hang], None]) -> None:
+        from deadlock_matrix.run.tree_end import end_tree
+
         on_hang(hang)
         end_tree(self._child if hang.whole_session else hang.pid)
         self._replaced_s = time.monotonic()
         if hang.pid in self._processes:
             self._forget(self._processes[hang.pid])
-
-
-def _alone(pid: int) -> tuple[int, ...]:
-    """The roots of a process's tree: itself."""
-    return (pid,)
-
-
-def _strength(judgement: Judgement) -> str:
-    if judgement.outcome == "deadlock":
-        return PROVED
-    return LIMIT if judgement.outcome == "not-proved" else LIKELY
-
-
-class _Signals:
-    """Waits for the child's end, and hands on what is sent to us and not to it.
-
-    A Ctrl-C in the terminal reaches both (the kernel is its sender), ``kill`` reaches us alone.
-    """
-
-    HANDED_ON = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"})
-    FROM_KERNEL = 0x80  # SI_KERNEL
-
-    def __init__(self, child: int) -> None:
-        self._child = child
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        wanted = {getattr(signal, name) for name in self.HANDED_ON}
-        self._wanted = {number for number in wanted if signal.getsignal(number) != signal.SIG_IGN}
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._wanted | {signal.SIGCHLD})
-
-    def close(self) -> None:
-        """Take signals again as before."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
-
-    def wait(self, timeout_s: float) -> int | None:
-        """Wait at most so long.
-
-        Returns:
-            The child's exit status, negative for a signal; None while it runs.
-        """
-        if hasattr(signal, "sigtimedwait"):
-            got = signal.sigtimedwait(self._wanted | {signal.SIGCHLD}, timeout_s)
-            if got is not None and got.si_signo in self._wanted and got.si_code != self.FROM_KERNEL:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._child, got.si_signo)
-        else:  # macOS
-            time.sleep(timeout_s)
-        pid, status = os.waitpid(self._child, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deadlock_matrix.pytest_plugin.guard import explanation
+from deadlock_matrix.pytest_plugin.guard.left import HUNG, left
 
 
 class Crashes:
@@ -36,13 +36,16 @@ class Crashes:
         if "schedule" not in vars(scheduler):
             scheduler.schedule = partial(_schedule, scheduler, scheduler.schedule)
 
-    @pytest.hookimpl(optionalhook=True)
+    @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """Put the explanation in the place of ``worker 'gw0' crashed``."""
-        left = explanation.left(self._folder).get(crashitem)
-        if left is not None:
-            report.location, report.longrepr = left
-            report.when = "call"
+        """Put the explanation in the place of ``worker 'gw0' crashed``.
+
+        pytest-rerunfailures would run the test once more; it is not run, so this is its result.
+        """
+        hang = left(self._folder).get(crashitem)
+        if hang is not None:
+            report.location, report.longrepr = hang.location, hang.text
+            report.when, report.outcome = "call", "failed"
 
 
 def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
@@ -73,10 +76,10 @@ class NoSecondTime:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._hung = str(folder / explanation.HUNG)
+        self._hung = str(folder / HUNG)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """Pass it over: its failure has been reported."""
         hung = os.path.exists(self._hung)  # noqa: PTH110  # a microsecond less, before every test
-        return True if hung and item.nodeid in explanation.left(self._folder) else None
+        return True if hung and item.nodeid in left(self._folder) else None

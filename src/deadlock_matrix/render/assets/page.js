@@ -15,7 +15,8 @@
     invalid: "?",
     gone: "×",
   };
-  const FIRST = { baseline: 0, main: 0, eager: 1, lazy: 2 };
+  const ROLES = ["matrix", "positive-control", "negative-control"];
+  const FIRST = { baseline: 0, main: 0 };
   const SHOWN = 10;
   const byId = (id) => document.getElementById(id);
 
@@ -64,24 +65,57 @@
 
   // --- the data, as it is asked for ------------------------------------------------------------
 
-  // Rows are arrays, in the order of Row in document.py.
-  const rowOf = (values) => ({
-    at: values.slice(0, 5),
-    repeat: values[5],
-    verdict: values[6],
-    expected: values[7],
-    seconds: values[8],
-    why: data.texts[values[9]],
-    detail: data.details[values[10]],
-    role: values[11],
-  });
-  const rows = data.rows.map(rowOf);
+  // Details stand in parts of their own: to read all of them would keep a large page from opening.
+  const parts = [...document.querySelectorAll("script.details")];
+  const details = parts.map(() => null);
+  function detailOf(number) {
+    const length = Number(parts[0].dataset.length);
+    const part = Math.floor(number / length);
+    details[part] ??= JSON.parse(parts[part].textContent);
+    const own = details[part][number % length];
+    const common = data.common[own.common];
+    return { ...common, ...own, facts: [...(own.facts || []), ...(common.facts || [])] };
+  }
+  // Rows are columns, each as long as the others.
+  class Row {
+    constructor(columns, number) {
+      this.columns = columns;
+      this.number = number;
+      this.point = null;
+    }
+    get at() {
+      return AXES.map((axis) => this.columns[axis][this.number]);
+    }
+    get repeat() {
+      return this.columns.repeat[this.number];
+    }
+    get verdict() {
+      return this.columns.verdict[this.number];
+    }
+    get expected() {
+      return this.columns.as_expected[this.number];
+    }
+    get seconds() {
+      return this.columns.seconds[this.number];
+    }
+    get why() {
+      return data.texts[this.columns.why[this.number]];
+    }
+    get detail() {
+      return this.columns === data.rows ? detailOf(this.number) : undefined;
+    }
+    get role() {
+      return this.columns.role[this.number];
+    }
+  }
+  const rowsOf = (columns) => columns.role.map((_, number) => new Row(columns, number));
+  const rows = rowsOf(data.rows);
   const nameOf = (axis, value) => data.axes[AXES[axis]][value].name;
   const idOf = (at) => at.map((value, axis) => nameOf(axis, value)).join("/");
   const severity = (verdict) => data.severity.indexOf(verdict);
   const worst = (some) => some.reduce((a, b) => (severity(b.verdict) < severity(a.verdict) ? b : a));
   const rank = (axis) => {
-    const values = data.axes[AXES[axis]].map((choice, number) => [FIRST[choice.name] ?? 3, number]);
+    const values = data.axes[AXES[axis]].map((choice, number) => [FIRST[choice.name] ?? 1, number]);
     const sorted = values.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((pair) => pair[1]);
     const ranks = [];
     sorted.forEach((number, place) => (ranks[number] = place));
@@ -93,17 +127,22 @@
   const points = new Map();
   const compared = data.compared;
   function point(row) {
-    const prefix = row.role === "matrix" ? "" : `${row.role}/`;
-    const key = prefix + row.at.join("/");
-    if (!points.has(key)) {
-      const id = prefix + idOf(row.at);
-      points.set(key, { key, at: row.at, id, now: [], before: [], changes: [], matrix: !prefix });
+    // A number: to make a text of each of a hundred thousand rows takes its time.
+    let key = ROLES.indexOf(row.role);
+    for (const axis of AXES) key = key * data.axes[axis].length + row.columns[axis][row.number];
+    let found = points.get(key);
+    if (!found) {
+      const at = row.at;
+      const prefix = row.role === "matrix" ? "" : `${row.role}/`;
+      const id = prefix + idOf(at);
+      found = { key: prefix + at.join("/"), at, id, now: [], before: [], changes: [], matrix: !prefix };
+      points.set(key, found);
     }
-    return points.get(key);
+    return found;
   }
   rows.forEach((row) => (row.point = point(row)).now.push(row));
   if (compared) {
-    compared.rows.map(rowOf).forEach((row) => point(row).before.push(row));
+    rowsOf(compared.rows).forEach((row) => point(row).before.push(row));
     const known = new Map([...points.values()].map((each) => [each.id, each]));
     for (const group of compared.changes) {
       for (const [id, before, after] of group.cells) known.get(id)?.changes.push({ group, before, after });
@@ -125,12 +164,14 @@
   );
 
   const timesOf = (each) => (each.hit === each.now.length ? `${each.hit}` : `${each.hit}/${each.now.length}`);
-  function secondsOf(each) {
+  const secondsOf = (each) => (each.seconds === undefined ? (each.seconds = medianOf(each)) : each.seconds);
+  function medianOf(each) {
+    if (each.worst !== "ok") return null;
     const some = each.now
       .map((row) => row.seconds)
       .filter((value) => value !== null)
       .sort((a, b) => a - b);
-    return some.length && each.worst === "ok" ? some[Math.floor(some.length / 2)] : null;
+    return some.length ? some[Math.floor(some.length / 2)] : null;
   }
   function sentence(each) {
     const parts = [each.worst === "gone" ? "no result any more" : each.worst];
@@ -631,8 +672,8 @@
             make("pre", { tabindex: 0 }, data.texts[detail.raised[1]]),
           )
         : null,
-      detail.imports ? section("Imports, by when they began", make("div.tree", null, drawTree(detail.imports))) : null,
-      section("Measured", facts(detail.facts || [])),
+      detail.imports ? section("Imports, by when they began", make("div.tree", null, drawTree(detail.imports, detail.begun))) : null,
+      section("Measured", facts((detail.facts || []).map((number) => data.facts[number]))),
       section("Output", drawOutput("standard output", detail.stdout), drawOutput("standard error", detail.stderr)),
       section("Environment", drawEnvironment(each, detail)),
       section("Libraries and packages", drawLibraries(detail)),
@@ -870,9 +911,10 @@
     return parts.length > 4 ? `…/${parts.slice(-3).join("/")}` : path;
   };
 
-  function drawTree(branches) {
+  function drawTree(branches, begun) {
     const lists = new Map([[-1, make("ul")]]);
-    branches.forEach(([number, parent, milliseconds], own) => {
+    branches.forEach(([number, parent], own) => {
+      const milliseconds = begun[own];
       const [module, , where] = data.steps[number];
       const item = make(
         "li",
@@ -1184,31 +1226,30 @@
           ]
         : [],
     );
-    fill(
-      "forks",
-      data.forks.map((each) =>
-        table(
-          each.head,
-          each.rows.map(([blas, names, fields]) => [
-            blas,
-            names,
-            ...fields.map(([text, verdict]) => (verdict ? make("span.fate", null, mark(verdict, "small"), text) : text)),
-          ]),
+    data.studies.forEach((study, number) =>
+      fill(
+        `tables-${number + 1}`,
+        study.tables.map((each) =>
+          table(
+            each.head,
+            each.rows.map(([name, interpreters, fields]) => [
+              name,
+              interpreters,
+              ...fields.map(([text, verdict]) =>
+                verdict ? make("span.fate", null, mark(verdict, "small"), text) : text,
+              ),
+            ]),
+          ),
         ),
       ),
     );
-    fill(
-      "unavailable",
-      data.unavailable.length
-        ? [
-            make(
-              "ul.findings",
-              null,
-              data.unavailable.map((line) => make("li", null, line)),
-            ),
-          ]
-        : [],
-    );
+    for (const [section, lines] of [
+      ["rates", data.rates],
+      ["unavailable", data.unavailable],
+    ]) {
+      const items = lines.map((line) => make("li", null, line));
+      fill(section, items.length ? [make("ul.findings", null, items)] : []);
+    }
     fill(
       "interpreters",
       data.interpreters.length ? [make("ul.entries", null, data.interpreters.map(drawInterpreter))] : [],

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.diagnosis.grouping import by_severity
+from deadlock_matrix.diagnosis.text import count
 from deadlock_matrix.model.fact import Aside, Known
 from deadlock_matrix.model.observation import CellResult
-from deadlock_matrix.render.grid import by_severity
 from deadlock_matrix.render.html.document import Hung
-from deadlock_matrix.render.html.hung import evidence_of, hung
+from deadlock_matrix.render.html.hung import hung
 from deadlock_matrix.render.html.pool import Pools
-from deadlock_matrix.render.plain import count
 
 EVIDENCE_BYTES = 3_000_000
 """What the evidence of all cells may take of a page, as JSON."""
@@ -36,7 +35,7 @@ def keep(results: Iterable[CellResult], pools: Pools, limit: int = EVIDENCE_BYTE
     left_out: list[str] = []
     used = 0
     for result in by_severity(results):
-        evidence = evidence_of(result)
+        evidence = result.evidence
         if evidence is None and not _lies_aside(result):
             continue
         if evidence is None or used >= limit:
@@ -48,7 +47,7 @@ def keep(results: Iterable[CellResult], pools: Pools, limit: int = EVIDENCE_BYTE
             left_out.append(result.cell.id)
             continue
         shown[result.cell.id] = found
-        libraries[result.cell.id] = _libraries(evidence)
+        libraries[result.cell.id] = tuple(sorted(evidence.after.libraries()))
     return Kept(shown=shown, libraries=libraries, left_out=frozenset(left_out))
 
 
@@ -64,13 +63,3 @@ def left_out_note(ids: Sequence[str]) -> str:
         f"the evidence of {count(len(ids), 'cell')} is not in this page, but in the report: "
         f"{', '.join(ids[:_NAMED])}{more}"
     )
-
-
-def _libraries(evidence: Evidence) -> tuple[str, ...]:
-    paths = {
-        library.path
-        for process in evidence.after.processes
-        if isinstance(process.libraries, Known)
-        for library in process.libraries.value
-    }
-    return tuple(sorted(paths))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from deadlock_matrix.diagnosis.causes import Cause
-from deadlock_matrix.diagnosis.endings import probe_facts
-from deadlock_matrix.diagnosis.recognition import NO_FINGERPRINT, Sighting, recognise
+from deadlock_matrix.diagnosis.recognition.causes import Cause
+from deadlock_matrix.diagnosis.recognition.recognise import NO_FINGERPRINT, Sighting, recognise
+from deadlock_matrix.diagnosis.text import one_line, seconds
 from deadlock_matrix.model.cell import AXES, Cell
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import (
@@ -23,11 +23,10 @@ from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.render.html.budget import Kept
 from deadlock_matrix.render.html.choices import Choices
-from deadlock_matrix.render.html.document import Detail, Recognised, Row
+from deadlock_matrix.render.html.document import Common, Detail, Recognised, Row
 from deadlock_matrix.render.html.imports import import_tree
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.render.last_words import last_words
-from deadlock_matrix.render.plain import one_line, seconds
 
 _LEAST, _MOST = 400, 4000  # characters that are shown of an output
 _OUTPUTS = 1_500_000  # and of all outputs and tracebacks of cells that are not ok
@@ -54,7 +53,8 @@ class Details:
         told = tuple(one_line(f"{gap.subject}: {gap.detail}") for gap in gaps)
         found = result.observation
         if isinstance(found, Unknown):
-            return Detail(facts=tuple(_planned(result.cell)), causes=causes)
+            common = Common(facts=self._facts(_planned(result.cell)))
+            return Detail(common=self._pools.common.add(common), causes=causes)
         return msgspec.structs.replace(
             self._observed(result, found.value),
             causes=causes,
@@ -65,33 +65,47 @@ class Details:
         )
 
     def _observed(self, result: CellResult, seen: Observation) -> Detail:
-        text, healthy = self._pools.text, result.verdict is Verdict.OK
+        pools, healthy = self._pools, result.verdict is Verdict.OK
         size = _LEAST if healthy else self._tail
-        probe = probe_facts(result)
+        probe = result.probe
         environment = sorted(f"{key}={value}" for key, value in seen.environment.items())
-        detail = Detail(
-            facts=(*_measured(result, seen), *_planned(result.cell)),
-            environment=self._pools.list(environment),
-            stdout=_tail(seen.stdout.kept, size, self._pools),
-            stderr=_tail(seen.stderr.kept, size, self._pools),
-            # Of a healthy cell it says nothing that the axes do not, and it is never the same.
-            command=() if healthy else tuple(text(part) for part in seen.command),
-            raised=_raised(seen, size, self._pools),
+        common = Common(
+            facts=self._facts((*_came_to(seen, probe), *_planned(result.cell))),
+            environment=pools.list(environment),
             libraries=None if probe else self._mapped(result),
         )
-        return self._of_probe(detail, probe) if probe else detail
+        begun: tuple[float | None, ...] = ()
+        if probe:
+            common, begun = self._of_probe(common, probe)
+        return Detail(
+            common=pools.common.add(common),
+            facts=self._facts(_measured(result, seen, probe)),
+            begun=begun,
+            stdout=_tail(seen.stdout.kept, size, pools),
+            stderr=_tail(seen.stderr.kept, size, pools),
+            # Of a healthy cell it says nothing that the axes do not, and it is never the same.
+            command=() if healthy else tuple(pools.text(part) for part in seen.command),
+            raised=_raised(seen, size, pools),
+        )
 
-    def _of_probe(self, detail: Detail, probe: ProbeFacts) -> Detail:
+    def _of_probe(
+        self, common: Common, probe: ProbeFacts
+    ) -> tuple[Common, tuple[float | None, ...]]:
         libraries = probe.native_libraries
         most = sorted(probe.top_levels.items(), key=lambda item: (-item[1], item[0]))
-        return msgspec.structs.replace(
-            detail,
-            imports=import_tree(probe.chains, self._pools),
+        imports, begun = import_tree(probe.chains, probe.imported_s, self._pools)
+        common = msgspec.structs.replace(
+            common,
+            imports=imports,
             packages=self._pools.list(f"{name} {number}" for name, number in most[:_PACKAGES]),
             libraries=(
                 self._pools.list(libraries.value) if isinstance(libraries, Known) else libraries
             ),
         )
+        return common, begun
+
+    def _facts(self, facts: Iterable[tuple[str, str]]) -> tuple[int, ...]:
+        return tuple(map(self._pools.facts.add, facts))
 
     def _last_words(self, result: CellResult) -> int | None:
         """Told once of results that are told of together, and not without end."""
@@ -119,11 +133,11 @@ class Details:
             )
 
 
-def row(result: CellResult, choices: Choices, pools: Pools, detail: int) -> Row:
+def row(result: CellResult, choices: Choices, pools: Pools) -> Row:
     """One result in the grid."""
     cell = result.cell
     values = {axis: choices.add(cell, axis) for axis in AXES}
-    probe = probe_facts(result)
+    probe = result.probe
     return Row(
         **values,
         repeat=cell.repeat,
@@ -131,18 +145,24 @@ def row(result: CellResult, choices: Choices, pools: Pools, detail: int) -> Row:
         as_expected=result.as_expected,
         seconds=round(probe.entry_s, 4) if probe else None,
         why=pools.text(result.why),
-        detail=detail,
         role=cell.role.value,
     )
 
 
-def _measured(result: CellResult, seen: Observation) -> Iterator[tuple[str, str]]:
-    probe = probe_facts(result)
+def _measured(
+    result: CellResult, seen: Observation, probe: ProbeFacts | None
+) -> Iterator[tuple[str, str]]:
+    """What differs from run to run."""
     if probe:
         yield "entry", seconds(probe.entry_s)
     yield "whole process", seconds(seen.duration_s)
     if result.detected_after_s is not None:
         yield "proved after", f"{seconds(result.detected_after_s)} without progress"
+    if probe and isinstance(probe.peak_memory_kib, Known):
+        yield "peak memory", f"{probe.peak_memory_kib.value / 1024:.0f} MiB"
+
+
+def _came_to(seen: Observation, probe: ProbeFacts | None) -> Iterator[tuple[str, str]]:
     yield "came to", {"ended": "its end"}.get(seen.phase, f"phase {seen.phase}")
     yield "ended", _ended(seen)
     if probe:
@@ -150,9 +170,6 @@ def _measured(result: CellResult, seen: Observation) -> Iterator[tuple[str, str]
         threads = probe.threads
         told = ", ".join(threads.value) if isinstance(threads, Known) else f"? {threads.reason}"
         yield "threads", one_line(told)
-        memory = probe.peak_memory_kib
-        if isinstance(memory, Known):
-            yield "peak memory", f"{memory.value / 1024:.0f} MiB"
     evidence = seen.evidence
     if isinstance(seen.end, Stopped) and type(evidence) is Unknown:
         yield "evidence", one_line(f"not known: {evidence.reason}")

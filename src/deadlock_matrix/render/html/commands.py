@@ -6,9 +6,9 @@ import shlex
 
 import msgspec
 
+from deadlock_matrix.diagnosis.text import one_line, printable
 from deadlock_matrix.model.cell import Axis, Cell, Interpreter
 from deadlock_matrix.render.html.document import Choice
-from deadlock_matrix.render.plain import one_line, printable
 
 INTERPRETERS_FILE = "interpreters.json"
 

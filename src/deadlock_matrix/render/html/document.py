@@ -19,8 +19,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     file: str = ""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A result in the grid. The axes are indices of choices, ``why`` one of a text.
+
+    A page has them as columns: a browser reads a few long lists faster than many short ones.
 
     ``seconds`` is what the entry took; None: it did not come to its end.
     """
@@ -35,7 +37,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     as_expected: bool
     seconds: float | None
     why: int
-    detail: int  # -1: there is none
     role: str
 
 
@@ -48,14 +49,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A node of an import tree. ``parent`` is the index of a branch; -1: the entry itself.
-
-    ``milliseconds`` is when the import was begun, from the start of the entry; None: not recorded.
-    """
+    """A node of an import tree. ``parent`` is the index of a branch; -1: the entry itself."""
 
     step: int
     parent: int
-    milliseconds: float | None
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -129,17 +126,27 @@ class Recognised(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
 
 
-class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is shown when a cell is opened. Numbers that are not lengths are indices.
+class Common(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is shown of many cells alike when one is opened. Numbers are indices."""
 
-    ``hung`` is None where nothing hung, or where it was left out, as ``left_out`` says.
-    """
-
-    facts: tuple[tuple[str, str], ...] = ()
+    facts: tuple[int, ...] = ()
     environment: int | None = None
     libraries: int | Unknown | None = None
     packages: int | None = None
     imports: tuple[Branch, ...] = ()
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What else is shown when a cell is opened. Numbers that are not lengths are indices.
+
+    ``begun`` has the milliseconds from the start of the entry at which each import of the tree was
+    begun; None: not recorded. ``hung`` is None where nothing hung, or where it was left out, as
+    ``left_out`` says.
+    """
+
+    common: int
+    facts: tuple[int, ...] = ()
+    begun: tuple[float | None, ...] = ()
     raised: tuple[str, int] | None = None  # type and message, traceback
     stdout: int | None = None
     stderr: int | None = None
@@ -199,11 +206,19 @@ class TimesTable(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-class ForkView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of forked children: a row for each BLAS, each field with its worst verdict."""
+class StudyTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of a study; a row is its name, its interpreters, and fields with a worst verdict."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]  # BLAS, interpreters, fields
+    rows: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+
+
+class StudyTables(msgspec.Struct, frozen=True, kw_only=True):
+    """Tables of a study under one title."""
+
+    title: str
+    short: str
+    tables: tuple[StudyTable, ...]
 
 
 class ChangeGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,7 +247,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     axes: dict[str, tuple[Choice, ...]]
     severity: tuple[str, ...]  # verdicts, worst first
     rows: tuple[Row, ...]  # cells, then controls
-    details: tuple[Detail, ...]
+    details: tuple[Detail, ...]  # of the rows
+    common: tuple[Common, ...]
+    facts: tuple[tuple[str, str], ...]
     texts: tuple[str, ...]
     lists: tuple[tuple[int, ...], ...]  # of texts
     steps: tuple[Step, ...]
@@ -243,7 +260,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[KnownCause, ...]
     times: tuple[TimesTable, ...]
     cures: tuple[tuple[str, ...], ...]  # place, cured by, not by, something else under
-    forks: tuple[ForkView, ...]
+    studies: tuple[StudyTables, ...]
+    rates: tuple[str, ...]  # of what was run more than once
     unavailable: tuple[str, ...]  # a line for each reason
     run: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]

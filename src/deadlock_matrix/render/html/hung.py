@@ -6,36 +6,22 @@ from collections.abc import Iterator
 
 import msgspec
 
-from deadlock_matrix.model.evidence import (
-    Evidence,
-    NativeFrame,
-    OnCpu,
-    ProcessFacts,
-    PythonFrame,
-    SystemCall,
-    ThreadFacts,
-    ThreadStack,
-    TimeLimit,
-)
+from deadlock_matrix.diagnosis.frames import is_probes
+from deadlock_matrix.diagnosis.imports import is_importlib
+from deadlock_matrix.diagnosis.text import one_line, seconds
+from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.process_facts import ProcessFacts
+from deadlock_matrix.model.stack_facts import NativeFrame, ThreadStack
+from deadlock_matrix.model.thread_facts import OnCpu, SystemCall, ThreadFacts, TimeLimit
 from deadlock_matrix.model.verdict import Doing, Proof, core_of
 from deadlock_matrix.render.html.document import Frame, Hung, Link, Node, Process, Thread
 from deadlock_matrix.render.html.pool import Pools
-from deadlock_matrix.render.plain import one_line, seconds
 from deadlock_matrix.render.stacks import import_chain
 
-_MACHINERY = ("<frozen importlib", "importlib/_bootstrap", "deadlock_matrix/probe/probe.py")
 _FRAMES = 200  # of one stack: a recursion without end has a thousand alike
-
-
-def evidence_of(result: CellResult) -> Evidence | None:
-    """The evidence of a cell; None: nothing hung, or it is not there."""
-    if isinstance(result.observation, Known):
-        found = result.observation.value.evidence
-        if isinstance(found, Known):
-            return found.value
-    return None
 
 
 def hung(result: CellResult, evidence: Evidence, pools: Pools) -> Hung:
@@ -172,8 +158,7 @@ def _facts(facts: ThreadFacts) -> Iterator[tuple[str, str]]:
 
 def _python(frame: PythonFrame, pools: Pools) -> int:
     where = pools.text(f"{frame.file}:{frame.line}")
-    path = frame.file.replace("\\", "/")
-    machinery = any(part in path for part in _MACHINERY)
+    machinery = is_importlib(frame) or is_probes(frame)
     return pools.frames.add(
         Frame(function=one_line(frame.function), where=where, machinery=machinery)
     )

@@ -6,16 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from deadlock_matrix.diagnosis.causes import Cause, Confirmation, Remedy
+from deadlock_matrix.diagnosis.recognition.causes import Cause, Remedy
+from deadlock_matrix.diagnosis.text import one_line, printable
+from deadlock_matrix.render.causes import CONFIRMED, settings_of, surest_first
 from deadlock_matrix.render.html.document import Detail, KnownCause, Recognised
 from deadlock_matrix.render.html.document import Remedy as RemedyView
-from deadlock_matrix.render.plain import one_line, printable
-
-_CONFIRMED = {
-    Confirmation.HERE: "confirmed by this project",
-    Confirmation.REPORTED: "reported",
-    Confirmation.DERIVED: "derived, not tried",
-}
 
 
 def known_causes(
@@ -55,27 +50,21 @@ def _is(recognised: Recognised, cause: int) -> bool:
 
 
 def _view(cause: Cause, rows: Iterator[int]) -> KnownCause:
-    order = list(Confirmation)
-    surest = sorted(cause.remedy, key=lambda each: (not each.helps, order.index(each.confirmed)))
     return KnownCause(
         name=cause.name,
         title=one_line(cause.title),
         explanation=one_line(cause.explanation),
-        remedies=tuple(map(_remedy, surest)),
+        remedies=tuple(map(_remedy, surest_first(cause))),
         references=tuple(map(one_line, cause.references)),
         rows=tuple(rows),
     )
 
 
 def _remedy(remedy: Remedy) -> RemedyView:
-    settings = [f"{name}={value}" for name, value in remedy.set.items()]
-    settings += [f"unset {name}" for name in remedy.unset]
-    settings += [f"{name}{specifier}" for name, specifier in remedy.versions.items()]
-    settings += [f"layout {remedy.layout}"] * bool(remedy.layout)
     return RemedyView(
         advice=one_line(remedy.advice),
         helps=remedy.helps,
-        confirmed=_CONFIRMED[remedy.confirmed],
-        settings=tuple(map(one_line, settings)),
+        confirmed=CONFIRMED[remedy.confirmed],
+        settings=tuple(settings_of(remedy)),
         code=printable(remedy.code).strip("\n"),
     )

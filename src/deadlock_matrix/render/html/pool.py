@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
-from deadlock_matrix.render.html.document import Frame, Step
-from deadlock_matrix.render.plain import printable
+from deadlock_matrix.diagnosis.text import printable
+from deadlock_matrix.render.html.document import Common, Frame, Step
 
 T = TypeVar("T", bound=Hashable)
 
@@ -35,6 +35,8 @@ class Pools:
         self.lists: Pool[tuple[int, ...]] = Pool()
         self.steps: Pool[Step] = Pool()
         self.frames: Pool[Frame] = Pool()
+        self.facts: Pool[tuple[str, str]] = Pool()
+        self.common: Pool[Common] = Pool()
 
     def text(self, text: str) -> int:
         """The number of a text, in which nothing is left that is not printable."""

@@ -4,167 +4,131 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from deadlock_matrix.diagnosis.claims import CLAIMS, Answer, Outcome, examine
 from deadlock_matrix.diagnosis.cures import cures
-from deadlock_matrix.diagnosis.findings import findings, short_name
-from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
+from deadlock_matrix.diagnosis.grouping import grouped, interpreter_of
+from deadlock_matrix.diagnosis.libraries import short_name
+from deadlock_matrix.diagnosis.study.study import (
+    Study,
+    compared_by,
+    tested_claims,
+)
+from deadlock_matrix.diagnosis.study.tables import Table
+from deadlock_matrix.diagnosis.text import one_line, seconds
+from deadlock_matrix.model.fact import Unknown
+from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
-from deadlock_matrix.render.finished import factor_text, median_s, speedup
-from deadlock_matrix.render.fork_tables import FIRST, fork_tables
-from deadlock_matrix.render.grid import entry_of, grouped, interpreter_of, layout_of
+from deadlock_matrix.render.finished import compared_title, times
 from deadlock_matrix.render.html.document import (
     ClaimAnswers,
-    ForkView,
     InterpreterView,
+    StudyTable,
+    StudyTables,
     TimesTable,
 )
-from deadlock_matrix.render.plain import one_line, seconds
-
-_COMPARED = "lazy is"
-_MATTERING = ("torch", "transformers", "numpy")
+from deadlock_matrix.render.view import described, findings, tables_by_title
 
 
-def interpreter_views(report: Report) -> Iterator[InterpreterView]:
+def interpreter_views(report: Report, studies: Sequence[Study]) -> Iterator[InterpreterView]:
     """What each interpreter is, as measured."""
     for facts in report.interpreters:
-        known = facts.fingerprint
-        if isinstance(known, Known):
-            yield _interpreter(facts, known.value)
-        else:
-            yield InterpreterView(
-                name=one_line(facts.name),
-                summary=f"not identified: {one_line(known.reason)}",
-                facts=tuple(_variables(facts)),
-                findings=(),
-                libraries=(),
-                packages=(),
-            )
+        found = facts.fingerprint.or_else(None)
+        packages = found.packages if found is not None else {}
+        libraries = found.libraries.or_else(()) if found is not None else ()
+        yield InterpreterView(
+            name=one_line(facts.name),
+            summary=described(facts, studies),
+            facts=tuple(_facts(facts)),
+            findings=findings(facts, studies),
+            libraries=tuple(
+                (one_line(short_name(each)), one_line(", ".join(each.users)), one_line(each.path))
+                for each in libraries
+            ),
+            packages=tuple(one_line(f"{name} {packages[name]}") for name in sorted(packages)),
+        )
 
 
-def _interpreter(facts: InterpreterFacts, found: Fingerprint) -> InterpreterView:
-    packages = found.packages
-    parts = [f"{found.implementation} {found.version}", found.distribution]
-    parts += ["free-threaded"] * found.free_threaded
-    parts += [f"{name} {packages[name]}" for name in _MATTERING if name in packages]
-    libraries = found.libraries.value if isinstance(found.libraries, Known) else ()
-    return InterpreterView(
-        name=one_line(facts.name),
-        summary=one_line(", ".join(filter(None, parts))),
-        facts=(("build", one_line(found.build)), *_variables(facts)),
-        findings=tuple(one_line(finding.sentence) for finding in findings(found)),
-        libraries=tuple(
-            (one_line(short_name(each)), one_line(", ".join(each.users)), one_line(each.path))
-            for each in libraries
-        ),
-        packages=tuple(one_line(f"{name} {packages[name]}") for name in sorted(packages)),
-    )
-
-
-def _variables(facts: InterpreterFacts) -> Iterator[tuple[str, str]]:
+def _facts(facts: InterpreterFacts) -> Iterator[tuple[str, str]]:
+    found = facts.fingerprint.or_else(None)
+    if found is not None:
+        yield "build", one_line(found.build)
     yield "executable", one_line(facts.executable)
     for name, value in facts.set.items():
         yield "sets", one_line(f"{name}={value}")
-    if isinstance(facts.fingerprint, Known):
-        libraries = facts.fingerprint.value.libraries
-        if not isinstance(libraries, Known):
-            yield "libraries", f"not known: {one_line(libraries.reason)}"
+    if found is not None and isinstance(found.libraries, Unknown):
+        yield "libraries", f"not known: {one_line(found.libraries.reason)}"
 
 
-def claim_answers(report: Report, rows: Mapping[str, int]) -> Iterator[ClaimAnswers]:
+def claim_answers(
+    report: Report, studies: Sequence[Study], rows: Mapping[str, int]
+) -> Iterator[ClaimAnswers]:
     """Each claim that was tested, then the others; ``rows`` leads from a cell's id to its row."""
-    answers: dict[str, list[Answer]] = {}
-    for answer in examine(report):
-        answers.setdefault(answer.claim, []).append(answer)
-    tested = [name for name, each in answers.items() if any(map(_told, each))]
-    if not tested:
-        return
-    for claim in sorted(CLAIMS, key=lambda claim: claim.name not in tested):
+    for each in tested_claims(report, studies):
         yield ClaimAnswers(
-            statement=one_line(claim.statement),
-            source=claim.source,
-            answers=tuple(_alike(answers.get(claim.name, ()), rows)),
+            statement=one_line(each.claim.statement),
+            source=each.claim.source,
+            answers=tuple(
+                (
+                    answer.outcome.value,
+                    one_line(answer.sentence),
+                    tuple(map(one_line, answer.interpreters)),
+                    tuple(dict.fromkeys(rows[cell] for cell in answer.cells if cell in rows)),
+                )
+                for answer in each.answers
+            ),
         )
 
 
-def _told(answer: Answer) -> bool:
-    return answer.outcome is not Outcome.NOT_TESTABLE
-
-
-def _alike(
-    answers: Sequence[Answer], rows: Mapping[str, int]
-) -> Iterator[tuple[str, str, tuple[str, ...], tuple[int, ...]]]:
-    groups: dict[tuple[str, str], list[Answer]] = {}
-    for answer in answers:
-        groups.setdefault((answer.outcome.value, answer.sentence), []).append(answer)
-    for (outcome, sentence), each in groups.items():
-        cells = dict.fromkeys(
-            rows[cell] for answer in each for cell in answer.cells if cell in rows
-        )
-        names = tuple(one_line(answer.interpreter) for answer in each)
-        yield outcome, one_line(sentence), names, tuple(cells)
-
-
-def times_tables(report: Report) -> Iterator[TimesTable]:
+def times_tables(report: Report, studies: Sequence[Study]) -> Iterator[TimesTable]:
     """Median time of each entry, by layout, on each interpreter where one came to its end."""
     for interpreter, results in grouped(report.cells, interpreter_of).items():
-        medians = {
-            entry: {
-                layout: time
-                for layout, part in grouped(own, layout_of).items()
-                if (time := median_s(part)) is not None
-            }
-            for entry, own in grouped(results, entry_of).items()
-        }
-        layouts = [
-            name
-            for name in grouped(results, layout_of)
-            if any(name in each for each in medians.values())
-        ]
-        if layouts:
-            yield _times(interpreter, layouts, medians)
-
-
-def _times(
-    interpreter: str, layouts: Sequence[str], medians: Mapping[str, Mapping[str, float]]
-) -> TimesTable:
-    factors = {entry: speedup(times) for entry, times in medians.items()}
-    compared = any(factor is not None for factor in factors.values())
-    rows: list[tuple[str, tuple[str, ...]]] = []
-    for entry, times in medians.items():
-        fields = [seconds(times[name]) if name in times else "" for name in layouts]
-        factor = factors[entry]
-        fields += [factor_text(factor) if factor is not None else ""] * compared
-        if times:
-            rows.append((one_line(entry), tuple(fields)))
-    return TimesTable(
-        interpreter=one_line(interpreter),
-        layouts=(*map(one_line, layouts), *([_COMPARED] * compared)),
-        rows=tuple(rows),
-    )
+        found = times(results, compared_by(studies))
+        if found.layouts:
+            yield TimesTable(
+                interpreter=one_line(interpreter),
+                layouts=(*map(one_line, found.layouts), *map(compared_title, found.compared)),
+                rows=tuple(
+                    (
+                        one_line(entry),
+                        (
+                            *(seconds(row[name]) if name in row else "" for name in found.layouts),
+                            *(found.factors[entry].get(name, "") for name in found.compared),
+                        ),
+                    )
+                    for entry, row in found.medians.items()
+                ),
+            )
 
 
 def cure_rows(results: Sequence[CellResult]) -> Iterator[tuple[str, ...]]:
     """Each place that hangs under the baseline, and what the other profiles do to it."""
     for each in cures(results):
-        if each.cured or each.uncured or each.otherwise:
-            place = f"{each.interpreter}/{each.layout}/{each.entry}/{each.context}"
-            told = (each.cured, each.uncured, each.otherwise)
-            yield one_line(place), *(one_line(", ".join(names)) for names in told)
+        if each.tried:
+            yield one_line(each.place), *(one_line(", ".join(names)) for names in each.tried)
 
 
-def fork_views(report: Report) -> Iterator[ForkView]:
-    """What became of forked children, by the BLAS in the process and the order of the imports."""
-    for each in fork_tables(report):
-        yield ForkView(
-            head=(FIRST, "interpreters", *map(one_line, each.questions)),
-            rows=tuple(
-                (
-                    one_line(row.blas),
-                    one_line(", ".join(row.interpreters)),
-                    tuple((text, worst.value if worst else "") for text, worst in row.fields),
-                )
-                for row in each.rows
-            ),
+def study_tables(report: Report, studies: Sequence[Study]) -> Iterator[StudyTables]:
+    """The tables of studies, those with the same title together."""
+    for title, tables in tables_by_title(report, studies):
+        yield StudyTables(
+            title=one_line(title),
+            short=one_line(tables[0].short),
+            tables=tuple(map(_study_table, tables)),
         )
+
+
+def _study_table(table: Table) -> StudyTable:
+    return StudyTable(
+        head=(one_line(table.first), "interpreters", *map(one_line, table.columns)),
+        rows=tuple(
+            (
+                one_line(row.name),
+                one_line(", ".join(row.interpreters)),
+                tuple(
+                    (one_line(field.text), field.worst.value if field.worst else "")
+                    for field in row.fields
+                ),
+            )
+            for row in table.rows
+        ),
+    )

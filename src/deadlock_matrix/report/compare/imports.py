@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.model.comparison import Change, ChangeKind
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, ImportStep, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.report.compare.pairing import Point
@@ -27,7 +26,7 @@ def compare_imports(point: Point) -> Iterator[Change]:
     for module, now in changed.items():
         if any(changed.get(outer) is now for outer in _packages(module)):
             continue
-        kind = ChangeKind.NEWLY_EAGER if now else ChangeKind.NO_LONGER_EAGER
+        kind = ChangeKind.NEWLY_IMPORTED if now else ChangeKind.NO_LONGER_IMPORTED
         loading = after if now else before
         how = _how(module, loading)
         some = sum(bool(_loads(module, each)) for each in loading)
@@ -45,11 +44,9 @@ def compare_imports(point: Point) -> Iterator[Change]:
 def _facts(results: Sequence[CellResult]) -> tuple[ProbeFacts, ...]:
     """Of the runs in which the entry finished: only they tell what it did not load."""
     return tuple(
-        result.observation.value.probe.value
+        result.probe
         for result in results
-        if result.verdict is Verdict.OK
-        and isinstance(result.observation, Known)
-        and isinstance(result.observation.value.probe, Known)
+        if result.verdict is Verdict.OK and result.probe is not None
     )
 
 

@@ -1,4 +1,4 @@
-"""Interpreters that are not what they were: versions, packages, BLAS and OpenMP libraries."""
+"""Interpreters that are not what they were: versions, packages and native libraries."""
 
 from __future__ import annotations
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+from deadlock_matrix.errors import MissingExtra
 
 
 def rate_grew(before: tuple[int, int], after: tuple[int, int]) -> float:
@@ -14,10 +17,9 @@ def rate_grew(before: tuple[int, int], after: tuple[int, int]) -> float:
 
     Fisher's exact test, one-sided. Both are (how often, of how many runs).
     """
-    from scipy.stats import fisher_exact
-
+    stats = _scipy_stats()
     table = [[after[0], after[1] - after[0]], [before[0], before[1] - before[0]]]
-    return float(fisher_exact(table, alternative="greater").pvalue)
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 def shift_beyond(
@@ -28,10 +30,9 @@ def shift_beyond(
     The rank test of Mann and Whitney, one-sided, of ``after`` against ``before`` enlarged by
     the ratio and the difference: that there is some difference, however small, is not asked.
     """
-    from scipy.stats import mannwhitneyu
-
+    stats = _scipy_stats()
     enlarged = [max(value * ratio, value + difference) for value in before]
-    chance = float(mannwhitneyu(after, enlarged, alternative="greater", method="auto").pvalue)
+    chance = float(stats.mannwhitneyu(after, enlarged, alternative="greater", method="auto").pvalue)
     return 1.0 if math.isnan(chance) else chance
 
 
@@ -46,3 +47,16 @@ def runs_needed(alpha: float) -> int:
     while smallest_chance(runs, runs) > alpha:
         runs += 1
     return runs
+
+
+def _scipy_stats() -> Any:
+    """scipy's statistics: slow to import, and no part of the small install.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import scipy.stats as stats
+    except ImportError as error:
+        raise MissingExtra.of("scipy", "compare") from error
+    return stats

@@ -8,7 +8,6 @@ from statistics import median
 import msgspec
 
 from deadlock_matrix.model.comparison import Change, ChangeKind, Limits
-from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Host
 from deadlock_matrix.model.verdict import Verdict
@@ -69,11 +68,9 @@ def _beyond(low: float, high: float, limits: Limits) -> bool:
 
 def _seconds(results: Sequence[CellResult]) -> tuple[float, ...]:
     return tuple(
-        result.observation.value.probe.value.entry_s
+        result.probe.entry_s
         for result in results
-        if result.verdict is Verdict.OK
-        and isinstance(result.observation, Known)
-        and isinstance(result.observation.value.probe, Known)
+        if result.verdict is Verdict.OK and result.probe is not None
     )
 
 

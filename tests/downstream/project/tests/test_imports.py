@@ -13,7 +13,7 @@ def test_import_survives_a_fork(import_probe):
     import_probe("tinypackage", context="fork-again").assert_ok()
 
 
-@pytest.mark.imports(
+@pytest.mark.import_contract(
     "tinypackage", within=5, without=["torch"], contexts=["main", "thread", "fork-again"]
 )
 def test_gate():

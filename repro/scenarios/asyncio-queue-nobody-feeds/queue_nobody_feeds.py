@@ -1,0 +1,31 @@
+"""A producer ends without telling its consumers."""
+import asyncio
+import sys
+import time
+
+
+def onset():
+    sys.stderr.write(f"onset {time.monotonic()}\n")
+    sys.stderr.flush()
+
+
+async def produce(queue):
+    for item in range(3):
+        await queue.put(item)
+
+
+async def consume(queue):
+    while True:
+        if queue.empty():
+            onset()
+        item = await queue.get()
+        if item is None:
+            return
+
+
+async def main():
+    queue = asyncio.Queue()
+    await asyncio.gather(produce(queue), consume(queue), consume(queue))
+
+
+asyncio.run(main())

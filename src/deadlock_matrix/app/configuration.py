@@ -1,0 +1,14 @@
+"""The configuration of a run: the user's file and what the studies bring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deadlock_matrix.matrix.configuration import Configuration
+from deadlock_matrix.matrix.configuration import load_configuration as load
+from deadlock_matrix.studies import load_studies
+
+
+def load_configuration(file: Path | None, start: Path, study: str = "") -> Configuration:
+    """As `matrix.configuration.load_configuration`, with all studies there are."""
+    return load(file, start, load_studies(), study)

@@ -1,0 +1,76 @@
+"""What the header of a script says of it: what the runs of it showed, and nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deadlock_matrix.app.carrying import Carried
+from deadlock_matrix.diagnosis.investigation.reproducer import Script
+from deadlock_matrix.model.diagnosis import HUNG, Minimised
+from deadlock_matrix.model.fact import Known, Unknown
+
+_WHERE = "in an empty folder, without any environment variable"
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """A script, what became of it when it was run alone, and what it had to be given."""
+
+    script: Script
+    alone: Known[str] | Unknown
+    variables: Minimised | None = None
+    statements: Minimised | None = None
+    with_caller: Known[str] | Unknown = Unknown(reason="there was no time to run it")
+
+
+def first_sentence(best: Try) -> str:
+    """What the script did when it was run alone."""
+    if is_hung(best.alone):
+        assert isinstance(best.alone, Known)
+        what = best.alone.value
+        first = f"This script hangs. It was run {_WHERE}: {what} ({best.alone.source})."
+        return first if not best.script.path else f"{first} It is not self-contained, see below."
+    told = best.alone.value if isinstance(best.alone, Known) else best.alone.reason
+    return (
+        f"This script is not known to hang: run {_WHERE}, it came to: {told}. What hung was run by "
+        "the tool; what this script lacks is told below."
+    )
+
+
+def what_is_missing(best: Try, carried: Carried) -> list[str]:
+    """What keeps it from being self-contained."""
+    missing = []
+    if best.script.path:
+        why = "; ".join(carried.missing) or "its files alone do not make it hang"
+        missing.append(f"the folder {best.script.path}, which it takes modules from: {why}")
+    if not is_hung(best.alone):
+        told = best.with_caller
+        said = told.value if isinstance(told, Known) else told.reason
+        missing.append(f"what makes it hang; with all variables of the caller it came to: {said}")
+    return missing
+
+
+def about_variables(best: Try) -> str:
+    """Which variables it sets, of how many; empty: none."""
+    if best.variables is None:
+        return ""
+    elements, out_of = best.variables.elements, best.variables.out_of
+    without = "it" if len(elements) == 1 else "any one of them"
+    rest = ""
+    if not best.variables.whole:
+        rest = "; there was no time to find out whether it needs others"
+    elif elements:
+        rest = f"; without {without} it does not hang"
+    return f"{', '.join(elements) or 'nothing'}, of {out_of} variables{rest}"
+
+
+def about_statements(best: Try) -> str:
+    """How much was left out of it; empty: nothing."""
+    if best.statements is None:
+        return ""
+    whole = "; without any one of them it does not hang" if best.statements.whole else ""
+    return f"{best.statements.elements[0]} of {best.statements.out_of}{whole}"
+
+
+def is_hung(came_to: Known[str] | Unknown) -> bool:
+    """Whether a run of a script hung."""
+    return isinstance(came_to, Known) and came_to.value.startswith(HUNG)

@@ -1,0 +1,270 @@
+"""What a task awaits, told from the frames at the end of its chain and the future it waits for.
+
+The innermost frames of a task that waits in asyncio are asyncio's own: ``acquire`` of a ``Lock``,
+``get`` of a ``Queue``, with the object as ``self``. Without such a frame the future itself tells:
+it is a task, or has children (``gather``), or it is completed by a job of an executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from deadlock_matrix.capture.asyncio_coroutines import Chain
+from deadlock_matrix.capture.asyncio_jobs import JobReader
+from deadlock_matrix.capture.asyncio_layout import PENDING, TaskLayout
+from deadlock_matrix.capture.asyncio_objects import Objects
+from deadlock_matrix.capture.asyncio_references import ReferenceReader
+from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
+from deadlock_matrix.capture.lock_objects import LockObjects
+from deadlock_matrix.capture.memory import Unreadable
+from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_holders import HolderReader
+from deadlock_matrix.capture.python_names import Name, name_in_frame
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.tasks import AwaitedKind, Entered, Task, TaskAwaits
+
+SOURCE = "process memory"
+_FUTURE, _TASK = "_asyncio.Future", "_asyncio.Task"
+_OF_TYPE: Mapping[str, AwaitedKind] = {
+    "Lock": "lock",
+    "Semaphore": "semaphore",
+    "BoundedSemaphore": "semaphore",
+    "Event": "event",
+    "Condition": "condition",
+    "Barrier": "barrier",
+    "Queue": "queue",
+    "LifoQueue": "queue",
+    "PriorityQueue": "queue",
+    "TaskGroup": "tasks",
+}
+_LOCK_OF_THREADS = "lock"
+_BY_WHOEVER_HAS_IT = frozenset(
+    {"future", "event", "condition", "barrier", "queue", "lock", "semaphore"}
+)
+"""Kinds that whoever has a reference to one can end the wait for."""
+
+_SELF_WAITS = ("/asyncio/locks.py", "/asyncio/queues.py", "/asyncio/taskgroups.py")
+SHUTDOWN = "shutdown_default_executor"
+_LIMITED = frozenset({"Timeout", "CancelScope"})
+_IN_ASYNCIO = "/asyncio/"
+_IO = ("/asyncio/streams.py", "/asyncio/selector_events.py", "/asyncio/unix_events.py",
+       "/asyncio/base_subprocess.py", "/asyncio/subprocess.py", "/asyncio/sslproto.py")  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class AwaitsReader:
+    """Reads the tasks of one process."""
+
+    objects: Objects
+    layout: TaskLayout
+    threads: tuple[PythonThread, ...]
+    tids: Mapping[int, int]
+    references: ReferenceReader
+    _blocks: HolderReader = field(init=False)
+    _jobs: JobReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        locks = LockObjects(memory=self.objects.memory, python=self.objects.python)
+        self._blocks = HolderReader(objects=locks, source=SOURCE)
+        self._jobs = JobReader(
+            objects=self.objects, layout=self.layout, threads=self.threads, tids=self.tids
+        )
+
+    def task(self, address: int, name: str, chain: Chain) -> Task:
+        """A task, given its chain."""
+        inside: list[Entered] = []
+        limited = False
+        awaits = self._awaits(address, chain)
+        given_back = self._given_back(awaits)
+        for frame, at in chain.frames:
+            for entered, timed in self._entered(frame, at):
+                limited = limited or timed
+                if entered is not None and entered.address != given_back:
+                    inside.append(entered)
+        return Task(
+            address=address,
+            name=name,
+            frames=tuple(frame for frame, _ in chain.frames),
+            awaits=awaits,
+            inside=tuple(inside),
+            limited=limited,
+        )
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def _entered(self, frame: PythonFrame, at: FrameAddress) -> list[tuple[Entered | None, bool]]:
+        """The objects whose blocks a frame is in, and whether a block limits the time."""
+        found: list[tuple[Entered | None, bool]] = []
+        try:
+            for address, line in self._blocks.entered_in(at):
+                kind = self.objects.type(address) if address else ""
+                if kind in _LIMITED:
+                    found.append((None, True))
+                elif (kind in _OF_TYPE and kind != "TaskGroup") or kind == _LOCK_OF_THREADS:
+                    name = self._name(at, address)
+                    entered = Entered(
+                        what="threading.Lock" if kind == _LOCK_OF_THREADS else kind,
+                        address=self._lock_of(kind, address),
+                        name=name.text,
+                        of=name.of,
+                        function=frame.function,
+                        file=frame.file,
+                        line=line,
+                    )
+                    found.append((entered, False))
+        except (Unreadable, ValueError):
+            return found
+        return found
+
+    def _given_back(self, awaits: Known[TaskAwaits] | Unknown) -> int:
+        """The lock of the ``Condition`` that a task waits to be notified by, or 0."""
+        if not isinstance(awaits, Known) or awaits.value.kind != "condition":
+            return 0
+        try:
+            return self._lock_of("Condition", awaits.value.address)
+        except Unreadable:
+            return 0
+
+    def _lock_of(self, kind: str, address: int) -> int:
+        """A ``Condition`` stands for its lock."""
+        return self.objects.attributes(address).get("_lock", 0) if kind == "Condition" else address
+
+    def _name(self, at: FrameAddress, *wanted: int) -> Name:
+        return name_in_frame(self.objects.memory, self.objects.python, at, wanted)
+
+    # --- what it awaits -------------------------------------------------------------------------
+
+    def _awaits(self, task: int, chain: Chain) -> Known[TaskAwaits] | Unknown:
+        try:
+            future = self.objects.word(task + self.layout.waits_for)
+            if not future:
+                return unknown("it runs, or is about to")
+            if not self._is_future(future):
+                return unknown(f"it awaits an object of type {self.objects.type(future)}")
+            if chain.end != future:
+                return unknown("its coroutines do not lead to the future that it names")
+            if not self._is_pending(future):
+                return unknown("what it awaits is done: it is about to run")
+            found = self._waited(chain, future)
+            if found.kind in _BY_WHOEVER_HAS_IT:
+                referrers = self.references.referrers(found.address)
+                found = replace(found, known_to=referrers.tasks, known_to_others=referrers.others)
+            return known(found, SOURCE)
+        except (Unreadable, KeyError, ValueError) as error:
+            return unknown(str(error))
+
+    def _is_future(self, address: int) -> bool:
+        return self.objects.descends_from(address, _FUTURE) or self._is_task(address)
+
+    def _is_task(self, address: int) -> bool:
+        return self.objects.descends_from(address, _TASK)
+
+    def _is_pending(self, future: int) -> bool:
+        return self.objects.memory.number(future + self.layout.state, 4) == PENDING
+
+    def _waited(self, chain: Chain, future: int) -> TaskAwaits:
+        own, inner = self._parted(chain)
+        if len(inner) > 1 and inner[0][0].function == "wait" and inner[-1][0].function == "acquire":
+            inner = inner[-1:]  # a ``Condition`` was notified, and waits for its lock
+        for frame, at in inner:
+            found = self._by_frame(frame, at, own, future)
+            if found is not None:
+                return found
+        return self._by_future(own, future)
+
+    def _parted(
+        self, chain: Chain
+    ) -> tuple[FrameAddress | None, tuple[tuple[PythonFrame, FrameAddress], ...]]:
+        """The innermost frame outside of asyncio, and asyncio's own behind it."""
+        frames = chain.frames
+        at = len(frames)
+        while at and _IN_ASYNCIO in frames[at - 1][0].file:
+            at -= 1
+        return (frames[at - 1][1] if at else None), frames[at:]
+
+    def _by_frame(
+        self, frame: PythonFrame, at: FrameAddress, own: FrameAddress | None, future: int
+    ) -> TaskAwaits | None:
+        """What a frame of asyncio waits for, asked from the outermost of them on."""
+        variables = dict(variables_of(self.objects.memory, self.objects.python, at))
+        if frame.file.endswith(_SELF_WAITS) and "self" in variables:
+            return self._by_self(variables["self"], own)
+        if frame.file.endswith(_IO) or frame.function.startswith("sock_"):
+            return TaskAwaits(kind="io", address=future, what=frame.function)
+        if frame.function == SHUTDOWN:
+            thread = self._jobs.thread_in("_do_shutdown")
+            return TaskAwaits(kind="executor", address=future, what=SHUTDOWN, thread=thread)
+        if frame.file.endswith("/asyncio/tasks.py") and frame.function == "sleep":
+            return TaskAwaits(kind="timer", address=future, what="sleep", limited=True)
+        if frame.file.endswith("/asyncio/tasks.py") and frame.function in ("wait_for", "_wait"):
+            limit = variables.get("timeout", 0)
+            limited = bool(limit) and self.objects.type(limit) != "NoneType"
+            inner = variables.get("fut") or variables.get("fs") or variables.get("aw")
+            return TaskAwaits(
+                kind="tasks",
+                address=future,
+                what=frame.function.strip("_"),
+                tasks=self._pending_tasks(inner) if inner else (),
+                limited=limited,
+            )
+        return None
+
+    def _by_self(self, address: int, own: FrameAddress | None) -> TaskAwaits | None:
+        what = self.objects.type(address)
+        kind = _OF_TYPE.get(what)
+        if kind is None:
+            return None
+        attributes = self.objects.attributes(address)
+        name = self._name(own, address) if own is not None else Name()
+        tasks = self._pending_tasks(attributes.get("_tasks", 0)) if kind == "tasks" else ()
+        return TaskAwaits(
+            kind=kind,
+            address=address,
+            what=what,
+            name=name.text,
+            of=name.of,
+            tasks=tasks,
+            busy=self._busy(kind, attributes),
+        )
+
+    def _busy(self, kind: AwaitedKind, attributes: Mapping[str, int]) -> bool:
+        if kind == "lock":
+            return self.objects.text(attributes["_locked"]) == "True"
+        if kind == "semaphore":
+            return self.objects.text(attributes["_value"]) == "0"
+        return True
+
+    def _by_future(self, own: FrameAddress | None, future: int) -> TaskAwaits:
+        name = self._name(own, future) if own is not None else Name()
+        what = self.objects.type(future)
+        if self._is_task(future):
+            return TaskAwaits(
+                kind="task", address=future, what=what, name=name.text, of=name.of, tasks=(future,)
+            )
+        if what == "_GatheringFuture":
+            children = self.objects.attributes(future).get("_children", 0)
+            return TaskAwaits(
+                kind="gather", address=future, what="gather", tasks=self._pending_tasks(children)
+            )
+        source = self._jobs.concurrent(future)
+        if source:
+            thread = self._jobs.thread_of(source)
+            return TaskAwaits(kind="executor", address=source, what="job", thread=thread)
+        return TaskAwaits(kind="future", address=future, what=what, name=name.text, of=name.of)
+
+    def _pending_tasks(self, container: int) -> tuple[int, ...]:
+        """The pending tasks in a container, or the one task that is no container.
+
+        Raises:
+            Unreadable: a member is pending and no task: what ends it is not known.
+        """
+        members = [container] if self._is_future(container) else self.objects.members(container)
+        pending = [each for each in members if self._is_future(each) and self._is_pending(each)]
+        for each in pending:
+            if not self._is_task(each):
+                raise Unreadable("it awaits futures, not tasks alone")
+        return tuple(sorted(set(pending)))

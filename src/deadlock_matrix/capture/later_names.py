@@ -1,0 +1,110 @@
+"""Which names the code of a module still speaks of, from where its execution stands.
+
+A script names everything it has defined. What its code has behind it counts for nothing, unless a
+loop leads back. Read from the bytecode, whose instructions have two bytes each: where the name of
+a global is loaded, and where it jumps back. Inline caches that look like such an instruction make
+one name more, never one less.
+
+Numbers of instructions: ``opcode`` of 3.8 to 3.15, with the specialised forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instructions:
+    """Numbers of the instructions that matter in one version."""
+
+    load_name: int
+    load_global: frozenset[int]
+    jump_back: frozenset[int]  # by so many instructions
+    jump_to: int = 0  # an absolute jump, up to 3.10
+    extended: int
+    compiled: int = 0  # code of a JIT stands in its place
+
+
+_OLD = Instructions(
+    load_name=101, load_global=frozenset({116}), jump_back=frozenset(), jump_to=113, extended=144
+)
+_BY_VERSION: Mapping[tuple[int, int], Instructions] = {
+    (3, 8): _OLD,
+    (3, 9): _OLD,
+    (3, 10): _OLD,
+    (3, 11): Instructions(
+        load_name=101,
+        load_global=frozenset({116, 47, 48, 55}),
+        jump_back=frozenset({38, 134, 140, 173, 174, 175, 176}),
+        extended=144,
+    ),
+    (3, 12): Instructions(
+        load_name=101,
+        load_global=frozenset({116, 111, 112, 175}),
+        jump_back=frozenset({134, 140, 246}),
+        extended=144,
+    ),
+    (3, 13): Instructions(
+        load_name=92,
+        load_global=frozenset({90, 91, 203, 204}),
+        jump_back=frozenset({77, 78, 249}),
+        extended=71,
+        compiled=70,
+    ),
+    (3, 14): Instructions(
+        load_name=93,
+        load_global=frozenset({91, 92, 192, 193}),
+        jump_back=frozenset({75, 76, 175, 176, 253}),
+        extended=69,
+        compiled=255,
+    ),
+    (3, 15): Instructions(
+        load_name=92,
+        load_global=frozenset({90, 91, 196, 197}),
+        jump_back=frozenset({74, 75, 181, 182, 252}),
+        extended=67,
+        compiled=254,
+    ),
+}
+
+
+def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[int] | None:
+    """Numbers of the names that may still be loaded; nothing where that is not known.
+
+    Args:
+        code: the bytecode.
+        place: of the present instruction, in bytes.
+        version: of the interpreter.
+    """
+    known = _BY_VERSION.get(version)
+    if (
+        known is None
+        or known.extended in code[::2]
+        or (known.compiled and known.compiled in code[::2])
+    ):
+        return None
+    begin = max(place, 0)
+    while (earlier := _earliest(code, begin, known, version)) < begin:
+        begin = earlier
+    found: set[int] = set()
+    for at in range(begin & ~1, len(code) - 1, 2):
+        number, argument = code[at], code[at + 1]
+        if number == known.load_name:
+            found.add(argument)
+        elif number in known.load_global:
+            found.update((argument, argument >> 1))
+    return frozenset(found)
+
+
+def _earliest(code: bytes, begin: int, known: Instructions, version: tuple[int, int]) -> int:
+    """Where the furthest jump back leads that lies behind a place."""
+    earliest = begin
+    unit = 2 if version >= (3, 10) else 1
+    for at in range(begin & ~1, len(code) - 1, 2):
+        number, argument = code[at], code[at + 1]
+        if number in known.jump_back:
+            earliest = min(earliest, max(at + 2 - 2 * argument, 0))
+        elif known.jump_to and number == known.jump_to:
+            earliest = min(earliest, unit * argument)
+    return earliest

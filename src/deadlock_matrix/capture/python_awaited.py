@@ -1,0 +1,299 @@
+"""What a thread waits for as its program knows it: an event, a queue, a future, another thread.
+
+All of these are classes of the standard library that end in a lock made for one wait. So the frames
+tell which it is: from the innermost one outwards, those of the classes below, whose ``self`` has
+such a type. The outermost of them counts, as a ``Queue`` waits through its ``Condition``. Its name
+is that in the frame which called it (`python_names`), its state what its attributes say.
+
+What is written in C has no frame of its own. A ``SimpleQueue``, a ``SemLock`` of
+``multiprocessing`` and a buffered file are found like a lock (`python_locks`): among the words of
+the innermost frame, and by the futex that the thread sleeps on.
+
+For a reader alone: a thread that sleeps all the time shows the truth, and no proof rests on names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
+from deadlock_matrix.capture.lock_objects import LockObjects
+from deadlock_matrix.capture.memory import Unreadable
+from deadlock_matrix.capture.native_awaited import NativeAwaited, native_awaited
+from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_names import (
+    attributes_of,
+    globals_spoken_of,
+    name_in_frame,
+    name_of_wrapper,
+)
+from deadlock_matrix.capture.python_objects import base_names
+from deadlock_matrix.capture.python_states import state_of
+from deadlock_matrix.capture.python_values import text_of_value
+from deadlock_matrix.capture.python_waits import IDENT_BEFORE_EVENT
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import POOL_RESULTS, Awaited, QueueSeen
+
+_QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "_PySimpleQueue")
+_SHARED = ("RLock", "Lock", "BoundedSemaphore", "Semaphore", "SemLock")
+
+_OF_CONNECTIONS = (
+    *("recv", "recv_bytes", "recv_bytes_into", "_recv_bytes", "_recv", "poll", "_poll"),
+    *("send", "send_bytes", "_send_bytes", "_send"),
+)
+
+_CLASSES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "/threading.py": {
+        "wait": ("Condition", "Event", "Barrier"),
+        "wait_for": ("Condition",),
+        "_wait": ("Barrier",),
+        "_enter": ("Barrier",),
+        "acquire": ("BoundedSemaphore", "Semaphore"),
+        "join": ("Thread",),
+        "_wait_for_tstate_lock": ("Thread",),
+    },
+    "/queue.py": {"get": _QUEUES, "put": _QUEUES, "join": _QUEUES},
+    "/concurrent/futures/_base.py": {"result": ("Future",), "exception": ("Future",)},
+    "/multiprocessing/pool.py": dict.fromkeys(("wait", "get", "next"), POOL_RESULTS),
+    "/multiprocessing/queues.py": {
+        "get": ("JoinableQueue", "Queue", "SimpleQueue"),
+        "put": ("JoinableQueue", "Queue", "SimpleQueue"),
+        "join": ("JoinableQueue",),
+    },
+    "/multiprocessing/connection.py": dict.fromkeys(_OF_CONNECTIONS, ("Connection",)),
+    "/multiprocessing/synchronize.py": {
+        "__enter__": _SHARED,
+        "acquire": _SHARED,
+        "wait": ("Condition", "Event"),
+        "wait_for": ("Condition",),
+    },
+    "/multiprocessing/process.py": {"join": ("BaseProcess",)},
+    "/subprocess.py": dict.fromkeys(
+        ("wait", "_wait", "communicate", "_communicate", "_try_wait"), ("Popen",)
+    ),
+}  # fmt: skip
+"""Functions that wait for what their ``self`` stands for, by the end of their file."""
+
+_WITHIN = {"/multiprocessing/popen_fork.py", "/multiprocessing/connection.py", "/selectors.py"}
+"""Files whose other frames lead from a wait to the system call it ends in."""
+
+_SHARED_FILES = ("/multiprocessing/synchronize.py", "/multiprocessing/queues.py")
+_ANSWERS = frozenset({"Future", "Event", "Condition", "Queue", "SimpleQueue"})
+"""What one waits for after a question; where that went is looked for."""
+
+MOST_ITEMS = 1 << 32
+RESULT_HANDLER_ENDED = "the pool's thread that hands results over has ended"
+_SPEAKING = {"_PySimpleQueue": "SimpleQueue", "BaseProcess": "Process"}
+
+
+@dataclass(kw_only=True)
+class AwaitedReader:
+    """Reads what the threads of one process wait for."""
+
+    objects: LockObjects
+    tids: Mapping[int, int]  # from Python's idents to the observer's ids; 0: has ended
+    alive: Collection[int]  # the ``Thread`` objects of the threads that run
+    source: str
+    _bases: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def awaited(self, thread: PythonThread, word: int, lock: int) -> Known[Awaited] | Unknown:
+        """The object that a thread waits for.
+
+        Args:
+            thread: it.
+            word: the futex it sleeps on; 0 if it sleeps elsewhere.
+            lock: the lock of Python's that it sleeps for; 0 if it is none.
+        """
+        try:
+            native = self._native(thread, word)
+            found = None
+            if not lock or self._is_for_notice(thread, lock):
+                found = self._by_frames(thread)
+            found = found or native
+            if found is not None and found.kind == "Thread" and word:
+                joined = self._thread_joined(found.address, word, lock)
+                found = replace(found, owner=joined)
+        except (Unreadable, ValueError, KeyError) as error:
+            return unknown(str(error))
+        if found is None:
+            return unknown("no frame of its stack waits for an object that is known here")
+        return known(replace(found, semaphore=self._file_of(word)), self.source)
+
+    def _file_of(self, word: int) -> str:
+        """The file that a futex lies in which processes share."""
+        try:
+            mapping = self.objects.memory.maps.find(word) if word else None
+        except OSError:
+            return ""
+        return mapping.path if mapping and mapping.permissions.endswith("s") else ""
+
+    def _is_for_notice(self, thread: PythonThread, lock: int) -> bool:
+        """Whether a lock was made for this one wait, or for the end of a thread.
+
+        Else the thread wants the lock itself, such as that of a queue.
+        """
+        if not thread.addresses or thread.addresses[-1] is None:
+            return False
+        if thread.frames[-1].function in ("join", "_wait_for_tstate_lock"):
+            return True
+        own = variables_of(
+            self.objects.memory, self.objects.python, thread.addresses[-1], ("waiter",)
+        )
+        return any(value == lock for _, value in own)
+
+    def _by_frames(self, thread: PythonThread) -> Awaited | None:
+        """The outermost frame of a known class, going out from the innermost frame."""
+        found: tuple[tuple[str, str, int], int] | None = None
+        stack = list(zip(thread.frames, thread.addresses, strict=True))
+        for at in range(len(stack) - 1, -1, -1):
+            frame, address = stack[at]
+            if address is None:
+                break
+            waited = self._class_at(frame, address)
+            if waited is not None:
+                found = waited, at
+            elif not any(frame.file.endswith(end) for end in _WITHIN):
+                break
+        if found is None:
+            return None
+        (kind, action, of), at = found
+        caller, where = stack[max(at - 1, 0)]
+        shared = stack[at][0].file.endswith(_SHARED_FILES)
+        return self._told(kind, action, of, caller, where, shared=shared)
+
+    def _class_at(self, frame: PythonFrame, at: FrameAddress) -> tuple[str, str, int] | None:
+        """Class, function and address of what a frame waits for."""
+        for end, functions in _CLASSES.items():
+            if frame.function in functions and frame.file.endswith(end):
+                wanted = functions[frame.function]
+                for address in self._self_of(at):
+                    name = next((each for each in self._names(address) if each in wanted), "")
+                    if name:
+                        return _SPEAKING.get(name, name), frame.function, address
+        return None
+
+    def _self_of(self, at: FrameAddress) -> Iterator[int]:
+        for _, value in variables_of(self.objects.memory, self.objects.python, at, ("self",)):
+            yield value
+
+    def _names(self, address: int) -> tuple[str, ...]:
+        """The names of an object's class and of its bases."""
+        memory, layout = self.objects.memory, self.objects.python.layout
+        kind = memory.number(address + layout.type_at)
+        if kind not in self._bases:
+            self._bases[kind] = base_names(memory, layout, kind)
+        return self._bases[kind]
+
+    def _native(self, thread: PythonThread, word: int) -> Awaited | None:
+        if not word or not thread.addresses or thread.addresses[-1] is None:
+            return None
+        found = native_awaited(self.objects, thread.addresses[-1], word)
+        if found is None:
+            return None
+        return self._of_native(thread, found)
+
+    def _of_native(self, thread: PythonThread, found: NativeAwaited) -> Awaited:
+        frame, where = thread.frames[-1], thread.addresses[-1]
+        told = self._told(found.kind, found.action, found.address, frame, where)
+        if not found.owner:
+            return told
+        owner = known(
+            self.tids.get(found.owner, 0), f"{self.source}: owner of the file at {found.address:#x}"
+        )
+        return replace(told, owner=owner)
+
+    def _told(
+        self,
+        kind: str,
+        action: str,
+        address: int,
+        caller: PythonFrame,
+        where: FrameAddress | None,
+        *,
+        shared: bool = False,
+    ) -> Awaited:
+        memory, python = self.objects.memory, self.objects.python
+        name = None
+        if where is not None and kind.startswith("multiprocessing."):
+            name = name_of_wrapper(memory, python, where, address, "_semlock")
+        if where is not None and (name is None or not name.text):
+            name = name_in_frame(memory, python, where, (address,))
+        try:
+            attributes = attributes_of(memory, python, address)
+            detail = state_of(self.objects, kind, action, attributes)
+            if kind in POOL_RESULTS:
+                detail = self._pool_of(attributes)
+        except Unreadable:
+            detail = ""
+        return Awaited(
+            kind=f"multiprocessing.{kind}" if shared else kind,
+            action=action,
+            address=address,
+            name=name.text if name else "",
+            of=name.of if name else "",
+            function=caller.function,
+            file=caller.file,
+            line=caller.line,
+            detail=detail,
+            filled=tuple(self._filled(where, address)) if where and kind in _ANSWERS else (),
+        )
+
+    def _thread_joined(self, address: int, word: int, lock: int) -> Known[int] | Unknown:
+        """The thread whose end a ``join`` waits for, the main thread too.
+
+        Up to 3.12 that end releases ``_tstate_lock`` of the ``Thread`` object, and the thread has
+        noted its ident beside it. From 3.13 on the ident stands before the event that is waited for
+        (`python_waits`). An ident is not used again before its thread has ended.
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        memory, python = self.objects.memory, self.objects.python
+        if python.version >= (3, 13):
+            ident = memory.number(memory.number(word - 8) - IDENT_BEFORE_EVENT)
+        else:
+            own = attributes_of(memory, python, address)
+            if not lock or own.get("_tstate_lock") != lock:
+                return unknown("it waits for another thread that the object was used for")
+            ident = int(
+                text_of_value(memory, python.layout, own["_ident"], python.version >= (3, 12))
+            )
+        tid = self.tids.get(ident, 0)
+        if not tid:
+            return unknown("the thread that it waits for is not told")
+        return known(tid, f"{self.source}: the ident of the Thread object at {address:#x}")
+
+    def _pool_of(self, attributes: Mapping[str, int]) -> str:
+        """That the thread of a pool has ended which would hand the result over.
+
+        Raises:
+            Unreadable: the pool cannot be read.
+        """
+        pool = attributes.get("_pool", 0)
+        own = attributes_of(self.objects.memory, self.objects.python, pool) if pool else {}
+        handler = own.get("_result_handler", 0)
+        return RESULT_HANDLER_ENDED if handler and handler not in self.alive else ""
+
+    def _filled(self, where: FrameAddress, awaited: int) -> Iterator[QueueSeen]:
+        """The queues with something in them that a frame knows."""
+        memory, python = self.objects.memory, self.objects.python
+        try:
+            known_here = [*variables_of(memory, python, where)]
+            known_here += globals_spoken_of(memory, python, where)
+        except (Unreadable, KeyError):
+            return
+        for name, address in known_here:
+            try:
+                if address == awaited or not set(self._names(address)) & set(_QUEUES):
+                    continue
+                own = attributes_of(memory, python, address)
+                items = own.get("queue", 0)
+                count = memory.number(items + python.layout.header) if items else 0
+            except Unreadable:
+                continue
+            if 0 < count < MOST_ITEMS:
+                yield QueueSeen(kind="Queue", address=address, name=name, items=count)

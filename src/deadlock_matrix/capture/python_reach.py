@@ -1,0 +1,339 @@
+"""From which threads an object can be reached at all, by counts of references.
+
+CPython counts the references to an object. If all of them are found in the frames of some threads,
+or in objects to which all references are found likewise, nobody else can get to it: only those
+threads can ever set the event, put into the queue, or release the lock.
+
+An object is looked into once all references to it are found, and its count is read after those who
+refer to it were read. So at that moment nobody else had it; later only those threads can hand it
+on. Threads that run meanwhile are among them, with what their frames showed, or hold a reference
+that is missing from the sum.
+
+Found are: the variables of a frame, what its value stack surely holds, its function, and what a
+``Thread`` object keeps for its own ``run``. That is so of the standard library's own class and its
+own ``run`` alone: a class derived from it may well use ``self._args`` itself, and a ``run`` in a
+file that is merely called ``threading.py`` keeps what it likes. A frame that somebody may hold as
+an object (as a traceback does) counts for nothing. Circles of references, weak references, and
+objects that live for ever are not followed: then it is not known.
+
+Of CPython 3.11 to 3.15 with a GIL: before, who calls a method keeps a reference to its ``self`` on
+a stack whose depth is not told. Layouts: ``pycore_frame.h``, ``funcobject.h``, ``cellobject.h``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
+from deadlock_matrix.capture.lock_objects import MOST_SLOTS, LockObjects
+from deadlock_matrix.capture.memory import Unreadable
+from deadlock_matrix.capture.python_contents import contents_of, has_weak_references
+from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_holders import HolderReader
+from deadlock_matrix.capture.python_names import attributes_of
+from deadlock_matrix.capture.python_objects import base_names
+from deadlock_matrix.capture.python_thread_names import thread_object
+from deadlock_matrix.capture.python_users import Waiters, waits_by_its_lock
+from deadlock_matrix.capture.standard_library import folder_of
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.frames import PythonFrame
+from deadlock_matrix.model.stack_facts import ThreadStack
+
+MOST_THREADS = 128
+MOST_OBJECTS = 20_000
+_OLDEST = (3, 11)
+_OWN_OF_THREADS = ("_target", "_args", "_kwargs")
+_THREADING = "/threading.py"
+_BEFORE_WITH = {(3, 11): 53, (3, 12): 53, (3, 13): 2}
+_TAGS = 3  # a word without them is a counted reference; from 3.14 on
+_BY_THREAD = 0  # FRAME_OWNED_BY_THREAD
+
+_OF_WAITS = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
+
+
+@dataclass
+class _Seen:
+    found: int = 0
+    threads: frozenset[int] = frozenset()
+    owned: bool = False
+
+
+@dataclass(kw_only=True)
+class ReachReader:
+    """Counts references in one process."""
+
+    objects: LockObjects
+    fresh: LockObjects  # the same, read anew each time: counts and contents change
+    holders: HolderReader
+    places: tuple[PurePosixPath, ...]  # see `standard_library.places_of`
+    source: str
+    _seen: dict[int, _Seen] = field(default_factory=dict)
+    _waiting: list[int] = field(default_factory=list)
+
+    def reached(
+        self,
+        threads: Sequence[PythonThread],
+        stacks: Mapping[int, ThreadStack],
+        awaited: Collection[int] = (),
+    ) -> dict[int, Known[tuple[int, ...]] | Unknown]:
+        """Who can get to what a thread waits for, by its ident, if others wait for the thread.
+
+        Args:
+            threads: of the process.
+            stacks: what was read of each, by its ident.
+            awaited: the observer's ids of those for which somebody outside waits.
+        """
+        wanted: dict[int, tuple[int, ...]] = {}
+        locks: dict[int, int] = {}
+        asked: set[int] = set()
+        waiters = Waiters(stacks)
+        for thread in threads:
+            stack = stacks.get(thread.ident)
+            if stack is None:
+                continue
+            if isinstance(stack.waits_for, Known):
+                locks[thread.ident] = stack.waits_for.value.address
+            objects = self._waits_on(thread, stack)
+            if objects:
+                wanted[thread.ident] = objects
+                if stack.tid in awaited or waiters.wait_for(self.objects, thread, stack):
+                    asked.add(thread.ident)
+        if not asked or len(threads) > MOST_THREADS:
+            reason = unknown(f"{len(threads)} threads: too many to count references")
+            return dict.fromkeys(asked, reason)
+        every = frozenset(address for objects in wanted.values() for address in objects)
+        found = self.reached_by(threads, every, locks)
+        answers = {
+            ident: _together([found[address] for address in objects], stacks)
+            for ident, objects in wanted.items()
+        }
+        by_tid = {stack.tid: ident for ident, stack in stacks.items()}
+        waiting = list(asked)
+        while waiting:  # who can end such a wait is waited for too
+            answer = answers[waiting.pop()]
+            others = answer.or_else(())
+            new = {by_tid[tid] for tid in others if by_tid[tid] in wanted} - asked
+            asked |= new
+            waiting += new
+        return {ident: answers[ident] for ident in asked}
+
+    def _waits_on(self, thread: PythonThread, stack: ThreadStack) -> tuple[int, ...]:
+        """The object without an owner that a thread waits for, with its parts."""
+        if isinstance(stack.awaits, Known):
+            if not waits_by_its_lock(stack):
+                return ()
+            own = [self._of_library(frame) for frame, _ in self._frames_of_wait(thread)]
+            if not all(own):
+                return ()
+            return (stack.awaits.value.address, *self.parts_of_wait(thread))
+        if isinstance(stack.waits_for, Known) and stack.waits_for.value.kind == "Lock":
+            return (stack.waits_for.value.address,)
+        return ()
+
+    def reached_by(
+        self,
+        threads: Sequence[PythonThread],
+        wanted: Collection[int],
+        locks: Mapping[int, int],
+    ) -> dict[int, Known[frozenset[int]] | Unknown]:
+        """The idents of all threads that can get to each object.
+
+        Args:
+            threads: all of the process.
+            wanted: addresses of objects.
+            locks: those that threads sleep for, by their idents.
+        """
+        python = self.objects.python
+        if python.version < _OLDEST or python.layout.free_threaded:
+            reason = "references are not counted in this version of Python"
+            return dict.fromkeys(wanted, unknown(reason))
+        memory = self.objects.memory
+        try:
+            own = {thread.ident: thread_object(memory, python, thread) for thread in threads}
+            used = Counter(own.values())  # one may have been used for two threads
+            for thread in threads:
+                address = own[thread.ident]
+                kept = self._kept_by(thread, address) if used[address] == 1 else ()
+                if thread.own_tid:
+                    for each in (*kept, *self._roots(thread, locks.get(thread.ident, 0))):
+                        self._refer(each, frozenset({thread.ident}))
+            self._spread()
+        except (Unreadable, ValueError) as error:
+            return dict.fromkeys(wanted, unknown(f"references to it: {error}"))
+        return {address: self._answer(address) for address in wanted}
+
+    def parts_of_wait(self, thread: PythonThread) -> tuple[int, ...]:
+        """What a wait goes through, further in: the ``Condition`` of a ``Queue``.
+
+        Raises:
+            Unreadable: they cannot be read.
+        """
+        found: list[int] = []
+        for _, address in self._frames_of_wait(thread):
+            own = variables_of(self.objects.memory, self.objects.python, address, ("self",))
+            found += (value for _, value in own)
+        return tuple(found)
+
+    def _frames_of_wait(self, thread: PythonThread) -> Iterator[tuple[PythonFrame, FrameAddress]]:
+        """The innermost frames, as far as they may be those of the library's wait."""
+        for frame, address in reversed([*zip(thread.frames, thread.addresses, strict=True)]):
+            if address is None or not frame.file.endswith(_OF_WAITS):
+                break
+            if frame.function in ("run", "_bootstrap_inner"):
+                break
+            yield frame, address
+
+    def _of_library(self, frame: PythonFrame) -> bool:
+        """Whether a frame is of the interpreter's own library: any file may have such a name."""
+        return bool(folder_of(frame.file, self.places))
+
+    def _answer(self, address: int) -> Known[frozenset[int]] | Unknown:
+        seen = self._seen.get(address, _Seen())
+        if seen.owned and self._count(address) == seen.found:
+            return known(
+                seen.threads,
+                f"{self.source}: all {seen.found} references to the object at {address:#x}",
+            )
+        return unknown(f"{seen.found} of {self._count(address)} references to it are in frames")
+
+    def _count(self, address: int) -> int:
+        return self.fresh.memory.number(address, 4)
+
+    def _refer(self, address: int, threads: frozenset[int], times: int = 1) -> None:
+        seen = self._seen.setdefault(address, _Seen())
+        seen.found += times
+        seen.threads |= threads
+        self._waiting.append(address)
+
+    def _spread(self) -> None:
+        """Look into every object all of whose references are found, until there is none left."""
+        looked_into = 0
+        while self._waiting:
+            address = self._waiting.pop()
+            seen = self._seen[address]
+            if seen.owned or self._count(address) != seen.found:
+                continue
+            looked_into += 1
+            if looked_into > MOST_OBJECTS:
+                raise Unreadable("too many objects in frames")
+            if has_weak_references(self.fresh, address):
+                continue
+            seen.owned = True
+            for content in contents_of(self.fresh, address):
+                self._refer(content, seen.threads)
+
+    # --- what a thread holds ----------------------------------------------------------------------
+
+    def _roots(self, thread: PythonThread, slept_for: int) -> Iterator[int]:
+        """Counted references that only this thread has, each once."""
+        frames = [address for address in thread.addresses if address is not None]
+        if len(frames) != len(thread.addresses):
+            raise Unreadable("a stack is not readable")
+        for frame in reversed(frames):
+            if self._is_object(frame):
+                break  # those further out can be reached from it, by f_back
+            yield from self._of_frame(frame, slept_for if frame is frames[-1] else 0)
+
+    def _kept_by(self, thread: PythonThread, own: int) -> Iterator[int]:
+        """What the ``Thread`` object of a thread keeps for its ``run``, and that meanwhile."""
+        of_threads = [frame for frame in thread.frames if frame.file.endswith(_THREADING)]
+        if not own or not self._is_plain_thread(own) or not all(map(self._of_library, of_threads)):
+            return
+        attributes = attributes_of(self.objects.memory, self.objects.python, own)
+        kept = {name: attributes[name] for name in _OWN_OF_THREADS if name in attributes}
+        yield from kept.values()
+        if [frame.function for frame in of_threads].count("run") == 1:
+            yield from self._on_the_stack_of_run(kept)
+
+    def _on_the_stack_of_run(self, kept: Mapping[str, int]) -> Iterator[int]:
+        """What ``self._target(*self._args, **self._kwargs)`` keeps on the stack meanwhile.
+
+        A call through C keeps function and arguments, if these are a tuple; from 3.12 on a function
+        of Python is called without, and from 3.14 on the frame says what its stack holds.
+        """
+        python, target = self.objects.python, kept.get("_target", 0)
+        if not target or python.version >= (3, 14):
+            return
+        if python.version >= (3, 12) and self.objects.type(target) == "function":
+            return
+        yield target
+        if self.objects.type(kept.get("_args", 0)) == "tuple":
+            yield kept["_args"]
+
+    def _is_plain_thread(self, own: int) -> bool:
+        """Whether an object is a ``threading.Thread`` and no instance of a derived class."""
+        memory, layout = self.objects.memory, self.objects.python.layout
+        kind = memory.number(own + layout.type_at)
+        return base_names(memory, layout, kind) == ("Thread", "object")
+
+    def _is_object(self, frame: FrameAddress) -> bool:
+        """Whether somebody may hold a frame as an object, as a traceback does."""
+        begin = self.objects.python.offsets["interpreter_frame.executable"]
+        return self.objects.memory.number(frame.frame + (48 if begin == 0 else 40)) != 0
+
+    def _of_frame(self, frame: FrameAddress, lock: int) -> Iterator[int]:
+        memory, at = self.objects.memory, self.objects.python.offsets
+        begin = at["interpreter_frame.executable"]
+        if memory.number(frame.frame + at["interpreter_frame.owner"], 1) != _BY_THREAD:
+            return
+        function = memory.number(frame.frame + (16 if begin == 0 else 0))
+        code = self.objects.code(frame)
+        words = [function, *self.objects.words(frame.slots, code.variables)]
+        words += self._stack(frame, code.variables)
+        yield from (word for word in words if word and not word & _TAGS)
+        if lock:
+            yield from self._entering(frame, lock)
+
+    def _stack(self, frame: FrameAddress, variables: int) -> tuple[int, ...]:
+        """The words of the value stack that are surely in use."""
+        begin = frame.slots + 8 * variables
+        top_at = self.objects.python.offsets.get("interpreter_frame.stackpointer")
+        if top_at is not None:
+            top = self.objects.memory.number(frame.frame + top_at)
+            if begin <= top <= begin + 8 * MOST_SLOTS and not (top - begin) % 8:
+                return self.objects.words(begin, (top - begin) // 8) if top > begin else ()
+        depth, base = self.holders.depth(frame)
+        count = min(depth.slots, MOST_SLOTS)
+        return self.objects.words(base, count) if count else ()
+
+    def _entering(self, frame: FrameAddress, lock: int) -> Iterator[int]:
+        """The lock of a ``with`` that is being entered: both of its methods have been bound to it.
+
+        They are made before ``__enter__`` is called, and the lock itself is given up
+        (``BEFORE_WITH`` in ``Python/bytecodes.c``; 3.14 says what its stack holds). From 3.12 on
+        the stack still shows the lock meanwhile.
+        """
+        python = self.objects.python
+        number = _BEFORE_WITH.get(python.version)
+        at = frame.code + python.offsets["code_object.co_code_adaptive"] + frame.place
+        if number is None or self.objects.memory.number(at, 1) != number:
+            return
+        depth, base = self.holders.depth(frame)
+        room = min(self.objects.code(frame).stack_size, MOST_SLOTS)
+        words = self.objects.words(base, room)[depth.slots :]
+        if words[:1] == (lock,) and python.version >= (3, 12):
+            yield from (lock, lock)
+            return
+        for word in words:
+            bound = word and self.objects.type(word) == "builtin_function_or_method"
+            if bound and self.objects.is_alive(word) and self.objects.self_of(word) == lock:
+                yield from (lock, lock)
+                return
+
+
+def _together(
+    found: Sequence[Known[frozenset[int]] | Unknown], stacks: Mapping[int, ThreadStack]
+) -> Known[tuple[int, ...]] | Unknown:
+    """Who can get to the object, or to a part of it, under the observer's ids."""
+    idents: frozenset[int] = frozenset()
+    for each in found:
+        if not isinstance(each, Known):
+            return each
+        idents |= each.value
+    if not all(ident in stacks for ident in idents):
+        return unknown("a thread that can get to it has ended")
+    assert isinstance(found[0], Known)
+    return known(tuple(sorted(stacks[ident].tid for ident in idents)), found[0].source)

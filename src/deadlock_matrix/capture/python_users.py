@@ -1,0 +1,269 @@
+"""Who could end a wait for an object that names no owner: the threads that know it.
+
+Two kinds of answers, each good for an assumption, none for a fact:
+
+- **Users**: the threads in whose frames the object stands, by a variable, an attribute of what a
+  variable holds, a global that their code still speaks of, or an attribute of such a global.
+- **Workers**: of a ``Future`` the thread that runs its work, or all threads of the pool in whose
+  queue the work stands (``concurrent/futures/thread.py``).
+
+It is asked only of threads for which somebody else waits, who alone can be in a circle.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
+from deadlock_matrix.capture.later_names import names_ahead
+from deadlock_matrix.capture.lock_objects import BYTECODE_AT, LockObjects
+from deadlock_matrix.capture.memory import Unreadable
+from deadlock_matrix.capture.native_awaited import descriptor_of
+from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_names import attributes_of, globals_spoken_of
+from deadlock_matrix.capture.python_pools import PoolReader
+from deadlock_matrix.capture.python_thread_names import thread_object
+from deadlock_matrix.capture.python_values import bytes_of
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.stack_facts import Awaited, Enders, How, ThreadStack
+
+MOST_THREADS = 256
+MOST_OBJECTS = 2000
+"""Of one thread; what knows more knows too much to be told anything by it."""
+MOST_ITEMS = 64
+"""Of a tuple or list, such as the arguments of a thread."""
+
+ENDED_BY_USERS = frozenset(
+    {
+        *("Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "SimpleQueue"),
+        *("Queue", "LifoQueue", "PriorityQueue", "Future"),
+    }
+)
+
+
+@dataclass(kw_only=True)
+class UserReader:
+    """Reads who knows what, in one process."""
+
+    objects: LockObjects
+    source: str
+    _attributes: dict[int, frozenset[int]] = field(default_factory=dict)
+
+    def enders(
+        self,
+        threads: Sequence[PythonThread],
+        stacks: Mapping[int, ThreadStack],
+        writers: Mapping[int, frozenset[int]],
+    ) -> dict[int, Known[Enders] | Unknown]:
+        """Who could end the wait of each thread for which others wait, by their idents.
+
+        Args:
+            threads: of the process.
+            stacks: what was read of each, by its ident.
+            writers: of those that read a pipe, the descriptors of its write end, by their idents.
+        """
+        pools = PoolReader(objects=self.objects)
+        workers = pools.workers(threads)
+        waiters = Waiters(stacks)
+        wanted = {
+            thread.ident: stack.awaits.value
+            for thread in threads
+            if (stack := stacks.get(thread.ident)) is not None
+            and isinstance(stack.awaits, Known)
+            and waits_by_its_lock(stack)
+            and (thread.ident in workers or waiters.wait_for(self.objects, thread, stack))
+        }
+        found: dict[int, Known[Enders] | Unknown] = {}
+        others: dict[int, Awaited] = {}
+        for ident, awaited in wanted.items():
+            runners = None
+            if awaited.kind == "Future":
+                runners = pools.runners(awaited.address, threads, workers)
+            if runners is not None:
+                found[ident] = self._known(runners.idents, runners.how, stacks)
+            else:
+                others[ident] = awaited
+        pipes = {
+            thread.ident: writers[thread.ident]
+            for thread in threads
+            if thread.ident in writers
+            and (stack := stacks.get(thread.ident)) is not None
+            and waiters.wait_for(self.objects, thread, stack)
+        }
+        return found | self._users(others, pipes, threads, stacks)
+
+    def _users(
+        self,
+        wanted: Mapping[int, Awaited],
+        pipes: Mapping[int, frozenset[int]],
+        threads: Sequence[PythonThread],
+        stacks: Mapping[int, ThreadStack],
+    ) -> dict[int, Known[Enders] | Unknown]:
+        asking = (*wanted, *pipes)
+        if not asking:
+            return {}
+        if len(threads) > MOST_THREADS:
+            return dict.fromkeys(asking, unknown(f"{len(threads)} threads: too many to search"))
+        try:
+            knows = {thread.ident: self._known_to(thread) for thread in threads if thread.own_tid}
+        except (Unreadable, ValueError) as error:
+            return dict.fromkeys(asking, unknown(str(error)))
+        by_ident = {
+            ident: [
+                other
+                for other, addresses in knows.items()
+                if awaited.address in addresses and not _waits_likewise(stacks.get(other), awaited)
+            ]
+            for ident, awaited in wanted.items()
+        }
+        if pipes:
+            numbers = {ident: self._descriptors(objects) for ident, objects in knows.items()}
+            for ident, ends in pipes.items():
+                by_ident[ident] = [other for other, there in numbers.items() if there & ends]
+        return {
+            ident: self._known([other for other in users if other != ident], "users", stacks)
+            for ident, users in by_ident.items()
+        }
+
+    def _descriptors(self, addresses: Iterable[int]) -> frozenset[int]:
+        """Numbers among the objects that a thread knows, and the descriptors of files."""
+        found: set[int] = set()
+        for address in addresses:
+            try:
+                found.add(descriptor_of(self.objects, address))
+            except (Unreadable, ValueError):
+                continue
+        return frozenset(found)
+
+    def _known(
+        self, idents: Collection[int], how: How, stacks: Mapping[int, ThreadStack]
+    ) -> Known[Enders] | Unknown:
+        if not all(ident in stacks for ident in idents):
+            return unknown("one of the threads that know it has ended")
+        tids = tuple(sorted(stacks[ident].tid for ident in idents))
+        return known(Enders(threads=tids, how=how), self.source)
+
+    # --- what a thread knows ---------------------------------------------------------------------
+
+    def _known_to(self, thread: PythonThread) -> frozenset[int]:
+        """Addresses of all objects that stand in a thread's frames."""
+        found: set[int] = set()
+        opened: set[int] = set()
+        for frame, address in zip(thread.frames, thread.addresses, strict=True):
+            if address is None:
+                raise Unreadable("a stack is not readable")
+            for value in self._spoken_of(frame.function, address):
+                for each in (value, *self._content(value)):
+                    if each not in opened:
+                        opened.add(each)
+                        found.add(each)
+                        found |= self._parts(each)
+                if len(found) > MOST_OBJECTS:
+                    raise Unreadable("a thread knows too many objects")
+        return frozenset(found)
+
+    def _spoken_of(self, function: str, frame: FrameAddress) -> Iterator[int]:
+        memory, python = self.objects.memory, self.objects.python
+        for _, value in variables_of(memory, python, frame):
+            yield value
+        ahead = self._ahead(frame) if function == "<module>" else None
+        for _, value in globals_spoken_of(memory, python, frame, ahead):
+            yield value
+
+    def _ahead(self, frame: FrameAddress) -> frozenset[int] | None:
+        """Numbers of the names that a module's code still uses."""
+        memory, python = self.objects.memory, self.objects.python
+        at = python.offsets.get("code_object.co_code_adaptive")
+        if at is None:
+            code = bytes_of(memory, python.layout, memory.number(frame.code + BYTECODE_AT))
+        else:
+            units = memory.number(frame.code + python.layout.header)
+            code = memory.read(frame.code + at, 2 * units) if units < 1 << 16 else b""
+        return names_ahead(code, frame.place, python.version) if code else None
+
+    def _content(self, address: int) -> tuple[int, ...]:
+        """What a method is bound to, and the items of a short tuple or list."""
+        kind = self.objects.type(address)
+        header = address + self.objects.python.layout.header
+        try:
+            if kind in ("method", "builtin_function_or_method"):
+                return (self.objects.self_of(address),)
+            if kind not in ("tuple", "list"):
+                return ()
+            (count,) = self.objects.words(header, 1)
+            if count > MOST_ITEMS:
+                return ()
+            if kind == "list":
+                begin = self.objects.memory.number(header + 8)
+            else:  # from 3.14 on a hash stands before the first item
+                begin = header + (16 if self.objects.python.version >= (3, 14) else 8)
+            return self.objects.words(begin, count) if count else ()
+        except Unreadable:
+            return ()
+
+    def _parts(self, address: int) -> frozenset[int]:
+        """The values of an instance's own attributes."""
+        if address not in self._attributes:
+            try:
+                own = attributes_of(self.objects.memory, self.objects.python, address)
+                parts = {each for part in own.values() for each in (part, *self._content(part))}
+                for part in own.values():  # a connection keeps the number of its descriptor
+                    if self.objects.type(part).endswith("Connection"):
+                        inner = attributes_of(self.objects.memory, self.objects.python, part)
+                        parts.update(inner.values())
+                self._attributes[address] = frozenset(parts)
+            except (Unreadable, ValueError):
+                self._attributes[address] = frozenset()
+        return self._attributes[address]
+
+
+class Waiters:
+    """The threads of a process by what they wait for."""
+
+    def __init__(self, stacks: Mapping[int, ThreadStack]) -> None:
+        """``stacks``: what was read of each thread, by its ident."""
+        self._for_lock: defaultdict[int, set[int]] = defaultdict(set)
+        self._for_owner: defaultdict[int, set[int]] = defaultdict(set)
+        self._for_object: defaultdict[int, set[int]] = defaultdict(set)
+        for ident, stack in stacks.items():
+            if isinstance(stack.waits_for, Known):
+                lock = stack.waits_for.value
+                self._for_lock[lock.address].add(ident)
+                if isinstance(lock.owner, Known):
+                    self._for_owner[lock.owner.value].add(ident)
+            if isinstance(stack.awaits, Known):
+                self._for_object[stack.awaits.value.address].add(ident)
+
+    def wait_for(self, objects: LockObjects, thread: PythonThread, stack: ThreadStack) -> bool:
+        """Whether another thread waits for a lock that this one has, or for its end."""
+        held = stack.holds.or_else(())
+        own = thread_object(objects.memory, objects.python, thread)
+        sets = [self._for_owner.get(stack.tid), *(self._for_lock.get(h.address) for h in held)]
+        sets.append(self._for_object.get(own) if own else None)
+        return any(each - {thread.ident} for each in sets if each)
+
+
+def waits_by_its_lock(stack: ThreadStack) -> bool:
+    """Whether a thread waits for such an object, and sleeps on the very lock of that wait.
+
+    By its frames alone it may also be held up there by a debugger, a profiler or a destructor.
+    """
+    if not isinstance(stack.awaits, Known) or stack.awaits.value.kind not in ENDED_BY_USERS:
+        return False
+    if isinstance(stack.waits_for, Known):
+        return True
+    # A SimpleQueue of C was found by its futex, and has no other lock, and no frames.
+    in_library = bool(stack.python) and stack.python[-1].file.endswith(
+        ("/queue.py", "/threading.py")
+    )
+    return stack.awaits.value.kind == "SimpleQueue" and not in_library
+
+
+def _waits_likewise(stack: ThreadStack | None, awaited: Awaited) -> bool:
+    """Whether a thread waits for the same thing in the same way: it will not end that wait."""
+    if stack is None or not isinstance(stack.awaits, Known):
+        return False
+    own = stack.awaits.value
+    return (own.address, own.action) == (awaited.address, awaited.action)

@@ -1,0 +1,280 @@
+"""Changes of the user's own source that fit a hang: the line, what it becomes, and why.
+
+Each rule says when it makes sense. What it makes is tried like any other remedy, by running a copy
+of the package with that one change in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from deadlock_matrix.diagnosis.investigation.clues import Clues, Wait
+from deadlock_matrix.diagnosis.text import base_name
+from deadlock_matrix.model.diagnosis import Change, SourceLine, Stuck
+from deadlock_matrix.model.stack_facts import Awaited, HeldLock
+from deadlock_matrix.model.verdict import Doing
+
+AFTER = "finish_import"
+AFTER_IMPORT = "after-import"
+_CALLS_WITHOUT_LIMIT = frozenset(
+    {"urlopen", "open", "get", "post", "put", "head", "delete", "request", "create_connection"}
+)
+_TAKEN = re.compile(r"\bwith\s+([\w.]+)\s*:|([\w.]+)\.acquire\(")
+_BLOCKING = frozenset({Wait.NETWORK, Wait.FILE, Wait.CHILD, Wait.PYTHON_LOCK, Wait.JOIN})
+
+
+def changes_for(
+    clues: Clues, stuck: Sequence[Stuck], doings: Sequence[Doing], texts: Mapping[str, str]
+) -> tuple[Change, ...]:
+    """The changes that fit.
+
+    Args:
+        clues: What the threads wait for.
+        stuck: Where they do.
+        doings: The same threads, with the locks that they wait for and have.
+        texts: The user's files by their path.
+    """
+    return (
+        *_after_import(clues, stuck, texts),
+        *_reentrant(doings, texts),
+        *_new_lock_in_child(clues, doings, texts),
+        *_time_limit(clues, stuck, texts),
+    )
+
+
+def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> tuple[str, ...]:
+    """For locks that threads take crosswise: which line takes which, and what to do about it.
+
+    Args:
+        doings: The stuck threads.
+        text_of: The text of a line of source; empty where it cannot be read.
+    """
+
+    def shown(lock: Awaited | HeldLock) -> str:
+        name = text_of(lock.file, lock.line) or lock.name
+        return f"{base_name(lock.file)}:{lock.line}" + (f" (`{name}`)" if name else "")
+
+    crossed = [each for each in doings if each.waits_for is not None and each.holds]
+    if len(crossed) < 2:
+        return ()
+    told = []
+    for each in crossed:
+        wanted = each.waits_for
+        assert wanted is not None
+        held = each.holds[-1]
+        told.append(f"{each.name} takes one at {shown(held)} and then one at {shown(wanted)}")
+    last = crossed[-1]
+    assert last.waits_for is not None
+    return (
+        "The locks are taken crosswise: " + "; ".join(told) + ".",
+        f"Take them in one order everywhere: in the second of these, take the lock of "
+        f"{shown(last.waits_for)} before that of {shown(last.holds[-1])}.",
+    )
+
+
+def _after_import(
+    clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]
+) -> Iterator[Change]:
+    """A module's own code waits while it is imported: let it wait afterwards."""
+    if not clues.waits & (_BLOCKING | {Wait.IMPORT}):
+        return
+    if Wait.IMPORT not in clues.waits and len(stuck) > 1:
+        return  # threads that wait for each other do so after the import too
+    yield from after_import(stuck, texts, call=Wait.IMPORT in clues.waits)
+
+
+def after_import(
+    stuck: Sequence[Stuck], texts: Mapping[str, str], *, call: bool = False
+) -> Iterator[Change]:
+    """Put the statement of a module's own code that is under way into a function of its own.
+
+    Args:
+        stuck: Threads with their lines; the first that is in a module's own code counts.
+        texts: The files by their path.
+        call: Whether that function is called after the import when the change is tried.
+    """
+    for each in stuck:
+        line = _import_line(each, texts)
+        if line is None:
+            continue
+        lines = texts[line.file].splitlines()
+        node = _statement_at(texts[line.file], line.line)
+        if node is None or isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        first, last = node.lineno - 1, node.end_lineno or node.lineno
+        before = lines[first:last]
+        indent = before[0][: len(before[0]) - len(before[0].lstrip())]
+        names = sorted(_assigned(node))
+        after = [
+            f"{indent}def {AFTER}():  # to be called when the import has ended",
+            *([f"{indent}    global {', '.join(names)}"] if names else []),
+            *(f"    {text}" if text.strip() else text for text in before),
+        ]
+        what = one(before)
+        yield Change(
+            name=AFTER_IMPORT,
+            file=line.file,
+            line=node.lineno,
+            before=tuple(before),
+            after=tuple(after),
+            why=f"`{what}` is run while the module is imported; run it in a function that is "
+            "called after the import",
+            call=AFTER if call else "",
+        )
+        return
+
+
+def _reentrant(doings: Sequence[Doing], texts: Mapping[str, str]) -> Iterator[Change]:
+    """A thread takes a lock twice: a lock that lets it."""
+    for each in doings:
+        wanted = each.waits_for
+        if wanted is None or wanted.kind != "Lock":
+            continue
+        if any(held.address == wanted.address for held in each.holds):
+            name = _name_of(wanted, texts)
+            found = _definition(name, texts, r"(threading\.)?Lock\(\)")
+            if found is not None:
+                file, number, text = found
+                yield Change(
+                    name="reentrant-lock",
+                    file=file,
+                    line=number,
+                    before=(text,),
+                    after=(text.replace("Lock()", "RLock()"),),
+                    why=f"{each.name} takes {name} a second time; an RLock allows it",
+                )
+                return
+
+
+def _new_lock_in_child(
+    clues: Clues, doings: Sequence[Doing], texts: Mapping[str, str]
+) -> Iterator[Change]:
+    """A forked child waits for a lock that a thread of its parent had: give it a new one."""
+    if not clues.forked or Wait.PYTHON_LOCK not in clues.waits:
+        return
+    for each in doings:
+        wanted = each.waits_for
+        name = _name_of(wanted, texts) if wanted is not None else ""
+        if not name.isidentifier():
+            continue
+        found = _definition(name, texts, r"(threading\.)?R?Lock\(\)")
+        if found is not None:
+            file, number, text = found
+            making = text.partition("=")[2].strip()
+            yield Change(
+                name="new-lock-in-child",
+                file=file,
+                line=number,
+                before=(text,),
+                after=(
+                    text,
+                    *([] if re.search(r"^import os$", texts[file], re.M) else ["import os"]),
+                    "os.register_at_fork(",
+                    f"    after_in_child=lambda: globals().update({name}={making})",
+                    ")",
+                ),
+                why=f"the child has a copy of {name} that nobody will release; give it a new one",
+            )
+            return
+
+
+def _time_limit(clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]) -> Iterator[Change]:
+    """A request has no time limit: give it one."""
+    if Wait.NETWORK not in clues.waits:
+        return
+    for each in stuck:
+        for line in reversed(each.lines):
+            text = texts.get(line.file)
+            call = _call_without_limit(text, line.line) if text is not None else None
+            if text is None or call is None:
+                continue
+            lines = text.splitlines()
+            end, column = (call.end_lineno or call.lineno) - 1, (call.end_col_offset or 1) - 1
+            old = lines[end]
+            comma = ", " if call.args or call.keywords else ""
+            yield Change(
+                name="time-limit",
+                file=line.file,
+                line=end + 1,
+                before=(old,),
+                after=(f"{old[:column]}{comma}timeout=10{old[column:]}",),
+                why="the request has no time limit; with one it fails instead of hanging",
+                tried=False,
+            )
+            return
+
+
+def one(lines: Sequence[str]) -> str:
+    """Lines of source on one line."""
+    return " ".join(" ".join(lines).split())
+
+
+def _import_line(stuck: Stuck, texts: Mapping[str, str]) -> SourceLine | None:
+    """The innermost line of a module's own code: what is executed as it is imported."""
+    for line in reversed(stuck.lines):
+        if line.function == "<module>" and line.file in texts:
+            return line
+    return None
+
+
+def _statement_at(text: str, number: int) -> ast.stmt | None:
+    """The smallest statement outside of functions that a line belongs to."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    found: ast.stmt | None = None
+    todo: list[ast.stmt] = list(tree.body)
+    while todo:
+        node = todo.pop()
+        if not node.lineno <= number <= (node.end_lineno or node.lineno):
+            continue
+        found = node
+        if isinstance(node, (ast.If, ast.Try, ast.For, ast.While)):
+            todo = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)]
+    return found
+
+
+def _assigned(node: ast.stmt) -> set[str]:
+    return {
+        each.id
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    }
+
+
+def _name_of(lock: Awaited, texts: Mapping[str, str]) -> str:
+    """What the code calls a lock: as it was read, or else as its line says."""
+    lines = texts.get(lock.file, "").splitlines()
+    line = lines[lock.line - 1] if 0 < lock.line <= len(lines) else ""
+    found = _TAKEN.search(line)
+    return lock.name or (found[1] or found[2] if found else "")
+
+
+def _definition(name: str, texts: Mapping[str, str], making: str) -> tuple[str, int, str] | None:
+    """Where a lock is made: the file, the line's number and its text."""
+    if not name:
+        return None
+    pattern = re.compile(rf"^\s*(self\.|cls\.)?{re.escape(name.rpartition('.')[2])}\s*=\s*{making}")
+    for file, text in texts.items():
+        for number, line in enumerate(text.splitlines(), start=1):
+            if pattern.match(line):
+                return file, number, line
+    return None
+
+
+def _call_without_limit(text: str, number: int) -> ast.Call | None:
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError):
+        return None
+    for node in nodes:
+        if not isinstance(node, ast.Call) or not node.lineno <= number <= (node.end_lineno or 0):
+            continue
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if name in _CALLS_WITHOUT_LIMIT and not any(k.arg == "timeout" for k in node.keywords):
+            return node
+    return None

@@ -1,0 +1,172 @@
+"""Waits for what has no owner, which by assumption only some threads end.
+
+Who waits for a queue, a condition, an event or a future waits for anybody. But if all threads that
+know the object are stuck themselves, or all that could do the work, it is likely that nobody ever
+will. It is an assumption: another thread may come to know it. A pipe that the process alone has is
+an object like the others: whoever knows the number of its write end may write.
+
+Whoever waits for the same thing in the same way is none of them: of two consumers neither feeds the
+other. Where nobody else knows it, nothing is likely: somebody will be told of it.
+"""
+
+from __future__ import annotations
+
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.stack_facts import Enders, How, PythonLock
+from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Node
+from deadlock_matrix.proof.awaited import awaited_object, label_of_object, phrase_of_object
+from deadlock_matrix.proof.interpreter import may_be_main, stacks_of
+from deadlock_matrix.proof.python_locks import (
+    holder_of,
+    label_of,
+    phrase_of_lock,
+    uninterrupted,
+)
+from deadlock_matrix.proof.wait import Wait, thread_id
+from deadlock_matrix.proof.words import enumeration
+from deadlock_matrix.proof.world import Key, World
+
+MOST_NAMED = 3
+
+
+def ended_wait(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wait | None:
+    """The wait of a thread that only those end who know its object, if any are known."""
+    awaited = awaited_object(world, key)
+    if awaited is None:
+        return None
+    node = Node(
+        id=f"object-{key[0]}-{key[1]}-{awaited.address:#x}",
+        kind="object",
+        label=label_of_object(awaited),
+    )
+    what = f"{awaited.kind} {awaited.name or hex(awaited.address)}"
+    return _ended(world, key, node, what, phrase_of_object(awaited), conditions)
+
+
+def reached_wait(
+    world: World, key: Key, lock: PythonLock | None, conditions: tuple[Condition, ...]
+) -> Wait | None:
+    """The wait for an object that nobody but some threads can get to: a fact."""
+    stack, awaited = stacks_of(world, key), awaited_object(world, key)
+    if stack is None or not isinstance(stack.reached, Known):
+        return None
+    wakers = frozenset((key[0], tid) for tid in stack.reached.value)
+    if not wakers or not wakers <= world.live(key[0]):
+        return None
+    who = _named(world, sorted(wakers - {key}))
+    whom = f"which only {who} can get to" if who else "which nobody else can get to"
+    if awaited is not None:
+        label, phrase = label_of_object(awaited), phrase_of_object(awaited)
+        address = awaited.address
+    elif lock is not None:
+        label, phrase, address = label_of(lock), phrase_of_lock(lock), lock.address
+        holder = holder_of(world, key, lock)
+        if holder is not None:
+            inside = f" ({holder.inside})" if holder.inside else ""
+            phrase += f", held by {world.name(holder.thread)}{inside}"
+            whom = f"and {whom.removeprefix('which ')} it"
+    else:
+        return None
+    ended = Condition(
+        name="ended-by-them",
+        subject=thread_id(key),
+        detail=f"all references to {label} are counted, and no other thread has one",
+        source=stack.reached.source,
+    )
+    interruptible = may_be_main(world, key)
+    others = () if interruptible else (uninterrupted(key),)
+    return Wait(
+        node=Node(id=f"object-{key[0]}-{key[1]}-{address:#x}-reached", kind="object", label=label),
+        scope="thread" if len(wakers) == 1 else "threads",
+        wakers=wakers,
+        interruptible=interruptible,
+        source=stack.reached.source,
+        held_source=stack.reached.source,
+        phrase=f"{phrase}, {whom}",
+        names_owner=True,
+        conditions=(*conditions, ended, *others),
+    )
+
+
+def ended_by_writers(
+    world: World, key: Key, pipe: Node, phrase: str, conditions: tuple[Condition, ...]
+) -> Wait | None:
+    """The same of a thread that reads a pipe which no other process has."""
+    for pid, process in world.after.items():
+        if pid == key[0]:
+            continue
+        if not isinstance(process.descriptors, Known):
+            return None
+        if any(each.target in pipe.label.split(" or ") for each in process.descriptors.value):
+            return None
+    node = Node(id=f"object-{pipe.id}", kind="object", label=pipe.label)
+    return _ended(world, key, node, pipe.label, phrase, conditions)
+
+
+def _ended(
+    world: World,
+    key: Key,
+    node: Node,
+    what: str,
+    phrase: str,
+    conditions: tuple[Condition, ...],
+) -> Wait | None:
+    stack = stacks_of(world, key)
+    if stack is None or not isinstance(stack.enders, Known):
+        return None
+    enders: Enders = stack.enders.value
+    wakers = frozenset((key[0], tid) for tid in enders.threads)
+    if not wakers or not wakers <= world.live(key[0]):
+        return None
+    who = _named(world, sorted(wakers))
+    assumed = Assumption(
+        kind=AssumptionKind.ENDED_BY_USERS
+        if enders.how == "users"
+        else AssumptionKind.DONE_BY_ITS_POOL,
+        subject=thread_id(key),
+        detail=_assumed(what, who, enders.how),
+        source=stack.enders.source,
+    )
+    ended = Condition(
+        name="ended-by-them",
+        subject=thread_id(key),
+        detail=assumed.detail,
+        source=assumed.source,
+        assumes=(assumed,),
+    )
+    interruptible = may_be_main(world, key)
+    others = () if interruptible else (uninterrupted(key),)
+    return Wait(
+        node=node,
+        scope="thread" if len(wakers) == 1 else "threads",
+        wakers=wakers,
+        interruptible=interruptible,
+        source=stack.enders.source,
+        held_source=stack.enders.source,
+        phrase=f"{phrase}, {_whom(who, len(wakers) > 1, enders.how)}",
+        names_owner=True,
+        conditions=(*conditions, ended, *others),
+    )
+
+
+def _whom(who: str, several: bool, how: How) -> str:
+    """``which thread 12 'feeder' uses too``, for the end of a phrase."""
+    if how == "runner":
+        return f"whose work {who} does"
+    if how == "pool":
+        return f"whose work stands in the queue of the pool of {who}"
+    return f"which {who} {'use' if several else 'uses'} too"
+
+
+def _assumed(what: str, who: str, how: How) -> str:
+    if how == "users":
+        return f"nobody but {who}, in whose frames it stands, ends the wait for {what}"
+    of = "its pool" if how == "pool" else "the thread that works on it"
+    return f"nobody but {of} ({who}) makes {what} done"
+
+
+def _named(world: World, wakers: list[Key]) -> str:
+    names = [world.name(key) for key in wakers[:MOST_NAMED]]
+    if len(wakers) > MOST_NAMED:
+        names.append(f"{len(wakers) - MOST_NAMED} more")
+    return enumeration(names)

@@ -1,0 +1,89 @@
+"""What a close look at one pytest process says. Loaded when one of them sleeps."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.verdict import Judgement
+from deadlock_matrix.pytest_plugin.guard.concern import concerns_the_test
+from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED
+from deadlock_matrix.pytest_plugin.guard.journal import Position
+from deadlock_matrix.run.attention import Attention
+from deadlock_matrix.run.movement import Movement
+
+
+class CloseLook:
+    """Looks at one process, and knows since when nothing in it has worked."""
+
+    def __init__(self, collector: Collector, pid: int) -> None:
+        """Begin.
+
+        Raises:
+            CaptureError: There is no such process.
+        """
+        self._attention = Attention(collector, pid, partial(_alone, pid))
+        self._movement = Movement()
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether its main thread slept at the last glance."""
+        return self._attention.is_asleep
+
+    def close(self) -> None:
+        """Let go of the process; may be called twice."""
+        self._attention.close()
+
+    def note_progress(self) -> None:
+        """It has done something now."""
+        self._movement.last_s = time.monotonic()
+
+    def glance(self) -> float:
+        """As `Attention.glance`."""
+        asleep_s = self._attention.glance()
+        if not asleep_s:
+            self.note_progress()
+        return asleep_s
+
+    def look(self, *, now: bool, awaited: bool) -> tuple[Evidence, Judgement, float] | None:
+        """As `Attention.look`, and for how many seconds nothing has worked.
+
+        Raises:
+            CaptureError: The process has ended or cannot be read.
+        """
+        found = self._attention.look(now=now, awaited=awaited)
+        if found is None:
+            return None
+        evidence, judgement = found
+        asleep_s = min(self._attention.glance(), self._movement.note(evidence.after))
+        return evidence, judgement, asleep_s
+
+
+def as_frames_say(position: Position, pid: int, evidence: Evidence) -> Position:
+    """The position with the phase that frames show.
+
+    Plugins that repeat tests or fork for them report the phases of a test at its end.
+    """
+    if not position.test or position.is_finishing:
+        return position
+    for facts in sorted(evidence.stacks, key=lambda each: each.pid != pid):
+        for thread in facts.stacks.value.threads if isinstance(facts.stacks, Known) else ():
+            test = thread.test.value if isinstance(thread.test, Known) else None
+            if test is not None and test.test == position.test:
+                return position._replace(doing=test.doing)
+    return position
+
+
+def strength(evidence: Evidence, judgement: Judgement) -> str:
+    """How sure it is that the process hangs: see `Hang`."""
+    if judgement.outcome == "deadlock":
+        return PROVED
+    return LIKELY if concerns_the_test(evidence, judgement) else LIMIT
+
+
+def _alone(pid: int) -> tuple[int, ...]:
+    """The roots of a process's tree: itself."""
+    return (pid,)

@@ -1,0 +1,39 @@
+"""A pytest process that hangs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.evidence import Evidence
+    from deadlock_matrix.model.verdict import Judgement
+    from deadlock_matrix.pytest_plugin.guard.journal import Position
+
+PROVED, LIKELY, LIMIT = "proved", "likely", "limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hang:
+    """A pytest process that was ended, and why.
+
+    ``strength`` is ``proved``; ``likely``, a part of a process included; or ``limit`` where nothing
+    is known but that nothing in it has worked for ``asleep_s`` seconds. ``whole_session``: no part
+    of the session runs on.
+    """
+
+    pid: int
+    position: Position
+    strength: str
+    asleep_s: float
+    evidence: Evidence
+    judgement: Judgement
+    whole_session: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A hang, and what is said of it."""
+
+    hang: Hang
+    text: str

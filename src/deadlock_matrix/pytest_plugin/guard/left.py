@@ -1,0 +1,40 @@
+"""What the watcher left of hung tests, for pytest's own processes.
+
+They need not load what explains a hang for that.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+SUFFIX = ".hang"
+HUNG = "hung"
+"""Is there as soon as a worker has been ended; cheaper to ask for before each test."""
+
+Location = tuple[str, int | None, str]
+
+
+class Left(NamedTuple):
+    """What is left of one test.
+
+    ``functions`` are file and name of each function on the stack of a test that hung in its setup.
+    """
+
+    location: Location
+    text: str
+    functions: frozenset[tuple[str, str]]
+
+
+def left(folder: Path) -> dict[str, Left]:
+    """What was left of each hung test, by the test's id."""
+    found: dict[str, Left] = {}
+    for path in folder.glob(f"*{SUFFIX}"):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found[data["test"]] = Left(
+            location=tuple(data["location"]),
+            text=data["text"],
+            functions=frozenset((file, name) for file, name in data["functions"]),
+        )
+    return found

@@ -1,0 +1,25 @@
+"""Lines of a width, in which what is to be copied stays whole."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from deadlock_matrix.diagnosis.text import printable
+
+
+def wrapped(text: str, width: int, indent: str, further: str | None = None) -> Iterator[str]:
+    """Lines of at most ``width``; a word that is longer stays whole, to be copied."""
+    yield from textwrap.wrap(
+        kept(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent if further is None else further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def kept(text: str) -> str:
+    """One printable line, with spaces as they are: they make columns."""
+    return printable(text).replace("\n", " ")

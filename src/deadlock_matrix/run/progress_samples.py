@@ -1,0 +1,63 @@
+"""Whether a process still moves when its time is up, told from a few stacks read before that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.fact import Known, Unknown, known, unknown
+from deadlock_matrix.model.stack_facts import StackFacts
+from deadlock_matrix.run.examination import read_stacks
+
+
+class Samples:
+    """A few stacks during the second half of the time, to tell slow from hung at the deadline."""
+
+    PARTS = 8
+
+    def __init__(self, collector: Collector, began: float, deadline_s: float | None) -> None:
+        """Nothing is read yet.
+
+        Args:
+            collector: Reads the stacks.
+            began: When the watch began, CLOCK_MONOTONIC.
+            deadline_s: Seconds from then; without one, no samples are taken.
+        """
+        self._collector = collector
+        self._every = None if deadline_s is None else deadline_s / self.PARTS
+        self._next = began + (deadline_s or 0.0) / 2
+        self._signatures: list[object] = []
+
+    def take(self, roots: Callable[[], tuple[int, ...]]) -> None:
+        """Take a sample if it is time for one."""
+        now = time.monotonic()
+        if self._every is None or now < self._next:
+            return
+        self._next = now + self._every
+        processes = self._collector.snapshot(roots()).processes
+        stacks = read_stacks(self._collector.python_stacks, processes)
+        signature = _signature(stacks)
+        if signature is not None:  # else it was cut short by the deadline, or not readable
+            self._signatures.append(signature)
+
+    def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
+        """Whether the main threads' Python lines changed over the last samples."""
+        now = _signature(evidence.stacks)
+        recent = self._signatures[-2:]
+        if now is None or not recent:
+            return unknown("too few stacks were read to tell whether it moved")
+        source = f"the main threads' Python stacks, {len(recent) + 1} times before the deadline"
+        return known(any(signature != now for signature in recent), source)
+
+
+def _signature(stacks: tuple[StackFacts, ...]) -> object:
+    """Where each process's main thread is, in Python lines; None where nobody could tell."""
+    signature = []
+    for facts in stacks:
+        for thread in facts.threads:
+            if thread.tid == facts.pid:
+                lines = tuple((frame.file, frame.line) for frame in thread.python)
+                signature.append((facts.pid, lines))
+    return tuple(signature) or None

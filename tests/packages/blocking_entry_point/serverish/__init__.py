@@ -1,0 +1,3 @@
+"""Has the loop of its program at the top level of a module."""
+
+from serverish import app

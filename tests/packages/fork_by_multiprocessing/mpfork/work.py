@@ -1,0 +1,8 @@
+import threading
+
+registry = threading.Lock()
+
+
+def run():
+    with registry:
+        pass

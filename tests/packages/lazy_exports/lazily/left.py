@@ -1,0 +1,6 @@
+from lazily import shared
+
+with shared.first:
+    shared.meet()
+    with shared.second:
+        VALUE = "left"

@@ -1,0 +1,4 @@
+import threading
+
+STATE = threading.Lock()
+STATE.acquire()

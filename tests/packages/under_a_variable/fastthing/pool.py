@@ -1,0 +1,4 @@
+def prepare():
+    import fastthing.plans
+
+    return fastthing.plans

@@ -1,0 +1,1 @@
+"""Reads and builds ``repro/scenarios``, for tests, benchmarks and the gallery."""

@@ -1,0 +1,60 @@
+"""Semaphores that processes share: who has one mapped, and who is inside its block."""
+
+from __future__ import annotations
+
+import msgspec
+from unit.proof_factory import BEGUN, evidence, on_futex, process, sleeping, stack, stacks
+
+from deadlock_matrix.model.fact import known
+from deadlock_matrix.model.stack_facts import Awaited, HeldLock
+from deadlock_matrix.model.thread_facts import Mapping
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.proof.shared_words import obstacle_of
+from deadlock_matrix.proof.world import index
+
+FILE = "/dev/shm/sem.x1 (deleted)"
+SHARED = Mapping(start=0x1000, end=0x2000, permissions="rw-s", offset=0, path=FILE)
+
+
+def test_who_else_has_it_mapped() -> None:
+    second = msgspec.structs.replace(process(sleeping(5), pid=5), parent=1)
+    world = index(evidence(process(on_futex(1)), second))
+    assert obstacle_of(world, (1, 1), SHARED) == (
+        "waits on shared memory (/dev/shm/sem.x1, which is removed), which no other process of "
+        "the tree has mapped too"
+    )
+    second = msgspec.structs.replace(second, shared_files=known((FILE,), "maps"))
+    world = index(evidence(process(on_futex(1)), second))
+    assert obstacle_of(world, (1, 1), SHARED) == (
+        "waits on shared memory (/dev/shm/sem.x1, which is removed), which process 5 has mapped too"
+    )
+    nameless = msgspec.structs.replace(SHARED, path="/dev/zero (deleted)")
+    assert obstacle_of(world, (1, 1), nameless) == "waits on memory that other processes may share"
+
+
+def test_who_is_inside_its_block() -> None:
+    awaits = Awaited(kind="multiprocessing.Lock", action="acquire", semaphore=FILE, name="lock")
+    block = HeldLock(
+        kind="multiprocessing.Lock",
+        address=0x90,
+        semaphore=FILE,
+        name="lock",
+        function="work",
+        file="/app/work.py",
+        line=3,
+    )
+    second = msgspec.structs.replace(process(sleeping(5), pid=5), parent=1)
+    read = (
+        stacks(1, stack(1, BEGUN, awaits=known(awaits, "memory"))),
+        stacks(5, stack(5, holds=known((block,), "memory"))),
+    )
+    waiting = process(on_futex(1, path=FILE, permissions="rw-s", command=9))
+    doings = {each.pid: each for each in judge(evidence(waiting, second, stacks=read)).threads}
+    held_by = doings[1].held_by
+    assert held_by is not None and (held_by.pid, held_by.how) == (
+        5,
+        "inside `with lock` at work.py:3",
+    )
+    assert doings[1].does.endswith(
+        "held by main thread of process 5 (inside `with lock` at work.py:3)"
+    )
