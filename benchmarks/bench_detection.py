@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 
 from measure import built, cell, deadlocks, workspace
+from scenarios.scenario import Scenario
 
-from deadlock_matrix.matrix.scenarios import Scenario
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.run.cell import run_cell
 from deadlock_matrix.run.workspace import Workspace
@@ -112,12 +112,12 @@ def end_session(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--python", default=sys.executable, type=os.path.abspath)
     parser.add_argument("--runs", type=int, default=3, help="of each scenario")
     parser.add_argument("--others", type=int, default=6, help="how many scenarios for the others")
     parser.add_argument("scenario", nargs="*", help="only those whose name contains one of these")
     arguments = parser.parse_args()
-    scenarios = deadlocks(*arguments.scenario)
+    scenarios = deadlocks(arguments.python, *arguments.scenario)
     taken: list[float] = []
     missed = 0
     with workspace() as opened:

@@ -13,7 +13,7 @@ import msgspec
 from deadlock_matrix.cli.report_validate import judge_again
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.observation import CellResult, Observation
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.report.plan import Plan
 from deadlock_matrix.report.private import make_redaction
@@ -74,12 +74,41 @@ def pick(results: Sequence[CellResult], number: int) -> CellResult:
 def numbered(result: CellResult, number: int) -> CellResult:
     assert isinstance(result.observation, Known)
     replace = msgspec.structs.replace
-    observation = replace(result.observation.value, began_s=float(number))
+    observation = timed_anew(result.observation.value, number)
     evidence = observation.evidence
     if isinstance(evidence, Known):
         observation = replace(observation, evidence=replace(evidence, value=copy(evidence, number)))
     cell = replace(result.cell, repeat=number)
     return replace(result, cell=cell, observation=replace(result.observation, value=observation))
+
+
+def timed_anew(observation: Observation, number: int) -> Observation:
+    """The same with times and folders of its own, as no two runs of a cell have the same."""
+    replace = msgspec.structs.replace
+    later = number * 1.1e-9
+    probe, progress = observation.probe, observation.last_progress_s
+    if isinstance(probe, Known):
+        facts = replace(
+            probe.value,
+            entry_s=probe.value.entry_s + later,
+            imported_s={name: at_s + later for name, at_s in probe.value.imported_s.items()},
+        )
+        probe = replace(probe, value=facts)
+    if isinstance(progress, Known):
+        progress = replace(progress, value=progress.value + later)
+    return replace(
+        observation,
+        began_s=float(number),
+        duration_s=observation.duration_s + later,
+        last_progress_s=progress,
+        probe=probe,
+        command=tuple(
+            text.replace("/progress", f"-{number}/progress").replace(
+                "/result.json", f"-{number}/result.json"
+            )
+            for text in observation.command
+        ),
+    )
 
 
 def copy(evidence: Known[Evidence], number: int) -> Evidence:

@@ -12,7 +12,8 @@ from pathlib import Path
 from measure import spread
 
 from deadlock_matrix.capture.collector import open_collector
-from deadlock_matrix.run.process import Order, Supervisor, open_supervisor
+from deadlock_matrix.run.process import Order, Supervisor
+from deadlock_matrix.run.supervisors import open_supervisor
 from deadlock_matrix.run.watchdog import Watchdog
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from scenarios.scenario import Scenario, build, load_scenarios
+
 from deadlock_matrix.matrix.repro import repro_root
-from deadlock_matrix.matrix.scenarios import Scenario, build, load_scenarios
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.run.workspace import Workspace
 
@@ -37,14 +42,21 @@ def cell(
     )
 
 
-def deadlocks(*patterns: str) -> tuple[Scenario, ...]:
-    """The deadlock scenarios that need no extra package, in order of their names."""
+def deadlocks(python: str, *patterns: str) -> tuple[Scenario, ...]:
+    """The deadlocks that an interpreter can show without an extra package, by their names."""
+    ask = (
+        "import platform, sysconfig\n"
+        "print(platform.python_version(), sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+    )
+    told = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
+    version, free_threaded = told.stdout.split()
     return tuple(
         scenario
         for scenario in load_scenarios(repro_root() / "scenarios")
         if scenario.kind == "deadlock"
         and scenario.expectation.verdict == "deadlock"
         and not scenario.requires
+        and scenario.applies_to(version, free_threaded=free_threaded == "1")
         and (not patterns or any(pattern in scenario.name for pattern in patterns))
     )
 
