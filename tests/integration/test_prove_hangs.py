@@ -203,11 +203,11 @@ def test_a_child_computes():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_main_thread_that_waits_for_the_gil_alone_is_told(
-    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+def test_a_main_thread_that_waits_for_the_gil_alone_is_told_once_and_ended(
+    session: Session, tmp_path: Path
 ) -> None:
     """It wakes every 5 ms, and sleeps nowhere else before that."""
-    (tmp_path / "test_gil.py").write_text("""
+    code = """
 import ctypes, threading
 def test_the_gil_against_a_mutex():
     library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
@@ -215,15 +215,14 @@ def test_the_gil_against_a_mutex():
     threading.Thread(target=lambda: library.pthread_mutex_lock(mutex), daemon=True).start()
     while True:
         pass
-""")
-    session = launch(
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--prove-hangs", "test_gil.py"),
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert session.stderr is not None
-    told = next(line for line in session.stderr if b"deadlocked" in line)
-    assert b"::test_the_gil_against_a_mutex, is " in told
-    session.kill()
+def test_next(): pass
+"""
+    done = session(*AFTER, test_gil=code)
+
+    assert done.returncode == 36, done.stdout + done.stderr
+    assert done.stderr.count("::test_the_gil_against_a_mutex, is likely deadlocked: ") == 1
+    assert "holds the GIL and waits for mutex" in done.stdout
+    assert results(tmp_path) == {"test_the_gil_against_a_mutex": "failure", "test_next": "passed"}
 
 
 def test_threads_that_an_earlier_test_left_stuck_are_not_told(session: Session) -> None:

@@ -12,6 +12,7 @@ from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.pytest_plugin.guard.concern import concerns_the_test
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED
 from deadlock_matrix.pytest_plugin.guard.journal import Position
+from deadlock_matrix.pytest_plugin.guard.lasting import Lasting
 from deadlock_matrix.run.attention import Attention
 from deadlock_matrix.run.movement import Movement
 
@@ -27,11 +28,18 @@ class CloseLook:
         """
         self._attention = Attention(collector, pid, partial(_alone, pid))
         self._movement = Movement()
+        self._lasting = Lasting()
+        self._stuck_s = 0.0
 
     @property
     def is_asleep(self) -> bool:
         """Whether its main thread slept at the last glance."""
         return self._attention.is_asleep
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether its main thread was stuck at the last look; it may still wake for the GIL."""
+        return self._stuck_s > 0
 
     def close(self) -> None:
         """Let go of the process; may be called twice."""
@@ -40,16 +48,20 @@ class CloseLook:
     def note_progress(self) -> None:
         """It has done something now."""
         self._movement.last_s = time.monotonic()
+        self._lasting = Lasting()
+        self._stuck_s = 0.0
 
     def glance(self) -> float:
         """As `Attention.glance`."""
         asleep_s = self._attention.glance()
         if not asleep_s:
-            self.note_progress()
+            self._movement.last_s = time.monotonic()
         return asleep_s
 
     def look(self, *, now: bool, awaited: bool) -> tuple[Evidence, Judgement, float] | None:
         """As `Attention.look`, and for how many seconds nothing has worked.
+
+        Waking to ask for the GIL again is no work where the one who has it sleeps.
 
         Raises:
             CaptureError: The process has ended or cannot be read.
@@ -59,7 +71,8 @@ class CloseLook:
             return None
         evidence, judgement = found
         asleep_s = min(self._attention.glance(), self._movement.note(evidence.after))
-        return evidence, judgement, asleep_s
+        self._stuck_s = self._lasting.note(evidence, judgement)
+        return evidence, judgement, max(asleep_s, self._stuck_s)
 
 
 def as_frames_say(position: Position, pid: int, evidence: Evidence) -> Position:

@@ -155,7 +155,7 @@ class Watcher:
                 return None
             closely = process.closely or self._begin_to_look_closely(process)
             asleep_s = closely.glance()
-            if not asleep_s:
+            if not asleep_s and not closely.is_stuck:
                 process.told = False
             wanted = self._may_replace() or not process.told
             found = closely.look(
