@@ -47,7 +47,8 @@ ALLOWED: dict[str, frozenset[str]] = {
             "proof",
         }
     ),
-    "report": frozenset({"errors", "model", ""}),  # the version of the tool, from the package
+    # The version of the tool is the package's own.
+    "report": frozenset({"errors", "model", "closing", ""}),
     "grid": frozenset({"errors", "model", "interpreters", "matrix", "run", "report", ""}),
     "diagnosis": frozenset({"errors", "model", "wording"}),
     "causes": frozenset({"errors", "decoding", "diagnosis"}),
