@@ -226,7 +226,7 @@ def test_a_name_that_is_no_text(tool: Tool, tmp_path: Path, option: str) -> None
 def test_a_job_without_a_name(tool: Tool, option: str, text: str) -> None:
     done = tool("ci-matrix", option, text)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "one line, and not empty" in done.stderr
+    assert "one line of text, not empty" in done.stderr
 
 
 def test_too_many_runs(tool: Tool) -> None:

@@ -174,9 +174,9 @@ def test_what_does_not_hang_says_what_was_tried_and_what_it_costs(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "say what hangs in one way"),
-        (("a", "b"), "say what hangs in one way"),
-        (("a", "--statement", "import b"), "say what hangs in one way"),
+        ((), "give one of these: a MODULE"),
+        (("a", "b"), "give one of these: a MODULE"),
+        (("a", "--statement", "import b"), "give one of these: a MODULE"),
         (("not a module",), "is not the name of a module"),
         (("program.py",), "--script program.py"),
         (("json", "--context", "mian"), "did you mean 'main'"),
@@ -339,7 +339,7 @@ def test_an_interrupt_tells_what_is_known(cache: Path, tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert "it was interrupted: this is what was known by then" in told
+    assert "it was interrupted; this is what was known by then" in told
     assert "whether it would have gone on is not known" in " ".join(told.split())
     assert "asleep.py:4  time.sleep(600)" in told
     assert (tmp_path / "out" / "bug-report.md").exists()

@@ -109,11 +109,11 @@ def test_it_can_be_interrupted(start: Start, follow: Follow) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--follow"], "--follow needs the ids of processes, or --name"),
-        (["--follow", "1", "--name", "x"], "--follow needs the ids of processes, or --name"),
-        (["1", "2"], "give the id of one process"),
-        (["--name", "x"], "give the id of one process"),
-        ([], "give the id of one process"),
+        (["--follow"], "--follow needs the ids of processes or --name PATTERN"),
+        (["--follow", "1", "--name", "x"], "--follow needs the ids of processes or --name PATTERN"),
+        (["1", "2"], "inspect looks at one process"),
+        (["--name", "x"], "inspect looks at one process"),
+        ([], "inspect looks at one process"),
     ],
 )
 def test_what_is_not_understood(words: list[str], complaint: str) -> None:

@@ -213,7 +213,7 @@ def test_an_interpreter_gets_its_own_controls(pytester: pytest.Pytester, scripte
         (["--preset=smoek"], "*did you mean 'smoke'*"),
         (["--entry=okk"], "*no entry is called 'okk'*"),
         (["--coverage=some"], "*invalid choice*"),
-        (["--repeat=0"], "*'0' is not a whole number from 1 on*"),
+        (["--repeat=0"], "*'0' is not a whole number of 1 or more*"),
         (["--deadlock-matrix", "test_imports.py"], "*put it before this option*"),
         (["--deadlock-matrix=gone.toml"], "*gone.toml*"),
     ],

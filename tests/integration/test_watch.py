@@ -314,7 +314,7 @@ def test_a_hung_command_is_kept(
             watcher = launch(*WATCH, "--keep", *arguments, stdout=file, stderr=file)
         assert watcher.wait(40) == status
         last, _, pid = said.read_text().strip().rpartition("\n")[2].rpartition(" ")
-        assert last == "left as it is: process"
+        assert last == "left as it is, for a debugger: process"
         assert list(alive()) == [int(pid)] and state(int(pid)) == "S"
         os.kill(int(pid), signal.SIGKILL)
         until(lambda: not alive())

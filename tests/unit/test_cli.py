@@ -202,7 +202,7 @@ def test_help_of_run_has_the_options_that_pytest_reads(
 
 
 def test_the_folder_of_all_runs_is_not_a_run(tmp_path: Path) -> None:
-    with pytest.raises(errors.ReportError, match="holds no run") as nothing:
+    with pytest.raises(errors.ReportError, match="is not the folder of a run") as nothing:
         read_any(tmp_path, evidence=False)
     assert "newest" not in str(nothing.value)
     for name in ("20260102-000000-aaaa", "20260101-000000-bbbb"):

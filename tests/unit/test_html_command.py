@@ -49,10 +49,10 @@ def test_compare_with_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "say what to write"),
+        ([], "nothing to write: give --html"),
         (["--html", "-", "--junit", "-"], "only one format can go to standard output"),
-        (["--junit", "-", "--no-evidence"], "--no-evidence is about the page"),
-        (["--junit", "-", "--compare", EXAMPLE], "--compare is for --html and --markdown"),
+        (["--junit", "-", "--no-evidence"], "--no-evidence only changes the HTML page"),
+        (["--junit", "-", "--compare", EXAMPLE], "--compare only changes --html and --markdown"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: list[object], told: str) -> None:

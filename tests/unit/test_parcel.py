@@ -36,7 +36,7 @@ def test_it_is_the_same_there(layout: tuple[str, bytes], tmp_path: Path) -> None
 
 def test_another_content_is_refused(layout: tuple[str, bytes], tmp_path: Path) -> None:
     _, content = layout
-    with pytest.raises(RunError, match="not that which it is named by"):
+    with pytest.raises(RunError, match="does not match that digest"):
         unpack_layout("0123456789abcdef", content, tmp_path / "there")
     assert not (tmp_path / "there" / "layouts" / "0123456789abcdef").exists()
 
@@ -49,6 +49,6 @@ def test_what_reaches_out_is_refused(tmp_path: Path, kind: str) -> None:
         if kind == "link":
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         file.addfile(member, io.BytesIO())
-    with pytest.raises(RunError, match="holds what is no file of it"):
+    with pytest.raises(RunError, match="holds something that is not one of its files"):
         unpack_layout("0123456789abcdef", archive.getvalue(), tmp_path / "there")
     assert not (tmp_path / "out.py").exists()

@@ -80,11 +80,17 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d["summary"].update(controls_missing=["x"]), "says complete"),
     (lambda d: d.update(planned=13), "the summary says complete, with 12 of 13"),
     (lambda d: d["summary"].update(complete=False), "the summary says interrupted"),
-    (lambda d: d["cells"][0].update(verdict="error"), "it says error; judged again, it is ok"),
-    (lambda d: first_hung(d).update(verdict="hang"), "it says hang; judged again, it is deadlock"),
+    (
+        lambda d: d["cells"][0].update(verdict="error"),
+        "the report says error, but judging the evidence again gives ok",
+    ),
+    (
+        lambda d: first_hung(d).update(verdict="hang"),
+        "the report says hang, but judging the evidence again gives deadlock",
+    ),
     (
         lambda d: first_hung(d)["judgement"].update(outcome="partial"),
-        "its judgement says partial; judged again, it is deadlock",
+        "its judgement says partial, but judging the evidence again gives deadlock",
     ),
     (
         lambda d: d["cells"][0].update(observation={"fact": "unknown", "reason": "lost"}),
@@ -141,7 +147,7 @@ def test_evidence_that_proves_something_else(folder: Path) -> None:
     edit(folder, exchange)
     status, (_, fault) = run(folder)
     assert status == 1
-    assert "it says ok; judged again, it is deadlock" in fault
+    assert "the report says ok, but judging the evidence again gives deadlock" in fault
 
 
 def test_evidence_that_is_impossible(tmp_path: Path) -> None:

@@ -112,9 +112,9 @@ def _add_data(sources: dict[str, Source], texts: Sequence[str], folder: Path) ->
 def _add(sources: dict[str, Source], name: str, path: Path) -> str:
     """Take a file in; what speaks against it, else nothing."""
     if path.suffix in _COMPILED:
-        return f"{name} is compiled"
+        return f"{name} is compiled, not text"
     if len(sources) >= MOST_FILES:
-        return f"{name} is one file too many: {MOST_FILES} are carried"
+        return f"{name} is left out: at most {MOST_FILES} files are carried"
     try:
         if sum(len(each.text) for each in sources.values()) + path.stat().st_size > MOST_BYTES:
             return f"{name} is too large"

@@ -106,7 +106,7 @@ class Case:
             diagnosis = self._ends(found)
         diagnosis = self._texts(found.result.cell).with_users_paths(diagnosis)
         if self.experiment.interrupted:
-            notes = ("it was interrupted: this is what was known by then", *diagnosis.notes)
+            notes = ("it was interrupted; this is what was known by then", *diagnosis.notes)
             diagnosis = replace(diagnosis, notes=notes)
         return replace(diagnosis, duration_s=self.experiment.elapsed_s(), runs=self.experiment.runs)
 

@@ -37,7 +37,7 @@ def diagnose_target(
     cache = cache_folder()
     own = imported_package(text_of(target))
     with tempfile.TemporaryDirectory(prefix="diagnosis-") as scratch:
-        tell(f"what is {target.interpreter.executable}?")
+        tell(f"identifying {target.interpreter.executable}")
         facts = identify(target.interpreter, cache)
         with Experiment(
             cache,

@@ -148,7 +148,7 @@ def _resolve(wanted: Wanted) -> tuple[Configuration, tuple[Interpreter, ...]]:
 def _shard(wanted: Wanted, cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], Shard | None]:
     if not wanted.shard:
         if wanted.shard_times is not None:
-            raise ConfigurationError("--shard-times balances shards: say which one with --shard")
+            raise ConfigurationError("--shard-times only balances shards: add --shard I/N")
         return cells, None
     expected = None
     if wanted.shard_times is not None:

@@ -30,7 +30,9 @@ def read_any(path: Path, *, evidence: bool) -> Read:
     """
     if path.is_dir() and not (path / REPORT_FILE).exists():
         if not (path / PLAN_FILE).exists():
-            raise ReportError(f"{path} holds no run: {REPORT_FILE} is not there{_below(path)}")
+            raise ReportError(
+                f"{path} is not the folder of a run: it has no {REPORT_FILE}{_below(path)}"
+            )
         return Read(assemble(path, evidence=evidence), SCHEMA_VERSION)
     loaded = load(path)
     report = fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report

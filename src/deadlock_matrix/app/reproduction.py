@@ -157,7 +157,9 @@ class Reproduction:
         if is_hung(alone) or self._is_late():
             return Try(script=script, alone=alone)
         whole = self._variables(script)
-        self._experiment.tell("the script does not hang there; running it with your variables")
+        self._experiment.tell(
+            "the script does not hang there; running it with all of your environment variables"
+        )
         with_caller = self._run(script, whole)
         if not is_hung(with_caller):
             return Try(script=script, alone=alone, with_caller=with_caller)

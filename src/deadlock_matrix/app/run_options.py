@@ -59,7 +59,7 @@ def add(group: Group) -> None:
         "--dask",
         dest="deadlock_matrix_dask",
         metavar="SCHEDULER",
-        help="Run the cells by the workers of this Dask scheduler (tcp://HOST:PORT or "
+        help="Run the cells on the workers of this Dask scheduler (tcp://HOST:PORT or "
         "tls://HOST:PORT); local: start a scheduler and a worker here",
     )
     group.addoption(
@@ -68,7 +68,7 @@ def add(group: Group) -> None:
         metavar="SECONDS",
         type=float,
         default=60.0,
-        help="How long to wait for the first worker, and for one that was lost to come back",
+        help="How many seconds to wait for the first worker, and for a lost worker to come back",
     )
     for name, what in (("ca", "authority"), ("cert", "certificate"), ("key", "key")):
         group.addoption(
@@ -100,22 +100,22 @@ def add(group: Group) -> None:
         dest="deadlock_matrix_resume",
         metavar="REPORT",
         help="Go on with the run in this folder: run what has no result yet. With --rerun or "
-        "--only-changed: begin a new run, which takes over the results that still hold",
+        "--only-changed: begin a new run, which reuses the results that still hold",
     )
     group.addoption(
         "--rerun",
         dest="deadlock_matrix_rerun",
         metavar="WHICH",
         choices=("not-ok", "hung", "unexpected"),
-        help="With --resume: run again also what was not ok, what hung (or was slow), or what was "
-        "not as expected",
+        help="With --resume: also run again what was not ok (not-ok), what hung or was slow "
+        "(hung), or what was not as expected (unexpected)",
     )
     group.addoption(
         "--only-changed",
         dest="deadlock_matrix_only_changed",
         action="store_true",
-        help="With --resume: run again what could come out otherwise, because the interpreter, a "
-        "package, the code under test, a variable or this tool is another",
+        help="With --resume: run again only what could come out differently, because the "
+        "interpreter, a package, the code under test, a variable or this tool has changed",
     )
     group.addoption(
         "--events",
@@ -132,5 +132,5 @@ def _jobs(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)

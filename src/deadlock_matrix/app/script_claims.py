@@ -28,11 +28,12 @@ def first_sentence(best: Try) -> str:
         assert isinstance(best.alone, Known)
         what = best.alone.value
         first = f"This script hangs. It was run {_WHERE}: {what} ({best.alone.source})."
-        return first if not best.script.path else f"{first} It is not self-contained, see below."
+        return first if not best.script.path else f"{first} It is not self-contained: see below."
     told = best.alone.value if isinstance(best.alone, Known) else best.alone.reason
     return (
-        f"This script is not known to hang: run {_WHERE}, it came to: {told}. What hung was run by "
-        "the tool; what this script lacks is told below."
+        f"This script is not known to hang. It was run {_WHERE}, and the result was: {told}. "
+        "The hang was seen when the tool ran the program; what this script lacks is listed "
+        "below."
     )
 
 
@@ -41,11 +42,14 @@ def what_is_missing(best: Try, carried: Carried) -> list[str]:
     missing = []
     if best.script.path:
         why = "; ".join(carried.missing) or "its files alone do not make it hang"
-        missing.append(f"the folder {best.script.path}, which it takes modules from: {why}")
+        missing.append(f"the folder {best.script.path}, from which it takes modules: {why}")
     if not is_hung(best.alone):
         told = best.with_caller
         said = told.value if isinstance(told, Known) else told.reason
-        missing.append(f"what makes it hang; with all variables of the caller it came to: {said}")
+        missing.append(
+            "what makes it hang; run with all of the caller's environment variables, the result "
+            f"was: {said}"
+        )
     return missing
 
 

@@ -76,7 +76,7 @@ def account_for(
 def _try_change(
     result: CellResult, remedy: Remedy, seconds: float, experiment: Experiment
 ) -> Saving:
-    experiment.tell(f"trying what it saves: {remedy.summary}")
+    experiment.tell(f"measuring what this saves: {remedy.summary}")
     cell = remedied(result.cell, remedy)
     after = _entry_s(replace(cell, deadline_s=min(cell.deadline_s, seconds + MORE_S)), experiment)
     return Saving(modules=(), change=remedy.change, before_s=seconds, after_s=after)
@@ -86,7 +86,7 @@ def _try_lazily(
     result: CellResult, modules: Sequence[ImportTime], seconds: float, experiment: Experiment
 ) -> Saving:
     names = [each.module for each in modules]
-    experiment.tell(f"trying what it saves to import {', '.join(names)} when first used")
+    experiment.tell(f"measuring what it saves to import {', '.join(names)} when first used")
     cell = result.cell
     context = replace(cell.context, prelude=f"{lazily(names)}\n{cell.context.prelude}")
     limit = min(cell.deadline_s, seconds + MORE_S)

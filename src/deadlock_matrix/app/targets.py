@@ -140,8 +140,7 @@ def _statement(asked: Asked, here: Path) -> tuple[str, str]:
         return asked.script.name, script_statement(asked.script.absolute(), asked.words, here)
     if sum(given) != 1 or len(asked.words) > 1:
         raise ConfigurationError(
-            "say what hangs in one way: a MODULE, --statement CODE, or --script FILE with its "
-            "arguments"
+            "give one of these: a MODULE, --statement CODE, or --script FILE with its arguments"
         )
     if asked.statement:
         return imported_package(asked.statement) or "statement", asked.statement
@@ -224,7 +223,8 @@ def _layouts(given: Sequence[str]) -> tuple[Layout, ...]:
         path = Path(folder).absolute()
         if not path.is_dir():
             raise ConfigurationError(
-                f"layout {text!r}: {path} is not a folder; it is given as NAME=FOLDER or FOLDER"
+                f"layout {text!r}: {path} is not a folder; give --layout NAME=FOLDER or --layout "
+                "FOLDER"
             )
         layouts.append(Layout(name=name or to_name(path.name), overlays=(str(path),)))
     check_names("layout", layouts)

@@ -14,7 +14,7 @@ COMMANDS = {
     "cells": "List the cells that a selection contains.",
     "ci-matrix": "Print a matrix of jobs for continuous integration.",
     "diagnose": "Find out why a package hangs, and what helps.",
-    "inspect": "Look at a process that hangs now.",
+    "inspect": "Show why a running process hangs.",
     "interpreters": "List every Python on this machine.",
     "report": "Show, merge, compare and check reports.",
     "run": "Run the matrix.",

@@ -13,7 +13,7 @@ from deadlock_matrix.cli.selecting import selecting, wanted
 @click.command(short_help="List the cells that a selection contains.")
 @selecting
 def command(**given: Any) -> None:
-    """Print the id of every cell, one a line, in the order in which they are run."""
+    """Print the id of every cell, one per line, in the order in which they would run."""
     from deadlock_matrix.app.planning import choose_cells
 
     for cell in choose_cells(wanted(given, Path.cwd())):

@@ -25,7 +25,7 @@ _VERSION = re.compile(r"3\.\d+t?")
     "--config",
     "configuration_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read the axes from this file instead of the nearest pyproject.toml.",
+    help="Read the configuration from this file instead of the nearest pyproject.toml.",
 )
 @click.option("--interpreter", "interpreters", multiple=True, metavar="NAME",
               help="A version (3.12), a configured name, a path or NAME=PATH. "
@@ -35,7 +35,7 @@ _VERSION = re.compile(r"3\.\d+t?")
               show_default=True, help="The machine for a job; with several, "
               "each interpreter gets a job on each.")  # fmt: skip
 @click.option("--shards", type=click.IntRange(1, MOST_JOBS), default=1, show_default=True,
-              help="Divide the cells of each interpreter among so many jobs.")  # fmt: skip
+              help="Divide the cells of each interpreter among this many jobs.")  # fmt: skip
 def command(
     configuration_file: Path | None,
     interpreters: tuple[str, ...],
@@ -46,7 +46,7 @@ def command(
     """Print {"include": [...]} on one line: a job for each interpreter, or for each of its shards.
 
     Each job has a name, the interpreter as it was given, python-version for actions/setup-python
-    ("3.x" where the interpreter is none that it could install), the preset, runs-on, its shard for
+    ("3.x" if that action cannot install the interpreter), the preset, runs-on, its shard for
     run --shard ("1/1": all cells), and how many cells it has at most. The interpreters need not be
     on this machine.
     """
@@ -80,7 +80,7 @@ def jobs(
     for text in (*given, *systems):
         if not text.strip() or not text.isprintable():
             raise ConfigurationError(
-                f"{text!r} cannot be a name here: a name is one line, and not empty"
+                f"{text!r} cannot be a name here: a name is one line of text, not empty"
             )
     named = _named(configuration, given)
     selection = Selection(preset=preset or None)

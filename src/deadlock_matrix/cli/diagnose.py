@@ -37,15 +37,17 @@ SAME_EVERY_S = 10.0
               help="Run this file instead; ARGUMENTs are its own.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, metavar="EXE",
               help="The interpreter to run it with: a path, a command or a version. Without it, "
-              "the python on PATH. Further ones are used to look for a hang too.")  # fmt: skip
+                   "the python on PATH. May be repeated: the others are used to look for a hang "
+                   "too.")  # fmt: skip
 @click.option("--path", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="The folder to look for modules in first. Without it, this folder.")  # fmt: skip
+              help="The folder to look for modules in first. "
+                   "Without it, the current folder.")  # fmt: skip
 @click.option("--layout", "layouts", multiple=True, metavar="NAME=FOLDER",
               help="Another arrangement of the package, to try as a remedy.")  # fmt: skip
 @click.option("--context", default="", metavar="NAME", help="Call it only from this context.")
 @click.option("--repeat", type=click.IntRange(min=1, max=100_000), metavar="N",
-              help="How often to run it until it hangs. Without it: 10 times; once, if that takes "
-              "long.")  # fmt: skip
+              help="How many runs to make, at most, to find a hang. Without it: 10, or 1 if a run "
+                   "takes long.")  # fmt: skip
 @click.option("--perturb", is_flag=True,
               help="Also run it with rapid thread switches, and on one core.")  # fmt: skip
 @click.option("--load", is_flag=True, help="Keep every core busy during the runs.")
@@ -75,7 +77,7 @@ def command(
     json_file: Path | None,
     output: Path | None,
 ) -> None:
-    """Run an import of MODULE under watch; if it hangs, say why, and try what helps.
+    """Import MODULE under watch. If it hangs, say why, and measure what helps.
 
     Exit status: 0 when it does not hang, 35 when a deadlock was proved, 124 when it hangs or is
     slow and nothing was proved, 1 when it fails by itself, 74 when the answer cannot be written,
@@ -170,7 +172,9 @@ class _Interrupts:
             self.release()
             self.caught = True
             interrupt()
-            self._progress.tell("stopping, to tell what is known; once more ends it at once")
+            self._progress.tell(
+                "stopping, to print what is known so far; Ctrl-C again stops at once"
+            )
 
         self._before = signal.signal(signal.SIGINT, handle)
 

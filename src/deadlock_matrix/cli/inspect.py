@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from deadlock_matrix.capture.collector import Collector
 
 
-@click.command(short_help="Look at a process that hangs now.")
+@click.command(short_help="Show why a running process hangs.")
 @click.argument("pids", metavar="PID...", type=click.IntRange(min=1), nargs=-1)
 @click.option(
     "--follow",
     is_flag=True,
-    help="Wait until one of the processes hangs, and show that one. Exit with 0 when none is left.",
+    help="Wait until one of the processes hangs, and show that one. If all of them end first, exit "
+    "with 0.",
 )
 @click.option(
     "--name",
@@ -58,15 +59,20 @@ def command(
     as_json: bool,
     include_host: bool,
 ) -> None:
-    """Show what every thread of the process PID waits for, and whether that can ever end.
+    """Show what every thread of the process PID waits for, and whether that wait can ever end.
 
     Exit status: 35 if a deadlock was proved, 36 if one is likely (it rests on assumptions, which
     are named), 0 otherwise. A deadlock of only some threads or processes of the tree counts too.
     """
     if follow and bool(pids) == bool(names):
-        raise click.UsageError("--follow needs the ids of processes, or --name")
+        raise click.UsageError(
+            "--follow needs the ids of processes or --name PATTERN: give one of the two"
+        )
     if not follow and (names or len(pids) != 1):
-        raise click.UsageError("give the id of one process; for several, or a --name, use --follow")
+        raise click.UsageError(
+            "inspect looks at one process: give one id, or add --follow for several ids or for "
+            "--name"
+        )
     from deadlock_matrix.capture.collector import open_collector
 
     collector = open_collector()
@@ -115,6 +121,6 @@ def _follow(collector: Collector, pids: tuple[int, ...], names: tuple[str, ...])
 
     found = follow(collector, Wanted(pids=frozenset(pids), names=names))
     if found is None:
-        click.echo("deadlock-matrix: no process is left to follow", err=True)
+        click.echo("deadlock-matrix: none of the processes is left", err=True)
         sys.exit(ExitStatus.OK)
     return found

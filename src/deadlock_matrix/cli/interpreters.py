@@ -34,8 +34,8 @@ from deadlock_matrix.cli.seconds import Seconds
 def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
     """Find every Python and say what it is, without importing its packages.
 
-    Each is started once and remembered while its files stay as they are. One that does not work is
-    listed with the reason, and is no failure of this command: the exit status is 0.
+    Each is started once, and its answer is remembered until one of its files changes. One that
+    does not work is listed with the reason; the exit status is 0 all the same.
     """
     from deadlock_matrix.cli.shell import check_home
     from deadlock_matrix.report.json_text import encode

@@ -36,8 +36,8 @@ def compare(
 ) -> None:
     """Show what changed from the report BASE to the report NEW.
 
-    With --gate, the exit status is 1 if there is a change of a kind that the configuration
-    lists, and that it does not expect.
+    With --gate, the exit status is 1 if there is a change of a kind that fails the gate, unless the
+    configuration expects it.
     """
     from datetime import UTC, datetime
 
@@ -47,7 +47,9 @@ def compare(
     from deadlock_matrix.report.gate import check_comparable, check_versions, judge
 
     if config_file is not None and not gated:
-        raise click.UsageError("--config says what fails the gate: give --gate too, or neither")
+        raise click.UsageError(
+            "--config only says what fails the gate: add --gate, or leave out --config"
+        )
     gate = load_gate(config_file, Path.cwd()) if gated else None
     before, after = read_any(base, evidence=False), read_any(new, evidence=False)
     if gate is not None:

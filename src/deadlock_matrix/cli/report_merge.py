@@ -18,7 +18,7 @@ import click
     help="The folder to write report.json into.",
 )
 def merge(paths: tuple[Path, ...], folder: Path) -> None:
-    """Put the reports PATHS together into one.
+    """Merge the reports PATHS into one.
 
     If several have the same cell, each result is kept, as a repeat. Different interpreters with
     the same name get different names.
@@ -33,7 +33,7 @@ def merge(paths: tuple[Path, ...], folder: Path) -> None:
     from deadlock_matrix.report.store import write_report
 
     if (folder / REPORT_FILE).exists():
-        raise ReportError(f"{folder} holds a report already: name another folder, or remove it")
+        raise ReportError(f"{folder} already holds a report: name another folder, or remove it")
     reports = [read_any(path, evidence=False).report for path in paths]
     report = put_together(reports, describe_tool())
     side_files = SideFiles(folder)

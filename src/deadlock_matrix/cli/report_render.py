@@ -50,13 +50,21 @@ def render(
     """
     wanted = [html_file, markdown_file, junit_file]
     if not any(wanted):
-        raise click.UsageError("say what to write: --html FILE, --markdown FILE or --junit FILE")
+        raise click.UsageError(
+            "nothing to write: give --html FILE, --markdown FILE or --junit FILE"
+        )
     if wanted.count(STANDARD_OUTPUT) > 1:
-        raise click.UsageError("only one format can go to standard output: name a file for others")
+        raise click.UsageError(
+            "only one format can go to standard output ('-'): give a file for each of the others"
+        )
     if no_evidence and html_file is None:
-        raise click.UsageError("--no-evidence is about the page: give --html FILE too, or neither")
+        raise click.UsageError(
+            "--no-evidence only changes the HTML page: add --html FILE, or leave out --no-evidence"
+        )
     if base is not None and html_file is None and markdown_file is None:
-        raise click.UsageError("--compare is for --html and --markdown: give one of them")
+        raise click.UsageError(
+            "--compare only changes --html and --markdown: add one of them, or leave out --compare"
+        )
     from deadlock_matrix.app.reports import read_any
     from deadlock_matrix.causes import load_causes
     from deadlock_matrix.studies import load_studies

@@ -26,8 +26,8 @@ def validate(paths: tuple[Path, ...]) -> None:
     """Check each PATH, a report.json or the folder of a run, and print one line for it.
 
     It checks types, schema version, the order of the cells, the summary, the files with the
-    evidence, and whether judging that again gives the same verdicts. Exit status 1 if anything is
-    wrong; the lines below say what.
+    evidence, and whether judging the evidence again gives the same verdicts. Exit status 1 if
+    anything is wrong; further lines say what.
     """
     from deadlock_matrix.report.validation import validate as check
 
@@ -73,9 +73,12 @@ def judge_again(result: CellResult) -> Iterator[str]:
     if stored == "deadlock" and found == "likely" and judgement and _lacks_new_facts(judgement):
         pass  # proved by what its version asked for; a later one asks for more
     elif verdict is not result.verdict:
-        yield f"it says {result.verdict.value}; judged again, it is {verdict.value}"
+        yield (
+            f"the report says {result.verdict.value}, but judging the evidence again gives "
+            f"{verdict.value}"
+        )
     elif stored != found:
-        yield f"its judgement says {stored}; judged again, it is {found}"
+        yield f"its judgement says {stored}, but judging the evidence again gives {found}"
     for fault in faults:
         yield f"its proof does not hold: {fault}"
 

@@ -45,13 +45,13 @@ class _Command(click.Command):
 def command(arguments: tuple[str, ...], **given: Any) -> None:
     """Run every selected cell in a fresh process and write a report.
 
-    Other arguments go to pytest, which runs the cells: -k, -x and --lf do as always. --jobs N
+    Other arguments go to pytest, which runs the cells: -k, -x and --lf work as usual. --jobs N
     runs N cells at once; -n N does it with pytest-xdist.
 
-    --resume REPORT goes on with a run that was killed or interrupted, in its folder; unless cells
-    are chosen, they are that run's. With --rerun not-ok, hung or unexpected, or --only-changed, it
-    begins a new run that takes over the results that still hold. --fail-fast stops at the first
-    cell that is not as expected; --events FILE tells in lines of JSON what happens.
+    --resume REPORT continues a run that was killed or interrupted, in its folder and, unless you
+    choose cells, with its cells. With --rerun not-ok, hung or unexpected, or --only-changed, it
+    begins a new run that reuses the results that still hold. --fail-fast stops at the first cell
+    that is not as expected; --events FILE writes what happens as lines of JSON.
 
     Exit status: 0 if the run is complete, its controls are right and all cells are as expected; 1
     if some cells are not; 69 if no cell could be run; 70 if controls failed or were not run; 74 if

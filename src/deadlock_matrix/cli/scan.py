@@ -82,8 +82,8 @@ def command(
 
     Exit status, for a liveness probe: 0 if no deadlock was found; 35 if one was proved; 36 if none
     was proved, but one is likely; 125 if a process given by --pid cannot be looked at. Other
-    processes that cannot be read do not count; the summary names them. With --every: 130 after
-    Ctrl-C, 0 when every --pid has ended.
+    processes that cannot be read do not change it; the summary counts them, with the reasons. With
+    --every: 130 after Ctrl-C, 0 when every --pid has ended.
     """
     if sys.platform != "linux":
         raise Unavailable("scan reads /proc, which only Linux has; use `deadlock-matrix inspect`")
@@ -171,5 +171,6 @@ def _user(given: str) -> int:
         return pwd.getpwnam(given).pw_uid
     except KeyError:
         raise ConfigurationError(
-            f"there is no user {given!r} here; give the number of a user of a container"
+            f"there is no user {given!r} on this machine; for a user of a container, give the "
+            "number"
         ) from None

@@ -22,5 +22,9 @@ class Seconds(click.FloatRange):
         """As `click.FloatRange`, and refuse what is no length of time."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value} is not a number of seconds.", param, ctx)
+            self.fail(
+                f"{value} is not a number of seconds: give a number above 0, such as 2.5.",
+                param,
+                ctx,
+            )
         return number

@@ -18,9 +18,9 @@ _OPTIONS = (
     click.option(
         "--config",
         type=_FILE,
-        help="Read the axes from this file instead of the nearest pyproject.toml.",
+        help="Read the configuration from this file instead of the nearest pyproject.toml.",
     ),
-    click.option("--study", metavar="NAME", help="Run what this study brings."),
+    click.option("--study", metavar="NAME", help="Run the matrix of this study."),
     click.option(
         "--interpreter",
         multiple=True,
@@ -47,7 +47,7 @@ _OPTIONS = (
         "--exclude",
         multiple=True,
         metavar="AXIS=NAME[,...]",
-        help="Leave out cells for which all of this holds.",
+        help="Leave out the cells that match all of these.",
     ),
     click.option("--preset", metavar="NAME", help="A selection with a name, such as smoke."),
     click.option(

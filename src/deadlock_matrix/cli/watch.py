@@ -46,7 +46,7 @@ NOT_FOUND = 127
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write what was found to this file, also how the command ended.",
+    help="Write what was found to this file, and how the command ended.",
 )
 @click.option(
     "--include-host",
@@ -159,7 +159,7 @@ def _watch(
     view = onlooker.view(onlooker.source)
     show(found, json_file, view, to_stderr=True, include_host=include_host)
     if keep:
-        click.echo(f"left as it is: process {onlooker.interrupts.pid}", err=True)
+        click.echo(f"left as it is, for a debugger: process {onlooker.interrupts.pid}", err=True)
     if watched.end.reason == "likely":
         return ExitStatus.LIKELY
     return ExitStatus.DEADLOCK if found.verdict == "deadlock" else ExitStatus.TIMEOUT

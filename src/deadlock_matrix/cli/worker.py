@@ -32,7 +32,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Cells at once; auto: as many as memory and cores allow.",
     show_default=True,
 )
-@click.option("--name", default="", help="What this machine is called; by default its host name.")
+@click.option(
+    "--name", default="", help="The name of this machine in reports; by default its host name."
+)
 @click.option("--tls-ca", type=_file, help="The authority that has signed every certificate (PEM).")
 @click.option("--tls-cert", type=_file, help="This worker's certificate (PEM).")
 @click.option("--tls-key", type=_file, help="The certificate's key (PEM).")
@@ -49,8 +51,8 @@ def command(
     """Join the Dask scheduler at SCHEDULER (tcp://HOST:PORT or tls://HOST:PORT), and run cells.
 
     The worker says which interpreters it has, and gets only their cells. If the connection is lost,
-    it joins again. SIGTERM and Ctrl-C end it, with everything that it runs. Whoever can reach the
-    scheduler can run code here: see docs/dask.md.
+    it joins again. SIGTERM and Ctrl-C end it, with everything that it runs. Anyone who can reach
+    the scheduler can run code on this machine: see docs/dask.md.
     """
     from deadlock_matrix.errors import Unavailable
 
@@ -68,7 +70,7 @@ def command(
     from deadlock_matrix.run.janitor import Janitor
 
     if jobs != "auto" and not (jobs.isdecimal() and int(jobs) > 0):
-        raise click.BadParameter(f"{jobs!r} is neither auto nor a number from 1 on")
+        raise click.BadParameter(f"{jobs!r} is neither auto nor a whole number of 1 or more")
     files = (str(each or "") for each in (tls_ca, tls_cert, tls_key))
     security = make_security(scheduler, *files)
     found = resolve(interpreters, load_configuration(configuration_file, Path.cwd()))

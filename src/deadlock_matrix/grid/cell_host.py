@@ -108,7 +108,7 @@ class CellHost:
             RunError: The harness failed, or the cell was given up.
         """
         if order.label not in self._offers:
-            raise RunError(f"this machine has no {order.label}")
+            raise RunError(f"this worker has no interpreter {order.label}")
         interpreter, facts = self._offers[order.label]
         here = msgspec.structs.replace(interpreter, name=order.cell.interpreter.name)
         layout = order.cell.layout

@@ -249,7 +249,7 @@ class DaskEngine:
         try:
             delivery = msgspec.json.decode(future.result(), type=Delivery)
         except KilledWorker as error:
-            why = f"{error.args[2] + 1} workers that ran it were lost"
+            why = f"it was given up: {error.args[2] + 1} workers were lost while they ran it"
             return Finished(id_, unavailable(cell, why))
         except Exception as error:  # of whatever type the worker's was
             return Finished(id_, RunError(f"{id_} could not be run: {error}"))

@@ -45,7 +45,7 @@ def run_order(order: bytes) -> bytes:
         keys = [LAYOUTS, digest]
         content = sync(worker.loop, worker.scheduler.get_metadata, keys=keys, default=None)
         if content is None:
-            raise RunError(f"the scheduler does not have layout {digest} any more")
+            raise RunError(f"the scheduler no longer has layout {digest}")
         return bytes(content)
 
     return msgspec.json.encode(_host.run(wanted, fetch))

@@ -54,7 +54,7 @@ class LocalEngine:
                 for id_ in late:
                     del overdue[id_], by_id[id_]
                     self._start(f"instead of {id_}")  # its thread is lost
-                    yield Finished(id_, RunError(f"{id_} did not come back after its deadline"))
+                    yield Finished(id_, RunError(f"no result of {id_} came after its deadline"))
                 continue
             if told.cell not in by_id:
                 continue  # given up before

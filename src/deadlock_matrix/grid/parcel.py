@@ -75,10 +75,13 @@ def unpack_layout(digest: str, content: bytes, cache: Path) -> Path:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if not member.isfile() or name.is_absolute() or ".." in name.parts:
-                    raise RunError(f"layout {digest} holds what is no file of it: {member.name!r}")
+                    raise RunError(
+                        f"layout {digest} holds something that is not one of its files: "
+                        f"{member.name!r}"
+                    )
                 _write(archive, member, arrived / name)
         if content_digest([arrived]) != digest:
-            raise RunError(f"the content of layout {digest} is not that which it is named by")
+            raise RunError(f"the content of layout {digest} does not match that digest")
         return assemble([arrived], target.parent)
 
 

@@ -123,7 +123,7 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         metavar="AXIS=NAME[,...]",
         action="append",
         default=[],
-        help="Leave out cells for which all of this holds; may be given several times",
+        help="Leave out the cells that match all of these; may be given several times",
     )
     group.addoption(
         "--coverage",
@@ -135,7 +135,7 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         "--study",
         dest="deadlock_matrix_study",
         metavar="NAME",
-        help="Run what this study brings, whatever the configuration says to import",
+        help="Run the matrix of this study, whatever the configuration says to import",
     )
     group.addoption(
         "--preset",
