@@ -1,1 +1,1 @@
-"""Facts about running processes, read from outside. One module per source; nothing is judged."""
+"""Facts about running processes, read from outside: one module per source, and no judgement."""

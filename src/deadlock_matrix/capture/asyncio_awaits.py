@@ -1,8 +1,8 @@
-"""What a task awaits, told from the frames at the end of its chain and the future it waits for.
+"""What a task awaits, as the frames at the end of its chain and the future it waits for show it.
 
 The innermost frames of a task that waits in asyncio are asyncio's own: ``acquire`` of a ``Lock``,
-``get`` of a ``Queue``, with the object as ``self``. Without such a frame the future itself tells:
-it is a task, or has children (``gather``), or it is completed by a job of an executor.
+``get`` of a ``Queue``, with the object as ``self``. Without such a frame, the future itself tells:
+it is a task, or has children (``gather``), or a job of an executor completes it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LOCK_OF_THREADS = "lock"
 _BY_WHOEVER_HAS_IT = frozenset(
     {"future", "event", "condition", "barrier", "queue", "lock", "semaphore"}
 )
-"""Kinds that whoever has a reference to one can end the wait for."""
+"""The kinds whose wait anyone with a reference to the object can end."""
 
 _SELF_WAITS = ("/asyncio/locks.py", "/asyncio/queues.py", "/asyncio/taskgroups.py")
 SHUTDOWN = "shutdown_default_executor"
@@ -75,7 +75,7 @@ class AwaitsReader:
         )
 
     def task(self, address: int, name: str, chain: Chain) -> Task:
-        """A task, given its chain."""
+        """Return a task, given its chain."""
         inside: list[Entered] = []
         limited = False
         awaits = self._awaits(address, chain)
@@ -97,7 +97,7 @@ class AwaitsReader:
     # --- blocks ---------------------------------------------------------------------------------
 
     def _entered(self, frame: PythonFrame, at: FrameAddress) -> list[tuple[Entered | None, bool]]:
-        """The objects whose blocks a frame is in, and whether a block limits the time."""
+        """Return the objects whose blocks a frame is in, and whether a block limits the time."""
         found: list[tuple[Entered | None, bool]] = []
         try:
             for address, line in self._blocks.entered_in(at):
@@ -121,7 +121,7 @@ class AwaitsReader:
         return found
 
     def _given_back(self, awaits: Known[TaskAwaits] | Unknown) -> int:
-        """The lock of the ``Condition`` that a task waits to be notified by, or 0."""
+        """Return the lock of the ``Condition`` whose notice a task waits for, or 0."""
         if not isinstance(awaits, Known) or awaits.value.kind != "condition":
             return 0
         try:
@@ -130,7 +130,7 @@ class AwaitsReader:
             return 0
 
     def _lock_of(self, kind: str, address: int) -> int:
-        """A ``Condition`` stands for its lock."""
+        """Return the address of a ``Condition``'s lock; any other object stands for itself."""
         return self.objects.attributes(address).get("_lock", 0) if kind == "Condition" else address
 
     def _name(self, at: FrameAddress, *wanted: int) -> Name:
@@ -179,7 +179,7 @@ class AwaitsReader:
     def _parted(
         self, chain: Chain
     ) -> tuple[FrameAddress | None, tuple[tuple[PythonFrame, FrameAddress], ...]]:
-        """The innermost frame outside of asyncio, and asyncio's own behind it."""
+        """Return the innermost frame outside asyncio, and asyncio's own frames inside it."""
         frames = chain.frames
         at = len(frames)
         while at and _IN_ASYNCIO in frames[at - 1][0].file:
@@ -189,7 +189,7 @@ class AwaitsReader:
     def _by_frame(
         self, frame: PythonFrame, at: FrameAddress, own: FrameAddress | None, future: int
     ) -> TaskAwaits | None:
-        """What a frame of asyncio waits for, asked from the outermost of them on."""
+        """Return what a frame of asyncio waits for; the caller begins with the outermost one."""
         variables = dict(variables_of(self.objects.memory, self.objects.python, at))
         if frame.file.endswith(_SELF_WAITS) and "self" in variables:
             return self._by_self(variables["self"], own)
@@ -257,10 +257,10 @@ class AwaitsReader:
         return TaskAwaits(kind="future", address=future, what=what, name=name.text, of=name.of)
 
     def _pending_tasks(self, container: int) -> tuple[int, ...]:
-        """The pending tasks in a container, or the one task that is no container.
+        """Return the pending tasks in a container, or the one task that is given instead.
 
         Raises:
-            Unreadable: a member is pending and no task: what ends it is not known.
+            Unreadable: a member is pending but is not a task, so what ends it is unknown.
         """
         members = [container] if self._is_future(container) else self.objects.members(container)
         pending = [each for each in members if self._is_future(each) and self._is_pending(each)]

@@ -1,9 +1,9 @@
 """The coroutines of a suspended task: its frames, and the future at the end.
 
-A coroutine that awaits another has that on top of its value stack, as ``cr_await`` shows it
-(``_PyGen_yf`` in ``Objects/genobject.c``). At the end stands an iterator of a future. That future
-must be the one that the task names as what it waits for; then every step was right. A task that
-runs, or has only been woken, names none.
+A coroutine that awaits another has it on top of its value stack, where ``cr_await`` finds it too
+(``_PyGen_yf`` in ``Objects/genobject.c``). The chain ends in the iterator of a future. If that is
+the future for which the task itself says it waits, every step was right. A task that runs, or has
+just been woken, names none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WITH_FRAMES = frozenset({"coroutine", "generator", "async_generator"})
 _WRAPPERS = frozenset(
     {"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "FutureIter"}
 )
-"""What stands around a coroutine, a generator or a future, which it names first."""
+"""Objects around a coroutine, a generator or a future, which is their first field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Chain:
 
 
 def chain_of(objects: Objects, layout: TaskLayout, coroutine: int) -> Chain:
-    """Follow what a task's coroutine awaits.
+    """Follow what a task's coroutine awaits, to the end.
 
     Raises:
         Unreadable: an object on the way is not what it should be.
@@ -66,7 +66,7 @@ def _frame_of(objects: Objects, layout: TaskLayout, coroutine: int) -> FrameAddr
 
 
 def stack_top(objects: Objects, frame: FrameAddress) -> int:
-    """The address behind the last word in use of a suspended frame's variables and stack.
+    """Return the address just past the last word in use of a suspended frame.
 
     Raises:
         Unreadable: it cannot be read.
@@ -84,9 +84,9 @@ def stack_top(objects: Objects, frame: FrameAddress) -> int:
 
 
 def _awaited(objects: Objects, frame: FrameAddress) -> int:
-    """What lies on top of a suspended frame's stack; 0: nothing, or no object.
+    """Return what lies on top of a suspended frame's stack; 0 if nothing, or not an object.
 
-    From 3.15 on an iterator has a second word on the stack, above it, which is no object.
+    From 3.15 on an iterator has a second word above it on the stack, which is not an object.
     """
     top = stack_top(objects, frame)
     if not frame.slots < top < frame.slots + (1 << 20):

@@ -26,9 +26,9 @@ class JobReader:
     _jobs: dict[int, int] | None = None  # from concurrent futures to threads
 
     def concurrent(self, future: int) -> int:
-        """The future of ``concurrent.futures`` whose end is copied into this one; 0: none.
+        """Return the future of ``concurrent.futures`` whose result is copied into this one, or 0.
 
-        A callback of ``asyncio.futures._chain_future`` knows it as ``source``.
+        A callback made by ``asyncio.futures._chain_future`` has it as ``source``.
         """
         for function in self._callbacks(future):
             if self.objects.type(function) != "function":
@@ -50,7 +50,7 @@ class JobReader:
         return found
 
     def _closed_over(self, function: int) -> list[int]:
-        """The values of the variables that an inner function has of the outer one."""
+        """Return the values of the outer function's variables that an inner function uses."""
         header = self.objects.python.layout.header
         closure = self.objects.closure(function)
         if not closure or self.objects.type(closure) != "tuple":
@@ -62,7 +62,7 @@ class JobReader:
         return [value for value in values if value]
 
     def thread_of(self, source: int) -> int:
-        """The thread that runs the job of a concurrent future: its ``_WorkItem.run``."""
+        """Return the thread that runs the job of a concurrent future, by its ``_WorkItem.run``."""
         if self._jobs is None:
             self._jobs = {}
             for thread in self.threads:
@@ -77,7 +77,7 @@ class JobReader:
         return self._jobs.get(source, 0)
 
     def thread_in(self, function: str) -> int:
-        """The thread that is in a function of asyncio; 0: none."""
+        """Return the thread that is in a function of asyncio, or 0."""
         for thread in self.threads:
             if any(
                 frame.function == function and "/asyncio/" in frame.file for frame in thread.frames

@@ -1,4 +1,4 @@
-"""Where asyncio's objects in C keep their fields, and what hangs on a coroutine.
+"""Where asyncio's objects in C keep their fields, and where a coroutine keeps its frame.
 
 Source: ``Modules/_asynciomodule.c`` and ``Include/cpython/genobject.h`` of 3.8 to 3.15; the offsets
 were measured on 3.8.18, 3.9.18, 3.10.13, 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2 (x86-64, builds
@@ -15,9 +15,9 @@ _LOOP_AT, _CALLBACK_AT, _CALLBACKS_AT = 16, 24, 40
 
 @dataclass(frozen=True, kw_only=True)
 class TaskLayout:
-    """Offsets in a ``_asyncio.Task``, whose head is a ``_asyncio.Future``.
+    """Offsets in a ``_asyncio.Task``, which begins like a ``_asyncio.Future``.
 
-    ``frame`` is that of the frame in a coroutine: up to 3.10 of a pointer to it.
+    ``frame`` is the offset of the frame in a coroutine; up to 3.10, of a pointer to it.
     """
 
     size: int  # tp_basicsize of a task
@@ -30,12 +30,12 @@ class TaskLayout:
 
     @property
     def coroutine(self) -> int:
-        """It follows the future that the task awaits."""
+        """Where the coroutine is: behind the future that the task awaits."""
         return self.waits_for + 8
 
     @property
     def name(self) -> int:
-        """It follows the coroutine."""
+        """Where the name is: behind the coroutine."""
         return self.waits_for + 16
 
 
@@ -52,9 +52,9 @@ _LAYOUTS = {
 
 PENDING = 0
 NODE_BEHIND_WAITS_FOR = 32
-"""Of a task's node in the list of tasks, from 3.14 on."""
+"""Offset of a task's node in the list of tasks, from 3.14 on."""
 
 
 def layout_of_tasks(version: tuple[int, int]) -> TaskLayout | None:
-    """Of one version; none of a version that is not known here."""
+    """Return the layout of one version, or None if that version is not known here."""
     return _LAYOUTS.get(version)

@@ -1,8 +1,8 @@
 """Python's containers in memory, as far as asyncio's own objects are made of them.
 
 Source: ``Include/cpython/setobject.h``, ``Include/cpython/weakrefobject.h``, ``listobject.h``,
-``tupleobject.h``, ``Modules/_collectionsmodule.c`` of 3.8 to 3.15. All are bounded; what does not
-have the type it should have is unreadable.
+``tupleobject.h``, ``Modules/_collectionsmodule.c`` of 3.8 to 3.15. All reads are bounded; an object
+that does not have the expected type is unreadable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEQUE_BLOCK = 64  # pointers between the links of a block
 
 @dataclass(kw_only=True)
 class Objects:
-    """Reads objects of one process; names of types are read once."""
+    """Reads objects of one process; the name of each type is read once."""
 
     memory: Memory
     python: Interpreter
@@ -34,7 +34,7 @@ class Objects:
     _lines: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def word(self, address: int) -> int:
-        """One word.
+        """Read one word.
 
         Raises:
             Unreadable: it cannot be read.
@@ -42,7 +42,7 @@ class Objects:
         return self.memory.number(address)
 
     def type(self, address: int) -> str:
-        """The name of an object's type, without its module.
+        """Return the name of an object's type, without its module.
 
         Raises:
             Unreadable: there is no object.
@@ -50,7 +50,7 @@ class Objects:
         return self.full_type(address).rpartition(".")[2]
 
     def full_type(self, address: int) -> str:
-        """The name of an object's type as the type has it: ``_asyncio.Future``, ``Lock``.
+        """Return the name of an object's type as the type has it: ``_asyncio.Future``, ``Lock``.
 
         Raises:
             Unreadable: there is no object.
@@ -63,7 +63,7 @@ class Objects:
         return self._types[kind]
 
     def descends_from(self, address: int, name: str) -> bool:
-        """Whether an object's type, or one it is derived from, has this full name.
+        """Return whether an object's type, or one it is derived from, has this full name.
 
         Raises:
             Unreadable: there is no object.
@@ -78,7 +78,7 @@ class Objects:
         return name in self._lines[first]
 
     def attributes(self, address: int) -> dict[str, int]:
-        """An instance's own attributes.
+        """Return an instance's own attributes.
 
         Raises:
             Unreadable: they cannot be read.
@@ -86,10 +86,10 @@ class Objects:
         return attributes_of(self.memory, self.python, address)
 
     def entries(self, table: int) -> dict[str, int]:
-        """What a dictionary has under keys that are text.
+        """Return a dictionary's values by key, for keys that are text.
 
         Raises:
-            Unreadable: it is none.
+            Unreadable: it is not a dictionary.
         """
         layout = self.python.layout
         return {
@@ -99,16 +99,16 @@ class Objects:
         }
 
     def values(self, table: int) -> Iterator[int]:
-        """What a dictionary holds, under whatever keys.
+        """Yield the values of a dictionary, whatever its keys.
 
         Raises:
-            Unreadable: it is none.
+            Unreadable: it is not a dictionary.
         """
         for _, value in items_of(self.memory, self.python, table):
             yield value
 
     def closure(self, function: int) -> int:
-        """The tuple of cells that a function has from the one around it, or 0.
+        """Return the tuple of cells that a function has from the function around it, or 0.
 
         ``func_closure``: behind code, globals, defaults and keyword defaults up to 3.9; behind
         globals, builtins, name, qualified name, code, defaults and keyword defaults from 3.10.
@@ -120,21 +120,21 @@ class Objects:
         return self.word(function + self.python.layout.header + 8 * place)
 
     def text(self, address: int) -> str:
-        """A value in words: a number, ``True``, ``None``, text in quotes, or type and address."""
+        """Describe a value: a number, ``True``, ``None``, text in quotes, or type and address."""
         return text_of_value(
             self.memory, self.python.layout, address, self.python.version >= (3, 12)
         )
 
     def string(self, address: int) -> str:
-        """A string.
+        """Return a string.
 
         Raises:
-            Unreadable: it is none.
+            Unreadable: it is not a string.
         """
         return read_string(self.memory, self.python.layout, address)
 
     def members(self, address: int) -> Iterator[int]:
-        """What a list, tuple, set, dictionary (its values) or deque holds.
+        """Yield the members of a list, tuple, set, dictionary (its values) or deque.
 
         Raises:
             Unreadable: it is none of them, has too many, or cannot be read.
@@ -162,7 +162,7 @@ class Objects:
         count = self._count(self.word(begin))
         if kind == "list":
             yield from self._words(self.word(begin + 8), count)
-        else:  # from 3.14 on a hash stands before the first
+        else:  # from 3.14 on a hash precedes the first item
             yield from self._words(begin + (16 if self.python.version >= (3, 14) else 8), count)
 
     def _of_set(self, address: int) -> Iterator[int]:
@@ -175,7 +175,7 @@ class Objects:
                 yield key
 
     def _of_deque(self, address: int) -> Iterator[int]:
-        """Blocks of 64 pointers between two links; ``leftindex`` says where the first stands."""
+        """Walk blocks of 64 pointers between two links; ``leftindex`` is the first item's place."""
         begin = address + self.python.layout.header
         count, block = self._count(self.word(begin)), self.word(begin + 8)
         index = self.word(begin + 24)
@@ -188,5 +188,5 @@ class Objects:
             block = self.word(block + 8 + 8 * _DEQUE_BLOCK)
 
     def untagged(self, address: int) -> int:
-        """A word of a frame as an address."""
+        """Return a word of a frame as an address."""
         return self.word(address) & ~TAG

@@ -1,14 +1,14 @@
-"""Whether nobody but certain tasks has a reference to what one of them awaits.
+"""Whether only certain tasks have a reference to what one of them awaits.
 
-Who could set an event, put into a queue or complete a future must have a reference to it. The
-references that the frames of tasks hold are followed, through cells, containers, closures, bound
-methods and instances' attributes. If they are as many as the object's reference count says, and
-the same is true of each object on the way, then no other code has one: no thread, no callback, no
-global. One with weak references does not count: who has one of those has the object too.
+Whoever sets an event, puts into a queue or completes a future must have a reference to it. This
+follows the references that the frames of tasks hold, through cells, containers, closures, bound
+methods and instances' attributes. If it finds as many as the object's reference count says, and the
+same is true of each object on the way, then no other code has one: no thread, no callback, no
+global. An object with weak references does not qualify: whoever has a weak one has the object too.
 
-A small piece of what a garbage collector does, the other way round (``Python/gc.c``). What is not
-understood leaves a reference uncounted, so the answer is then "others may have one". A loop that
-runs meanwhile may spoil it: no proof by facts rests on this.
+This is a small piece of what a garbage collector does, the other way round (``Python/gc.c``). What
+is not understood leaves a reference uncounted, and the answer is then "others may have one". A loop
+that runs meanwhile may spoil it, so no proof by facts rests on this.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from deadlock_matrix.capture.memory import Unreadable
 MOST_OBJECTS = 20_000
 MOST_SLOTS = 1 << 12
 MOST_TASKS = 64
-"""Who know an object; if there are more, they count as others."""
+"""Tasks that know an object; if there are more, they count as others."""
 
-_UNCOUNTED = 3  # bits of a word that is no reference, or one that is not counted (from 3.14 on)
-_MOST_COUNTED = 1 << 30  # more references are none: the object is immortal
+_UNCOUNTED = 3  # bits of a word that is not a reference, or not a counted one (from 3.14 on)
+_MOST_COUNTED = 1 << 30  # a larger count is not one: the object is immortal
 _FLAGS_AT, _WEAK_LIST_AT = 168, 208  # in a type object, of builds with a GIL
 _MANAGED_WEAK_REFERENCES, _BEFORE_HEADER = 1 << 3, 32
 _CONTAINERS = frozenset({"tuple", "list", "set", "deque"})
@@ -48,17 +48,17 @@ class Referrers:
 
 @dataclass(kw_only=True)
 class ReferenceReader:
-    """The references that the tasks of one process hold; followed once, when first asked."""
+    """The references that the tasks of one process hold, followed when first asked for."""
 
     objects: Objects
     layout: TaskLayout
     chains: dict[int, Chain]  # by task
-    _into: dict[int, Counter[int]] | None = None  # from an object to who refers to it, how often
+    _into: dict[int, Counter[int]] | None = None  # by object: who refers to it, how often
     _followed: set[int] = field(default_factory=set)
     _answers: dict[int, Referrers] = field(default_factory=dict)
 
     def referrers(self, address: int) -> Referrers:
-        """Who refers to an object."""
+        """Return who refers to an object."""
         if address not in self._answers:
             self._answers[address] = self._referrers(address)
         return self._answers[address]
@@ -86,7 +86,7 @@ class ReferenceReader:
         return Referrers(tasks=tuple(sorted(tasks)), others=False)
 
     def _count(self, address: int) -> int:
-        """An object's reference count; -1 if it is not counted."""
+        """Return an object's reference count; -1 if it is not counted."""
         try:
             if self.objects.python.version < (3, 12):
                 count = self.objects.word(address)
@@ -97,10 +97,10 @@ class ReferenceReader:
         return count if count < _MOST_COUNTED else -1
 
     def _has_weak_ones(self, address: int) -> bool:
-        """Whether somebody has a weak reference, which is not counted.
+        """Return whether somebody has a weak reference to the object; those are not counted.
 
-        ``tp_weaklistoffset`` says where an object lists them; from 3.12 on a flag of the type may
-        say that they stand before its header.
+        ``tp_weaklistoffset`` says where an object lists them; from 3.12 on, a flag of the type may
+        say that the list precedes the object's header.
         """
         try:
             kind = self.objects.word(address + self.objects.python.layout.type_at)
@@ -135,7 +135,7 @@ class ReferenceReader:
                     self._into.setdefault(each, Counter())[referrer] += 1
                     noted.append(each)
         except (Unreadable, struct.error, KeyError):
-            pass  # what is missing is not counted
+            pass  # what is missing is simply not counted
         return noted
 
     def _of_task(self, task: int, chain: Chain) -> Iterator[int]:
@@ -143,7 +143,7 @@ class ReferenceReader:
         function = self.objects.python.offsets["frame.globals"] - 8
         for _, frame in chain.frames:
             yield from self._of_frame(frame)
-            if self.objects.python.version >= (3, 11):  # it stands before the globals
+            if self.objects.python.version >= (3, 11):  # it precedes the globals
                 yield self.objects.untagged(frame.frame + function)
 
     def _of_frame(self, frame: FrameAddress) -> Iterator[int]:

@@ -1,14 +1,14 @@
-"""The event loops of asyncio in a process, and their tasks, out of its memory alone.
+"""The event loops of asyncio in a process, and their tasks, read from its memory alone.
 
-Every way to the tasks begins at a frame of asyncio that runs a loop. Its globals have the module
+Every way to the tasks begins at a frame of asyncio that runs a loop. Its globals include the module
 ``asyncio.tasks``. Up to 3.13 that has a ``WeakSet`` of all tasks (``_all_tasks``, from 3.12 on
 ``_scheduled_tasks``). From 3.14 on tasks are in a ring that passes through the state of the thread
-(``_PyThreadStateImpl.asyncio_tasks_head``), and those of threads that have ended through that of
-the interpreter; where, the module ``_asyncio`` tells (``_Py_AsyncioModuleDebugOffsets``, to which
-its state has a pointer).
+(``_PyThreadStateImpl.asyncio_tasks_head``), and tasks of threads that have ended in one that passes
+through the state of the interpreter. The module ``_asyncio`` says where
+(``_Py_AsyncioModuleDebugOffsets``, to which its state has a pointer).
 
-A loop that runs meanwhile changes all this. So tasks are read twice, and `Task.steady` says of
-which nothing had changed.
+A loop that runs meanwhile changes all this. So tasks are read twice, and `Task.steady` says for
+which of them nothing had changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Running:
     thread: PythonThread
     loop: int
     module: int
-    main: int  # the future that it runs until it is done, or 0
+    main: int  # the future that the loop runs until it is done, or 0
 
 
 def read_loops(
@@ -60,13 +60,13 @@ def read_loops(
     tids: Mapping[int, int],
     source: str,
 ) -> Known[tuple[EventLoop, ...]] | Unknown:
-    """All loops that run, with their tasks.
+    """Return all loops that run, with their tasks.
 
     Args:
         memory: of the process.
         python: its interpreter.
         threads: its threads.
-        tids: from their own ids to the observer's.
+        tids: from the process's own thread ids to the observer's.
         source: where it is read, in words.
     """
     candidates = [thread for thread in threads if _runs_a_loop(thread)]
@@ -93,7 +93,7 @@ def _runs_a_loop(thread: PythonThread) -> bool:
 
 
 def _running(objects: Objects, thread: PythonThread) -> Iterator[Running]:
-    """The innermost loop that a thread runs; one written in C has no frame of ``run_forever``."""
+    """Find the innermost loop that a thread runs; one in C has no frame of ``run_forever``."""
     module = loop = main = 0
     for frame, address in zip(thread.frames, thread.addresses, strict=True):
         if address is None or not frame.file.endswith(_RUNNERS):
@@ -153,7 +153,7 @@ class _Reader:
             )
 
     def _pending(self, running: list[Running]) -> Iterator[int]:
-        """All tasks that are not done, each once."""
+        """Yield all tasks that are not done, each once."""
         for address in dict.fromkeys(self._addresses(running)):
             if not self.objects.descends_from(address, _TASK):
                 continue
@@ -168,7 +168,7 @@ class _Reader:
             return unknown(f"its coroutine is not readable: {error}")
 
     def _name(self, address: int) -> str:
-        """A task's name; from 3.12 on that of one without is a number until it is asked for."""
+        """Return a task's name; from 3.12 on, an unnamed task has a number until somebody asks."""
         try:
             name = self.objects.word(address + self.layout.name)
             if self.objects.type(name) == "int":
@@ -209,7 +209,7 @@ class _Reader:
             yield from self._in_ring(interpreter + heads[1])
 
     def _in_ring(self, head: int) -> Iterator[int]:
-        """Forwards round the ring; each node must name the one before it, the last the head."""
+        """Walk the ring forwards; each node must name the one before it, the last one the head."""
         back = NODE_BEHIND_WAITS_FOR + self.layout.waits_for
         before, at = head, self.objects.word(head)
         for _ in range(MOST_TASKS):
@@ -222,10 +222,11 @@ class _Reader:
         raise Unreadable(f"more than {MOST_TASKS} tasks")
 
     def _heads(self, names: Mapping[str, int]) -> tuple[int, int]:
-        """Where the rings begin in the states of a thread and of the interpreter.
+        """Return where the rings begin in the states of a thread and of the interpreter.
 
-        ``_Py_AsyncioModuleDebugOffsets``: of a task its size and six offsets; of the interpreter
-        its size and the ring; of a thread its size, running loop, running task, and the ring.
+        ``_Py_AsyncioModuleDebugOffsets`` holds: for a task its size and six offsets; for the
+        interpreter its size and the ring; for a thread its size, running loop, running task, and
+        the ring.
         """
         function = names.get("current_task", 0)
         header = self.objects.python.layout.header
@@ -242,7 +243,7 @@ class _Reader:
         raise Unreadable("the module _asyncio does not tell where tasks are")
 
     def _pointers(self, address: int, most: int) -> Iterator[int]:
-        """Words of memory that could be addresses."""
+        """Yield words of memory that could be addresses."""
         for at in range(most):
             try:
                 word = self.objects.word(address + 8 * at)
@@ -269,7 +270,7 @@ class _Reader:
 def with_steady(
     first: Known[tuple[EventLoop, ...]] | Unknown, second: Known[tuple[EventLoop, ...]] | Unknown
 ) -> Known[tuple[EventLoop, ...]] | Unknown:
-    """The second reading, in which tasks that look the same as in the first are steady."""
+    """Return the second reading, with tasks that look the same as in the first marked as steady."""
     if isinstance(first, Unknown) or isinstance(second, Unknown):
         return second
     before = {task.address: task for loop in first.value for task in loop.tasks}

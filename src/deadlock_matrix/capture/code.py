@@ -1,4 +1,4 @@
-"""In whose code a blocked thread is, from its program counter."""
+"""In whose code a blocked thread is, judging by its program counter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from deadlock_matrix.model.thread_facts import Code
 
 
 def code_of(program_counter: int, memory: Memory) -> Known[Code] | Unknown:
-    """The library, and whether it is the C library's own locking code.
+    """Return the library, and whether it is the C library's own locking code.
 
     Inside libc's exported function ``syscall`` the caller is somebody else, who made a futex lock
-    by hand. Static binaries have no exports: theirs counts as not libc. An interposed library
-    (a sanitizer's ``pthread_mutex_lock``) still ends in libc; the stack would show it.
+    by hand. Static binaries have no exports, so their code counts as not libc. An interposed
+    library (a sanitizer's ``pthread_mutex_lock``) still ends in libc; the stack would show it.
     """
     try:
         mapping = memory.maps.find(program_counter)

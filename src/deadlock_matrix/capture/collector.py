@@ -17,30 +17,30 @@ class Collector(Protocol):
     """Reads facts about processes from outside. Close it at the end: it may own helpers."""
 
     def check(self, pid: int) -> None:
-        """Whether a process can be looked at.
+        """Check that a process can be looked at.
 
         Raises:
-            CaptureError: no; the message says what to do.
+            CaptureError: it cannot; the message says what to do.
         """
         ...
 
     def cpu_s(self) -> float:
-        """Seconds of a processor used so far to look, by this process and a helper of its own."""
+        """Return how many CPU seconds looking has used so far, in this process and its helper."""
 
     def warm_up(self) -> None:
-        """Starts helpers that would otherwise start on first use. Returns at once."""
+        """Start helpers that would otherwise start on first use. Return at once."""
         ...
 
     def machine(self, pid: int) -> Machine:
-        """What the numbers in a snapshot of that process depend on.
+        """Return what the numbers in a snapshot of that process depend on.
 
         Raises:
-            CaptureError: it is of a kind that is not supported.
+            CaptureError: it is a kind of process that is not supported.
         """
         ...
 
     def program(self, pid: int) -> Program:
-        """What a process runs, if it can be looked at.
+        """Return what a process runs, if it can be looked at.
 
         Raises:
             CaptureError: it cannot; the message says what to do.
@@ -48,7 +48,7 @@ class Collector(Protocol):
         ...
 
     def glancer(self, pid: int) -> Looker:
-        """Something that looks at the main thread of a process, cheaply and often.
+        """Return something that looks at the main thread of a process, cheaply and often.
 
         Raises:
             CaptureError: there is no such process.
@@ -56,7 +56,7 @@ class Collector(Protocol):
         ...
 
     def snapshot(self, roots: Sequence[int]) -> Snapshot:
-        """Reads a tree: the first root's, and what descends from the others.
+        """Read a tree: the first root's, and what descends from the others.
 
         Raises:
             CaptureError: the first root has ended.
@@ -66,36 +66,36 @@ class Collector(Protocol):
     def python_stacks(
         self, pids: Sequence[int], awaited: Collection[int] = ()
     ) -> tuple[StackFacts, ...]:
-        """Python frames with the few locals that matter. Does not stop the processes.
+        """Read Python frames with the few locals that matter. Does not stop the processes.
 
         Args:
             pids: the processes.
-            awaited: those of them for whose main thread somebody outside waits, so that it is worth
-                asking who could end its wait.
+            awaited: those of them whose main thread somebody outside waits for, which makes it
+                worth asking who could end that thread's wait.
         """
         ...
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
-        """Python and native frames, for people. Stops each process for a moment."""
+        """Read Python and native frames, for people. Stops each process for a moment."""
         ...
 
     def source_lines(
         self, pid: int, places: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], str]:
-        """The text of lines of source that a process's frames name, as far as it can be read."""
+        """Return the source lines that a process's frames name, as far as they can be read."""
         ...
 
     def hurry(self, until_s: float | None) -> None:
-        """Answer nothing after this instant of CLOCK_MONOTONIC; ``None``: take your time."""
+        """Answer nothing after this instant of CLOCK_MONOTONIC; ``None`` sets no limit."""
         ...
 
     def close(self) -> None:
-        """Ends the helpers. May be called twice."""
+        """End the helpers. May be called twice."""
         ...
 
 
 def open_collector() -> Collector:
-    """The collector of this system: all facts on Linux, states and stacks elsewhere."""
+    """Return the collector of this system: all facts on Linux, states and stacks elsewhere."""
     if sys.platform == "linux":
         from deadlock_matrix.capture.permission import only_ancestors_may_look
 

@@ -1,4 +1,4 @@
-"""What a process runs, and for how long: without anything that it was told and may be private."""
+"""What a process runs, and for how long, without any private argument that it was given."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from deadlock_matrix.capture.proc_text import text_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 LONGEST = 300
-"""Characters of one word."""
+"""Most characters of one word."""
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*t?d?(?:\.exe)?")
 _LAST_FLAG = re.compile(r"-(?![XW])[A-Za-z]*([cm])")
-"""What Python takes no further option behind: ``-c``, ``-m``, ``-Im``."""
+"""The options after which Python takes no other: ``-c``, ``-m``, ``-Im``."""
 
 _WITH_ARGUMENT = ("-X", "-W", "--check-hash-based-pycs")
 
 
 def command_of(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
-    """The program, and of a Python the script or the module that it runs.
+    """Return the program and, for a Python, the script or the module that it runs.
 
-    Source: ``/proc/PID/cmdline``, which the kernel reads out of the process's own memory; so a
+    Source: ``/proc/PID/cmdline``, which the kernel reads out of the process's own memory, so a
     process may write there what it likes. Further arguments may be passwords and are not kept, nor
-    is the code behind ``-c``.
+    is the code after ``-c``.
     """
     try:
         with reading(f"the command line of process {pid}"):
@@ -38,9 +38,9 @@ def command_of(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
 
 
 def what_runs(words: list[str]) -> tuple[str, ...]:
-    """``python -m http.server 8000 --token x`` as ``python -m http.server``."""
-    # One that gives itself a title has it all in one word: "gunicorn: worker [app]". A path with
-    # arguments behind it is no title, and may have spaces of its own.
+    """Shorten ``python -m http.server 8000 --token x`` to ``python -m http.server``."""
+    # A process that gives itself a title has it all in one word: "gunicorn: worker [app]". A path
+    # with arguments after it is not a title, and may contain spaces itself.
     is_path = len(words) > 1 and words[0].startswith("/")
     program = (words[0] if is_path else words[0].split(" ")[0])[:LONGEST] if words else ""
     if not program:
@@ -59,7 +59,7 @@ def what_runs(words: list[str]) -> tuple[str, ...]:
 
 
 def age_of(pid: int, started: int) -> Known[float]:
-    """Seconds since the process began; ``started`` is in clock ticks since boot."""
+    """Return seconds since the process began; ``started`` is in clock ticks since boot."""
     began_s = started / os.sysconf("SC_CLK_TCK")
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
     return known(max(age_s, 0.0), f"/proc/{pid}/stat")

@@ -63,11 +63,11 @@ _FIELDS = {
     for version, lines in (((3, 13), _3_13), ((3, 14), _3_14), ((3, 15), _3_15))
 }
 _LARGEST = 1 << 20
-"""No structure of CPython is larger than some hundred KiB: an offset beyond it is none."""
+"""No structure of CPython is larger than a few hundred KiB, so a larger offset is not one."""
 
 
 def says_free_threaded(memory: Memory, runtime: int) -> bool:
-    """Whether the interpreter says so; up to 3.12 there is no such build, and nothing that says.
+    """Return whether the interpreter says that it is free-threaded; up to 3.12 none is.
 
     Raises:
         Unreadable: the memory cannot be read.
@@ -77,10 +77,10 @@ def says_free_threaded(memory: Memory, runtime: int) -> bool:
 
 
 def read_offsets(memory: Memory, runtime: int) -> Mapping[str, int]:
-    """Offsets in bytes by name, such as ``code_object.filename``; none before 3.13.
+    """Return offsets in bytes by name, such as ``code_object.filename``; none before 3.13.
 
-    ``version`` is ``PY_VERSION_HEX``, ``free_threaded`` 0 or 1; they are there whenever the cookie
-    is, offsets only of versions whose order of fields is known here.
+    ``version`` is ``PY_VERSION_HEX``, ``free_threaded`` is 0 or 1. Both are there whenever the
+    cookie is; offsets only for versions whose order of fields is known here.
 
     Raises:
         Unreadable: the memory cannot be read, or an offset is not one.
@@ -95,6 +95,6 @@ def read_offsets(memory: Memory, runtime: int) -> Mapping[str, int]:
         raise Unreadable("_Py_DebugOffsets does not hold offsets")
     offsets = dict(zip(names, values, strict=True))
     if "interpreter_frame.executable" in offsets:
-        # Not told, but the same in all of them: behind code, previous frame and function.
+        # Not listed, but the same in all of them: behind code, previous frame and function.
         offsets["frame.globals"] = offsets["interpreter_frame.executable"] + 24
     return {"version": version, "free_threaded": free_threaded, **offsets}

@@ -15,7 +15,7 @@ from deadlock_matrix.model.thread_facts import ThreadFacts
 def own_descriptors(
     reference: int, threads: Iterable[ThreadFacts]
 ) -> Known[tuple[int, ...]] | Unknown:
-    """The threads whose descriptor table is not that of ``reference``.
+    """Return the threads whose descriptor table is not that of ``reference``.
 
     Args:
         reference: the thread whose descriptors were taken for the process's.
@@ -39,10 +39,10 @@ def own_descriptors(
 
 
 def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
-    """Calls ``visit`` with one thread of each descriptor table of a process, or with more.
+    """Call ``visit`` at least once for each descriptor table of a process, with one of its threads.
 
-    The leader alone would not do: a leader that has ended shows no descriptors, whatever the
-    threads that run on have. Compared is with the thread visited last; when that has ended it
+    The leader alone would not do: a leader that has ended shows no descriptors, whatever the other
+    threads have. Each thread is compared with the one visited last; if that one has ended, it
     differs from all that have not.
 
     Raises:
@@ -67,7 +67,9 @@ def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
 
 
 def _same(first: int, second: int) -> bool:
-    """What may not be compared counts as different: it is then read once more."""
+    """Compare two threads; a pair that may not be compared counts as different, and is read once
+    more.
+    """
     try:
         return kcmp.same(first, second, kcmp.DESCRIPTORS)
     except OSError:

@@ -1,8 +1,8 @@
 """Open files of a process.
 
 Source: ``/proc/PID/fd`` (links) and ``/proc/PID/fdinfo`` (flags). The two ends of a pipe show the
-same ``pipe:[inode]``. A FIFO shows the path by which it was opened, of which it may have several,
-so its identity is spelled ``fifo:[device:inode]`` here and both ends compare equal.
+same ``pipe:[inode]``. A FIFO shows the path by which it was opened, and it may have several, so
+here it is identified as ``fifo:[device:inode]``, and both ends compare equal.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Status:
             ]
 
     def fifo(self, path: str, directory: int) -> str | None:
-        """``fifo:[device:inode]`` when the open file is a FIFO, else nothing."""
+        """Return ``fifo:[device:inode]`` if the open file is a FIFO, else None."""
         if self._function is None:
             status = os.stat(path, dir_fd=directory)
             if not stat.S_ISFIFO(status.st_mode):
@@ -77,7 +77,7 @@ _status = _Status()
 
 
 def target_of(number: int, directory: int) -> str:
-    """The identity of one open file: the link's text, or ``fifo:[device:inode]``.
+    """Return the identity of one open file: the link's text, or ``fifo:[device:inode]``.
 
     Args:
         number: the descriptor.
@@ -93,10 +93,10 @@ def target_of(number: int, directory: int) -> str:
 
 
 def access_of(number: int, directory: int) -> Access:
-    """Whether a descriptor reads, writes or both, from the octal ``flags`` of its ``fdinfo``.
+    """Tell whether a descriptor reads, writes or both, from the octal ``flags`` of its ``fdinfo``.
 
-    A descriptor opened for its path alone (O_PATH) counts as both, the careful reading: it can
-    be opened anew for either.
+    A descriptor opened for its path alone (O_PATH) counts as both, which is the careful reading: it
+    can be reopened for either.
 
     Raises:
         OSError: it is not open, or not ours to see.
@@ -118,10 +118,10 @@ def _access(flags: int) -> Access:
 
 
 def _signals(target: str, info: bytes, directory: int) -> str:
-    """For what the kernel may send a signal by itself, see fcntl(2) and mq_notify(3).
+    """Return for what the kernel may send a signal by itself, see fcntl(2) and mq_notify(3).
 
     A file with a lease has O_ASYNC too. A message queue shows a path of one part, on a file system
-    that is mounted nowhere.
+    that is not mounted anywhere.
     """
     if _number(info, b"flags:", 8) & _ASYNC:
         return "O_ASYNC"
@@ -134,7 +134,7 @@ def _signals(target: str, info: bytes, directory: int) -> str:
 
 
 def numbers_of(directory: int) -> list[int]:
-    """The open descriptors of a process or thread.
+    """Return the open descriptors of a process or thread.
 
     Args:
         directory: a descriptor of its folder.
@@ -150,7 +150,7 @@ def numbers_of(directory: int) -> list[int]:
 
 
 def write_ends(number: int, directory: int) -> frozenset[int]:
-    """The descriptors by which a process can write to the pipe that one of them reads.
+    """Return the descriptors by which a process can write to the pipe that one of them reads.
 
     Args:
         number: of the read end.
@@ -158,7 +158,7 @@ def write_ends(number: int, directory: int) -> frozenset[int]:
 
     Raises:
         OSError: they cannot be read.
-        ValueError: it is no pipe.
+        ValueError: it is not a pipe.
     """
     target = target_of(number, directory)
     if not target.startswith("pipe:"):
@@ -171,12 +171,12 @@ def write_ends(number: int, directory: int) -> frozenset[int]:
 
 
 def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | Unknown:
-    """All open files of a process. One closed while the list is read is left out.
+    """Return all open files of a process. A file closed while the list is read is left out.
 
     Args:
         pid: the process, for the sources.
-        directory: a descriptor of the folder of one of its threads. The threads that have a table
-            of their own (``unshare(CLONE_FILES)``) are told by `own_descriptors`.
+        directory: a descriptor of the folder of one of its threads. `own_descriptors` finds the
+            threads that have a table of their own (``unshare(CLONE_FILES)``).
     """
     found: list[Descriptor] = []
     try:

@@ -1,9 +1,9 @@
-"""What the files mapped into a process say of themselves: exported symbols, versions, kind.
+"""What the files mapped into a process say about themselves: exported symbols, versions, kind.
 
 All of it is read from the process's memory, into which the loader has mapped what it needs itself:
 headers, dynamic section, symbol and version tables. No file is opened, so it does not matter
-whether the observer could: the file may lie in a container, have been removed or replaced by an
-upgrade, or stand on a file server that does not answer.
+whether the observer could open it: the file may be in a container, may have been removed or
+replaced by an upgrade, or may be on a file server that does not answer.
 
 Source: the ELF-64 specification and the GNU extensions that glibc's loader reads
 (``DT_GNU_HASH``, ``DT_VERDEF``). Both supported architectures are little-endian.
@@ -23,7 +23,7 @@ PAGE = 4096
 CACHED_FILES = 1024
 DELETED = " (deleted)"
 
-# Everything that is ever looked up; a file is read once for all of them.
+# All symbols that are ever looked up; a file is read once for all of them.
 SYMBOLS = (
     "_PyRuntime",
     "_Py_NoneStruct",
@@ -45,13 +45,13 @@ _VERSIONS_LIMIT = 1 << 10
 
 
 class Unusable(Exception):
-    """A mapping that is no 64-bit ELF file, or cannot be read. The message says why."""
+    """A mapping that is not a 64-bit ELF file, or cannot be read. The message says why."""
 
 
 def loaded(memory: Memory, mapping: Mapping) -> Loaded:
-    """The file that a mapping belongs to, and where its first segment begins.
+    """Return the file that a mapping belongs to, and where its first segment begins.
 
-    When a file is mapped twice (``dlmopen``) the copy at or below the mapping counts.
+    If a file is mapped twice (``dlmopen``), the copy at or below the mapping counts.
 
     Raises:
         Unusable: it is not a file, or its headers are not mapped or not understood.
@@ -63,7 +63,7 @@ def loaded(memory: Memory, mapping: Mapping) -> Loaded:
     return found
 
 
-# By path, device and inode, and the headers: a file that has taken the inode of another differs
+# By path, device and inode, and the headers: a file that has taken another's inode differs from it
 # in its program headers, or at least in the build id among its notes.
 _cache: Kept[tuple[str, tuple[int, int] | None, bytes], ElfFile] = Kept(CACHED_FILES)
 
@@ -131,7 +131,9 @@ class _Image:
         self.bias = begin - self.first_address
 
     def headers(self) -> bytes:
-        """What tells this file from another one: its headers, and its notes with the build id."""
+        """Return what distinguishes this file from others: its headers and its notes, with the
+        build id.
+        """
         parts = [self._head, self._raw]
         for kind, _, address, size in self.segments:
             if kind == _PT_NOTE and size <= _NOTES_LIMIT:
@@ -139,7 +141,7 @@ class _Image:
         return b"".join(parts)
 
     def dynamic_section(self) -> dict[int, list[int]]:
-        """Values by tag; empty for a static program."""
+        """Return values by tag; empty for a static program."""
         tags: dict[int, list[int]] = {}
         for kind, _, address, size in self.segments:
             if kind != _PT_DYNAMIC or size > _TABLE_LIMIT:
@@ -152,14 +154,16 @@ class _Image:
         return tags
 
     def address(self, tags: dict[int, list[int]], tag: int) -> int | None:
-        """Where a table lies. glibc's loader relocates these in place, musl's does not."""
+        """Return where a table lies. glibc's loader relocates these addresses in place, musl's does
+        not.
+        """
         if tag not in tags:
             return None
         value = tags[tag][0]
         return value if value >= self.begin else value + self.bias
 
     def name(self, tags: dict[int, list[int]], offset: int) -> str:
-        """A name out of the string table."""
+        """Return a name from the string table."""
         table = self.address(tags, _DT_STRTAB)
         if table is None:
             raise Unreadable("it has no string table")
@@ -170,7 +174,7 @@ class _Image:
 
 
 def _exported(image: _Image, tags: dict[int, list[int]]) -> dict[str, tuple[int, int]]:
-    """Looked up by hash, as the loader does: a large library has a hundred thousand names."""
+    """Look names up by hash, as the loader does: a large library has a hundred thousand."""
     found: dict[str, tuple[int, int]] = {}
     symbols = image.address(tags, _DT_SYMTAB)
     gnu, plain = image.address(tags, _DT_GNU_HASH), image.address(tags, _DT_HASH)

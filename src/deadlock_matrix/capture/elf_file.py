@@ -40,7 +40,9 @@ class Loaded:
     bias: int
 
     def range_of(self, symbol: str) -> tuple[int, int] | None:
-        """First and last-but-one address of an exported symbol, or nothing when it has none."""
+        """Return the first address of an exported symbol and the one behind its last; None without
+        it.
+        """
         found = self.file.symbols.get(symbol)
         if found is None:
             return None

@@ -1,10 +1,12 @@
-"""Who has the file locks that threads wait for (``flock``, ``fcntl``), by ``/proc/locks``.
+"""Who has the file locks that threads wait for (``flock``, ``fcntl``), according to
+``/proc/locks``.
 
 The kernel lists each lock with the process that took it, and below it, marked with ``->``, those
-who wait. A lock of ``flock`` belongs to an open file, which children inherit: who took it may have
-ended, or others have it too. One of ``F_OFD_SETLK`` names nobody (-1). Processes outside of the
-observer's PID namespace are not listed; and inside of one, a lock whose taker has ended is not
-listed either, with all who wait for it (``locks_translate_pid`` in ``fs/locks.c``).
+who wait for it. A ``flock`` lock belongs to an open file, which children inherit: the process that
+took it may have ended, or others may have it too. An ``F_OFD_SETLK`` lock names nobody (-1).
+Processes outside the observer's PID namespace are not listed. Inside such a namespace, a lock whose
+taker has ended is not listed either, nor are those who wait for it (``locks_translate_pid`` in
+``fs/locks.c``).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _LINE = re.compile(r"^(\d+):\s+(->\s+)?(\w+)\s+\w+\s+\w+\s+(-?\d+)\s+([0-9a-f]+:
 def file_locks_of(
     pid: int, descriptors: Known[tuple[Descriptor, ...]] | Unknown, threads: Iterable[ThreadFacts]
 ) -> Known[tuple[FileLock, ...]] | Unknown:
-    """The locks that the threads of a process wait for.
+    """Return the locks that the threads of a process wait for.
 
     Args:
         pid: the process.
@@ -48,7 +50,7 @@ def file_locks_of(
     holders = holders_in(lines, pid)
     paths = {each.number: each.target for each in descriptors.value}
     waited = [paths[number] for number in numbers if number in paths]
-    # The kernel tells files by number: whose name is whose, only one waiter makes plain.
+    # The kernel identifies files by number; only with a single waiter is it clear which is whose.
     if len(holders) != 1 or len(waited) != 1:
         return unknown("which lock is whose: several threads wait for file locks, or none is shown")
     kind, pids = holders[0]
@@ -58,7 +60,7 @@ def file_locks_of(
 
 
 def holders_in(lines: Iterable[str], pid: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Kind and holders of each lock for which a process waits, out of ``/proc/locks``."""
+    """Return kind and holders of each lock for which a process waits, from ``/proc/locks``."""
     held: dict[tuple[str, str], list[int]] = {}
     waited: list[tuple[str, str]] = []
     for line in lines:

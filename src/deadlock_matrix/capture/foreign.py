@@ -1,10 +1,11 @@
-"""What the target controls, and can therefore keep a reader waiting for ever.
+"""Reads of what the target controls, which can therefore keep a reader waiting for ever.
 
-Its memory may lie on a dead file server, its executable too; a path out of its mappings may lead
-to a pipe, a device or a hole of a terabyte. No deadline inside this process helps: a read that
-waits for a file server cannot be ended. So each such read is announced before it begins, in memory
-shared with the process that waits for the answer (`observer`). The observer sees what was begun
-last, goes on without this process, and tells the next one what to leave alone.
+Its memory may lie on a dead file server, and so may its executable; a path from its mappings may
+lead to a pipe, a device or a sparse file of a terabyte. No deadline inside this process helps,
+because a read that waits for a file server cannot be ended. So each such read is announced before
+it begins, in memory shared with the process that waits for the answer (`observer`). The observer
+sees which read began last, goes on without this process, and tells the next one what to leave
+alone.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ PATIENCE_S = 1.0
 BUSY_S = 4.0
 """The same for reads that the target cannot hold up; only a busy machine may slow them down."""
 
-_HEAD = struct.Struct("<QdI")  # how many were begun; seconds the last may take; length of its name
+_HEAD = struct.Struct("<QdI")  # reads begun so far; seconds the last may take; length of its name
 
 
 class Stuck(OSError):
-    """A read that did not end the last time, and is not begun again."""
+    """A read that did not end last time, and is not tried again."""
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.ETIME, f"not read again, as it took too long before: {what}")
@@ -43,7 +44,7 @@ class NotRegular(OSError):
 
 
 class Begun(NamedTuple):
-    """What the reader has begun: the number of the read, how long it may take, and its name."""
+    """The read that began last: its number, how long it may take, and its name."""
 
     number: int
     patience_s: float
@@ -57,19 +58,19 @@ class Note:
         self._page = mmap.mmap(descriptor, NOTE_SIZE)
 
     def write(self, begun: Begun) -> None:
-        """Says what is begun. A reader of the page may see half of it, but not for long."""
+        """Say what begins. A reader of the page may see half of it, but not for long."""
         what = begun.what.encode("utf-8", "backslashreplace")[: NOTE_SIZE - _HEAD.size]
         self._page[_HEAD.size : _HEAD.size + len(what)] = what
         _HEAD.pack_into(self._page, 0, begun.number, begun.patience_s, len(what))
 
     def read(self) -> Begun:
-        """What was begun last."""
+        """Return what began last."""
         number, patience_s, length = _HEAD.unpack_from(self._page, 0)
         what = self._page[_HEAD.size : _HEAD.size + min(length, NOTE_SIZE - _HEAD.size)]
         return Begun(number, patience_s, what.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Gives the page back."""
+        """Release the page."""
         self._page.close()
 
 
@@ -86,17 +87,17 @@ _state = _State()
 
 
 def announce_in(note: Note) -> None:
-    """From here on, say in ``note`` what is begun."""
+    """From here on, announce in ``note`` what begins."""
     _state.note = note
 
 
 def avoid(names: Iterable[str]) -> None:
-    """Refuse reads of these names from here on; an earlier list is forgotten."""
+    """Refuse reads with these names from here on; this replaces any earlier list."""
     _state.avoided = frozenset(names)
 
 
 def stuck_at(pid: int) -> Stuck | None:
-    """Whether something of this process is left alone because it got stuck."""
+    """Return the error if something of this process is left alone because it got stuck."""
     for what in _state.avoided:
         if what.endswith(f"process {pid}"):
             return Stuck(what)
@@ -104,15 +105,15 @@ def stuck_at(pid: int) -> Stuck | None:
 
 
 class reading:
-    """Announce that the block reads something of the target's."""
+    """Announce that the block reads something that the target controls."""
 
     __slots__ = ("_before", "_patience_s", "_what")
 
     def __init__(self, what: str, patience_s: float = PATIENCE_S) -> None:
-        """Nothing happens yet.
+        """Prepare; nothing is announced yet.
 
         Args:
-            what: its name; by that it is avoided when it got stuck. It ends in ``process N``.
+            what: its name, by which it is avoided once it got stuck. It ends in ``process N``.
             patience_s: how long it may take.
         """
         self._what = what
@@ -129,7 +130,7 @@ class reading:
 
 
 def beat() -> None:
-    """Says that the read goes on; for the steps of one that may take long as a whole."""
+    """Say that the read makes progress: for the steps of one that may take long as a whole."""
     _begin(_state.begun.what, _state.begun.patience_s)
 
 
@@ -140,7 +141,7 @@ def _begin(what: str, patience_s: float) -> None:
 
 
 class Watch:
-    """Tells a slow reader from a stuck one: on the side of the process that waits."""
+    """Tells a slow read from a stuck one, in the process that waits."""
 
     def __init__(self, note: Note) -> None:
         self._note = note
@@ -148,7 +149,7 @@ class Watch:
         self._since = time.monotonic()
 
     def stuck(self) -> Begun | None:
-        """The read that has been going on for too long, if there is one."""
+        """Return the read that has taken too long, if there is one."""
         now = self._note.read()
         if now.number != self._seen.number:
             self._seen = now
@@ -157,10 +158,10 @@ class Watch:
 
 
 def open_regular(path: str) -> int:
-    """Opens a file for reading, if it is a regular one.
+    """Open a file for reading, if it is a regular one.
 
-    Opening a pipe would wait for a writer, and opening a device may do whatever its driver likes;
-    so the path is looked up first, and what it led to is opened when it is known to be a file.
+    Opening a pipe would wait for a writer, and opening a device may do whatever its driver likes.
+    So the path is looked up first, and opened only when it is known to lead to a regular file.
 
     Raises:
         NotRegular: it is something else.

@@ -1,4 +1,4 @@
-"""The variables of a Python frame: what reading one takes, their names, values and texts."""
+"""The variables of a Python frame: what is needed to read them, their names, values and texts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from deadlock_matrix.capture.python_values import content_of_cell, names_in, tex
 from deadlock_matrix.capture.stacks_worker import KEPT
 
 TAG = 7
-"""Bits of a word that are no part of an address: from 3.14 on frames hold tagged references
-(``_PyStackRef`` in ``pycore_stackref.h``). Objects lie at multiples of 8 at least."""
+"""Bits of a word that are not part of an address: from 3.14 on frames hold tagged references
+(``_PyStackRef`` in ``pycore_stackref.h``). Objects are aligned to at least 8 bytes.
+"""
 
-TAGGED_INTEGER = 3  # both lowest bits: no reference at all
+TAGGED_INTEGER = 3  # both lowest bits: not a reference at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Interpreter:
     runtime: int  # address of _PyRuntime
     layout: ObjectLayout
     offsets: Mapping[str, int]
-    # What was read of code objects, by address, and of places in them: threads share both.
+    # What was read of code objects, by address, and of places in them; threads share both.
     codes: dict[int, Code] = field(default_factory=dict)
     lines: dict[tuple[int, int], int] = field(default_factory=dict)
     variables: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class Interpreter:
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """What a stack shows of a code object; names of variables only where values are kept."""
+    """What a stack shows of a code object; variable names only where values are kept."""
 
     function: str
     file: str
@@ -46,7 +47,7 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameAddress:
-    """Where a frame lies, for who reads more of it than its function and line."""
+    """Where a frame lies, for those who read more of it than its function and line."""
 
     frame: int
     code: int
@@ -55,7 +56,7 @@ class FrameAddress:
 
 
 def names_of_variables(memory: Memory, python: Interpreter, code: int) -> tuple[str, ...]:
-    """The names of all variables of a function, in the order of their slots.
+    """Return the names of all variables of a function, in the order of their slots.
 
     Raises:
         Unreadable: they cannot be read.
@@ -81,13 +82,13 @@ def _read_names(memory: Memory, python: Interpreter, code: int) -> tuple[str, ..
 def variables_of(
     memory: Memory, python: Interpreter, frame: FrameAddress, only: Container[str] | None = None
 ) -> Iterator[tuple[str, int]]:
-    """A frame's variables that have a value, with the address of that; cells are opened.
+    """Yield a frame's variables that have a value, with the value's address; cells are opened.
 
     Args:
         memory: of the process.
         python: its interpreter.
         frame: the frame.
-        only: names of those that are wanted; nothing: all.
+        only: the names wanted; None for all.
 
     Raises:
         Unreadable: they cannot be read.
@@ -115,7 +116,7 @@ def _values(
 def kept_values(
     memory: Memory, python: Interpreter, names: tuple[str, ...], slots: int
 ) -> dict[str, str]:
-    """The variables that are kept in the evidence and have a value, as text.
+    """Return, as text, the variables that have a value and are kept in the evidence.
 
     Raises:
         Unreadable: they cannot be read.

@@ -17,9 +17,9 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC
 class Glance(NamedTuple):
     """The main thread of a process at one instant. Compare two with ``==``.
 
-    ``syscall`` is the text of ``/proc/PID/task/PID/syscall`` (``running`` on a processor), or
-    empty where it is not ours to read. ``children`` are those of the main thread, unknown on
-    kernels without CONFIG_PROC_CHILDREN.
+    ``syscall`` is the text of ``/proc/PID/task/PID/syscall`` (``running`` on a processor), or empty
+    where we may not read it. ``children`` are those of the main thread, unknown on kernels without
+    CONFIG_PROC_CHILDREN.
     """
 
     state: str
@@ -35,7 +35,7 @@ class Looker(Protocol):
     """Looks at one process again and again."""
 
     def look(self) -> Glance:
-        """One look.
+        """Look once.
 
         Raises:
             CaptureError: the process has ended.
@@ -43,7 +43,7 @@ class Looker(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of what it holds. May be called twice."""
+        """Release what it holds. May be called twice."""
         ...
 
 
@@ -51,14 +51,14 @@ _NO_CHILDREN = unknown("this kernel has no /proc/PID/task/TID/children")
 
 
 class Glancer(Closing):
-    """Looks at one process again and again through files that it keeps open.
+    """Looks at one process again and again, through files that it keeps open.
 
-    They stay bound to that process: when it ends and its id is used again, `look` says that it
-    ended. Not the whole truth: other threads may work while the main one sleeps.
+    The files stay bound to that process: when it ends and its id is reused, `look` says that it
+    ended. This is not the whole truth: other threads may work while the main one sleeps.
     """
 
     def __init__(self, pid: int) -> None:
-        """Opens the files.
+        """Open the files.
 
         Raises:
             CaptureError: there is no such process.
@@ -77,7 +77,7 @@ class Glancer(Closing):
             raise CaptureError(f"process {pid}: {os.strerror(error.errno or 0)}") from None
 
     def close(self) -> None:
-        """Closes the files; may be called twice."""
+        """Close the files; may be called twice."""
         while self._files:
             os.close(self._files.pop())
 
@@ -92,7 +92,7 @@ class Glancer(Closing):
             return None
 
     def look(self) -> Glance:
-        """One look, a dozen microseconds.
+        """Look once, in a dozen microseconds.
 
         Raises:
             CaptureError: the process has ended and has been waited for.
@@ -132,7 +132,7 @@ class Glancer(Closing):
 
 
 def glance(pid: int) -> Glance:
-    """One look at a process, without keeping anything open.
+    """Look at a process once, without keeping anything open.
 
     Raises:
         CaptureError: there is no such process.

@@ -1,15 +1,14 @@
-"""Alarms: what ``alarm`` and ``setitimer(ITIMER_REAL)`` have set; ``/proc/PID`` shows none of it.
+"""Alarms that ``alarm`` and ``setitimer(ITIMER_REAL)`` have set; ``/proc/PID`` shows none of them.
 
 Two sources tell:
 
-- ``/proc/timer_list``, for root: all timers of the machine by the function they will call. An alarm
-  is one that calls ``it_real_fn``, of a process that is not named. So it tells of every process at
-  once that it has none, as long as nobody on the machine has one.
-- ``interval_timers_script``: a thread of the process itself is made to ask. That interrupts the
-  process for a fraction of a millisecond, so it is done only where the process is about to be
-  ended.
+- ``/proc/timer_list``, for root: all timers of the machine, by the function that they will call. An
+  alarm is one that calls ``it_real_fn``; its process is not named. So as long as nobody on the
+  machine has an alarm, this shows for every process at once that it has none.
+- ``interval_timers_script``: makes a thread of the process itself ask. That interrupts the process
+  for a fraction of a millisecond, so it is done only where the process is about to be ended.
 
-The other two interval timers count processor time: where nobody runs they stand still.
+The other two interval timers count processor time: they stand still where no thread runs.
 """
 
 from __future__ import annotations
@@ -21,23 +20,24 @@ from deadlock_matrix.capture.proc_files import read_whole, reason_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 SCRIPT = Path(__file__).with_name("interval_timers_script.py")
-"""Loaded by path, by whoever is an ancestor of the processes: ``look_in_a_thread(pids)``."""
+"""Loaded by path, by an ancestor of the processes: ``look_in_a_thread(pids)``."""
 
 TIMER_LIST = "/proc/timer_list"
 _FUNCTION = re.compile(rb"^ #\d+: <[^>]*>, (\S+?),", re.MULTILINE)
 _OF_AN_ALARM = b"it_real_fn"
 
 READINGS = 6
-"""The kernel counts its way to each timer anew (``print_active_timers``), so one that goes off
-meanwhile makes it skip another. On a busy machine every two-hundredth reading lacks an alarm."""
+"""The kernel counts its way to each timer anew (``print_active_timers``), so a timer that goes off
+meanwhile makes it skip another. On a busy machine one reading in two hundred misses an alarm.
+"""
 
 Alarms = Known[tuple[float, ...]] | Unknown
 
 
 def alarms_of_machine(path: str = TIMER_LIST) -> Alarms:
-    """No alarm at all on the machine, or it is not known whose they are.
+    """Return that no alarm is set on the whole machine, or that it is unknown whose they are.
 
-    Read *before* the processes are: an alarm that fires meanwhile has ended its process by then.
+    Read this *before* the processes: an alarm that fires meanwhile has ended its process by then.
     """
     functions: set[bytes] = set()
     for _ in range(READINGS):
@@ -47,7 +47,7 @@ def alarms_of_machine(path: str = TIMER_LIST) -> Alarms:
             return unknown(reason_of(error, path))
         if _OF_AN_ALARM in functions:
             break
-    # Containers show an empty file in its place, some kernels addresses in place of names.
+    # Containers show an empty file in its place, some kernels addresses instead of names.
     if not any(b"tick" in name or b"hrtimer" in name for name in functions):
         return unknown(f"{path} does not name what its timers call")
     if _OF_AN_ALARM in functions:
@@ -56,7 +56,7 @@ def alarms_of_machine(path: str = TIMER_LIST) -> Alarms:
 
 
 def from_answer(answer: float | str) -> Alarms:
-    """From what `SCRIPT` answers for one process to a fact."""
+    """Turn what `SCRIPT` answers for one process into a fact."""
     if isinstance(answer, str):
         return unknown(f"it could not be asked for its alarm: {answer or 'no answer'}")
     source = "getitimer, called by one of its own threads"

@@ -1,32 +1,32 @@
-"""Ask a sleeping process for its alarm: one ``getitimer``, made by one of its own threads.
+"""Ask a sleeping process for its alarm: one of its own threads is made to call ``getitimer``.
 
 The kernel shows nobody another process's interval timer. So whoever is about to *end* a tree, and
 nobody else, may make a thread of each process call ``getitimer(ITIMER_REAL)``, as checkpointing
-tools do, and then sleep on as before. Standard library only, no other module of the package: the
-helper that started the processes runs this by path, since Yama may allow tracing to ancestors
-alone. x86-64 only.
+tools do, and then sleep on as before. This uses the standard library only, no other module of the
+package: the helper that started the processes runs it by path, since Yama may allow tracing to
+ancestors alone. x86-64 only.
 
-How a thread that sleeps in a system call is borrowed (ptrace(2); the kernel's
+How to borrow a thread that sleeps in a system call (ptrace(2); the kernel's
 ``arch/x86/kernel/signal.c`` for the restart):
 
 1. ``PTRACE_SEIZE`` and ``PTRACE_INTERRUPT`` stop it on its way out of the call, before the kernel
    decides how to go on: ``rax`` holds one of the kernel's own "begin again" codes, ``orig_rax`` the
    call's number, ``rip`` points behind its ``syscall`` instruction.
-2. Its registers and 32 bytes below its stack's red zone are saved; it executes that same
-   instruction as ``getitimer``, from a system call stop to the next.
-3. The bytes are put back, it is interrupted once more, the registers are put back *in that stop*,
-   and it is let go. The kernel then begins the first call again as if nothing had been.
+2. Save its registers and 32 bytes below its stack's red zone; make it execute that same instruction
+   as ``getitimer``, from one system call stop to the next.
+3. Put the bytes back, interrupt it once more, put the registers back *in that stop*, and let it go.
+   The kernel then begins the first call again as if nothing had happened.
 
-So only calls are interrupted that begin again by themselves. ``epoll_wait`` is not among them (it
-returns EINTR), and neither is a write to a pipe of more than PIPE_BUF: it may be partly done, would
-return the part, and what was stuck would go on. No handler runs, no signal
-is sent, no disposition changes (a single step would have done that where SIGTRAP is blocked).
+So only calls that restart by themselves are interrupted. ``epoll_wait`` does not (it returns
+EINTR), and neither does a write to a pipe of more than PIPE_BUF: it may be partly done, would
+return the part, and what was stuck would go on. No handler runs, no signal is sent, no disposition
+changes (a single step would have changed one where SIGTRAP is blocked).
 
-Whatever is odd, the thread is let go as it was. It is never left stopped: ptrace belongs to the
-*thread* that traces, and the kernel lets go of everybody when that one ends. It would let go of
-a thread with changed registers too, so as long as they are changed, ``PTRACE_O_EXITKILL`` is set:
-if we are killed then, the process ends, rather than go on from a call that never returned. (Its
-tree is ended anyway if we are.)
+Whatever goes wrong, the thread is let go as it was. It is never left stopped: ptrace belongs to the
+*thread* that traces, and the kernel releases everybody when that thread ends. It would release a
+thread with changed registers too, so as long as they are changed, ``PTRACE_O_EXITKILL`` is set: if
+we are killed then, the process ends rather than go on from a call that never returned. (Its tree is
+ended anyway if we are.)
 """
 
 import ctypes
@@ -57,11 +57,12 @@ WRITE, PIPE_BUF = 1, 4096
 TRANSFERS = (0, 19, WRITE)  # read, readv: of a pipe alone
 SAFE_CALLS = {202, 61, 247, *TRANSFERS, 7, 271, 23, 270, 35, 230, 219}
 """futex, wait4, waitid, transfers, poll, ppoll, select, pselect6, nanosleep, clock_nanosleep, and
-restart_syscall, as which some of them go on: the kernel begins them again by itself, with what was
-left of the time."""
+restart_syscall, as which some of them go on: the kernel restarts them by itself, with the time that
+was left.
+"""
 
 ONE_PROCESS_S = 0.5
-FALLS_ASLEEP_WITHIN_S = 0.05  # a thread that has only just been let go by somebody like us
+FALLS_ASLEEP_WITHIN_S = 0.05  # a thread that somebody like us has only just let go
 ALL_S = 5.0
 
 NAMES = (
@@ -86,7 +87,7 @@ libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_v
 
 
 def trace(request, tid, address=0, data=0):
-    """ptrace(2) with its errors as exceptions."""
+    """Call ptrace(2), with its errors as exceptions."""
     ctypes.set_errno(0)
     result = libc.ptrace(request, tid, address, data)
     error = ctypes.get_errno()
@@ -96,7 +97,7 @@ def trace(request, tid, address=0, data=0):
 
 
 class Borrowed:
-    """One seized thread. ``signal`` is one that came meanwhile, to be handed on."""
+    """One seized thread. ``signal`` is one that came meanwhile, to be passed on."""
 
     def __init__(self, tid, deadline):
         self.tid = tid
@@ -121,10 +122,10 @@ class Borrowed:
         return self.place
 
     def next_stop(self):
-        """The status of its next stop.
+        """Return the status of its next stop.
 
-        Its end is only looked at, and left to its parent: that may be this very process, which is
-        to hear of it, and the kernel tells a process of each end once.
+        The end of the thread is only looked at, and left to its parent to collect: the parent may
+        be this very process, which needs to learn of it, and the kernel reports each end once.
         """
         flags = os.WNOHANG | WALL | WNOTHREAD
         soon = time.monotonic() + ONE_PROCESS_S
@@ -133,7 +134,8 @@ class Borrowed:
                 stopped = os.waitid(os.P_PID, self.tid, os.WSTOPPED | flags)
                 if stopped is not None:
                     return stopped.si_status
-                # Of a traced thread a stop is told whether asked for or not: look at it, no more.
+                # The kernel reports a stop of a traced thread whether asked or not: look at it, no
+                # more.
                 other = os.waitid(os.P_PID, self.tid, os.WEXITED | os.WNOWAIT | flags)
             except ChildProcessError:
                 raise Odd("it ended") from None
@@ -163,7 +165,7 @@ class Borrowed:
         trace(PTRACE_SETREGS, self.tid, 0, ctypes.addressof(registers))
 
     def change_registers(self, found, changed):
-        """Write its registers, to be put back by `put_back`, or never to be seen by its code."""
+        """Write its registers, to be restored by `put_back`, or never to be seen by its code."""
         trace(PTRACE_SETOPTIONS, self.tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
         self.saved = found
         self.set_registers(changed)
@@ -184,7 +186,7 @@ class Borrowed:
             for number, word in enumerate(words):
                 trace(PTRACE_POKEDATA, self.tid, address + 8 * number, word)
             self.scratch = None
-        # From a system call stop on there is no such decision: go on to a stop where there is.
+        # In a system call stop there is no such decision: go on to a stop where there is.
         while self.place == "call":
             self.interrupt()
             self.resume(PTRACE_CONT)
@@ -197,7 +199,7 @@ class Borrowed:
     def let_go(self):
         """Put everything back, and detach; a thread that runs is let go when the tracer ends.
 
-        With changed registers it is not: that may have to wait until it stops.
+        A thread with changed registers is not: that may have to wait until it stops.
         """
         changed = self.saved is not None
         self.deadline = float("inf") if changed else time.monotonic() + ONE_PROCESS_S
@@ -210,7 +212,7 @@ class Borrowed:
 
 
 def ask(tid, number, deadline):
-    """Seconds until the alarm of the thread's process, 0.0 if it has none."""
+    """Return the seconds until the alarm of the thread's process, 0.0 if it has none."""
     thread = Borrowed(tid, deadline)
     try:
         thread.interrupt()
@@ -249,13 +251,13 @@ def ask(tid, number, deadline):
 
 
 def read(path):
-    """A small file of /proc as text."""
+    """Read a small file of /proc as text."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
 
 
 def field(text, name):
-    """A field of /proc/PID/status."""
+    """Return a field of /proc/PID/status."""
     for line in text.splitlines():
         if line.startswith(name + ":"):
             return line.split()[1]
@@ -263,7 +265,7 @@ def field(text, name):
 
 
 def quiet_thread(pid):
-    """A thread that sleeps in a call that may be interrupted, and the call's number."""
+    """Find a thread that sleeps in a call that may be interrupted, and the call's number."""
     end = time.monotonic() + FALLS_ASLEEP_WITHIN_S
     while True:
         found = find_quiet_thread(pid)
@@ -275,7 +277,7 @@ def quiet_thread(pid):
 
 
 def find_quiet_thread(pid):
-    """As `quiet_thread`, but None if there is none at the moment."""
+    """Do as `quiet_thread`, but return None if there is none at the moment."""
     for tid in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
         status = read(f"/proc/{pid}/task/{tid}/status")
         if field(status, "State") != "S":
@@ -300,10 +302,11 @@ def find_quiet_thread(pid):
 
 
 def look(pids, within_s=ALL_S):
-    """Ask every process; ends within ``within_s`` seconds and a little more.
+    """Ask every process; end within ``within_s`` seconds and a little more.
 
     Returns:
-        For each process the seconds until its alarm (0.0 if it has none), or a text: why not.
+        For each process the seconds until its alarm (0.0 if it has none), or a text that says why
+            they are unknown.
     """
     end = time.monotonic() + within_s
     found = {}
@@ -321,7 +324,7 @@ def look(pids, within_s=ALL_S):
 
 
 def look_in_a_thread(pids, within_s=ALL_S):
-    """As `look`, by a thread that ends at once, so that nobody stays traced."""
+    """Do as `look`, in a thread that ends at once, so that nobody stays traced."""
     found = {}
     thread = threading.Thread(target=lambda: found.update(look(pids, within_s)), daemon=True)
     thread.start()

@@ -20,10 +20,10 @@ _function.argtypes = [ctypes.c_long] * 6
 
 
 def same(first: int, second: int, what: int) -> bool:
-    """Compares two threads, about two microseconds.
+    """Compare two threads, in about two microseconds.
 
-    A thread that has ended has neither memory nor descriptors, and two such compare equal; any
-    other differs from it.
+    A thread that has ended has neither memory nor descriptors: it equals another that has ended,
+    and differs from any other.
 
     Args:
         first: a thread, as the observer numbers it.
@@ -31,8 +31,8 @@ def same(first: int, second: int, what: int) -> bool:
         what: `MEMORY` or `DESCRIPTORS`.
 
     Raises:
-        OSError: one of them does not exist (`proc_files.is_gone`), is not ours to look into, or
-            there is no such call here.
+        OSError: one of them does not exist (`proc_files.is_gone`), we may not look into it, or this
+            kernel has no such call.
     """
     if _number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

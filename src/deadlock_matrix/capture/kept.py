@@ -1,4 +1,4 @@
-"""What was found out once, kept for the next look; used by several threads at the same moment."""
+"""What was found out once, kept for the next look; several threads may use it at the same time."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """Up to so many values; the one that was not asked for the longest goes first."""
+    """Keeps a limited number of values; drops the one that was not asked for the longest."""
 
     def __init__(self, most: int) -> None:
-        """Nothing is kept yet."""
+        """Start empty."""
         self._most = most
         self._values: OrderedDict[K, V] = OrderedDict()
         self._turn = threading.Lock()
 
     def get(self, key: K) -> V | None:
-        """The value, if there is one."""
+        """Return the value, if there is one."""
         with self._turn:
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
 
     def keep(self, key: K, value: V) -> None:
-        """Keep a value, instead of an earlier one."""
+        """Keep a value, in place of any earlier one."""
         with self._turn:
             self._values[key] = value
             self._values.move_to_end(key)

@@ -1,8 +1,8 @@
 """Which variables of a frame may leave the target, and in which form.
 
-A proof needs a few of the standard library's own: which thread is joined, which module imported.
+A proof needs a few of the standard library's own: which thread is joined, which module is imported.
 A file of an application may have the same name, and its variables may hold anything. So a value is
-kept only of a frame whose file lies in a folder of the interpreter's own standard library, and only
+kept only if its frame's file lies in a folder of the interpreter's own standard library, and only
 if it has a form that no user's data has: an object's type and address, a number, the name of a
 module.
 """
@@ -37,7 +37,7 @@ _FORMS = {
 def keep_only_needed(
     threads: tuple[ThreadStack, ...], places: Iterable[PurePosixPath]
 ) -> tuple[ThreadStack, ...]:
-    """The stacks without any value that is not needed, or that could be somebody's data.
+    """Return the stacks without any value that is not needed, or that could be somebody's data.
 
     Args:
         threads: of one process.

@@ -1,9 +1,9 @@
-"""Which names the code of a module still speaks of, from where its execution stands.
+"""Which names the code of a module can still use, from where its execution is.
 
-A script names everything it has defined. What its code has behind it counts for nothing, unless a
-loop leads back. Read from the bytecode, whose instructions have two bytes each: where the name of
-a global is loaded, and where it jumps back. Inline caches that look like such an instruction make
-one name more, never one less.
+A script names everything it has defined. Code that has already run counts for nothing, unless a
+loop leads back to it. This is read from the bytecode, whose instructions have two bytes each: where
+the name of a global is loaded, and where it jumps back. Inline caches that look like such an
+instruction add a name, and never remove one.
 
 Numbers of instructions: ``opcode`` of 3.8 to 3.15, with the specialised forms.
 """
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Instructions:
-    """Numbers of the instructions that matter in one version."""
+    """The numbers of the instructions that matter in one version."""
 
     load_name: int
     load_global: frozenset[int]
-    jump_back: frozenset[int]  # by so many instructions
+    jump_back: frozenset[int]  # by this many instructions
     jump_to: int = 0  # an absolute jump, up to 3.10
     extended: int
-    compiled: int = 0  # code of a JIT stands in its place
+    compiled: int = 0  # code of a JIT replaces it
 
 
 _OLD = Instructions(
@@ -70,11 +70,11 @@ _BY_VERSION: Mapping[tuple[int, int], Instructions] = {
 
 
 def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[int] | None:
-    """Numbers of the names that may still be loaded; nothing where that is not known.
+    """Return the numbers of the names that may still be loaded, or None where that is unknown.
 
     Args:
         code: the bytecode.
-        place: of the present instruction, in bytes.
+        place: of the current instruction, in bytes.
         version: of the interpreter.
     """
     known = _BY_VERSION.get(version)
@@ -98,7 +98,7 @@ def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[
 
 
 def _earliest(code: bytes, begin: int, known: Instructions, version: tuple[int, int]) -> int:
-    """Where the furthest jump back leads that lies behind a place."""
+    """Return how far back the jumps lead that come after a place."""
     earliest = begin
     unit = 2 if version >= (3, 10) else 1
     for at in range(begin & ~1, len(code) - 1, 2):

@@ -1,4 +1,4 @@
-"""From the place in a function's bytecode to the line in its file: CPython's four formats.
+"""From a place in a function's bytecode to the line in its file: CPython's four formats.
 
 Source: ``Objects/lnotab_notes.txt`` (up to 3.10) and ``InternalDocs/code_objects.md`` (from 3.11);
 the formats are a part of each minor version and do not change within one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 def line_at(table: bytes, first: int, place: int, version: tuple[int, int]) -> int:
-    """The line of an instruction, or the function's first where the table has none.
+    """Return the line of an instruction, or the function's first where the table has none.
 
     Args:
         table: ``co_lnotab`` up to 3.9, ``co_linetable`` later.
@@ -24,7 +24,7 @@ def line_at(table: bytes, first: int, place: int, version: tuple[int, int]) -> i
 
 
 def _by_steps(table: bytes, first: int, place: int) -> int:
-    """Up to 3.9: pairs of steps in bytecode and, signed, in lines."""
+    """Up to 3.9: pairs of steps, in bytecode and (signed) in lines."""
     at, line = 0, first
     for step, lines in zip(table[::2], table[1::2], strict=False):
         at += step
@@ -35,7 +35,7 @@ def _by_steps(table: bytes, first: int, place: int) -> int:
 
 
 def _by_ranges(table: bytes, first: int, place: int) -> int:
-    """3.10: pairs of a range's length and its line less that of the one before, or none (-128)."""
+    """3.10: pairs of a range's length and the signed step to its line; -128: it has none."""
     end, line, last = 0, first, first
     for length, lines in zip(table[::2], table[1::2], strict=False):
         has_line = lines != 0x80
@@ -50,7 +50,7 @@ def _by_ranges(table: bytes, first: int, place: int) -> int:
 
 
 def _by_locations(table: bytes, first: int, place: int) -> int:
-    """From 3.11: entries that begin with a byte whose highest bit is set, and none after it."""
+    """From 3.11: entries; the first byte of each has its highest bit set, the others do not."""
     end, line, last, at = 0, first, first, 0
     while at < len(table):
         head = table[at]
@@ -75,7 +75,7 @@ def _signed(byte: int) -> int:
 
 
 def _zigzag(table: bytes, at: int) -> int:
-    """A signed number of six bits a byte, lowest first; the lowest bit of it is the sign."""
+    """Read a signed number of six bits a byte, lowest first; its own lowest bit is the sign."""
     value = shift = 0
     while at < len(table):
         value |= (table[at] & 63) << shift

@@ -30,7 +30,7 @@ class LinuxCollector(Closing):
     """Facts from ``/proc``, from the processes' memory, and from stack readers in a helper."""
 
     def __init__(self, *, own_session: bool = True) -> None:
-        """Nothing is started yet.
+        """Prepare; no helper is started yet.
 
         Args:
             own_session: whether the helper gets a session of its own; see `worker.Worker`.
@@ -38,7 +38,7 @@ class LinuxCollector(Closing):
         self._stacks = StackReader(own_session=own_session)
 
     def close(self) -> None:
-        """Ends the helper. May be called twice; the collector can be used again after."""
+        """End the helper. May be called twice; the collector can still be used afterwards."""
         self._stacks.close()
 
     def cpu_s(self) -> float:
@@ -46,11 +46,11 @@ class LinuxCollector(Closing):
         return time.process_time()
 
     def warm_up(self) -> None:
-        """Starts the helper."""
+        """Start the helper."""
         self._stacks.start()
 
     def hurry(self, until_s: float | None) -> None:
-        """Reads in this very process cannot be cut short; see `observer.Observer`."""
+        """Do nothing: reads in this very process cannot be cut short; see `observer.Observer`."""
 
     def check(self, pid: int) -> None:
         """See `permission.check_access`."""
@@ -75,13 +75,13 @@ class LinuxCollector(Closing):
         return Glancer(pid)
 
     def snapshot(self, roots: Sequence[int]) -> Snapshot:
-        """Reads a tree without stopping it. See `procfs.read_thread` for what two of them prove.
+        """Read a tree without stopping it. See `procfs.read_thread` for what two of them prove.
 
-        A process made while the tree is read may be missing; when nothing ran between two
-        snapshots, the second has it, and the two then differ.
+        A process born while the tree is read may be missing; if nothing ran between two snapshots,
+        the second has it, and the two then differ.
 
         Raises:
-            CaptureError: the first root has ended, or is not ours to read.
+            CaptureError: the first root has ended, or we may not read it.
         """
         begun = time.monotonic()
         alarms = alarms_of_machine()
@@ -114,9 +114,9 @@ class LinuxCollector(Closing):
     def python_stacks(
         self, pids: Sequence[int], awaited: Collection[int] = ()
     ) -> tuple[StackFacts, ...]:
-        """Python frames, locals that matter and the GIL's holder, without stopping anybody."""
+        """Read Python frames, locals that matter and the GIL's holder, without stopping anybody."""
         return tuple(self._stacks.read(pid, native=False, awaited=pid in awaited) for pid in pids)
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
-        """Python and native frames. Each process is stopped while its stacks are read."""
+        """Read Python and native frames. Each process is stopped while its stacks are read."""
         return tuple(self._stacks.read(pid, native=True) for pid in pids)

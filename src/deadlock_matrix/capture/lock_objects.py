@@ -1,7 +1,7 @@
-"""What Python's locks look like in memory, and the words of a frame among which they lie.
+"""What Python's locks look like in memory, and the words of a frame in which they are found.
 
 Source: ``lockobject`` and ``rlockobject`` in ``Modules/_threadmodule.c``, ``PyCodeObject`` in
-``Include/cpython/code.h``, of 3.8 to 3.15. What is taken for a lock has a type of that name.
+``Include/cpython/code.h``, of 3.8 to 3.15. What is taken for a lock must have a type of that name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.capture.with_blocks import Covered, parse_table
 
 MOST_SLOTS = 256
-"""Words read of one frame."""
+"""Most words read of one frame."""
 
 Kind = Literal["Lock", "RLock"]
 _KINDS: Mapping[str, Kind] = {"_thread.lock": "Lock", "_thread.RLock": "RLock"}
@@ -36,7 +36,7 @@ class Code:
 
 @dataclass(kw_only=True)
 class LockObjects:
-    """The objects of one process, of which what does not change is read once."""
+    """The objects of one process; what never changes is read once."""
 
     memory: Memory
     python: Interpreter
@@ -44,7 +44,7 @@ class LockObjects:
     _types: dict[int, str] = field(default_factory=dict)
 
     def code(self, frame: FrameAddress) -> Code:
-        """The code of a frame.
+        """Return the code of a frame.
 
         Raises:
             Unreadable: there is none.
@@ -58,7 +58,7 @@ class LockObjects:
         if "code_object.localsplusnames" in at:
             names = memory.number(frame.code + at["code_object.localsplusnames"])
             size_at = at["code_object.firstlineno"] - 4
-            # Behind the header and the size: constants, names, then the exception table.
+            # Behind the header and the size come constants, names, then the exception table.
             table = memory.number(frame.code + layout.header + 24)
             variables = memory.number(names + layout.header)
             entries = parse_table(bytes_of(memory, layout, table))
@@ -71,7 +71,7 @@ class LockObjects:
         return Code(variables=variables, stack_size=size, table=entries)
 
     def words(self, address: int, count: int) -> tuple[int, ...]:
-        """So many words of memory.
+        """Read this many words of memory.
 
         Raises:
             Unreadable: they cannot be read.
@@ -79,7 +79,7 @@ class LockObjects:
         return struct.unpack(f"<{count}Q", self.memory.read(address, 8 * count))
 
     def self_of(self, method: int) -> int:
-        """What a method is bound to, be it written in C or in Python.
+        """Return what a method is bound to, whether it is written in C or in Python.
 
         Raises:
             Unreadable: it cannot be read.
@@ -87,11 +87,12 @@ class LockObjects:
         return self.memory.number(method + self.python.layout.header + 8)
 
     def is_alive(self, address: int) -> bool:
-        """Whether an object was not freed: what is left on a stack may point to one that was.
+        """Return whether an object was not freed: a stale word on a stack may point to one that
+        was.
 
-        Its memory still looks the same, but for the count of references, which is 0, or overwritten
-        by the allocator's pointer to the next free block. A count has 32 bits (more only before
-        3.12), behind which flags stand from 3.14 on, in the highest 16 bits.
+        A freed object's memory still looks the same, except for the reference count, which is 0 or
+        overwritten by the allocator's pointer to the next free block. A count has 32 bits (more
+        only before 3.12); from 3.14 on flags follow it, in the highest 16 bits.
         """
         if self.python.layout.free_threaded:
             return True
@@ -102,11 +103,11 @@ class LockObjects:
         return bool(count & 0xFFFF_FFFF) and not count >> 32 & 0xFFFF
 
     def kind(self, address: int) -> Kind | None:
-        """Which lock it is, if it is one."""
+        """Return which lock it is, if it is one."""
         return _KINDS.get(self.type(address))
 
     def type(self, address: int) -> str:
-        """The name of an object's type; nothing where there is no object."""
+        """Return the name of an object's type; empty if there is no object."""
         if address % 8:
             return ""
         try:

@@ -24,9 +24,9 @@ _VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)")
 
 
 def header_of(pid: int) -> tuple[str, int]:
-    """Architecture and pointer size in bits, from the ELF header of the executable.
+    """Return architecture and pointer size in bits, from the ELF header of the executable.
 
-    Where the executable cannot be read: the observer's own.
+    The observer's own, where the executable cannot be read.
     """
     try:
         with reading(f"the executable of process {pid}"):
@@ -48,16 +48,16 @@ def _head_of(path: str) -> bytes:
 
 
 def table_architecture(pid: int) -> str:
-    """The architecture by which to name system calls; a 32-bit process has none of ours."""
+    """Return the architecture whose table names system calls; a 32-bit process has none here."""
     architecture, bits = header_of(pid)
     return architecture if bits == 64 else UNSUPPORTED
 
 
 def machine_of(pid: int) -> Machine:
-    """The facts that numbers in a snapshot depend on.
+    """Return the facts that numbers in a snapshot depend on.
 
     Raises:
-        CaptureError: a 32-bit process, whose structures are laid out otherwise.
+        CaptureError: a 32-bit process, whose structures have another layout.
     """
     architecture, bits = header_of(pid)
     if bits == 32:
@@ -75,7 +75,7 @@ def machine_of(pid: int) -> Machine:
 
 
 def _libc_of(pid: int) -> str:
-    """``glibc 2.36``, ``musl``, or why it is not known."""
+    """Return ``glibc 2.36``, ``musl``, or why it is not known."""
     try:
         directory = open_directory(f"/proc/{pid}")
     except OSError as error:
@@ -106,9 +106,9 @@ def _libc_in(memory: Memory) -> str:
 
 
 def _glibc_version(memory: Memory, path: str, versions: tuple[str, ...]) -> str:
-    """From the banner that libc.so.6 prints when it is run, else the newest symbol version.
+    """Return it from the banner that libc.so.6 prints when run, else the newest symbol version.
 
-    The latter can be older than the library: not every release brings new symbols.
+    The latter can be older than the library: not every release adds symbols.
     """
     for mapping in memory.maps.of_file(path):
         if mapping.permissions == "r--p":

@@ -1,8 +1,8 @@
 """The memory of a process: its mappings, and bounded reads of its contents.
 
-Source: ``/proc/PID/maps`` and ``/proc/PID/mem``, which read without stopping the target, so what
-is read is only as stable as the threads that could write there are asleep. Both need the right to
-attach (`permission` says what is missing when that fails).
+Source: ``/proc/PID/maps`` and ``/proc/PID/mem``, which can be read without stopping the target. So
+the contents are stable only as long as the threads that could write there are asleep. Both need the
+right to attach (`permission` says what is missing if that fails).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deadlock_matrix.model.thread_facts import Mapping, Word
 WORD_BEFORE = 64
 WORD_AFTER = 128
 JOINSTATE_BEHIND_ID = 0x358
-"""In glibc's ``struct pthread`` of 64 bits, from 2.43 on: from ``tid`` to ``joinstate``."""
+"""In glibc's 64-bit ``struct pthread``, from 2.43 on: from ``tid`` to ``joinstate``."""
 ID_AND_ROBUST_LIST = 40
 READ_LIMIT = 1 << 24
 KEPT_MAPS = 32
@@ -40,11 +40,11 @@ _LINE = re.compile(
 
 
 class Unreadable(Exception):
-    """An address that is not mapped, not readable, or a read that came back short."""
+    """An address is not mapped or not readable, or a read returned too little."""
 
 
 class Maps:
-    """``/proc/PID/maps``, parsed line by line only where it is asked for.
+    """``/proc/PID/maps``, of which a line is parsed only when it is asked for.
 
     The kernel writes it in pieces of a page without stopping the target; mappings made or removed
     meanwhile may be missing.
@@ -54,9 +54,9 @@ class Maps:
         """Check every line.
 
         Raises:
-            OSError: one is not as the kernel writes it; it is cut off, perhaps.
+            OSError: one is not as the kernel writes it; perhaps it is cut off.
         """
-        # Not splitlines: a path may hold a carriage return, of which the kernel escapes nothing.
+        # Not splitlines: a path may contain a carriage return, which the kernel does not escape.
         self._lines = [line for line in raw.split(b"\n") if line]
         if not all(map(_LINE.match, self._lines)):
             raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
@@ -66,7 +66,7 @@ class Maps:
         self.names_of_calls: dict[str, tuple[str, ...]] | None = None  # see `named_calls`
 
     def find(self, address: int) -> Mapping | None:
-        """The mapping that holds an address."""
+        """Return the mapping that holds an address."""
         index = bisect_right(self._starts, address) - 1
         if index < 0:
             return None
@@ -74,9 +74,10 @@ class Maps:
         return mapping if address < mapping.end else None
 
     def of_file(self, path: str) -> list[Mapping]:
-        """All mappings of a file, by ascending address, and anonymous ones that continue them.
+        """Return all mappings of a file, by ascending address, with anonymous ones that continue
+        them.
 
-        The pages of ``.bss`` behind a writable segment are such a continuation: without a path.
+        The pages of ``.bss`` behind a writable segment are such a continuation: they have no path.
         """
         found: list[Mapping] = []
         for index in self._lines_of(path):
@@ -89,7 +90,7 @@ class Maps:
         return found
 
     def _lines_of(self, path: str) -> list[int]:
-        """Where the mappings of a file stand. Its path is text, in which a byte may be escaped."""
+        """Return which lines map a file. Its path there is text in which a byte may be escaped."""
         if self._by_path is None:
             self._by_path = {}
             for index, line in enumerate(self._lines):
@@ -99,7 +100,7 @@ class Maps:
         return self._by_path.get(path, [])
 
     def libraries(self) -> tuple[Library, ...]:
-        """Files with executable pages, each at its lowest address, in order of address."""
+        """Return files with executable pages, each at its lowest address, in order of address."""
         if self._libraries is None:
             self._libraries = tuple(self._find_libraries())
         return self._libraries
@@ -119,7 +120,7 @@ class Maps:
                 yield Library(path=path_of(raw), start=start)
 
     def special(self) -> tuple[str, ...]:
-        """Names of mapped kernel objects, such as ``anon_inode:[io_uring]``, each once."""
+        """Return names of mapped kernel objects, such as ``anon_inode:[io_uring]``, each once."""
         names = {
             fields[5]
             for line in self._lines
@@ -128,7 +129,7 @@ class Maps:
         return tuple(sorted(map(text_of, names)))
 
     def shared_files(self) -> tuple[str, ...]:
-        """Files that are mapped for others to see what is written, each once."""
+        """Return the files that are mapped so that others see what is written, each once."""
         names = {
             fields[5]
             for line in self._lines
@@ -140,7 +141,9 @@ class Maps:
         return tuple(sorted(map(path_of, names)))
 
     def device_and_inode(self, path: str) -> tuple[int, int] | None:
-        """Device number and inode of a mapped file, to tell it from another of the same name."""
+        """Return the device number and inode of a mapped file, to tell it from another of the same
+        name.
+        """
         for index in self._lines_of(path):
             fields = self._lines[index].split(None, 5)
             major, minor = fields[3].split(b":")
@@ -154,7 +157,7 @@ def _maps(raw: bytes) -> Maps:
 
 
 def path_of(raw: bytes) -> str:
-    r"""A path in ``maps``, in which the kernel writes a line end as ``\012``."""
+    r"""Return a path from ``maps``, in which the kernel writes a line end as ``\012``."""
     return text_of(raw.replace(b"\\012", b"\n"))
 
 
@@ -171,19 +174,19 @@ def _parse(line: bytes) -> Mapping:
 
 
 class Memory(Closing):
-    """One process's memory, for the length of one snapshot. Opens nothing before it is asked."""
+    """One process's memory, for the length of one snapshot. Opens nothing until asked."""
 
     def __init__(self, pid: int, directory: int) -> None:
         self.pid = pid
         self._directory = directory  # of /proc/PID; belongs to the caller
-        self._thread = ""  # ``task/TID/`` of one that has the memory still
+        self._thread = ""  # ``task/TID/`` of a thread that still has the memory
         self._file: int | None = None
         self._maps: Maps | None = None
         self._reading = reading(f"the memory of process {pid}")
         self.loaded: dict[int, Loaded] = {}  # by start of mapping: what `elf.loaded` has found
 
     def close(self) -> None:
-        """Closes the file; may be called twice."""
+        """Close the file; may be called twice."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -206,7 +209,9 @@ class Memory(Closing):
         return self._maps
 
     def _read_maps(self) -> bytes:
-        """Those of the process, or of a thread of it: a leader that has ended has no memory."""
+        """Read those of the process, or of one of its threads: a leader that has ended has no
+        memory.
+        """
         found = read_whole("maps", self._directory)
         for tid in self._thread_ids() if not found else ():
             with suppress(OSError):
@@ -224,7 +229,7 @@ class Memory(Closing):
             os.close(tasks)
 
     def read(self, address: int, size: int) -> bytes:
-        """Exactly ``size`` bytes.
+        """Read exactly ``size`` bytes.
 
         Raises:
             Unreadable: not all of them can be read.
@@ -252,7 +257,7 @@ class Memory(Closing):
         return os.open(self._thread + "mem", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
 
     def number(self, address: int, size: int = 8, signed: bool = False) -> int:
-        """A little-endian number (both supported architectures are).
+        """Read a little-endian number (both supported architectures are little-endian).
 
         Raises:
             Unreadable: it cannot be read.
@@ -260,12 +265,12 @@ class Memory(Closing):
         return int.from_bytes(self.read(address, size), "little", signed=signed)
 
     def text(self, address: int, limit: int = 128) -> str:
-        """A C string.
+        """Read a C string.
 
         Raises:
             Unreadable: it cannot be read, or does not end within ``limit`` bytes.
         """
-        # Up to the end of the page first: what follows may not be mapped.
+        # Up to the end of the page first: the next one may not be mapped.
         near = min(limit, 4096 - address % 4096)
         data = self.read(address, near)
         if b"\0" not in data and near < limit:
@@ -275,11 +280,12 @@ class Memory(Closing):
         return text_of(data[: data.index(b"\0")])
 
     def word(self, address: int, *, of_thread: bool = False) -> Known[Word] | Unknown:
-        """What lies around a futex, within the mapping it lies in.
+        """Read what lies around a futex, within its mapping.
 
         Args:
             address: of the futex.
-            of_thread: whether it may be the ``joinstate`` of a thread: read that one's id, too.
+            of_thread: whether it may be the ``joinstate`` of a thread: then read that thread's id,
+                too.
         """
         try:
             mapping = self.maps.find(address)

@@ -1,15 +1,15 @@
-r"""Which mapped libraries name a few functions that break a rule on which owners rest.
+r"""Which mapped libraries name one of the few functions that break a rule on which owners rest.
 
-- ``pthread_cancel``: joins, and the interpreter's wait for the GIL, are cancellation points; who is
-  cancelled there runs clean-up handlers and lets go of what it holds.
-- ``pthread_setcanceltype``: with asynchronous cancellation that goes for every wait.
+- ``pthread_cancel``: joins, and the interpreter's wait for the GIL, are cancellation points; a
+  thread that is cancelled there runs clean-up handlers and releases what it holds.
+- ``pthread_setcanceltype``: with asynchronous cancellation the same holds for every wait.
 - ``PyEval_AcquireLock``: takes the GIL and makes nobody the current thread (up to CPython 3.12).
 
-Looked for as ``name\0`` in each library's own string table in the process's memory (ELF-64,
-``PT_DYNAMIC``, ``DT_STRTAB``, ``DT_STRSZ``; glibc relocates the table's address in place), where it
-may be the tail of a longer name, and for small libraries in all that is mapped read-only: there lie
-the names that are given to ``dlsym``. A name that is put together at run time is not seen, nor one
-in Python's memory (``ctypes``).
+The names are looked for as ``name\0`` in each library's own string table in the process's memory
+(ELF-64, ``PT_DYNAMIC``, ``DT_STRTAB``, ``DT_STRSZ``; glibc relocates the table's address in place),
+where one may be the tail of a longer name, and for small libraries in everything that is mapped
+read-only, since names given to ``dlsym`` lie there. A name that is put together at run time is not
+seen, nor one in Python's memory (``ctypes``).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ CACHED_FILES = 4096
 
 FUTEX_PRIVATE = 0x80
 ROBUST_WAITERS = 0x8000_0000
-OWNED = (2, 3)  # what waiters for a mutex and for a rwlock expect to find
-SEMAPHORE = 0  # what waiters for one do, and so those for a lock of Python's
+OWNED = (2, 3)  # the values that waiters for a mutex and for a rwlock expect to find
+SEMAPHORE = 0  # the value that waiters for one expect, and so do those for a lock of Python's
 
 NOT_LOOKED_FOR = unknown("not looked for: no thread seems to wait for an owner")
 
@@ -50,7 +50,7 @@ _cache: Kept[tuple[str, tuple[int, int] | None, int], frozenset[str]] = Kept(CAC
 
 @dataclass(frozen=True, kw_only=True)
 class NamedCalls:
-    """The libraries that name each function; the C library and Python itself aside."""
+    """The libraries that name each function, except the C library and Python itself."""
 
     cancelling: Libraries
     cancelling_at_once: Libraries
@@ -58,7 +58,7 @@ class NamedCalls:
 
 
 def named_calls(memory: Memory, threads: Iterable[ThreadFacts]) -> NamedCalls:
-    """Look for all names at once, where a thread seems to wait for an owner."""
+    """Look for all names at once, if a thread seems to wait for an owner."""
     if not _somebody_waits_for_an_owner(threads):
         return _all_three(NOT_LOOKED_FOR)
     try:
@@ -87,7 +87,7 @@ def _look_for_all(memory: Memory) -> dict[str, tuple[str, ...]]:
 
 
 def unread(reason: str) -> NamedCalls:
-    """None of it is known."""
+    """Return that none of it is known."""
     return _all_three(unknown(reason))
 
 
@@ -96,7 +96,7 @@ def _all_three(fact: Unknown) -> NamedCalls:
 
 
 def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
-    """A mutex, a rwlock, a native join, a lock of Python's, or the GIL, waited for with a limit."""
+    """Tell whether a futex wait may be for a mutex, rwlock, native join, Python lock or the GIL."""
     threads = tuple(threads)
     ids = {thread.own_tid for thread in threads}
     for thread in threads:
@@ -115,7 +115,7 @@ def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
 
 
 def _has_them_itself(memory: Memory, library: Library) -> bool:
-    """The C library, which has the first two, or the interpreter, which has the third."""
+    """Tell whether it is the C library, which has the first two, or Python, which has the third."""
     mapping = memory.maps.find(library.start)
     if mapping is None:
         return False
@@ -140,7 +140,7 @@ def _named_by(memory: Memory, library: Library) -> frozenset[str]:
 
 
 def _small_parts(memory: Memory, library: Library) -> list[tuple[int, int]]:
-    """What is mapped read-only of a library, if it is not much."""
+    """Return what is mapped read-only of a library, if that is not much."""
     parts = [
         (mapping.start, mapping.end - mapping.start)
         for mapping in memory.maps.of_file(library.path)
@@ -163,7 +163,7 @@ def _search(memory: Memory, parts: Iterable[tuple[int, int]]) -> frozenset[str]:
 
 
 def _start_of(memory: Memory, library: Library) -> int:
-    """Where the file begins: libffi maps a part of its own file once more, perhaps below."""
+    """Return where the file begins: libffi maps a part of its file once more, perhaps below."""
     starts = (
         mapping.start
         for mapping in memory.maps.of_file(library.path)
@@ -173,7 +173,7 @@ def _start_of(memory: Memory, library: Library) -> int:
 
 
 def _string_table(memory: Memory, library: Library) -> tuple[int, int] | None:
-    """Address and size; nothing for a static program, in which nothing is looked up by name."""
+    """Return its address and size; None for a static program, which looks nothing up by name."""
     start = _start_of(memory, library)
     header = memory.read(start, 64)
     if header[:5] != b"\x7fELF\x02":

@@ -1,14 +1,15 @@
-"""Objects written in C on which a thread sleeps without a Python frame of their own.
+"""Objects written in C on which a thread sleeps without any Python frame of their own.
 
-- ``SimpleQueue``: up to 3.12 its first field is a ``PyThread_type_lock``, from 3.13 a byte on which
-  readers park (``Modules/_queuemodule.c``).
+- ``SimpleQueue``: its first field is a ``PyThread_type_lock`` up to 3.12, and from 3.13 on a byte
+  on which readers park (``Modules/_queuemodule.c``).
 - ``SemLock`` of ``multiprocessing``: its first field is the address of a ``sem_t``, whose first
   word is the futex (``Modules/_multiprocessing/semaphore.c``; glibc's ``struct new_sem``).
-- Buffered files: a lock and behind it the ident of the thread that has it (``buffered`` in
-  ``Modules/_io/bufferedio.c``). Where the two lie is found by the futex.
+- Buffered files: a lock, followed by the ident of the thread that has it (``buffered`` in
+  ``Modules/_io/bufferedio.c``). The futex shows where the two lie.
 
-A lock's address is that of its futex up to 3.14 (a semaphore); a ``PyMutex`` or a byte that is
-parked on stands in the word before the futex (``struct wait_entry`` in ``Python/parking_lot.c``).
+Up to 3.14 a lock's address is that of its futex (a semaphore). For a ``PyMutex``, or a byte on
+which threads park, the word before the futex holds its address (``struct wait_entry`` in
+``Python/parking_lot.c``).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class NativeAwaited:
 
 
 def native_awaited(objects: LockObjects, frame: FrameAddress, word: int) -> NativeAwaited | None:
-    """The object among a frame's words on whose futex a thread sleeps.
+    """Return the object, among a frame's words, on whose futex the thread sleeps.
 
     Raises:
         Unreadable: the frame cannot be read.
@@ -69,7 +70,7 @@ def native_awaited(objects: LockObjects, frame: FrameAddress, word: int) -> Nati
 
 
 def candidates(objects: LockObjects, frame: FrameAddress) -> Iterator[int]:
-    """Objects in a frame, the last ones first; what bound methods are bound to, files' buffers."""
+    """Yield a frame's objects, last first, and what bound methods, text files and cells hold."""
     code = objects.code(frame)
     count = min(code.variables + code.stack_size, MOST_SLOTS)
     seen: set[int] = set()
@@ -117,7 +118,7 @@ def _buffered(
 
 
 def descriptor_of(objects: LockObjects, address: int) -> int:
-    """The number that an ``int`` is, or the descriptor of a file.
+    """Return the value of an ``int``, or the descriptor of a file.
 
     Raises:
         Unreadable: it is neither.

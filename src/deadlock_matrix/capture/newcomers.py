@@ -1,15 +1,15 @@
 """Visit everything in a list that changes meanwhile: processes, threads, descriptors.
 
-A process may hand on what it has to a child and end before the visit. So the list is taken again
+A process may pass on what it has to a child and end before the visit. So the list is taken again
 until it has no new entry.
 
 On a busy machine every list has new entries. There the kernel's count of births helps. A process
-gets what is searched for only from its parent, when it is born; one that was visited and does not
-have it will never have it. Suppose no process was born from before a list was taken until all new
-ones in it had been visited. Then every process alive is in the list and was visited, and so is
-every child of one that has ended. The kernel counts a birth in the same critical section in which
-the newborn becomes visible (``copy_process``). So the count also shows the children of a parent
-that has ended before its visit.
+gets what we look for only from its parent, when it is born; one that was visited and does not have
+it will never have it. Suppose no process was born from before a list was taken until all new ones
+in it had been visited. Then every living process is in the list and was visited, and so is every
+child of one that has ended. The kernel counts a birth in the same critical section in which the
+newborn becomes visible (``copy_process``). So the count also covers the children of a parent that
+ended before its visit.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from deadlock_matrix.capture.proc_files import read_whole
 
 ROUNDS = 25
 ROUNDS_OF_BIRTHS = 250
-"""With births counted: a list, and a visit to the few who are new, take about a millisecond."""
+"""With births counted: taking a list and visiting the few new entries takes about a millisecond."""
 
 
 class Restless(Exception):
-    """New ones kept coming. The message says what."""
+    """New entries kept coming. The message says of what."""
 
 
 def visit_all(
@@ -35,21 +35,22 @@ def visit_all(
     quiet: int = 1,
     births: Callable[[], int] | None = None,
 ) -> None:
-    """Calls ``visit`` for everybody once.
+    """Call ``visit`` once for everybody.
 
-    Who was visited and is missing from a later list has gone: whoever has the number after that is
-    somebody else, and visited too. On a machine where numbers run out quickly (32768 of them, many
-    kept by processes that nobody has waited for), that happens within one search.
+    An entry that was visited and is missing from a later list has gone: whoever has its number
+    after that is somebody else, and is visited too. On a machine where numbers run out quickly
+    (32768 of them, many kept by processes that nobody has waited for), that happens within one
+    search.
 
     Args:
         what: for the message: "processes".
-        listed: who is there now.
-        visit: returns whether it was still there. Who was not counts as new if listed again: its
-            number may be somebody else's.
-        quiet: how many lists in a row must hold nobody new. More than one where the kernel lists
-            by number: who moves from a high to a low one meanwhile is in none.
-        births: how many were ever born; 0 if that is not known. One list is enough during which,
-            and during the visits after it, nobody was.
+        listed: returns who is there now.
+        visit: returns whether the entry was still there. One that was not counts as new if listed
+            again, since its number may be somebody else's.
+        quiet: how many lists in a row must hold nobody new. More than one where the kernel lists by
+            number: an entry that moves from a high to a low number meanwhile is in neither.
+        births: returns how many were ever born; 0 if that is unknown. One list is enough if nobody
+            was born during it and during the visits after it.
 
     Raises:
         Restless: somebody new was found each time.
@@ -73,10 +74,10 @@ def visit_all(
 
 
 def births_of_processes() -> int:
-    """How many processes and threads the machine has ever started; 0 if nothing tells.
+    """Return how many processes and threads the machine has ever started; 0 if nothing tells.
 
     ``processes`` in ``/proc/stat`` is the kernel's ``total_forks``, which counts threads too. A
-    container may have another file in its place: then it is not asked.
+    container may have another file in its place, which is then not used.
     """
     try:
         if Path("/proc/stat").stat().st_dev != Path("/proc/self").stat().st_dev:

@@ -1,4 +1,4 @@
-"""The collector that nothing can hold up: a helper process reads, and is left behind if it must be.
+"""The collector that nothing can hold up: a helper process reads, and is abandoned if need be.
 
 `observer_script.py` reads everything that the target controls, and announces each such read
 (`foreign`). If a read does not end, the helper is killed, or abandoned if that does not help. A new
@@ -38,11 +38,11 @@ from deadlock_matrix.model.stack_facts import StackFacts
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
 SOURCE_WITHIN_S = 1.0
-"""For source text, which is read when everything else is known, deadline or not."""
+"""For source text, which is read once everything else is known, whatever the deadline."""
 
 ATTEMPTS = 5
 AVOIDED_FOR_S = 10.0
-"""How long to leave alone what got stuck; twice as long each further time."""
+"""How long to leave alone what got stuck; doubled each further time."""
 
 
 _OF_A_PROCESS = re.compile(r"process \d+$")
@@ -72,7 +72,7 @@ class Observer:
     """A collector whose answers all come in time. It glances itself: glances cannot get stuck."""
 
     def __init__(self) -> None:
-        """Nothing is started yet."""
+        """Prepare; no helper is started yet."""
         self._page = os.memfd_create("note", os.MFD_CLOEXEC)
         os.ftruncate(self._page, NOTE_SIZE)
         self._note = Note(self._page)
@@ -89,12 +89,12 @@ class Observer:
         return time.process_time() + self._worker.cpu_s()
 
     def warm_up(self) -> None:
-        """Starts the helper. If that fails, its first use says so."""
+        """Start the helper. If that fails, its first use says so."""
         with suppress(WorkerFailed):
             self._worker.start()
 
     def close(self) -> None:
-        """Ends the helper. May be called twice; the collector can be used again after."""
+        """End the helper. May be called twice; the collector can still be used afterwards."""
         self._worker.close()
 
     def glancer(self, pid: int) -> Glancer:
@@ -119,7 +119,8 @@ class Observer:
         """See `linux.LinuxCollector.snapshot`.
 
         Raises:
-            CaptureError: the first root has ended, is not ours to read, or cannot be read in time.
+            CaptureError: the first root has ended, we may not read it, or it cannot be read in
+                time.
         """
         found: Snapshot = self._ask("snapshot", roots, Snapshot)
         return found
@@ -150,7 +151,7 @@ class Observer:
     def source_lines(
         self, pid: int, places: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], str]:
-        """See `source_lines.source_lines`; nothing where it takes too long."""
+        """See `source_lines.source_lines`; empty if it takes too long."""
         until_s = time.monotonic() + SOURCE_WITHIN_S
         try:
             read = self._ask("source_lines", (pid,), tuple[SourceLine, ...], places, until_s)

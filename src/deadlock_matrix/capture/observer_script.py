@@ -1,11 +1,11 @@
-"""The helper that reads: a `linux.LinuxCollector` that can be left behind if it gets stuck.
+"""The helper that reads: a `linux.LinuxCollector` that can be abandoned if it gets stuck.
 
-Run by path with ``-I -S``. One JSON object a line comes in on standard input, one goes out on
+Run it by path with ``-I -S``. One JSON object a line comes in on standard input, one goes out on
 standard output. The first line in is ``{"path": [...], "descriptors": [NOTE]}``: the module search
-path of the parent, and the memory in which to announce what is begun (`foreign`). Then, per
-request, ``{"ask": "snapshot", "pids": [1], "places": [], "awaited": [], "avoid": [],
-"limit_s": 3.0}``, answered by ``{"found": ...}``, ``{"refused": "a sentence"}`` or
-``{"failed": "a bug"}``. It ends when standard input does.
+path of the parent, and the memory in which to announce what begins (`foreign`). Then, for each
+request, ``{"ask": "snapshot", "pids": [1], "places": [], "awaited": [], "avoid": [], "limit_s":
+3.0}``, answered by ``{"found": ...}``, ``{"refused": "a sentence"}`` or ``{"failed": "a bug"}``. It
+ends when standard input does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import_path = sys.stdin.buffer.readline() if __name__ == "__main__" else b""
 
 
 def main() -> None:
-    """Answers until the parent closes its end."""
+    """Answer until the parent closes its end."""
     import json
 
     first = json.loads(import_path)
@@ -40,8 +40,8 @@ def main() -> None:
         collector.warm_up()
         for line in sys.stdin.buffer:
             request = json.loads(line)
-            # The default action of SIGALRM ends the process even while native code hangs, and
-            # also when the parent that would have done it is gone.
+            # The default action of SIGALRM ends the process even if native code hangs, and even if
+            # the parent that would have ended it is gone.
             signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + 1)
             foreign.avoid(request["avoid"])
             ask = getattr(collector, request["ask"])
@@ -59,7 +59,7 @@ def main() -> None:
                         answer = {"found": ask(pids[0])}
             except CaptureError as error:
                 answer = {"refused": str(error)}
-            except Exception as error:  # told to the user as a fault of ours
+            except Exception as error:  # reported to the user as a fault of ours
                 answer = {"failed": f"{type(error).__name__}: {error}"[:500]}
             signal.setitimer(signal.ITIMER_REAL, 0)
             sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")

@@ -1,4 +1,4 @@
-"""Memory read page by page, each page once: for stacks, which follow a million pointers."""
+"""Memory read page by page, each page once: for stacks, whose reader follows a million pointers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _MOST_PAGES = 1 << 15  # 128 MiB
 
 
 class PagedMemory(Memory):
-    """One process's memory as it was when a page was first asked for.
+    """One process's memory as it was when each page was first asked for.
 
-    That is what a stack is worth anyway: it holds only if the threads slept all the while, which
-    two snapshots around it tell.
+    A stack is worth no more than that anyway: it holds only if the threads slept all the while,
+    which two snapshots around it tell.
     """
 
     def __init__(self, pid: int, directory: int) -> None:

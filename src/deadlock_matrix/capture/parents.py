@@ -1,6 +1,6 @@
-"""The parent of a process, and which ones above may interrupt it: ``timeout``, a supervisor.
+"""The parent of a process, and which ancestors may interrupt it: ``timeout``, a supervisor.
 
-This looks at the parent and, as long as they are in its process group, the parents above:
+This looks at the parent and, as long as they are in its process group, at the ancestors above it:
 ``timeout -s INT`` signals the whole group. A shell that waits for its job does not act by itself.
 """
 
@@ -27,9 +27,9 @@ _NOT_ASKED = unknown("not asked of a parent")
 
 
 def parents_of(pid: int) -> tuple[Parent, ...]:
-    """The parent of ``pid``, and those above that are seen to act by themselves.
+    """Return the parent of ``pid``, and those ancestors that can be seen to act by themselves.
 
-    One that cannot be read is left out. On systems other than Linux there are none.
+    A process that cannot be read is left out. On systems other than Linux the answer is empty.
     """
     if sys.platform != "linux":
         return ()
@@ -71,7 +71,7 @@ def _arguments(pid: int) -> list[str]:
 
 
 def signal_of_timeout(arguments: Sequence[str]) -> str:
-    """The signal that a ``timeout`` (coreutils) with these arguments sends, as ``SIGINT``."""
+    """Return the signal that coreutils' ``timeout`` sends with these arguments: ``SIGINT``."""
     given = "TERM"
     words = iter(arguments[1:])
     for word in words:
@@ -106,7 +106,7 @@ def _acts(facts: ProcessFacts) -> str:
 
 
 def _handles_in_python(facts: ProcessFacts, signal: int) -> bool:
-    """Of C code nothing can be told: bash, for one, always handles SIGALRM, for its ``read -t``."""
+    """Tell whether it has a Python handler; C code tells nothing: bash always handles SIGALRM."""
     python = facts.python
     if not isinstance(python, Known) or not isinstance(python.value.handlers, Known):
         return False

@@ -1,8 +1,8 @@
 """The other end of the sockets that threads sleep on: an address and port, or another socket.
 
 Sources: ``/proc/PID/net/tcp`` and ``tcp6``, which show the process's own network namespace, and the
-kernel's ``sock_diag`` (``UNIX_DIAG_PEER``), which shows ours alone. Both are for a reader: whoever
-is at the other end now may hand it on.
+kernel's ``sock_diag`` (``UNIX_DIAG_PEER``), which shows only ours. Both are for a reader's eyes:
+whoever is at the other end now may pass it on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deadlock_matrix.model.thread_facts import ThreadFacts
 
 MOST_SOCKETS = 64
 MOST_BYTES = 1 << 22
-"""Of a table of TCP connections: some 28,000 of them. A machine with more keeps its secret."""
+"""Of a table of TCP connections: some 28,000. On a machine with more, the peer stays unknown."""
 
 _ON_A_SOCKET = (WaitsFor.READ, WaitsFor.WRITE, WaitsFor.CONNECT)
 _NETLINK_SOCK_DIAG = 4
@@ -43,7 +43,7 @@ def peers_of(
     descriptors: Known[tuple[Descriptor, ...]] | Unknown,
     threads: Iterable[ThreadFacts],
 ) -> Known[tuple[Peer, ...]] | Unknown:
-    """The other ends of the sockets on which a process's threads sleep.
+    """Return the other ends of the sockets on which a process's threads sleep.
 
     Args:
         pid: The process, for the source.
@@ -115,9 +115,9 @@ def _bounded(path: str, directory: int) -> bytes:
 
 
 def ends_in(table: bytes, inode: int) -> tuple[str, str] | None:
-    """Address and port at this end and at the other, out of ``/proc/PID/net/tcp``; None: not in it.
+    """Return address and port at this end and at the other, from ``/proc/PID/net/tcp``, or None.
 
-    An address stands there as words of 32 bits in the machine's order, the port as a number.
+    The table has an address as words of 32 bits in the machine's order, and the port as a number.
     """
     wanted = str(inode).encode()
     for line in table.splitlines()[1:]:
@@ -139,10 +139,12 @@ def _address(text: bytes) -> str:
 
 
 def unix_peer(inode: int) -> tuple[int, bool]:
-    """The socket that a Unix socket is connected to, and whether that alone can send to it.
+    """Return the socket that a Unix socket is connected to, and whether that alone can send to it.
 
     Returns:
-        Its inode (0: none, or not in our view), and whether it is a stream that is connected: only
+        Its inode (0 if there is none, or none that we can see), and whether it is a connected
+            stream: to one of those only the other end sends, while anybody may send to a datagram
+            socket with a name.
         the other end of one sends to it, while anybody may send to a datagram socket with a name.
 
     Raises:

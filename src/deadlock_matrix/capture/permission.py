@@ -18,10 +18,10 @@ _CAP_DAC = 1 << 1 | 1 << 2  # DAC_OVERRIDE, DAC_READ_SEARCH: either opens other 
 
 
 def check_access(pid: int) -> None:
-    """Tries what a capture needs: the system calls and the memory of a 64-bit user process.
+    """Try what a capture needs: the system calls and the memory of a 64-bit user process.
 
     Raises:
-        CaptureError: it cannot be looked at; the message says what to do.
+        CaptureError: the process cannot be looked at; the message says what to do.
     """
     try:
         stat = parse_stat(read_small(f"/proc/{pid}/stat"))
@@ -58,7 +58,7 @@ def check_access(pid: int) -> None:
 
 
 def _running_thread(pid: int, state: str) -> int:
-    """The leader; when that has ended (``pthread_exit``), a thread that has not."""
+    """Return the leader or, if that has ended (``pthread_exit``), a thread that has not."""
     if state in "ZX":
         for tid in numbers_in(f"/proc/{pid}/task"):
             try:
@@ -71,7 +71,7 @@ def _running_thread(pid: int, state: str) -> int:
 
 
 def explain(pid: int, error: OSError) -> CaptureError:
-    """The sentence for an error that came up while a process was read."""
+    """Return the sentence for an error that came up while a process was being read."""
     if is_gone(error):
         if Path(f"/proc/{pid}").exists() and not Path(f"/proc/{pid}/syscall").exists():
             return CaptureError(
@@ -130,7 +130,7 @@ def explain(pid: int, error: OSError) -> CaptureError:
 
 
 def _ptrace_scope() -> int:
-    """0 where Yama is not built in."""
+    """Return the value of ``kernel.yama.ptrace_scope``; 0 where Yama is not built in."""
     try:
         return int(read_small(_YAMA))
     except (OSError, ValueError):
@@ -145,15 +145,15 @@ def _status_field(pid: int | str, name: bytes) -> bytes | None:
 
 
 def only_ancestors_may_look() -> bool:
-    """Whether Yama lets us read only the memory of our own descendants.
+    """Return whether Yama lets us read only the memory of our own descendants.
 
-    A helper then may not read it: it is not their ancestor.
+    Then a helper may not read it either, since the helper is not an ancestor.
     """
     return _ptrace_scope() > 0 and not _has_ptrace_capability()
 
 
 def _capabilities() -> int:
-    """The effective ones of this process, a bit mask (capabilities(7)); 0 where not readable."""
+    """Return this process's effective capabilities, a bit mask (capabilities(7)), or 0."""
     try:
         return int(_status_field("self", b"CapEff") or b"0", 16)
     except (OSError, ValueError):
@@ -165,7 +165,7 @@ def _has_ptrace_capability() -> bool:
 
 
 def _in_user_namespace() -> bool:
-    """Whether user ids here are not those of the whole machine (user_namespaces(7))."""
+    """Return whether user ids here are not those of the whole machine (user_namespaces(7))."""
     try:
         return read_small("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
     except OSError:
@@ -173,7 +173,7 @@ def _in_user_namespace() -> bool:
 
 
 def _absent(pid: int) -> str:
-    """Why ``/proc`` does not show a process: there is none, or it is hidden."""
+    """Return why ``/proc`` does not show a process: there is none, or it is hidden."""
     try:
         os.kill(pid, 0)  # sends nothing
     except PermissionError:
@@ -187,7 +187,7 @@ def _absent(pid: int) -> str:
 
 
 def owner_of(pid: int) -> int | None:
-    """The effective user id; the owner of ``/proc/PID`` is root for a process not dumpable."""
+    """Return the effective user id; a process that is not dumpable shows root as its owner."""
     try:
         return int((_status_field(pid, b"Uid") or b"").split()[1])
     except (OSError, ValueError, IndexError):

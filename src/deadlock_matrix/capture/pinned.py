@@ -1,9 +1,9 @@
 """Ends of pipes that are open, but in nobody's table of descriptors.
 
-A file stays open while a system call on it lasts, though its descriptor is closed meanwhile; while
-a message that carries it waits to be sent; while an io_uring has it registered; and the kernel
-itself may have it: an automount's requests are written to a pipe (``pipe_ino`` among the options
-of the mount), the file system 9p can talk through two.
+A file stays open while a system call on it lasts, even if its descriptor is closed meanwhile; while
+a message that carries it waits to be sent; and while an io_uring has it registered. The kernel
+itself may have it, too: an automount's requests are written to a pipe (``pipe_ino`` among the
+options of the mount), and the 9p file system can talk through two.
 
 Source: the kernel's ``fs/splice.c``, ``net/core/scm.c``, ``io_uring/fdinfo.c``,
 ``fs/autofs/inode.c``.
@@ -33,14 +33,14 @@ _LISTED = re.compile(rb"^UserFiles:\s*(\d+)$", re.MULTILINE)
 
 
 def held_by_calls(pid: int, directory: int) -> str:
-    """Whether a thread of a process is in a call that may hold an end of a pipe: how, or nothing.
+    """Say how a call of some thread may hold an end of a pipe; empty if none may.
 
     Args:
         pid: the process.
         directory: a descriptor of ``/proc/PID``.
 
     Raises:
-        OSError: it has ended, or is not ours to see.
+        OSError: it has ended, or we may not look.
     """
     architecture = ""
     for tid in numbers_of_threads(directory):
@@ -67,7 +67,7 @@ def held_by_calls(pid: int, directory: int) -> str:
 
 
 def numbers_of_threads(directory: int) -> list[int]:
-    """The ids of a process's threads.
+    """Return the ids of a process's threads.
 
     Raises:
         OSError: it has ended.
@@ -99,7 +99,7 @@ def _may_carry_files(pid: int, directory: int, call: SystemCall) -> bool:
 
 
 def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
-    """Whether an io_uring may have one of the pipes registered: how, or nothing.
+    """Say how an io_uring may have one of the pipes registered; empty if it may not.
 
     Args:
         number: the descriptor of the ring.
@@ -123,7 +123,7 @@ def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
 
 
 def watched_by_epoll(number: int, directory: int, wanted: Iterable[str]) -> str:
-    """Whether an epoll watches one of the sockets, and may be the very one a thread waits in.
+    """Say how an epoll, maybe the one a thread waits in, watches one of the sockets; else empty.
 
     Args:
         number: the descriptor of the epoll.
@@ -144,10 +144,10 @@ def watched_by_epoll(number: int, directory: int, wanted: Iterable[str]) -> str:
 
 
 def held_by_kernel(directories: Iterable[int], wanted: Container[str]) -> str:
-    """Whether a mount that the processes see writes to one of the pipes: how, or nothing.
+    """Say how a mount that the processes see writes to one of the pipes; empty if none does.
 
     Args:
-        directories: descriptors of ``/proc/PID``; a namespace of mounts is read once.
+        directories: descriptors of ``/proc/PID``; each mount namespace is read once.
         wanted: pipes, as ``pipe:[123]``.
 
     Raises:

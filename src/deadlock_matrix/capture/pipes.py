@@ -1,7 +1,8 @@
 """Who outside a process tree has an end of a pipe that a thread of the tree waits on.
 
-Two connected Unix sockets count as a pipe that leads both ways, and what holds the epoll through
-which a thread waits for them counts as an end: it could be told to wait for something else.
+Two connected Unix sockets count as a pipe that leads both ways. Whoever holds the epoll through
+which a thread waits for them counts as holding an end: that epoll could be told to wait for
+something else.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ from deadlock_matrix.model.thread_facts import NoTimeout
 
 _NAMED_OR_NOT = ("pipe:[", "fifo:[")
 FIRST_PID_NAMESPACE = "pid:[4026531836]"
-"""The machine's own: the kernel's constant PROC_PID_INIT_INO."""
+"""That of the machine itself: the kernel's constant PROC_PID_INIT_INO."""
 
 
 def pipes_waited_on(processes: Iterable[ProcessFacts]) -> frozenset[str]:
-    """The pipes and FIFOs on which some thread is blocked in a transfer or a poll.
+    """Return the pipes and FIFOs on which some thread is blocked in a transfer or a poll.
 
-    And the Unix sockets that a thread polls beside nothing else but pipes, with their other ends.
+    Includes the Unix sockets that a thread polls together with nothing but pipes, and their other
+    ends.
     """
     pipes: set[str] = set(_paired_sockets(processes))
     for process in processes:
@@ -58,7 +60,7 @@ def pipes_waited_on(processes: Iterable[ProcessFacts]) -> frozenset[str]:
 
 
 def _paired_sockets(processes: Iterable[ProcessFacts]) -> Iterator[str]:
-    """Both ends of socket pairs on which a proof could rest: the tree has both, no time limit."""
+    """Yield both ends of socket pairs that could carry a proof: both in the tree, no time limit."""
     processes = tuple(processes)
     open_inside = {
         descriptor.target
@@ -91,23 +93,23 @@ def _paired_sockets(processes: Iterable[ProcessFacts]) -> Iterator[str]:
 def outside_holders(
     processes: tuple[ProcessFacts, ...], table: dict[int, Process]
 ) -> Known[tuple[PipeHolder, ...]] | Unknown:
-    """Searches all other processes for the pipes waited on; searches nothing when there are none.
+    """Search all other processes for the pipes that are waited on, if there are any.
 
-    A process whose descriptors are not ours to read is a possible holder when it may have the
-    pipe by birth; see `_may_hold`. Otherwise it could only have been sent the descriptor over a
-    socket, have opened a FIFO by its name, or have handed the pipe down through a process that is
-    readable and has closed its own copy since: that is taken not to be. While descriptors are on
-    their way in anybody's socket the answer is unknown. One held by an io_uring alone is in no
-    table, and an observer in a PID namespace sees nobody outside of it.
+    A process whose descriptors we may not read is a possible holder if it may have the pipe by
+    birth; see `_may_hold`. Otherwise it could have it only if somebody sent it the descriptor over
+    a socket, if it opened a FIFO by its name, or if it was handed down through a process that is
+    readable and has since closed its own copy: we assume that this is not so. While descriptors are
+    on their way in anybody's socket, the answer is unknown. A pipe held by an io_uring alone is in
+    no table, and an observer in a PID namespace sees nobody outside it.
 
     So an empty answer never means "no writer": the kernel ends a read from a pipe without writers
-    at once, and a blocked reader with no writer in sight has one out of sight.
+    at once, so a blocked reader with no visible writer has one that we cannot see.
 
     The observer itself is searched like anyone else, and so is each process born meanwhile.
 
     Args:
-        processes: of the tree, the first one its root.
-        table: of all processes, read before those of the tree.
+        processes: those of the tree, the root first.
+        table: all processes, read before those of the tree.
     """
     for facts in processes:
         if isinstance(facts.descriptors, Unknown):
@@ -131,7 +133,7 @@ def outside_holders(
 
     def visit(pid: int) -> bool:
         beat()
-        process = read_entry(pid)  # now: the id may have been used again
+        process = read_entry(pid)  # now: the id may have been reused
         if process is None:
             return False
         table[pid] = process
@@ -154,7 +156,7 @@ def outside_holders(
     except Restless as error:
         return unknown(f"who holds the pipes: {error}")
     if carriers:
-        # One of them may be an end of the pipe; it is in nobody's table until it is received.
+        # One of them may be an end of the pipe, which is in nobody's table until it is received.
         return unknown(f"descriptors are on their way in a socket of process {min(carriers)}")
     if pinned:
         return unknown(pinned[0])
@@ -174,12 +176,12 @@ def _may_hold(
     table: dict[int, Process],
     closed: Container[int],
 ) -> bool:
-    """Whether an unreadable process may have a pipe of the tree by birth.
+    """Return whether an unreadable process may have a pipe of the tree by birth.
 
-    From above: it is the root's parent, or further up with only unreadable ones between, or some
-    pipe is one of the root's standard streams. From below: it may descend from the tree, which a
-    process does not show once its parent has ended; but then its line leads, through processes
-    younger than the tree, to an ancestor of the tree, where the orphan was taken in.
+    From above: it is the root's parent, or is further up with only unreadable ones in between, or
+    some pipe is one of the root's standard streams. From below: it may descend from the tree, which
+    a process does not show once its parent has ended. But then its line of parents leads, through
+    processes younger than the tree, to an ancestor of the tree that adopted the orphan.
     """
     root = processes[0]
     assert isinstance(root.descriptors, Known)  # the caller looked
@@ -205,7 +207,7 @@ def _in_calls(pid: int) -> list[str]:
     try:
         problem = held_by_calls(pid, directory)
     except PermissionError:
-        problem = ""  # Yama: to see what somebody does takes more than to see what he has open
+        problem = ""  # Yama: seeing what it does takes more rights than seeing what it has open
     finally:
         os.close(directory)
     return [problem] if problem else []
@@ -225,7 +227,7 @@ def _kernel_has_one(processes: tuple[ProcessFacts, ...], wanted: frozenset[str])
 
 
 def _inherited_from_out_of_sight(root: ProcessFacts, wanted: frozenset[str]) -> str:
-    """In a PID namespace: whether the root may have inherited a pipe from outside of it."""
+    """In a PID namespace: whether the root may have inherited a pipe from outside it."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError as error:
@@ -245,9 +247,9 @@ def _inherited_from_out_of_sight(root: ProcessFacts, wanted: frozenset[str]) -> 
 def _held_by(
     pid: int, tid: int, wanted: frozenset[str], carriers: set[int], pinned: list[str]
 ) -> dict[PipeHolder, None]:
-    """What a thread's descriptor table has of the pipes; ``carriers`` gets who may be sent more.
+    """Return which of the pipes a thread's table has; add to ``carriers`` who may be sent more.
 
-    ``pinned`` gets what holds files without a descriptor.
+    ``pinned`` collects what holds files without a descriptor.
     """
     directory = open_directory(f"/proc/{pid}/task/{tid}")
     found: dict[PipeHolder, None] = {}

@@ -1,7 +1,7 @@
 """The collector for macOS and Windows: states, CPU time and stacks, by psutil and py-spy.
 
-**Not run on those systems by its authors yet.** What a proof needs (system calls, switch counters,
-memory) is unknown here, with that reason, so no proof can come of it.
+**Its authors have not run it on those systems yet.** What a proof needs (system calls, switch
+counters, memory) is unknown here, with that reason, so no proof can come of it.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ _STATES = {
 
 
 class PortableCollector:
-    """What psutil and py-spy can tell, and for everything else that it is not readable."""
+    """Reports what psutil and py-spy can tell, and everything else as not readable."""
 
     def glancer(self, pid: int) -> PortableGlancer:
         """See `PortableGlancer`."""
         return PortableGlancer(pid)
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is nothing to end."""
 
     def cpu_s(self) -> float:
         """See `collector.Collector.cpu_s`."""
         return time.process_time()
 
     def warm_up(self) -> None:
-        """Nothing to start."""
+        """Do nothing: there is nothing to start."""
 
     def hurry(self, until_s: float | None) -> None:
-        """Its reads have limits of their own."""
+        """Do nothing: all reads here have limits of their own."""
 
     def source_lines(
         self, pid: int, places: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], str]:
-        """Not read here."""
+        """Return nothing: source lines are not read here."""
         del pid, places
         return {}
 
     def check(self, pid: int) -> None:
-        """Whether psutil can see the process.
+        """Check that psutil can see the process.
 
         Raises:
-            CaptureError: it does not exist, or is not ours to look at.
+            CaptureError: it does not exist, or we may not look at it.
         """
         try:
             psutil.Process(pid).num_threads()
@@ -82,7 +82,7 @@ class PortableCollector:
             ) from None
 
     def program(self, pid: int) -> Program:
-        """What it runs; Python is told by its name alone."""
+        """Return what it runs; its name alone tells whether it is Python."""
         self.check(pid)
         try:
             words = tuple(psutil.Process(pid).cmdline())
@@ -91,7 +91,7 @@ class PortableCollector:
         return Program(words=words, python="python" in (words[0].lower() if words else ""))
 
     def machine(self, pid: int) -> Machine:
-        """The observer's own machine; the target's C library is not looked for."""
+        """Return the observer's own machine; the target's C library is not looked for."""
         del pid
         return Machine(
             system=sys.platform,
@@ -102,7 +102,7 @@ class PortableCollector:
         )
 
     def snapshot(self, roots: Sequence[int]) -> Snapshot:
-        """Processes and threads with their states; the rest is unknown.
+        """Return processes and threads with their states; the rest is unknown.
 
         Raises:
             CaptureError: the first root has ended.
@@ -131,11 +131,11 @@ class PortableCollector:
     def python_stacks(
         self, pids: Sequence[int], awaited: Collection[int] = ()
     ) -> tuple[StackFacts, ...]:
-        """By py-spy; on macOS that needs administrator rights."""
+        """Read them by py-spy; on macOS that needs administrator rights."""
         return tuple(_stacks(pid) for pid in pids)
 
     def native_stacks(self, pids: Sequence[int]) -> tuple[StackFacts, ...]:
-        """Not offered here."""
+        """Return nothing: native stacks are not offered here."""
         return tuple(StackFacts(pid=pid, stacks=_not_readable()) for pid in pids)
 
 
@@ -143,7 +143,7 @@ class PortableGlancer:
     """Looks at a process with psutil: its state and counters are those of all its threads."""
 
     def __init__(self, pid: int) -> None:
-        """Finds the process.
+        """Find the process.
 
         Raises:
             CaptureError: there is no such process.
@@ -154,7 +154,7 @@ class PortableGlancer:
             raise CaptureError(f"process {pid} has ended") from None
 
     def look(self) -> Glance:
-        """One look, some hundred microseconds; no system call is told.
+        """Look once, in some hundred microseconds; no system call is shown.
 
         Raises:
             CaptureError: the process has ended.
@@ -176,7 +176,7 @@ class PortableGlancer:
             raise CaptureError(f"process {self._process.pid} has ended") from None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def _not_readable() -> Unknown:
@@ -196,7 +196,7 @@ def _stacks(pid: int) -> StackFacts:
 
 
 def _process(process: psutil.Process) -> ProcessFacts | None:
-    """``started`` is in hundredths of a second since 1970 here: it only tells ids apart."""
+    """Read one process; ``started`` is in 0.01 s since 1970 here and only tells ids apart."""
     try:
         with process.oneshot():
             state = _STATES.get(process.status(), "S")
@@ -237,7 +237,7 @@ def _executable(process: psutil.Process) -> Known[str] | Unknown:
 
 
 def _thread(thread: Any, state: str, started: int) -> ThreadFacts:
-    """A thread's own state is not known to psutil: each gets the process's."""
+    """Make a thread with its process's state: psutil does not know a thread's own."""
     tid = thread.id
     seconds = thread.user_time + thread.system_time
     return ThreadFacts(

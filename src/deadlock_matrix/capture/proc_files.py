@@ -13,12 +13,12 @@ LIMIT = 1 << 26  # no file of /proc that is read here comes near 64 MiB
 
 
 def is_gone(error: OSError) -> bool:
-    """Whether the process or thread that a file of ``/proc`` belonged to does not exist now."""
+    """Return whether the process or thread to which a file of ``/proc`` belonged is gone."""
     return error.errno in _GONE
 
 
 def read_small(path: str, directory: int | None = None) -> bytes:
-    """A file that the kernel gives out in one read (``stat``, ``status``, ``syscall``, ...).
+    """Read a file that the kernel returns in one read (``stat``, ``status``, ``syscall``, ...).
 
     Raises:
         OSError: as open(2) and read(2); see `is_gone`.
@@ -31,7 +31,7 @@ def read_small(path: str, directory: int | None = None) -> bytes:
 
 
 def read_whole(path: str, directory: int | None = None) -> bytes:
-    """A file of any length (``maps``), up to 64 MiB.
+    """Read a file of any length (``maps``), up to 64 MiB.
 
     Raises:
         OSError: as open(2) and read(2); see `is_gone`.
@@ -52,10 +52,10 @@ def read_whole(path: str, directory: int | None = None) -> bytes:
 
 
 def open_directory(path: str, directory: int | None = None) -> int:
-    """A descriptor for a folder of ``/proc``.
+    """Open a folder of ``/proc`` and return its descriptor.
 
-    It stays bound to that very process or thread: when that ends and its id is used again, reads
-    through the descriptor fail instead of reading the newcomer.
+    It stays bound to that very process or thread: if that ends and its id is reused, reads through
+    the descriptor fail instead of reading the newcomer.
 
     Raises:
         OSError: as open(2); see `is_gone`.
@@ -64,7 +64,7 @@ def open_directory(path: str, directory: int | None = None) -> int:
 
 
 def numbers_in(path: str | int) -> list[int]:
-    """The numeric names in a folder such as ``/proc`` or ``/proc/PID/task``, in its order.
+    """Return the numeric names in a folder such as ``/proc`` or ``/proc/PID/task``, in its order.
 
     Raises:
         OSError: as opendir(3); see `is_gone`.
@@ -74,5 +74,5 @@ def numbers_in(path: str | int) -> list[int]:
 
 
 def reason_of(error: OSError, what: str) -> str:
-    """One line for an `Unknown`: which file, and what the kernel answered."""
+    """Say in one line, for an `Unknown`, which file failed and what the kernel answered."""
     return f"{what}: {error.strerror or os.strerror(error.errno or 0)}"

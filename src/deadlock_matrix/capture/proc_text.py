@@ -1,4 +1,4 @@
-"""The text formats of ``/proc``: pure parsing, no file is opened here.
+"""The text formats of ``/proc``: pure parsing; no file is opened here.
 
 Source: proc(5) and the kernel's ``fs/proc/array.c`` and ``fs/proc/base.c``.
 """
@@ -16,17 +16,18 @@ from deadlock_matrix.model.thread_facts import (
     SystemCall,
 )
 
-NAME_LIMIT = 15  # TASK_COMM_LEN less the end
+NAME_LIMIT = 15  # TASK_COMM_LEN without the end
 KERNEL_THREAD_FLAG = 0x0020_0000  # PF_KTHREAD in include/linux/sched.h
 
 
 class Stat(NamedTuple):
     """Some fields of ``stat``; ``started`` and ``cpu_ticks`` are clock ticks.
 
-    ``virtual_size`` is 0 once the thread has given up its memory. ``exit_code`` is, of a stopped
-    process, the signal that stopped it, until its parent has asked; 0 on older kernels. ``memory``
-    is where code begins and ends and the stack begins: equal for all that run on the same memory,
-    and after a fork; empty if the kernel does not tell us, or the memory was given up.
+    ``virtual_size`` is 0 once the thread has given up its memory. ``exit_code`` of a stopped
+    process is the signal that stopped it, until its parent has asked; 0 on older kernels.
+    ``memory`` holds where the code begins and ends and where the stack begins: equal for all that
+    run on the same memory, and after a fork; empty if the kernel does not tell us, or the memory
+    was given up.
     """
 
     name: str
@@ -58,14 +59,14 @@ class Status(NamedTuple):
 
 
 def text_of(raw: bytes) -> str:
-    r"""Bytes of the kernel as text that JSON can carry; what is not UTF-8 is spelled ``\xNN``."""
+    r"""Decode bytes from the kernel as text that JSON can carry; non-UTF-8 is spelled ``\xNN``."""
     return raw.decode("utf-8", "backslashreplace")
 
 
 def thread_name(raw: bytes) -> str:
-    r"""A thread's name, which the kernel cuts after 15 bytes, be it within a character.
+    r"""Return a thread's name, which the kernel cuts after 15 bytes, even within a character.
 
-    What is left of that character is left out; anything else that is not UTF-8 is spelled ``\xNN``.
+    The rest of a cut character is dropped; anything else that is not UTF-8 is spelled ``\xNN``.
     """
     try:
         return raw.decode("utf-8")
@@ -75,9 +76,9 @@ def thread_name(raw: bytes) -> str:
 
 
 def parse_stat(raw: bytes) -> Stat:
-    """Parses ``/proc/PID/stat``.
+    """Parse ``/proc/PID/stat``.
 
-    The name stands in parentheses and may itself hold spaces, parentheses and line ends, so it is
+    The name is in parentheses and may itself contain spaces, parentheses and line ends, so it is
     what lies between the first ``(`` and the last ``)``.
 
     Raises:
@@ -113,7 +114,7 @@ def _field(raw: bytes, name: bytes) -> bytes:
 
 
 def _innermost(raw: bytes, name: bytes, without_namespaces: bytes) -> int:
-    """The last id of ``NSpid``: as the task itself sees it (since Linux 4.1)."""
+    """Return the last id of ``NSpid``: the id that the task itself sees (since Linux 4.1)."""
     try:
         return int(_field(raw, name).split()[-1])
     except (ValueError, IndexError):
@@ -121,7 +122,7 @@ def _innermost(raw: bytes, name: bytes, without_namespaces: bytes) -> int:
 
 
 def parse_status(raw: bytes) -> Status:
-    """Parses ``/proc/PID/status``; the kernel escapes line ends in the name there.
+    """Parse ``/proc/PID/status``; the kernel escapes line ends in the name there.
 
     Raises:
         ValueError: a field is missing.
@@ -142,7 +143,7 @@ def parse_status(raw: bytes) -> Status:
 
 
 def parse_switches(raw: bytes) -> Switches:
-    """The counters alone, from the end of ``/proc/PID/status``.
+    """Parse the counters alone, from the end of ``/proc/PID/status``.
 
     Raises:
         ValueError: they are missing.
@@ -155,7 +156,7 @@ def parse_switches(raw: bytes) -> Switches:
 
 
 def parse_syscall(raw: bytes, architecture: str) -> Activity:
-    """Parses ``/proc/PID/task/TID/syscall``.
+    """Parse ``/proc/PID/task/TID/syscall``.
 
     Raises:
         ValueError: it is not such a line.

@@ -35,19 +35,19 @@ def read_process(
     shares: Known[tuple[int, ...]] | Unknown,
     alarms: Known[tuple[float, ...]] | Unknown,
 ) -> ProcessFacts:
-    """Reads one process: threads first, then the rest, then the thread ids once more.
+    """Read one process: threads first, then the rest, then the thread ids once more.
 
-    A leader that has ended shows neither memory nor descriptors any more; then those of a thread
-    that runs on are taken for the process's.
+    A leader that has ended no longer shows memory or descriptors; then those of a thread that runs
+    on are taken as the process's.
 
     Args:
         pid: the process.
         architecture: of the target, for the names of system calls.
-        shares: the processes on the same memory, see `shared_memory.sharers`.
-        alarms: what is known of its alarms, read before, see `interval_timers`.
+        shares: the processes that run on the same memory, see `shared_memory.sharers`.
+        alarms: what is known of its alarms, read beforehand, see `interval_timers`.
 
     Raises:
-        OSError: it ended meanwhile (`proc_files.is_gone`), or is not ours to read.
+        OSError: it ended meanwhile (`proc_files.is_gone`), or we may not read it.
         ValueError: the kernel's files are not as documented.
     """
     directory = open_directory(f"/proc/{pid}")
@@ -99,7 +99,7 @@ def read_process(
 
 
 def _speaker(pid: int, state: str, tasks: int) -> int:
-    """The leader, or the first thread that has not ended."""
+    """Return the leader, or the first thread that has not ended."""
     if state in "ZX":
         for tid in sorted(numbers_in(tasks)):
             try:
@@ -120,7 +120,7 @@ def _stopped_by(pid: int, stat: Stat) -> Known[int] | Unknown:
 
 
 def _executable(pid: int, directory: int) -> Known[str] | Unknown:
-    """The link's text; `` (deleted)`` behind it when the file has been removed or replaced."""
+    """Return the link's text; it ends in `` (deleted)`` if the file was removed or replaced."""
     try:
         link = os.readlink("exe", dir_fd=directory)
     except OSError as error:
@@ -129,10 +129,10 @@ def _executable(pid: int, directory: int) -> Known[str] | Unknown:
 
 
 def _signals(pid: int, read: ThreadsRead) -> Known[Signals] | Unknown:
-    """Handlers belong to the process; pending are those of the process and of any thread.
+    """Collect handlers, which belong to the process, and signals pending for it or for any thread.
 
-    A handler may go while the threads are read (SA_RESETHAND): what was caught or not ignored
-    once counts as that.
+    A handler may go while the threads are read (SA_RESETHAND): a signal that was seen caught, or
+    seen not ignored, even once counts as that.
     """
     if not read.statuses:
         return unknown("no thread of the process could be read")
@@ -147,7 +147,7 @@ def _signals(pid: int, read: ThreadsRead) -> Known[Signals] | Unknown:
 
 
 def _tracer(pid: int, read: ThreadsRead) -> Known[int] | Unknown:
-    """Tracing is by thread: whoever traces any of them."""
+    """Return who traces any of the threads: tracing is by thread."""
     if not read.statuses:
         return unknown("no thread of the process could be read")
     tracers = [status.tracer for status in read.statuses if status.tracer]
@@ -155,9 +155,8 @@ def _tracer(pid: int, read: ThreadsRead) -> Known[int] | Unknown:
 
 
 def _timers(pid: int, directory: int) -> Known[tuple[str, ...]] | Unknown:
-    """POSIX timers (timer_create), one text each.
+    """Return the POSIX timers (timer_create), one text each.
 
-    Source: ``/proc/PID/timers``, which exists only in kernels with CONFIG_CHECKPOINT_RESTORE.
     Interval timers (setitimer, alarm) are not in it: see `interval_timers`.
     """
     try:

@@ -27,7 +27,7 @@ from deadlock_matrix.model.thread_facts import Switches, SystemCall, ThreadFacts
 
 @dataclass(kw_only=True)
 class ThreadsRead:
-    """The threads of one process, and what their ``status`` files say of the process."""
+    """The threads of one process, and what their ``status`` files say about the process."""
 
     threads: list[ThreadFacts] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
@@ -36,29 +36,29 @@ class ThreadsRead:
 def read_thread(
     pid: int, tid: int, tasks: int, architecture: str, memory: Memory | None
 ) -> tuple[ThreadFacts, Status]:
-    """One thread. The order of the reads is a part of what they prove.
+    """Read one thread. The order of the reads is a part of what they prove.
 
     ``syscall`` first, then the memory it names, then ``syscall`` again, and state and counters
-    (``status``) last. The kernel gives out a ``syscall`` line only of a thread that it found off
-    the processor in an unchanged sleep (``task_current_syscall``, which waits for that in
+    (``status``) last. The kernel shows a ``syscall`` line only of a thread that it found off the
+    processor in an unchanged sleep (``task_current_syscall``, which waits for that in
     ``wait_task_inactive``); the counters grow each time a thread leaves the processor, before it
-    can be found so. State S alone would not do: a thread sets it shortly before it sleeps.
+    can be found off it. State S alone would not do: a thread sets it shortly before it sleeps.
 
     Guaranteed, for one thread in two snapshots with state S, the same ``syscall`` line and equal
-    counters in both: **it slept without a break from the first's reading of status to the
-    second's last reading of syscall.** For at the latter it was off the processor with counters
-    no larger than those read right after, which equal the earlier ones, and it could not have run
-    in between without leaving the processor once more. So all that the second snapshot read
-    between its two readings of ``syscall`` (word, timeout, polled, code, wait channel)
-    belongs to that sleep, and so does the moment between the end of the first snapshot and the
-    beginning of the second, which is common to all threads.
+    counters in both: **it slept without a break from the first snapshot's reading of status to the
+    second's last reading of syscall.** For at the latter it was off the processor, with counters no
+    larger than those read right after, which equal the earlier ones; and it could not have run in
+    between without leaving the processor once more. So everything that the second snapshot read
+    between its two readings of ``syscall`` (word, timeout, polled, code, wait channel) belongs to
+    that sleep, and so does the moment between the end of the first snapshot and the beginning of
+    the second, which is common to all threads.
 
     Args:
         pid: the process, for the sources.
         tid: the thread, as the observer numbers it.
         tasks: a descriptor of ``/proc/PID/task``.
         architecture: of the target.
-        memory: of the process; nothing to leave it alone.
+        memory: that of the process; None leaves it alone.
 
     Raises:
         OSError: the thread ended meanwhile (`is_gone`), or nothing of it can be read.
@@ -93,10 +93,10 @@ def read_thread(
 
 
 def sleeps_uninterruptibly(tasks: int, architecture: str) -> bool:
-    """Whether a thread of the process is in state D, but for one that waits for its vfork child.
+    """Return whether a thread is in state D, other than one that waits for its vfork child.
 
     Such a thread can hold the lock on the process's mappings (a page fault on a dead file server);
-    reading ``maps`` or ``mem`` would then hang the observer as well.
+    reading ``maps`` or ``mem`` would then make the observer hang as well.
 
     Args:
         tasks: a descriptor of ``/proc/PID/task``.
@@ -120,12 +120,12 @@ def sleeps_uninterruptibly(tasks: int, architecture: str) -> bool:
 
 
 def read_threads(pid: int, tasks: int, architecture: str, memory: Memory | None) -> ThreadsRead:
-    """All threads, in the kernel's order. One that ends meanwhile is left out.
+    """Read all threads, in the kernel's order. A thread that ends meanwhile is left out.
 
     A leader that has exited while others run is kept, with its state Z.
 
     Raises:
-        OSError: the process ended (`is_gone`), or is not ours to read.
+        OSError: the process ended (`is_gone`), or we may not read it.
     """
     read = ThreadsRead()
     for tid in sorted(numbers_in(tasks)):

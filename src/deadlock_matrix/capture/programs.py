@@ -1,4 +1,4 @@
-"""What program a process runs, and who may be Python: to choose among many, cheaply."""
+"""What program a process runs, and which processes may be Python: to choose cheaply among many."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _PYTHON = re.compile(r"(python|pypy|graalpy)[\d.]*[a-z]{0,2}")
 
 
 def executable_of(pid: int) -> str:
-    """The path of its executable, as the process itself sees it, or empty if it is not told.
+    """Return the path of its executable, as the process itself sees it; empty if that is hidden.
 
-    Reading the link waits for nobody, unlike everything that lies in the process's memory.
+    Reading the link waits for nobody, unlike reading anything in the process's memory.
     """
     try:
         return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(DELETED)
@@ -30,7 +30,7 @@ def executable_of(pid: int) -> str:
 
 
 def name_of(pid: int) -> str:
-    """Its name as ``ps`` shows it, at most 15 bytes, open to everybody; empty if it has ended."""
+    """Return its name as ``ps`` shows it, at most 15 bytes, open to all; empty if it has ended."""
     try:
         return text_of(read_small(f"/proc/{pid}/comm")).rstrip("\n")
     except OSError:
@@ -38,7 +38,7 @@ def name_of(pid: int) -> str:
 
 
 def control_groups_of(pid: int) -> tuple[str, ...]:
-    """The paths of its control groups (cgroups(7)): they name the service, pod and container."""
+    """Return the paths of its control groups (cgroups(7)): they name service, pod, container."""
     try:
         lines = text_of(read_small(f"/proc/{pid}/cgroup")).splitlines()
     except OSError:
@@ -47,10 +47,10 @@ def control_groups_of(pid: int) -> tuple[str, ...]:
 
 
 def program_of(pid: int) -> Program:
-    """What a process runs; it is checked first that it may be read.
+    """Return what a process runs, after a check that it may be read.
 
-    An executable called ``python3.12`` is taken at its word; in any other the interpreter is
-    looked for: one that is linked into it, or a libpython that is mapped.
+    An executable called ``python3.12`` is taken at its word; in any other, this looks for an
+    interpreter: one that is linked into it, or a mapped libpython.
 
     Raises:
         CaptureError: it cannot be looked at; the message says what to do.

@@ -18,16 +18,16 @@ _GIL = "py-spy says the same for a thread without the GIL and for one it cannot 
 
 
 class PySpyFailed(Exception):
-    """It is not installed, failed, or did not end in time: why."""
+    """py-spy is not installed, failed, or did not end in time. The message says which."""
 
 
 def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
-    """All Python threads, without stopping the process.
+    """Return all Python threads, without stopping the process.
 
-    What it says of the GIL is not used: its ``owns_gil`` is false also where it does not know.
+    What it says about the GIL is not used: its ``owns_gil`` is false also where it does not know.
 
     Raises:
-        PySpyFailed: there is nothing to be had.
+        PySpyFailed: nothing could be read.
     """
     threads = _dump(pid, limit_s, "--locals", "--nonblocking")
     try:
@@ -37,12 +37,12 @@ def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
 
 
 def read_native_frames(pid: int, limit_s: float) -> dict[int, tuple[NativeFrame, ...]]:
-    """The native frames of all Python threads by thread id, outermost first.
+    """Return the native frames of all Python threads by thread id, outermost first.
 
-    Each thread is stopped for a moment. The addresses of the frames are not told.
+    Stops each thread for a moment. The frames' addresses are not reported.
 
     Raises:
-        PySpyFailed: there is nothing to be had.
+        PySpyFailed: nothing could be read.
     """
     try:
         return {

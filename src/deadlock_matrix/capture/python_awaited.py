@@ -1,15 +1,17 @@
-"""What a thread waits for as its program knows it: an event, a queue, a future, another thread.
+"""What a thread waits for in its program's own terms: an event, a queue, a future, another thread.
 
 All of these are classes of the standard library that end in a lock made for one wait. So the frames
-tell which it is: from the innermost one outwards, those of the classes below, whose ``self`` has
-such a type. The outermost of them counts, as a ``Queue`` waits through its ``Condition``. Its name
-is that in the frame which called it (`python_names`), its state what its attributes say.
+tell which it is: starting at the innermost one and going outwards, those of the classes below,
+whose ``self`` has such a type. The outermost of them counts, because a ``Queue`` waits through its
+``Condition``. Its name comes from the frame that called it (`python_names`), its state from its
+attributes.
 
 What is written in C has no frame of its own. A ``SimpleQueue``, a ``SemLock`` of
 ``multiprocessing`` and a buffered file are found like a lock (`python_locks`): among the words of
-the innermost frame, and by the futex that the thread sleeps on.
+the innermost frame, and by the futex on which the thread sleeps.
 
-For a reader alone: a thread that sleeps all the time shows the truth, and no proof rests on names.
+This is for readers only: a thread that sleeps all the time shows the truth, and no proof rests on
+names.
 """
 
 from __future__ import annotations
@@ -76,14 +78,14 @@ _CLASSES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ("wait", "_wait", "communicate", "_communicate", "_try_wait"), ("Popen",)
     ),
 }  # fmt: skip
-"""Functions that wait for what their ``self`` stands for, by the end of their file."""
+"""Functions that wait for what their ``self`` stands for, by the end of their file's path."""
 
 _WITHIN = {"/multiprocessing/popen_fork.py", "/multiprocessing/connection.py", "/selectors.py"}
-"""Files whose other frames lead from a wait to the system call it ends in."""
+"""Files whose other frames lead from a wait to the system call in which it ends."""
 
 _SHARED_FILES = ("/multiprocessing/synchronize.py", "/multiprocessing/queues.py")
 _ANSWERS = frozenset({"Future", "Event", "Condition", "Queue", "SimpleQueue"})
-"""What one waits for after a question; where that went is looked for."""
+"""What one waits for after putting a question; where the question went is looked for."""
 
 MOST_ITEMS = 1 << 32
 RESULT_HANDLER_ENDED = "the pool's thread that hands results over has ended"
@@ -101,12 +103,12 @@ class AwaitedReader:
     _bases: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def awaited(self, thread: PythonThread, word: int, lock: int) -> Known[Awaited] | Unknown:
-        """The object that a thread waits for.
+        """Return the object that a thread waits for.
 
         Args:
-            thread: it.
+            thread: the thread.
             word: the futex it sleeps on; 0 if it sleeps elsewhere.
-            lock: the lock of Python's that it sleeps for; 0 if it is none.
+            lock: the Python lock for which it sleeps; 0 if it sleeps for none.
         """
         try:
             native = self._native(thread, word)
@@ -124,7 +126,7 @@ class AwaitedReader:
         return known(replace(found, semaphore=self._file_of(word)), self.source)
 
     def _file_of(self, word: int) -> str:
-        """The file that a futex lies in which processes share."""
+        """Return the file in which a futex lies, if processes share it."""
         try:
             mapping = self.objects.memory.maps.find(word) if word else None
         except OSError:
@@ -132,9 +134,9 @@ class AwaitedReader:
         return mapping.path if mapping and mapping.permissions.endswith("s") else ""
 
     def _is_for_notice(self, thread: PythonThread, lock: int) -> bool:
-        """Whether a lock was made for this one wait, or for the end of a thread.
+        """Return whether a lock was made for this one wait, or for the end of a thread.
 
-        Else the thread wants the lock itself, such as that of a queue.
+        Otherwise the thread wants the lock itself, such as that of a queue.
         """
         if not thread.addresses or thread.addresses[-1] is None:
             return False
@@ -146,7 +148,7 @@ class AwaitedReader:
         return any(value == lock for _, value in own)
 
     def _by_frames(self, thread: PythonThread) -> Awaited | None:
-        """The outermost frame of a known class, going out from the innermost frame."""
+        """Find the outermost frame of a known class, going out from the innermost frame."""
         found: tuple[tuple[str, str, int], int] | None = None
         stack = list(zip(thread.frames, thread.addresses, strict=True))
         for at in range(len(stack) - 1, -1, -1):
@@ -166,7 +168,7 @@ class AwaitedReader:
         return self._told(kind, action, of, caller, where, shared=shared)
 
     def _class_at(self, frame: PythonFrame, at: FrameAddress) -> tuple[str, str, int] | None:
-        """Class, function and address of what a frame waits for."""
+        """Return class, function and address of what a frame waits for."""
         for end, functions in _CLASSES.items():
             if frame.function in functions and frame.file.endswith(end):
                 wanted = functions[frame.function]
@@ -181,7 +183,7 @@ class AwaitedReader:
             yield value
 
     def _names(self, address: int) -> tuple[str, ...]:
-        """The names of an object's class and of its bases."""
+        """Return the names of an object's class and its bases."""
         memory, layout = self.objects.memory, self.objects.python.layout
         kind = memory.number(address + layout.type_at)
         if kind not in self._bases:
@@ -243,11 +245,11 @@ class AwaitedReader:
         )
 
     def _thread_joined(self, address: int, word: int, lock: int) -> Known[int] | Unknown:
-        """The thread whose end a ``join`` waits for, the main thread too.
+        """Return the thread whose end a ``join`` waits for, even if it is the main thread.
 
-        Up to 3.12 that end releases ``_tstate_lock`` of the ``Thread`` object, and the thread has
-        noted its ident beside it. From 3.13 on the ident stands before the event that is waited for
-        (`python_waits`). An ident is not used again before its thread has ended.
+        Up to 3.12 that end releases ``_tstate_lock`` of the ``Thread`` object, beside which the
+        thread has noted its ident. From 3.13 on the ident precedes the event that is waited for
+        (`python_waits`). An ident is not reused before its thread has ended.
 
         Raises:
             Unreadable: it cannot be read.
@@ -268,7 +270,7 @@ class AwaitedReader:
         return known(tid, f"{self.source}: the ident of the Thread object at {address:#x}")
 
     def _pool_of(self, attributes: Mapping[str, int]) -> str:
-        """That the thread of a pool has ended which would hand the result over.
+        """Say so if the pool's thread that would deliver the result has ended; else return "".
 
         Raises:
             Unreadable: the pool cannot be read.
@@ -279,7 +281,7 @@ class AwaitedReader:
         return RESULT_HANDLER_ENDED if handler and handler not in self.alive else ""
 
     def _filled(self, where: FrameAddress, awaited: int) -> Iterator[QueueSeen]:
-        """The queues with something in them that a frame knows."""
+        """Yield the queues that a frame knows and that have something in them."""
         memory, python = self.objects.memory, self.objects.python
         try:
             known_here = [*variables_of(memory, python, where)]

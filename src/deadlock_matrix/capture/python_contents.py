@@ -1,6 +1,6 @@
-"""What an object of Python's refers to, for the few types whose contents are known exactly.
+"""What a Python object refers to, for the few types whose contents are known exactly.
 
-Of what else there is, nothing is told: a reference that is not found makes a sum too small, and
+For any other type nothing is reported: a reference that is not found makes a sum too small, and
 then nothing follows from it. Source: ``funcobject.h``, ``classobject.h``, ``cellobject.h``,
 ``methodobject.h``, ``tupleobject.h``, ``listobject.h``, ``object.h`` of 3.11 to 3.15.
 """
@@ -14,14 +14,14 @@ from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_names import attribute_values, items_of
 
 MOST_ITEMS = 4096
-_FUNCTION_FIELDS = (40, 48, 56)  # behind the header: defaults, those by keyword, closure
+_FUNCTION_FIELDS = (40, 48, 56)  # behind the header: defaults, keyword defaults, closure
 _FLAGS_AT, _WEAK_LIST_AT = 152, 192  # in a type object, behind its header
 _HEAP_TYPE, _MANAGED_WEAK_LIST = 1 << 9, 1 << 3
 _MANAGED_WEAK_LIST_AT = -32  # MANAGED_WEAKREF_OFFSET, from 3.12 on
 
 
 def contents_of(objects: LockObjects, address: int) -> Iterator[int]:
-    """Addresses of what an object refers to, one for each reference.
+    """Yield the addresses to which an object refers, one for each reference.
 
     Raises:
         Unreadable: it cannot be read.
@@ -31,7 +31,7 @@ def contents_of(objects: LockObjects, address: int) -> Iterator[int]:
     kind = objects.type(address)
     found: tuple[int, ...] = ()
     of_type = _type_of(objects, address) + layout.header
-    if memory.number(of_type + _FLAGS_AT) & _HEAP_TYPE:  # whatever a program calls its class
+    if memory.number(of_type + _FLAGS_AT) & _HEAP_TYPE:  # whatever name a program gives its class
         found = attribute_values(memory, objects.python, address)
     elif kind == "cell":
         found = objects.words(header, 1)
@@ -54,7 +54,7 @@ def contents_of(objects: LockObjects, address: int) -> Iterator[int]:
 
 
 def has_weak_references(objects: LockObjects, address: int) -> bool:
-    """Whether somebody has a weak reference to it, by which it can be reached without a count.
+    """Return whether somebody has a weak reference to it, which reaches it without being counted.
 
     Raises:
         Unreadable: it cannot be read.

@@ -1,12 +1,12 @@
 """Stacks of Python functions, read from a process's memory without stopping it.
 
-Nothing is taken from files or from the observer's own view of the system: it works the same for a
+Nothing is taken from files or from the observer's own view of the system: this works the same for a
 process in a container, for an interpreter that an upgrade has replaced, and for names in any
-alphabet. Thread ids are those that the threads have for themselves (`ThreadFacts.own_tid`).
+alphabet. Thread ids are those that the threads themselves see (`ThreadFacts.own_tid`).
 
-A thread that runs meanwhile may show a stack that never was. What is broken in one is said in a
-frame of its own (`BROKEN`), with the frames inside of it; for a thread that sleeps all the time the
-stack is the truth, which two snapshots around the reading can tell.
+A thread that runs meanwhile may show a stack that never existed. A broken stack says so in a frame
+of its own (`BROKEN`), followed by the frames inside it. For a thread that sleeps all the time the
+stack is the truth, and two snapshots around the reading show whether it did.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from deadlock_matrix.model.frames import PythonFrame
 
 BROKEN = "<not readable>"
 MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 64, 1 << 14, 1 << 11
-"""A Python program may recurse deeper; the outermost frames of such a stack are left out."""
+"""A Python program may recurse deeper; then the outermost frames are left out."""
 
 _THREAD_LIMIT = 0x400  # of a ``struct pthread``, in which its thread's id is looked for
 _NOT_PYTHON = 3
 """Owners of frames that run no code: where C code called back into Python, from 3.12 on
-(``FRAME_OWNED_BY_CSTACK``, from 3.14 ``FRAME_OWNED_BY_INTERPRETER`` too)."""
+(``FRAME_OWNED_BY_CSTACK``, from 3.14 ``FRAME_OWNED_BY_INTERPRETER`` too).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,15 @@ class PythonThread:
 
     state: int  # its address
     interpreter: int  # the interpreter's address
-    ident: int  # what Python calls its thread: ``threading.get_ident()``
+    ident: int  # the name Python has for the thread: ``threading.get_ident()``
     own_tid: int
     frames: tuple[PythonFrame, ...]  # outermost first
-    addresses: tuple[FrameAddress | None, ...]  # of each frame; none of a broken one
+    addresses: tuple[FrameAddress | None, ...]  # of each frame; None for a broken one
 
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
-    """A thread state before its thread's id is known."""
+    """A thread state whose thread's id is not known yet."""
 
     address: int
     interpreter: int
@@ -67,12 +68,12 @@ class _State:
 def read_threads(
     memory: Memory, python: Interpreter, own_tids: Collection[int]
 ) -> tuple[PythonThread, ...]:
-    """All thread states of all interpreters in the process.
+    """Return all thread states of all interpreters in the process.
 
     Args:
         memory: of the process.
         python: its interpreter.
-        own_tids: ids of its threads, as the process itself sees them.
+        own_tids: the ids of its threads, as the process itself sees them.
 
     Raises:
         Unreadable: the list of threads is not what it should be.
@@ -123,13 +124,13 @@ def _states(memory: Memory, python: Interpreter) -> Iterator[_State]:
 
 
 def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -> list[int]:
-    """The id of each state's thread, from the C library's description of the thread.
+    """Return the id of each state's thread, from the C library's description of the thread.
 
     A thread state names its thread by ``pthread_self()``, the address of a ``struct pthread``, in
-    which glibc and musl keep the id; the kernel clears it when the thread ends, and a fork in the
-    threads it does not copy. Where it stands differs: it is where every thread has an id of the
-    process, or 0, and no two the same. CPython's own note of the id would do from 3.11, but not
-    always after a fork.
+    which glibc and musl keep the id. The kernel clears that id when the thread ends, and a fork
+    clears it in the threads it does not copy. Its offset differs: it is the one where every thread
+    has an id of the process, or 0, and no two threads have the same. CPython's own note of the id
+    would do from 3.11 on, but not always after a fork.
     """
     raws: list[bytes] = []
     for state in states:
@@ -158,7 +159,7 @@ def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -
 def frames_of(
     memory: Memory, python: Interpreter, state: int
 ) -> tuple[tuple[PythonFrame, FrameAddress | None], ...]:
-    """The stack of one thread, outermost frame first."""
+    """Return the stack of one thread, outermost frame first."""
     walk = _old_frames if "thread_state.frame" in python.offsets else _frames
     found: list[tuple[PythonFrame, FrameAddress | None]] = []
     try:
@@ -172,7 +173,7 @@ def frames_of(
 
 
 def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
-    """Up to 3.10: frame objects, innermost first."""
+    """Up to 3.10: yield frame objects, innermost first."""
     at = python.offsets
     frame = memory.number(state + at["thread_state.frame"])
     while frame:
@@ -181,7 +182,7 @@ def _old_frames(memory: Memory, python: Interpreter, state: int) -> Iterator[Fra
 
 
 def old_frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddress:
-    """A frame object of a version up to 3.10.
+    """Read a frame object of a version up to 3.10.
 
     Raises:
         Unreadable: there is none.
@@ -191,14 +192,14 @@ def old_frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddres
         raise Unreadable(f"no frame at {frame:#x}")
     code = memory.number(frame + at["frame_object.code"])
     place = memory.number(frame + at["frame_object.lasti"], 4, signed=True)
-    if python.version >= (3, 10):  # it counts instructions, of two bytes
+    if python.version >= (3, 10):  # it counts instructions, of two bytes each
         place *= 2
     slots = frame + at["frame_object.localsplus"]
     return FrameAddress(frame=frame, code=code, place=place, slots=slots)
 
 
 def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAddress]:
-    """From 3.11: the interpreter's own frames, innermost first."""
+    """From 3.11: yield the interpreter's own frames, innermost first."""
     at = python.offsets
     if "thread_state.cframe" in at:
         cframe = memory.number(state + at["thread_state.cframe"])
@@ -214,7 +215,7 @@ def _frames(memory: Memory, python: Interpreter, state: int) -> Iterator[FrameAd
 
 
 def frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddress:
-    """One of the interpreter's own frames, from 3.11 on.
+    """Read one of the interpreter's own frames, from 3.11 on.
 
     Raises:
         Unreadable: there is none.
@@ -234,10 +235,10 @@ def _frame_at(memory: Memory, python: Interpreter, frame: int, raw: bytes) -> Fr
 
 
 def _bytecode(memory: Memory, python: Interpreter, code: int, frame: bytes) -> int:
-    """Where the bytecode begins that a frame executes.
+    """Return where the bytecode begins that a frame executes.
 
     Free-threaded builds from 3.14 on copy it for each thread: ``co_tlbc`` counts the copies and
-    lists them, the frame says which one it runs.
+    lists them, and the frame says which one it runs.
     """
     at = python.offsets
     if at.get("code_object.co_tlbc") and at.get("interpreter_frame.tlbc_index"):
@@ -253,7 +254,7 @@ def _word(raw: bytes, at: int) -> int:
 
 
 def python_frame(memory: Memory, python: Interpreter, address: FrameAddress) -> PythonFrame:
-    """What a frame shows: function, file, line, and the few values that are kept.
+    """Return what a frame shows: function, file, line, and the few values that are kept.
 
     Raises:
         Unreadable: it cannot be read.

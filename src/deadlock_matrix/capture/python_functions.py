@@ -1,7 +1,7 @@
 """Functions written in Python, read from another process's memory: name, file, first line.
 
-Source: ``Include/cpython/funcobject.h`` and ``Include/cpython/code.h`` of 3.8 to 3.15. A
-pointer may be stale or an object half made: what is taken for code must have a type of that name.
+Source: ``Include/cpython/funcobject.h`` and ``Include/cpython/code.h`` of 3.8 to 3.15. A pointer
+may be stale or an object half made, so what is taken for code must have a type of that name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deadlock_matrix.capture.python_strings import read_string
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """What a function written in Python says of itself."""
+    """What a function written in Python says about itself."""
 
     qualified_name: str
     file: str
@@ -24,18 +24,18 @@ class Function:
 
 @dataclass(frozen=True, kw_only=True)
 class CodeLayout:
-    """Offsets in a code object of its file's name and its first line."""
+    """Offsets, in a code object, of its file's name and its first line."""
 
     file: int
     first_line: int
 
 
-CODE_LAYOUTS = (  # of the first version that has it, newest first
+CODE_LAYOUTS = (  # by the first version that has it, newest first
     ((3, 12), CodeLayout(file=112, first_line=68)),
     ((3, 11), CodeLayout(file=112, first_line=72)),
     ((3, 6), CodeLayout(file=104, first_line=40)),
 )
-"""Of builds with a GIL, for versions that do not tell it themselves."""
+"""For builds with a GIL, and for versions that do not list their offsets themselves."""
 
 _FUNCTION_OLD = (0, 11)  # words behind the header: code, qualified name; up to 3.9
 _FUNCTION_NEW = (4, 3)  # from 3.10
@@ -47,7 +47,7 @@ def function_at(
     address: int,
     code: CodeLayout,
 ) -> Function:
-    """A function written in Python.
+    """Read a function written in Python.
 
     Raises:
         Unreadable: it cannot be read, or does not look like one.

@@ -1,9 +1,9 @@
-"""The locks inside whose ``with`` blocks a thread is.
+"""The locks whose ``with`` blocks a thread is in.
 
-A frame keeps what a ``with`` block leaves in a slot of its stack, see `with_blocks`: up to 3.13 the
-bound method ``__exit__``, from 3.14 on the method and in the slot behind it what it belongs to, or
-either one bound. A ``Condition`` has the lock as its attribute ``_lock``, and gives it back for as
-long as it waits for a notice.
+For each ``with`` block, a frame keeps what the block leaves in a slot of its stack, see
+`with_blocks`: up to 3.13 the bound method ``__exit__``; from 3.14 on the method and, in the slot
+after it, the object it belongs to, or either one bound. A ``Condition`` has the lock as its
+attribute ``_lock``, and releases it for as long as it waits for a notice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HolderReader:
     _depths: dict[tuple[int, int], Depth] = field(default_factory=dict)  # by code and place
 
     def held(self, thread: PythonThread) -> Known[tuple[HeldLock, ...]] | Unknown:
-        """The locks inside whose ``with`` blocks a thread is, outermost first."""
+        """Return the locks whose ``with`` blocks a thread is in, outermost first."""
         found: list[HeldLock] = []
         try:
             waiting = self._conditions_waited_for(thread)
@@ -78,7 +78,7 @@ class HolderReader:
     def _shared(
         self, frame: PythonFrame, address: FrameAddress, lock: int, line: int
     ) -> Iterator[HeldLock]:
-        """A ``Lock`` of ``multiprocessing``: the file that its semaphore lies in tells which."""
+        """Yield a ``multiprocessing`` lock, identified by the file in which its semaphore lies."""
         memory, python = self.objects.memory, self.objects.python
         kind = _SHARED.get(self.objects.type(lock))
         if kind is None:
@@ -104,7 +104,7 @@ class HolderReader:
             )
 
     def entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int]]:
-        """What the ``with`` and ``async with`` blocks of a frame have entered, outermost first.
+        """Yield what a frame's ``with`` and ``async with`` blocks have entered, outermost first.
 
         Yields:
             The object, 0 for one that is not understood, and the line of the block.
@@ -120,7 +120,7 @@ class HolderReader:
             yield self._entered(words, slot), self._line(address, begin)
 
     def _entered(self, words: tuple[int, ...], slot: int) -> int:
-        """What a block has entered that fills ``slot`` and, from 3.14 on, the slot before it."""
+        """Return what a block entered that fills ``slot`` and, from 3.14 on, the slot before it."""
         memory, layout = self.objects.memory, self.objects.python.layout
         paired = self.objects.python.version >= (3, 14)
         first, last = slot - paired, words[slot] & ~TAG if slot < len(words) else 0
@@ -154,7 +154,7 @@ class HolderReader:
         )
 
     def depth(self, frame: FrameAddress) -> tuple[Depth, int]:
-        """The slots in use, and the address of the first.
+        """Return the slots in use, and the address of the first one.
 
         Raises:
             Unreadable: they cannot be read.

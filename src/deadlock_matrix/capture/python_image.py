@@ -18,14 +18,14 @@ _OLDEST = (3, 8)
 
 @dataclass(frozen=True, kw_only=True)
 class PythonImage:
-    """What reading objects of one process needs.
+    """What is needed to read objects of one process.
 
     ``version`` is (3, 8) for everything up to 3.10: ``Py_Version`` came with 3.11, and nothing that
-    is read here differs before.
+    is read here differs among the versions before it.
     """
 
     path: str
-    runtime: tuple[int, int]  # first address, and the one behind the last
+    runtime: tuple[int, int]  # first address, and the one just past the last
     none: int
     version: tuple[int, int]
     layout: ObjectLayout
@@ -33,7 +33,7 @@ class PythonImage:
 
 
 def library_of(memory: Memory) -> Loaded | None:
-    """The one loaded file that exports ``_PyRuntime``: the executable or a libpython.
+    """Return the one loaded file that exports ``_PyRuntime``: the executable or a libpython.
 
     Raises:
         Unusable: a candidate is not readable, or there are two.
@@ -56,7 +56,7 @@ def library_of(memory: Memory) -> Loaded | None:
 
 
 def image_of(memory: Memory, library: Loaded) -> PythonImage:
-    """How to read the objects of the CPython in ``library``.
+    """Find out how to read the objects of the CPython in ``library``.
 
     Raises:
         Unusable: a symbol that is needed is not exported.

@@ -1,21 +1,21 @@
-"""The lock of Python's that a thread sleeps for, with its owner and the name its code has for it.
+"""The Python lock for which a thread sleeps, with its owner and its name in the code.
 
-**The lock** is looked for among the words of the innermost frame, where it is while its ``acquire``
-or ``__enter__`` runs: ``self`` of the call, or of a bound method. It must agree with the futex that
-the thread sleeps on. A lock with a semaphore of its own (``Lock`` up to 3.13.0, ``RLock`` up to
-3.13) holds the address of that futex. One that is a ``PyMutex`` holds a byte that says "locked, and
-somebody sleeps"; the sleeper's futex lies in a ``struct wait_entry`` on its own stack, the word
-before it is the address of the mutex (``Python/parking_lot.c``).
+**The lock** is looked for among the words of the innermost frame, where it lies while its
+``acquire`` or ``__enter__`` runs: as ``self`` of the call, or of a bound method. It must agree with
+the futex on which the thread sleeps. A lock with a semaphore of its own (``Lock`` up to 3.13.0,
+``RLock`` up to 3.13) holds the address of that futex. A lock that is a ``PyMutex`` holds a byte
+that says "locked, and somebody sleeps"; the sleeper's futex lies in a ``struct wait_entry`` on its
+own stack, where the word before it is the address of the mutex (``Python/parking_lot.c``).
 
-**Its owner** an ``RLock`` keeps beside the lock, as Python's ident of the thread
+**Its owner**: an ``RLock`` keeps it beside the lock, as Python's ident of the thread
 (``rlockobject`` in ``Modules/_threadmodule.c``, ``_PyRecursiveMutex`` in ``pycore_lock.h``): the
 second word in both.
 
-**Its name** is that in the innermost frame outside of ``threading``: ``with self._ready`` of
-a ``Condition`` waits for a lock that only the condition knows.
+**Its name** is the one in the innermost frame outside ``threading``: ``with self._ready`` of a
+``Condition`` waits for a lock that only the condition knows.
 
-For a thread that sleeps all the time this is the truth, which two snapshots around the reading can
-tell; what a running thread changes meanwhile can show what never was.
+For a thread that sleeps all the time this is the truth, and two snapshots around the reading show
+whether it did; what a running thread changes meanwhile can show what never existed.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _LOCKED_AND_WAITED_FOR = 3  # _Py_LOCKED | _Py_HAS_PARKED
 
 @dataclass(frozen=True, kw_only=True)
 class LockReader:
-    """Reads what the threads of one process sleep for."""
+    """Reads the locks for which the threads of one process sleep."""
 
     objects: LockObjects
     tids: Mapping[int, int]  # from Python's idents to the observer's ids; 0: has ended
     source: str
 
     def waited_for(self, thread: PythonThread, word: int) -> Known[PythonLock] | Unknown:
-        """The lock that a thread sleeps for.
+        """Return the lock for which a thread sleeps.
 
         Args:
-            thread: it.
+            thread: the thread.
             word: the futex it sleeps on.
         """
         if not thread.addresses or thread.addresses[-1] is None:
@@ -64,7 +64,7 @@ class LockReader:
         return unknown("no lock in its innermost frame is the one it sleeps for")
 
     def _candidates(self, frame: FrameAddress) -> Iterator[int]:
-        """Objects in a frame, the last ones first, and those that bound methods are bound to."""
+        """Yield a frame's objects, last first, and those that bound methods are bound to."""
         code = self.objects.code(frame)
         count = min(code.variables + code.stack_size, MOST_SLOTS)
         seen: set[int] = set()
@@ -107,9 +107,9 @@ class LockReader:
     def _user_of(
         self, thread: PythonThread, lock: int
     ) -> tuple[PythonFrame, FrameAddress, tuple[int, ...]]:
-        """The innermost frame outside of ``threading``, and what it may call the lock's own.
+        """Return the innermost frame outside ``threading``, and what it may know the lock by.
 
-        A condition's wait for a notice is not one for its lock, and told as it is.
+        A condition's wait for a notice is not a wait for its lock, and is reported as it is.
         """
         wanted = [lock]
         stack = list(zip(thread.frames, thread.addresses, strict=True))

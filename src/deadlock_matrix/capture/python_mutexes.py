@@ -1,13 +1,13 @@
 """CPython's own mutexes in a free-threaded build: who waits for one, and in whose section it is.
 
-Who waits for a ``PyMutex`` sleeps on a semaphore in a ``struct wait_entry`` on its own stack: the
-word before the futex is the mutex's address, and the mutex says "locked, and somebody sleeps"
-(``Python/parking_lot.c``, ``Python/lock.c``). A mutex has no owner. But a thread that is inside a
-critical section has locked the section's mutexes: ``PyThreadState.critical_section``, two words
-behind ``native_thread_id``, is the head of a list of ``PyCriticalSection {prev, mutex}`` on the
-thread's stack (``Include/internal/pycore_critical_section.h``). Of a pointer in it the lowest bit
-says "suspended", the next one "has a second mutex". Whoever detaches suspends them all, so only an
-attached thread is inside one. Tried with CPython 3.13.
+A thread that waits for a ``PyMutex`` sleeps on a semaphore in a ``struct wait_entry`` on its own
+stack: the word before the futex is the mutex's address, and the mutex says "locked, and somebody
+sleeps" (``Python/parking_lot.c``, ``Python/lock.c``). A mutex has no owner. But a thread that is
+inside a critical section has locked the section's mutexes: ``PyThreadState.critical_section``, two
+words behind ``native_thread_id``, is the head of a list of ``PyCriticalSection {prev, mutex}`` on
+the thread's stack (``Include/internal/pycore_critical_section.h``). Of a pointer in it the lowest
+bit says "suspended", the next one "has a second mutex". Whoever detaches suspends them all, so only
+an attached thread is inside one. Tried with CPython 3.13.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ MOST_SECTIONS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class MutexReader:
-    """Reads what threads of one process sleep for, of a free-threaded build."""
+    """Reads for what the threads of one process sleep, in a free-threaded build."""
 
     memory: Memory
     python: Interpreter
     threads: tuple[PythonThread, ...]
-    tids: Mapping[int, int]  # from the process's own ids of threads to the observer's
+    tids: Mapping[int, int]  # from the process's own thread ids to the observer's
 
     def waited_for(self, futex: int) -> Known[PythonMutex] | Unknown:
-        """The mutex that the thread which sleeps on ``futex`` waits for."""
+        """Return the mutex for which the thread that sleeps on ``futex`` waits."""
         try:
             address = self.memory.number(futex - 8)
             if self.memory.number(address, 1) != LOCKED_AND_WAITED_FOR:
@@ -53,11 +53,11 @@ class MutexReader:
         return known(found, f"/proc/{self.memory.pid}/mem")
 
     def keeping(self, thread: PythonThread, futex: int) -> Known[tuple[int, ...]] | Unknown:
-        """The threads for which one waits that stops the world; see `world_stop.keeping_it`."""
+        """Return the threads that keep one from stopping the world; see `world_stop.keeping_it`."""
         return keeping_it(self.memory, self.python, thread, self.threads, futex, self.tids)
 
     def _object(self, mutex: int) -> str:
-        """The type of the object that the mutex is part of, if it is."""
+        """Return the type of the object that the mutex is part of; empty if it is part of none."""
         address = mutex - MUTEX_IN_OBJECT
         try:
             name = type_name(self.memory, self.python.layout, address) if address % 8 == 0 else ""
@@ -66,7 +66,7 @@ class MutexReader:
         return name if name.replace(".", "").isidentifier() else ""
 
     def _in(self, mutex: int) -> Known[int] | Unknown:
-        """The one thread inside a critical section of it."""
+        """Return the one thread inside a critical section of this mutex."""
         try:
             found = [each for each, locked in self._all_sections if mutex in locked]
         except Unreadable as error:
@@ -81,7 +81,7 @@ class MutexReader:
         return [(each, frozenset(self._sections(each))) for each in self.threads]
 
     def _sections(self, thread: PythonThread) -> Iterator[int]:
-        """The mutexes of the critical sections that a thread is inside."""
+        """Yield the mutexes of the critical sections that a thread is inside."""
         if not is_attached(self.memory, self.python, thread):
             return
         at = self.python.offsets["thread_state.native_thread_id"]

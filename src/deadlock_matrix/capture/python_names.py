@@ -1,11 +1,11 @@
-"""The name under which a function knows an object: a variable, an attribute, a global.
+"""The name by which a function knows an object: a variable, an attribute, a global.
 
-Looked for by the object's address among the variables of a frame, the attributes of what those
-hold, and the globals of the function, in that order. Dictionaries are read as they lie in memory:
+The object's address is looked for among the variables of a frame, the attributes of their values,
+and the globals of the function, in that order. Dictionaries are read as they lie in memory:
 ``Include/cpython/dictobject.h``, ``Include/internal/pycore_dict.h`` and ``pycore_object.h`` of 3.8
 to 3.15, and of 3.13 and 3.14 without a GIL. Instances keep attributes in a dictionary or, from 3.11
-on, in an array whose keys the class has. One that is being changed may hide a name or show an old
-one.
+on, in an array whose keys the class has. A dictionary that is being changed may hide a name or show
+an old one.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import read_string
 
 MOST_ENTRIES = 8192
-"""Of a dictionary; a larger one has no name for anything."""
+"""Of a dictionary; in a larger one no name is looked for."""
 
 MOST_BASES = 64
 
 MOST_VARIABLES = 32
-"""Of a frame, whose attributes are looked at."""
+"""Of a frame, to look at their attributes."""
 
 # In a type object, behind its header.
 _BASIC_SIZE_AT, _FLAGS_AT, _BASE_AT, _DICT_AT, _DICT_OFFSET_AT = 16, 152, 240, 248, 272
 _OLD_NAMES_AT = 64  # in a code object up to 3.10
 _CACHED_KEYS_AT = {(3, 11): 856, (3, 12): 864, (3, 13): 864, (3, 14): 864, (3, 15): 872}
-"""``ht_cached_keys`` in a class, behind its header: moved by the fields that types have got."""
+"""``ht_cached_keys`` in a class, behind its header; new fields of types have moved it."""
 
-# MANAGED_DICT_OFFSET: before an object, and without a GIL there is no header of the collector.
+# MANAGED_DICT_OFFSET: before an object, which has no header of the collector without a GIL.
 _TABLE_AT, _TABLE_AT_WITHOUT_GIL = -24, -8
 
 _HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
@@ -50,9 +50,9 @@ class Name:
 def name_in_frame(
     memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
 ) -> Name:
-    """What a frame calls one of the objects at these addresses.
+    """Return the name that a frame has for one of the objects at these addresses.
 
-    What cannot be read has no name.
+    An object that cannot be read has no name.
     """
     try:
         variables = list(variables_of(memory, python, frame))
@@ -74,7 +74,7 @@ def name_in_frame(
 def name_of_wrapper(
     memory: Memory, python: Interpreter, frame: FrameAddress, wanted: int, attribute: str
 ) -> Name:
-    """What a frame calls the object that has another one as its attribute.
+    """Return the name that a frame has for the object with another one as its attribute.
 
     ``self._lock.acquire()`` of ``multiprocessing`` is a method of the lock's own ``_semlock``.
     """
@@ -100,13 +100,13 @@ def name_of_wrapper(
 def globals_spoken_of(
     memory: Memory, python: Interpreter, frame: FrameAddress, only: Container[int] | None = None
 ) -> list[tuple[str, int]]:
-    """The globals that a frame's code names, with the addresses of their values.
+    """Return the globals that a frame's code names, with the addresses of their values.
 
     Args:
         memory: of the process.
         python: its interpreter.
         frame: the frame.
-        only: numbers of the names that count, by their order in the code; nothing: all.
+        only: numbers of the names that count, by their order in the code; None for all.
 
     Raises:
         Unreadable: they cannot be read.
@@ -119,14 +119,14 @@ def globals_spoken_of(
     return [
         (_text(memory, python, key), value)
         for key, value in items_of(memory, python, table)
-        if key in named  # names are interned: the same in the code and in the dictionary
+        if key in named  # names are interned: the same object in the code and in the dictionary
     ]
 
 
 def _global(
     memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
 ) -> Name:
-    """A global, or an attribute of one that the function speaks of."""
+    """Find a global, or an attribute of one that the function names."""
     table = memory.number(frame.frame + python.offsets["frame.globals"])
     text = _key_of(memory, python, items_of(memory, python, table), wanted)
     if text:
@@ -139,7 +139,7 @@ def _global(
 
 
 def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int, ...]:
-    """Addresses of the names of globals and attributes in a function's code, in their order."""
+    """Return addresses of the global and attribute names in a function's code, in order."""
     layout = python.layout
     at = layout.header + 16 if python.version >= (3, 11) else _OLD_NAMES_AT
     names = memory.number(code + at)
@@ -148,7 +148,7 @@ def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int,
     count = memory.number(names + layout.header)
     if count > MOST_ENTRIES:
         raise Unreadable(f"{count} names")
-    # From 3.14 on a hash stands before the first.
+    # From 3.14 on a hash precedes the first item.
     begin = names + layout.header + (16 if python.version >= (3, 14) else 8)
     return struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
 
@@ -156,7 +156,7 @@ def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int,
 def _attribute(
     memory: Memory, python: Interpreter, name: str, value: int, wanted: Collection[int]
 ) -> Name:
-    """``name.attribute`` and its class, if the object so named has one of those wanted."""
+    """Return ``name.attribute`` and its class, if the object so named has one of those wanted."""
     try:
         attribute = _key_of(memory, python, _attributes(memory, python, value), wanted)
         if not attribute:
@@ -168,7 +168,7 @@ def _attribute(
 
 
 def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -> int:
-    """The value of an instance's own attribute, or 0.
+    """Return the value of an instance's own attribute, or 0.
 
     Raises:
         Unreadable: the instance's attributes cannot be read.
@@ -180,9 +180,9 @@ def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -
 
 
 def class_attribute_of(memory: Memory, python: Interpreter, kind: int, name: str) -> int:
-    """What a class or the nearest of its bases has under a name, or 0.
+    """Return what a class or the nearest of its bases has under a name, or 0.
 
-    Only the line of first bases (``tp_base``) is gone up, which is where slots lie.
+    Follows only the line of first bases (``tp_base``), which is where slots are.
 
     Raises:
         Unreadable: a class's attributes cannot be read.
@@ -199,7 +199,7 @@ def class_attribute_of(memory: Memory, python: Interpreter, kind: int, name: str
 
 
 def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str, int]:
-    """An instance's own attributes: addresses of their values by name.
+    """Return an instance's own attributes: addresses of their values by name.
 
     Raises:
         Unreadable: the instance's attributes cannot be read.
@@ -210,7 +210,7 @@ def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str
 
 
 def globals_of(memory: Memory, python: Interpreter, frame: FrameAddress) -> dict[str, int]:
-    """A frame's globals: addresses of their values by name.
+    """Return a frame's globals: addresses of their values by name.
 
     Raises:
         Unreadable: they cannot be read.
@@ -229,7 +229,7 @@ def _key_of(
 
 
 def _text(memory: Memory, python: Interpreter, key: int) -> str:
-    """A name, which is one object for all instances of a class."""
+    """Read a name, which is one object for all instances of a class."""
     text = python.names.get(key)
     if text is None:
         text = python.names[key] = read_string(memory, python.layout, key)
@@ -240,7 +240,7 @@ def _text(memory: Memory, python: Interpreter, key: int) -> str:
 
 
 def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple[int, ...]:
-    """What an instance itself refers to: the values of its attributes, or its dictionary.
+    """Return what an instance itself refers to: the values of its attributes, or its dictionary.
 
     For builds with a GIL from 3.11 on, and classes whose bases are written in Python.
 
@@ -254,7 +254,7 @@ def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple
 
 
 def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tuple[int, int]:
-    """From 3.11 on: where the dictionary of an instance lies, or else its values; 0 for neither."""
+    """From 3.11 on: find an instance's dictionary, or else its array of values; 0 for neither."""
     layout, version = python.layout, python.version
     kind = memory.number(address + layout.type_at)
     flags = memory.number(kind + layout.header + _FLAGS_AT)
@@ -272,7 +272,7 @@ def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tupl
 
 
 def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[tuple[int, int]]:
-    """Keys and values of an instance's own attributes, as addresses."""
+    """Yield keys and values of an instance's own attributes, as addresses."""
     layout, version = python.layout, python.version
     kind = memory.number(address + layout.type_at)
     flags = memory.number(kind + layout.header + _FLAGS_AT)
@@ -293,10 +293,10 @@ def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[t
 
 
 def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[int, int]]:
-    """Keys and values of a dictionary, as addresses.
+    """Yield keys and values of a dictionary, as addresses.
 
     Raises:
-        Unreadable: it is none, or has more than `MOST_ENTRIES`.
+        Unreadable: it is not a dictionary, or has more than `MOST_ENTRIES`.
     """
     if not table:
         return
@@ -325,7 +325,7 @@ def _split(
 
 
 def _entries(memory: Memory, python: Interpreter, keys: int) -> Iterator[tuple[int, ...]]:
-    """The entries of a table of keys: key and value, some with the hash before them."""
+    """Yield the entries of a table of keys: key and value, sometimes with the hash before them."""
     words = 3
     if python.version < (3, 11):
         _, size, _, _, count = struct.unpack("<5Q", memory.read(keys, 40))

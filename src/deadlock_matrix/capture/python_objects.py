@@ -1,9 +1,9 @@
 """A few fields of CPython objects, read from another process's memory.
 
 Source: ``Include/object.h``, ``Include/cpython/object.h`` and ``Include/methodobject.h``, the same
-from 3.6 to 3.15. A free-threaded build has a longer object header; which one it is is found out
-by reading the name of the type of ``None``. Builds with another header (``Py_TRACE_REFS``) fail
-that test and are reported as unreadable.
+from 3.6 to 3.15. A free-threaded build has a longer object header; reading the name of the type of
+``None`` shows which build it is. Builds with another header (``Py_TRACE_REFS``) fail that test and
+are reported as unreadable.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _LAYOUTS = (
 
 
 def layout_of(memory: Memory, none: int) -> ObjectLayout:
-    """The layout under which ``None`` has a type called ``NoneType``.
+    """Return the layout with which ``None`` has a type called ``NoneType``.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: there is no such layout.
     """
     for layout in _LAYOUTS:
         try:
@@ -52,7 +52,7 @@ def layout_of(memory: Memory, none: int) -> ObjectLayout:
 
 
 def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
-    """The name of an object's type, as ``int`` or ``package.module.Class``.
+    """Return the name of an object's type, such as ``int`` or ``package.module.Class``.
 
     Raises:
         Unreadable: it is not an object.
@@ -62,7 +62,7 @@ def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
 
 
 def is_a(memory: Memory, layout: ObjectLayout, address: int, name: str) -> bool:
-    """Whether it is an object whose type has exactly this name."""
+    """Return whether it is an object whose type has exactly this name."""
     try:
         return address % 8 == 0 and type_name(memory, layout, address) == name
     except Unreadable:
@@ -70,7 +70,7 @@ def is_a(memory: Memory, layout: ObjectLayout, address: int, name: str) -> bool:
 
 
 def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tuple[str, int]:
-    """Name of a function written in C, and where its ``PyMethodDef`` lies.
+    """Return the name of a function written in C, and where its ``PyMethodDef`` lies.
 
     Raises:
         Unreadable: it cannot be read.
@@ -80,7 +80,7 @@ def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tupl
 
 
 def first_field(memory: Memory, layout: ObjectLayout, address: int) -> int:
-    """What follows the header: the function of a bound method or of a ``functools.partial``.
+    """Return what follows the header: the function of a bound method or of a ``functools.partial``.
 
     Raises:
         Unreadable: it cannot be read.
@@ -89,7 +89,7 @@ def first_field(memory: Memory, layout: ObjectLayout, address: int) -> int:
 
 
 def base_names(memory: Memory, layout: ObjectLayout, kind: int) -> tuple[str, ...]:
-    """The names of a type and of its first bases, without their modules.
+    """Return the names of a type and of its line of first bases, without their modules.
 
     Raises:
         Unreadable: it is not a type.

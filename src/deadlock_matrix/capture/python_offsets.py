@@ -1,12 +1,12 @@
-"""Where the fields of CPython's structures lie up to 3.12, which does not tell it itself.
+"""Where the fields of CPython's structures lie up to 3.12, which does not say so itself.
 
 The names are those of ``_Py_DebugOffsets``, with which later versions begin their ``_PyRuntime``,
 so that one reader serves all. Source: ``offsetof`` compiled against the headers of 3.8.18, 3.9.18,
 3.10.13, 3.11.7 and 3.12.1, on x86-64; what depends on the size of a ``pthread_mutex_t``, which
 glibc makes 8 bytes larger on aarch64, is listed for both.
 
-Structures of a debug build, and of a version in development, may differ. The reader checks what
-it follows: an interpreter's threads must point back to it, a frame's code must be a ``code``.
+A debug build, or a version in development, may have other structures. The reader checks what it
+follows: an interpreter's threads must point back to it, a frame's code must be a ``code``.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _BY_SIZE = (
 
 
 def offsets_by_version(version: tuple[int, int], architecture: str) -> Mapping[str, int] | None:
-    """Of 3.11 and 3.12, which export their version as ``Py_Version``."""
+    """Return the offsets of 3.11 and 3.12, which export their version as ``Py_Version``."""
     if version == (3, 12):
         return _3_12
     if version == (3, 11):
@@ -114,12 +114,12 @@ def offsets_by_version(version: tuple[int, int], architecture: str) -> Mapping[s
 def offsets_by_size(
     runtime: int, frame: int | None
 ) -> tuple[tuple[int, int], Mapping[str, int]] | None:
-    """Of 3.8 to 3.10, with the version.
+    """Return version and offsets of 3.8 to 3.10.
 
     Args:
         runtime: size of ``_PyRuntime``.
         frame: size of a frame without its variables (``tp_basicsize``), which counts one of them;
-            nothing where no thread has a frame.
+            None if no thread has a frame.
     """
     for size, version, offsets in _BY_SIZE:
         if size == runtime and frame in (None, offsets["frame_object.localsplus"] + 8):

@@ -1,7 +1,7 @@
-"""The threads of a ``ThreadPoolExecutor``, and by whom a ``Future`` will be done.
+"""The threads of a ``ThreadPoolExecutor``, and which of them will complete a ``Future``.
 
-A worker stands in ``_worker(executor_reference, ..., work_queue)``; while it works, ``run`` of a
-``_WorkItem`` stands further in, which has the ``Future``. What waits for a worker is a
+A worker is in ``_worker(executor_reference, ..., work_queue)``; while it works, a frame further in
+is ``run`` of a ``_WorkItem``, which has the ``Future``. Work that waits for a worker is a
 ``_WorkItem`` in the ``SimpleQueue`` (``Lib/concurrent/futures/thread.py``; the queue's layout is
 that of ``Modules/_queuemodule.c``: a list up to 3.12, a ring from 3.13 on).
 """
@@ -26,7 +26,7 @@ _REFERENT_AT = 0  # of a weakref, behind the header
 
 @dataclass(frozen=True, kw_only=True)
 class Runners:
-    """The threads that could make a future done, by ident; ``how``: ``runner`` or ``pool``."""
+    """The threads that could complete a future, by ident; ``how``: ``runner`` or ``pool``."""
 
     idents: tuple[int, ...]
     how: How
@@ -48,7 +48,7 @@ class PoolReader:
     objects: LockObjects
 
     def workers(self, threads: Sequence[PythonThread]) -> dict[int, Worker]:
-        """The threads of all pools, by ident. What cannot be read is none."""
+        """Return the threads of all pools, by ident. What cannot be read does not count as one."""
         found: dict[int, Worker] = {}
         for thread in threads:
             try:
@@ -62,7 +62,7 @@ class PoolReader:
     def runners(
         self, future: int, threads: Sequence[PythonThread], workers: Mapping[int, Worker]
     ) -> Runners | None:
-        """Who runs the work of a future, or all who may; nothing if no pool is known to have it."""
+        """Return who runs a future's work, or all who may; None if no known pool has it."""
         running = tuple(ident for ident, each in workers.items() if each.future == future)
         if running:
             return Runners(idents=running, how="runner")
@@ -74,7 +74,7 @@ class PoolReader:
                 if future not in self._futures_in(queue):
                     continue
                 if len(idents) < self._most(workers[idents[0]].executor):
-                    return None  # the next to submit anything adds a thread
+                    return None  # the next caller to submit anything adds a thread
             except (Unreadable, ValueError):
                 continue
             return Runners(idents=tuple(idents), how="pool")
@@ -98,7 +98,7 @@ class PoolReader:
         return Worker(queue=queue, executor=executor, future=future) if queue else None
 
     def _most(self, executor: int) -> int:
-        """How many threads a pool may have.
+        """Return how many threads a pool may have.
 
         Raises:
             Unreadable: it is not known.
@@ -110,7 +110,7 @@ class PoolReader:
         return int(text_of_value(memory, python.layout, value, python.version >= (3, 12)))
 
     def _futures_in(self, queue: int) -> frozenset[int]:
-        """The futures whose work stands in a pool's queue."""
+        """Return the futures whose work is in a pool's queue."""
         if self.objects.type(queue) != "_queue.SimpleQueue":
             raise Unreadable("no queue of a pool")
         memory, python = self.objects.memory, self.objects.python

@@ -1,23 +1,24 @@
-"""From which threads an object can be reached at all, by counts of references.
+"""From which threads an object can be reached at all, judging by counts of references.
 
 CPython counts the references to an object. If all of them are found in the frames of some threads,
-or in objects to which all references are found likewise, nobody else can get to it: only those
-threads can ever set the event, put into the queue, or release the lock.
+or in objects whose references have all been found in the same way, nobody else can reach it: only
+those threads can ever set the event, put into the queue, or release the lock.
 
-An object is looked into once all references to it are found, and its count is read after those who
-refer to it were read. So at that moment nobody else had it; later only those threads can hand it
-on. Threads that run meanwhile are among them, with what their frames showed, or hold a reference
+An object is looked into once all references to it are found, and its count is read after the
+objects that refer to it. So at that moment nobody else had it; later only those threads can pass it
+on. A thread that runs meanwhile is among them, with what its frames showed, or holds a reference
 that is missing from the sum.
 
-Found are: the variables of a frame, what its value stack surely holds, its function, and what a
-``Thread`` object keeps for its own ``run``. That is so of the standard library's own class and its
-own ``run`` alone: a class derived from it may well use ``self._args`` itself, and a ``run`` in a
-file that is merely called ``threading.py`` keeps what it likes. A frame that somebody may hold as
-an object (as a traceback does) counts for nothing. Circles of references, weak references, and
-objects that live for ever are not followed: then it is not known.
+These references are found: the variables of a frame, what its value stack surely holds, its
+function, and what a ``Thread`` object keeps for its own ``run``. The last holds only for the
+standard library's own class and its own ``run``: a derived class may well use ``self._args``
+itself, and a ``run`` in a file that is merely called ``threading.py`` keeps what it likes. A frame
+that somebody may hold as an object (as a traceback does) counts for nothing. Circles of references,
+weak references, and immortal objects are not followed: then the answer is unknown.
 
-Of CPython 3.11 to 3.15 with a GIL: before, who calls a method keeps a reference to its ``self`` on
-a stack whose depth is not told. Layouts: ``pycore_frame.h``, ``funcobject.h``, ``cellobject.h``.
+For CPython 3.11 to 3.15 with a GIL: before, the caller of a method keeps a reference to its
+``self`` on a stack whose depth is unknown. Layouts: ``pycore_frame.h``, ``funcobject.h``,
+``cellobject.h``.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class ReachReader:
     """Counts references in one process."""
 
     objects: LockObjects
-    fresh: LockObjects  # the same, read anew each time: counts and contents change
+    fresh: LockObjects  # the same, reread each time: counts and contents change
     holders: HolderReader
     places: tuple[PurePosixPath, ...]  # see `standard_library.places_of`
     source: str
@@ -79,12 +80,12 @@ class ReachReader:
         stacks: Mapping[int, ThreadStack],
         awaited: Collection[int] = (),
     ) -> dict[int, Known[tuple[int, ...]] | Unknown]:
-        """Who can get to what a thread waits for, by its ident, if others wait for the thread.
+        """Return, by ident, who can reach what a thread waits for, if others wait for the thread.
 
         Args:
             threads: of the process.
             stacks: what was read of each, by its ident.
-            awaited: the observer's ids of those for which somebody outside waits.
+            awaited: the observer's ids of the threads that somebody outside waits for.
         """
         wanted: dict[int, tuple[int, ...]] = {}
         locks: dict[int, int] = {}
@@ -112,7 +113,7 @@ class ReachReader:
         }
         by_tid = {stack.tid: ident for ident, stack in stacks.items()}
         waiting = list(asked)
-        while waiting:  # who can end such a wait is waited for too
+        while waiting:  # whoever can end such a wait is waited for, too
             answer = answers[waiting.pop()]
             others = answer.or_else(())
             new = {by_tid[tid] for tid in others if by_tid[tid] in wanted} - asked
@@ -121,7 +122,7 @@ class ReachReader:
         return {ident: answers[ident] for ident in asked}
 
     def _waits_on(self, thread: PythonThread, stack: ThreadStack) -> tuple[int, ...]:
-        """The object without an owner that a thread waits for, with its parts."""
+        """Return the object without an owner that a thread waits for, with its parts."""
         if isinstance(stack.awaits, Known):
             if not waits_by_its_lock(stack):
                 return ()
@@ -139,12 +140,12 @@ class ReachReader:
         wanted: Collection[int],
         locks: Mapping[int, int],
     ) -> dict[int, Known[frozenset[int]] | Unknown]:
-        """The idents of all threads that can get to each object.
+        """Return the idents of all threads that can reach each object.
 
         Args:
             threads: all of the process.
             wanted: addresses of objects.
-            locks: those that threads sleep for, by their idents.
+            locks: the locks that threads sleep for, by the threads' idents.
         """
         python = self.objects.python
         if python.version < _OLDEST or python.layout.free_threaded:
@@ -153,7 +154,7 @@ class ReachReader:
         memory = self.objects.memory
         try:
             own = {thread.ident: thread_object(memory, python, thread) for thread in threads}
-            used = Counter(own.values())  # one may have been used for two threads
+            used = Counter(own.values())  # one object may have been used for two threads
             for thread in threads:
                 address = own[thread.ident]
                 kept = self._kept_by(thread, address) if used[address] == 1 else ()
@@ -166,7 +167,7 @@ class ReachReader:
         return {address: self._answer(address) for address in wanted}
 
     def parts_of_wait(self, thread: PythonThread) -> tuple[int, ...]:
-        """What a wait goes through, further in: the ``Condition`` of a ``Queue``.
+        """Return what a wait goes through further in, such as the ``Condition`` of a ``Queue``.
 
         Raises:
             Unreadable: they cannot be read.
@@ -178,7 +179,7 @@ class ReachReader:
         return tuple(found)
 
     def _frames_of_wait(self, thread: PythonThread) -> Iterator[tuple[PythonFrame, FrameAddress]]:
-        """The innermost frames, as far as they may be those of the library's wait."""
+        """Yield the innermost frames, as far as they may belong to the library's wait."""
         for frame, address in reversed([*zip(thread.frames, thread.addresses, strict=True)]):
             if address is None or not frame.file.endswith(_OF_WAITS):
                 break
@@ -187,7 +188,7 @@ class ReachReader:
             yield frame, address
 
     def _of_library(self, frame: PythonFrame) -> bool:
-        """Whether a frame is of the interpreter's own library: any file may have such a name."""
+        """Return whether a frame is in the interpreter's library; others may use its file names."""
         return bool(folder_of(frame.file, self.places))
 
     def _answer(self, address: int) -> Known[frozenset[int]] | Unknown:
@@ -209,7 +210,7 @@ class ReachReader:
         self._waiting.append(address)
 
     def _spread(self) -> None:
-        """Look into every object all of whose references are found, until there is none left."""
+        """Look into every object whose references are all found, until there is none left."""
         looked_into = 0
         while self._waiting:
             address = self._waiting.pop()
@@ -228,17 +229,17 @@ class ReachReader:
     # --- what a thread holds ----------------------------------------------------------------------
 
     def _roots(self, thread: PythonThread, slept_for: int) -> Iterator[int]:
-        """Counted references that only this thread has, each once."""
+        """Yield the counted references that only this thread has, each once."""
         frames = [address for address in thread.addresses if address is not None]
         if len(frames) != len(thread.addresses):
             raise Unreadable("a stack is not readable")
         for frame in reversed(frames):
             if self._is_object(frame):
-                break  # those further out can be reached from it, by f_back
+                break  # those further out can be reached from it, through f_back
             yield from self._of_frame(frame, slept_for if frame is frames[-1] else 0)
 
     def _kept_by(self, thread: PythonThread, own: int) -> Iterator[int]:
-        """What the ``Thread`` object of a thread keeps for its ``run``, and that meanwhile."""
+        """Yield what a thread's ``Thread`` object keeps for its ``run``, while that runs."""
         of_threads = [frame for frame in thread.frames if frame.file.endswith(_THREADING)]
         if not own or not self._is_plain_thread(own) or not all(map(self._of_library, of_threads)):
             return
@@ -249,10 +250,11 @@ class ReachReader:
             yield from self._on_the_stack_of_run(kept)
 
     def _on_the_stack_of_run(self, kept: Mapping[str, int]) -> Iterator[int]:
-        """What ``self._target(*self._args, **self._kwargs)`` keeps on the stack meanwhile.
+        """Yield what ``self._target(*self._args, **self._kwargs)`` keeps on the stack.
 
-        A call through C keeps function and arguments, if these are a tuple; from 3.12 on a function
-        of Python is called without, and from 3.14 on the frame says what its stack holds.
+        A call through C keeps the function, and the arguments if they are a tuple. From 3.12 on a
+        Python function is called without that, and from 3.14 on the frame says what its stack
+        holds.
         """
         python, target = self.objects.python, kept.get("_target", 0)
         if not target or python.version >= (3, 14):
@@ -264,13 +266,13 @@ class ReachReader:
             yield kept["_args"]
 
     def _is_plain_thread(self, own: int) -> bool:
-        """Whether an object is a ``threading.Thread`` and no instance of a derived class."""
+        """Return whether an object is a ``threading.Thread``, and not of a derived class."""
         memory, layout = self.objects.memory, self.objects.python.layout
         kind = memory.number(own + layout.type_at)
         return base_names(memory, layout, kind) == ("Thread", "object")
 
     def _is_object(self, frame: FrameAddress) -> bool:
-        """Whether somebody may hold a frame as an object, as a traceback does."""
+        """Return whether somebody may hold a frame as an object, as a traceback does."""
         begin = self.objects.python.offsets["interpreter_frame.executable"]
         return self.objects.memory.number(frame.frame + (48 if begin == 0 else 40)) != 0
 
@@ -288,7 +290,7 @@ class ReachReader:
             yield from self._entering(frame, lock)
 
     def _stack(self, frame: FrameAddress, variables: int) -> tuple[int, ...]:
-        """The words of the value stack that are surely in use."""
+        """Return the words of the value stack that are surely in use."""
         begin = frame.slots + 8 * variables
         top_at = self.objects.python.offsets.get("interpreter_frame.stackpointer")
         if top_at is not None:
@@ -300,11 +302,11 @@ class ReachReader:
         return self.objects.words(base, count) if count else ()
 
     def _entering(self, frame: FrameAddress, lock: int) -> Iterator[int]:
-        """The lock of a ``with`` that is being entered: both of its methods have been bound to it.
+        """Yield the lock of a ``with`` that is being entered, once for each method bound to it.
 
-        They are made before ``__enter__`` is called, and the lock itself is given up
-        (``BEFORE_WITH`` in ``Python/bytecodes.c``; 3.14 says what its stack holds). From 3.12 on
-        the stack still shows the lock meanwhile.
+        Both methods are bound before ``__enter__`` is called, and the stack's own reference is
+        given up (``BEFORE_WITH`` in ``Python/bytecodes.c``; 3.14 says what its stack holds). From
+        3.12 on the stack still shows the lock meanwhile.
         """
         python = self.objects.python
         number = _BEFORE_WITH.get(python.version)
@@ -327,7 +329,7 @@ class ReachReader:
 def _together(
     found: Sequence[Known[frozenset[int]] | Unknown], stacks: Mapping[int, ThreadStack]
 ) -> Known[tuple[int, ...]] | Unknown:
-    """Who can get to the object, or to a part of it, under the observer's ids."""
+    """Return who can reach the object, or a part of it, under the observer's ids."""
     idents: frozenset[int] = frozenset()
     for each in found:
         if not isinstance(each, Known):

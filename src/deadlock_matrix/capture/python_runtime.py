@@ -17,14 +17,14 @@ _SIGINT = 2
 
 
 def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
-    """The bounds of ``_PyRuntime``, in the executable or libpython, and the signal handlers.
+    """Return the bounds of ``_PyRuntime``, in the executable or libpython, and the signal handlers.
 
     Args:
         memory: of the process.
         started: its start time, which with its id tells it from an earlier process.
 
-    CPython before 3.7 and PyPy have no such object; a statically linked one that does not export
-    its symbols cannot be told from a program that is not Python.
+    CPython before 3.7 and PyPy have no such object. A statically linked CPython that does not
+    export its symbols cannot be told from a program that is not Python.
     """
     try:
         library = library_of(memory)
@@ -35,7 +35,7 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
         return unknown(f"looking for _PyRuntime: {error}")
     except OSError as error:
         return unknown(reason_of(error, f"/proc/{memory.pid}: looking for _PyRuntime"))
-    assert bounds is not None  # library_of looked
+    assert bounds is not None  # library_of has checked
     handlers = _handlers(memory, library, started)
     try:
         free_threaded = says_free_threaded(memory, bounds[0])
@@ -52,7 +52,7 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
 
 
 def is_free_threaded(memory: Memory) -> Known[bool] | Unknown:
-    """Whether it is a build without a GIL (PEP 703), from the layout of ``None``."""
+    """Return whether it is a build without a GIL (PEP 703), from the layout of ``None``."""
     try:
         return known(python_layout(memory).free_threaded, "_Py_NoneStruct")
     except (Unusable, Unreadable, OSError) as error:
@@ -60,7 +60,7 @@ def is_free_threaded(memory: Memory) -> Known[bool] | Unknown:
 
 
 def python_layout(memory: Memory) -> ObjectLayout:
-    """The layout of the interpreter's objects, from that of ``None``.
+    """Return the layout of the interpreter's objects, from that of ``None``.
 
     Raises:
         Unusable: there is no interpreter, or it is not understood.
@@ -90,7 +90,7 @@ _KINDS = {"default": "SIG_DFL", "ignored": "SIG_IGN", "foreign": "none"}
 def _interrupt_handler(
     handlers: Known[tuple[PythonHandler, ...]] | Unknown,
 ) -> Known[str] | Unknown:
-    """SIGINT's, in one word: ``default_int_handler``, ``SIG_DFL``, ``other: function``."""
+    """Describe SIGINT's handler: ``default_int_handler``, ``SIG_DFL``, ``other: function``."""
     if isinstance(handlers, Unknown):
         return handlers
     handler = next(each for each in handlers.value if each.signal == _SIGINT)

@@ -1,7 +1,7 @@
-"""The stacks of a CPython process and who holds its GIL, out of its memory alone.
+"""The stacks of a CPython process and who holds its GIL, from its memory alone.
 
-For CPython 3.8 to 3.15, free-threaded builds included. What it cannot read it says, and `stacks`
-asks other readers.
+For CPython 3.8 to 3.15, free-threaded builds included. It says what it cannot read, and `stacks`
+then asks other readers.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _FRAME_AT = 24  # of a thread state's frame, up to 3.10
 _INTERPRETER_LIMIT = 1 << 20
 _GIL_SIZE = 512
 TORN = 2
-"""How often tasks are read again that changed while they were read."""
+"""How often to read tasks again that changed while they were read."""
 
 
 class NotReadable(Exception):
-    """No stacks from memory: why."""
+    """No stacks can be read from memory. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +67,18 @@ class PythonStacks:
 
 OWNERS_AT = (8, 0)
 TID = 0x3FFFFFFF
-"""From the word a thread sleeps on to the id of a mutex's owner, and what of it is an id."""
+"""From the word a thread sleeps on to the id of a mutex's owner, and which bits are the id."""
 
 
 def read_stacks(pid: int, *, awaited: bool = False) -> PythonStacks:
-    """All Python threads of a process, without stopping it.
+    """Read all Python threads of a process, without stopping it.
 
     Args:
         pid: the process.
         awaited: whether somebody outside waits for its main thread.
 
     Raises:
-        NotReadable: there is nothing to be had.
+        NotReadable: nothing could be read.
     """
     try:
         directory = open_directory(f"/proc/{pid}")
@@ -106,7 +106,7 @@ def read_stacks(pid: int, *, awaited: bool = False) -> PythonStacks:
 def _read(
     pid: int, directory: int, memory: Memory, *, awaited: bool
 ) -> tuple[tuple[ThreadStack, ...], Callable[[Memory], Loops]]:
-    """The stacks, and how to read the event loops of the same threads, each time anew."""
+    """Return the stacks, and a function that rereads the event loops of the same threads."""
     library = library_of(memory)
     if library is None:
         raise NotReadable("no executable or libpython that is mapped exports _PyRuntime")
@@ -199,7 +199,7 @@ def _stack(
 def _wait(
     directory: int, tid: int, thread: PythonThread, readers: _Readers
 ) -> tuple[Known[PythonLock] | Unknown, Known[Awaited] | Unknown]:
-    """What a thread waits for, if it is in the same call before and after that is read."""
+    """Return what a thread waits for, if it is in the same call before and after that is read."""
     call = _call(directory, tid)
     if call is None:
         reason = unknown("it is in no system call")
@@ -219,7 +219,7 @@ def _wait(
 def _of_free_threads(
     directory: int, tid: int, thread: PythonThread, mutexes: MutexReader
 ) -> tuple[Known[PythonMutex] | Unknown, Known[tuple[int, ...]] | Unknown]:
-    """What a thread of a free-threaded build sleeps for that only such a build has."""
+    """Return what a thread sleeps for that only a free-threaded build has."""
     if not mutexes.python.layout.free_threaded:
         reason = unknown("it is a build with a GIL")
         return reason, reason
@@ -238,7 +238,7 @@ def _of_free_threads(
 def _writers(
     directory: int, threads: Iterable[PythonThread], ids: Mapping[int, int]
 ) -> dict[int, frozenset[int]]:
-    """Of the threads that read a pipe, the descriptors of its write end in the process."""
+    """Return, for threads that read a pipe, the descriptors of its write end in the process."""
     found: dict[int, frozenset[int]] = {}
     for thread in threads:
         call = _call(directory, ids.get(thread.own_tid, 0)) if thread.own_tid else None
@@ -254,9 +254,9 @@ def _writers(
 def _native_owners(
     directory: int, memory: Memory, threads: Iterable[PythonThread], ids: Mapping[int, int]
 ) -> set[int]:
-    """Threads that another one may wait for by a mutex of C's, which names its owner's id.
+    """Return threads that another may wait for, by a native mutex that names its owner's id.
 
-    By glibc's layout and musl's, and no more than a reason to ask; see `proof.locks`.
+    By glibc's layout and musl's; no more than a reason to ask, see `proof.locks`.
     """
     found: set[int] = set()
     for thread in threads:
@@ -272,7 +272,7 @@ def _native_owners(
 
 
 def _call(directory: int, tid: int) -> SystemCall | None:
-    """The system call a thread is in."""
+    """Return the system call a thread is in."""
     try:
         activity = parse_syscall(read_small(f"task/{tid}/syscall", directory), os.uname().machine)
     except (OSError, ValueError):
@@ -281,13 +281,13 @@ def _call(directory: int, tid: int) -> SystemCall | None:
 
 
 def thread_ids(directory: int) -> Mapping[int, int]:
-    """From the ids that a process has for its threads to the observer's: they differ in containers.
+    """Map the ids that a process has for its threads to the observer's; they differ in containers.
 
     Args:
         directory: a descriptor of ``/proc/PID``.
 
     Raises:
-        OSError: it has ended, or is not ours to read.
+        OSError: it has ended, or we may not read it.
     """
     ids: dict[int, int] = {}
     for tid in numbers_in_task(directory):
@@ -302,7 +302,7 @@ def thread_ids(directory: int) -> Mapping[int, int]:
 
 
 def numbers_in_task(directory: int) -> list[int]:
-    """The observer's ids of a process's threads."""
+    """Return the observer's ids of a process's threads."""
     tasks = open_directory("task", directory)
     try:
         return numbers_in(tasks)
@@ -318,10 +318,10 @@ def _name(directory: int, tid: int) -> str:
 
 
 def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
-    """What is needed to read the stacks of the CPython in ``library``.
+    """Return what is needed to read the stacks of the CPython in ``library``.
 
     Raises:
-        Unusable: it is of a version that is not known here.
+        Unusable: its version is not known here.
         Unreadable: its memory cannot be read.
     """
     runtime, none = library.range_of("_PyRuntime"), library.range_of("_Py_NoneStruct")
@@ -347,7 +347,7 @@ def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
 
 
 def _frame_size(memory: Memory, runtime: int) -> int | None:
-    """Up to 3.10: ``tp_basicsize`` of a frame, if a thread of the main interpreter has one."""
+    """Up to 3.10: return a frame's ``tp_basicsize``, if a main interpreter's thread has one."""
     interpreter = memory.number(runtime + 32)
     state = memory.number(interpreter + 8) if interpreter else 0
     for _ in range(_INTERPRETER_LIMIT if state else 0):
@@ -366,15 +366,15 @@ def _frame_size(memory: Memory, runtime: int) -> int | None:
 def _gil(
     memory: Memory, python: Interpreter, threads: tuple[PythonThread, ...], pid: int
 ) -> Known[int] | Unknown:
-    """The thread state that holds the GIL, or 0.
+    """Return the thread state that holds the GIL, or 0.
 
     That is ``_PyRuntime.gilstate.tstate_current`` up to 3.11, and ``last_holder`` of the
-    interpreter's GIL while that is locked from 3.12 on. Not relied on: free-threaded builds, which
-    may have none; several interpreters, of which each may have a GIL of its own; two thread states
-    made by one thread, and a holder whose thread has ended: a state made in one thread can be used
-    in another (PyThreadState_New), and it names its maker.
-    0 does not mean that the GIL is free: up to 3.11 a thread that has taken it and not yet made
-    itself current does not show, nor does C code that swapped its thread state away.
+    interpreter's GIL, while it is locked, from 3.12 on. Neither is relied on for free-threaded
+    builds, which may have no GIL; for several interpreters, each of which may have its own; or for
+    two thread states made by one thread, or a holder whose thread has ended: a state made in one
+    thread can be used in another (PyThreadState_New), and it names its maker.
+    0 does not mean that the GIL is free: up to 3.11 a thread that has taken it but not yet made
+    itself current does not show, and neither does C code that swapped its thread state away.
     """
     if python.layout.free_threaded:
         return unknown("it is a free-threaded build")
@@ -401,7 +401,7 @@ def _holder(memory: Memory, python: Interpreter, interpreter: int) -> int:
     gil = memory.number(interpreter + at["interpreter_state.ceval_gil"])
     if not interpreter <= gil < interpreter + _INTERPRETER_LIMIT:  # it lies inside the main one
         raise Unreadable("the interpreter's GIL is not where it should be")
-    # From 3.13 offsets are told from the interpreter on, in which the GIL of the main one lies.
+    # From 3.13 on offsets count from the interpreter, which contains the main one's GIL.
     begin = at.get("interpreter_state.gil_runtime_state", 0)
     locked_at = at["interpreter_state.gil_runtime_state_locked"] - begin
     holder_at = at["interpreter_state.gil_runtime_state_holder"] - begin

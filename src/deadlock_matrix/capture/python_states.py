@@ -1,6 +1,6 @@
 """The state of what a thread waits for, in a few words: "holds 3 of 3", "1 of 2 parties are there".
 
-Numbers and the states of futures alone: no item, no argument, no user's data.
+Only numbers and the states of futures: no item, no argument, no user's data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FUTURE_STATES = ("PENDING", "RUNNING", "CANCELLED", "CANCELLED_AND_NOTIFIED", "
 
 
 def state_of(objects: LockObjects, kind: str, action: str, attributes: Mapping[str, int]) -> str:
-    """What is worth telling of an object, by its attributes; nothing of what is not known.
+    """Say what is worth knowing about an object, by its attributes; empty if nothing is known.
 
     Args:
         objects: of the process.

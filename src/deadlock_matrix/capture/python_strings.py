@@ -1,9 +1,9 @@
-r"""Text of CPython's ``str`` objects, read from another process's memory: every alphabet.
+r"""Text of CPython's ``str`` objects, read from another process's memory, in every alphabet.
 
-Use `read_string`; it needs the `python_objects.ObjectLayout` that `python_objects.layout_of` found
+Use `read_string`. It needs the `python_objects.ObjectLayout` that `python_objects.layout_of` found
 (with or without a GIL), and works the same for CPython 3.8 to 3.15.
 
-Source: ``Include/cpython/unicodeobject.h``. Behind the object's header stand the length in
+Source: ``Include/cpython/unicodeobject.h``. The object's header is followed by the length in
 characters, the hash and a word of bit fields. Then:
 
 - compact ASCII: the characters;
@@ -11,13 +11,13 @@ characters, the hash and a word of bit fields. Then:
   then the characters, of 1 (Latin-1), 2 or 4 bytes each, as ``kind`` says;
 - not compact, as a subclass of ``str`` makes: the same, then the address of the characters.
 
-Up to 3.11 there is one more word in front of the ASCII characters, a ``wchar_t`` pointer. Whether
-there is, the size of ``str`` itself tells (``tp_basicsize``). The bit fields begin with
-``interned``, of two bits; a whole byte in free-threaded builds of 3.14 and later, of which some
-had sixteen bits. Where ``kind`` is cannot be mistaken: it is never 0, and ``interned`` at most 3.
+Up to 3.11 one more word precedes the ASCII characters, a ``wchar_t`` pointer. Whether it is there,
+the size of ``str`` itself tells (``tp_basicsize``). The bit fields begin with ``interned``, of two
+bits; a whole byte in free-threaded builds of 3.14 and later, some of which had sixteen bits. The
+place of ``kind`` cannot be mistaken: it is never 0, and ``interned`` at most 3.
 
 Reliable as long as the string lives; its contents never change once others can see it. A ``str``
-that is being made, or memory used again, shows as `Unreadable` or as other text.
+that is being made, or memory that was reused, shows as `Unreadable` or as other text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_objects import ObjectLayout
 
 LONGEST = 4096
-"""Characters read of one string; of a longer one an ellipsis tells."""
+"""Most characters read of one string; an ellipsis marks a longer one."""
 
 _UNICODE_SUBCLASS = 1 << 28  # Py_TPFLAGS_UNICODE_SUBCLASS, Include/object.h
 _BASIC_SIZE_AT, _FLAGS_AT, _BASE_AT = 16, 152, 240  # behind the header of a type object
@@ -38,7 +38,7 @@ _BASES_LIMIT = 64
 
 
 def is_string(memory: Memory, layout: ObjectLayout, address: int) -> bool:
-    """Whether an object is a ``str`` or of a subclass of it.
+    """Return whether an object is a ``str``, or of a subclass of it.
 
     Raises:
         Unreadable: it is not an object.
@@ -48,11 +48,11 @@ def is_string(memory: Memory, layout: ObjectLayout, address: int) -> bool:
 
 
 def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int = LONGEST) -> str:
-    r"""The text of a ``str`` object.
+    r"""Return the text of a ``str`` object.
 
     A byte that Python could not decode, as in file names (``surrogateescape``), is spelled
     ``\xNN``, any other lone surrogate ``\uNNNN``: JSON carries neither. Line ends and control
-    characters stay; whoever shows them escapes them.
+    characters stay; whoever shows the text escapes them.
 
     Args:
         memory: of the process.
@@ -82,14 +82,14 @@ def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int
 
 
 def _state(word: int) -> tuple[int, bool, bool]:
-    """Bytes per character, whether it is compact, whether it is ASCII."""
+    """Return bytes per character, whether it is compact, whether it is ASCII."""
     shift = 2 if word & 0xFF > 3 else 8 if word & 0xFF00 else 16
     bits = word >> shift
     return bits & 7, bool(bits & 8), bool(bits & 16)
 
 
 def _has_wchar(memory: Memory, layout: ObjectLayout, kind: int) -> bool:
-    """Follows the bases to ``str`` itself, whose size tells the layout."""
+    """Follow the bases to ``str`` itself, whose size tells the layout."""
     for _ in range(_BASES_LIMIT):
         fields = kind + layout.header
         base = memory.number(fields + _BASE_AT)

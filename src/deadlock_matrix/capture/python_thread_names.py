@@ -1,8 +1,9 @@
 """The names that Python's threads have in Python: ``Thread.name``.
 
-The kernel has cut names, from 3.14 on only, and names of its own for what no Python named. The
-``Thread`` object is ``self`` of ``_bootstrap_inner`` in the thread's outermost frames. For a thread
-that Python did not begin it is in ``threading._active``, by its ident.
+The kernel has cut names, has them only from 3.14 on, and has names of its own for threads that
+Python did not name. The ``Thread`` object is ``self`` of ``_bootstrap_inner`` in the thread's
+outermost frames. For a thread that Python did not start it is in ``threading._active``, by its
+ident.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _THREADING = "/threading.py"
 def names_of_threads(
     memory: Memory, python: Interpreter, threads: Iterable[PythonThread]
 ) -> dict[int, str]:
-    """The names of threads by their idents, as far as they can be read."""
+    """Return the names of threads by their idents, as far as they can be read."""
     threads = tuple(threads)
     names: dict[int, str] = {}
     for thread in threads:
@@ -37,7 +38,7 @@ def names_of_threads(
 
 
 def thread_object(memory: Memory, python: Interpreter, thread: PythonThread) -> int:
-    """Where the ``Thread`` object of a thread lies that ``threading`` began; else 0."""
+    """Return the address of the ``Thread`` object, if ``threading`` started the thread; else 0."""
     for frame, address in list(zip(thread.frames, thread.addresses, strict=True))[:3]:
         if address and frame.function == "_bootstrap_inner" and frame.file.endswith(_THREADING):
             try:
@@ -50,7 +51,7 @@ def thread_object(memory: Memory, python: Interpreter, thread: PythonThread) -> 
 def _active(
     memory: Memory, python: Interpreter, threads: Iterable[PythonThread]
 ) -> Mapping[int, int]:
-    """``threading._active``, out of the globals of any frame in that module."""
+    """Return ``threading._active``, from the globals of any frame in that module."""
     for thread in threads:
         for frame, address in zip(thread.frames, thread.addresses, strict=True):
             if address is None or not frame.file.endswith(_THREADING):

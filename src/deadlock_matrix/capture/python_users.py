@@ -1,13 +1,13 @@
 """Who could end a wait for an object that names no owner: the threads that know it.
 
-Two kinds of answers, each good for an assumption, none for a fact:
+There are two kinds of answers. Each is good for an assumption, neither for a fact:
 
-- **Users**: the threads in whose frames the object stands, by a variable, an attribute of what a
-  variable holds, a global that their code still speaks of, or an attribute of such a global.
-- **Workers**: of a ``Future`` the thread that runs its work, or all threads of the pool in whose
-  queue the work stands (``concurrent/futures/thread.py``).
+- **Users**: the threads in whose frames the object is, as a variable, an attribute of what a
+  variable holds, a global that their code can still use, or an attribute of such a global.
+- **Workers**: for a ``Future``, the thread that runs its work, or all threads of the pool in whose
+  queue the work is (``concurrent/futures/thread.py``).
 
-It is asked only of threads for which somebody else waits, who alone can be in a circle.
+This is asked only for threads that somebody else waits for: only they can be in a circle.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from deadlock_matrix.model.stack_facts import Awaited, Enders, How, ThreadStack
 
 MOST_THREADS = 256
 MOST_OBJECTS = 2000
-"""Of one thread; what knows more knows too much to be told anything by it."""
+"""Of one thread; if it knows more, knowing an object says nothing."""
 MOST_ITEMS = 64
 """Of a tuple or list, such as the arguments of a thread."""
 
@@ -45,7 +45,7 @@ ENDED_BY_USERS = frozenset(
 
 @dataclass(kw_only=True)
 class UserReader:
-    """Reads who knows what, in one process."""
+    """Reads which thread knows what, in one process."""
 
     objects: LockObjects
     source: str
@@ -57,12 +57,13 @@ class UserReader:
         stacks: Mapping[int, ThreadStack],
         writers: Mapping[int, frozenset[int]],
     ) -> dict[int, Known[Enders] | Unknown]:
-        """Who could end the wait of each thread for which others wait, by their idents.
+        """Return who could end the wait of each thread for which others wait, by their idents.
 
         Args:
-            threads: of the process.
+            threads: those of the process.
             stacks: what was read of each, by its ident.
-            writers: of those that read a pipe, the descriptors of its write end, by their idents.
+            writers: for threads that read a pipe, the descriptors of its write end, by the threads'
+                idents.
         """
         pools = PoolReader(objects=self.objects)
         workers = pools.workers(threads)
@@ -128,7 +129,7 @@ class UserReader:
         }
 
     def _descriptors(self, addresses: Iterable[int]) -> frozenset[int]:
-        """Numbers among the objects that a thread knows, and the descriptors of files."""
+        """Return the numbers among the objects that a thread knows, and files' descriptors."""
         found: set[int] = set()
         for address in addresses:
             try:
@@ -148,7 +149,7 @@ class UserReader:
     # --- what a thread knows ---------------------------------------------------------------------
 
     def _known_to(self, thread: PythonThread) -> frozenset[int]:
-        """Addresses of all objects that stand in a thread's frames."""
+        """Return the addresses of all objects in a thread's frames."""
         found: set[int] = set()
         opened: set[int] = set()
         for frame, address in zip(thread.frames, thread.addresses, strict=True):
@@ -173,7 +174,7 @@ class UserReader:
             yield value
 
     def _ahead(self, frame: FrameAddress) -> frozenset[int] | None:
-        """Numbers of the names that a module's code still uses."""
+        """Return the numbers of the names that a module's code can still use."""
         memory, python = self.objects.memory, self.objects.python
         at = python.offsets.get("code_object.co_code_adaptive")
         if at is None:
@@ -184,7 +185,7 @@ class UserReader:
         return names_ahead(code, frame.place, python.version) if code else None
 
     def _content(self, address: int) -> tuple[int, ...]:
-        """What a method is bound to, and the items of a short tuple or list."""
+        """Return what a method is bound to, or the items of a short tuple or list."""
         kind = self.objects.type(address)
         header = address + self.objects.python.layout.header
         try:
@@ -197,14 +198,14 @@ class UserReader:
                 return ()
             if kind == "list":
                 begin = self.objects.memory.number(header + 8)
-            else:  # from 3.14 on a hash stands before the first item
+            else:  # from 3.14 on a hash precedes the first item
                 begin = header + (16 if self.objects.python.version >= (3, 14) else 8)
             return self.objects.words(begin, count) if count else ()
         except Unreadable:
             return ()
 
     def _parts(self, address: int) -> frozenset[int]:
-        """The values of an instance's own attributes."""
+        """Return the values of an instance's own attributes."""
         if address not in self._attributes:
             try:
                 own = attributes_of(self.objects.memory, self.objects.python, address)
@@ -223,7 +224,7 @@ class Waiters:
     """The threads of a process by what they wait for."""
 
     def __init__(self, stacks: Mapping[int, ThreadStack]) -> None:
-        """``stacks``: what was read of each thread, by its ident."""
+        """Take ``stacks``: what was read of each thread, by its ident."""
         self._for_lock: defaultdict[int, set[int]] = defaultdict(set)
         self._for_owner: defaultdict[int, set[int]] = defaultdict(set)
         self._for_object: defaultdict[int, set[int]] = defaultdict(set)
@@ -237,7 +238,7 @@ class Waiters:
                 self._for_object[stack.awaits.value.address].add(ident)
 
     def wait_for(self, objects: LockObjects, thread: PythonThread, stack: ThreadStack) -> bool:
-        """Whether another thread waits for a lock that this one has, or for its end."""
+        """Return whether another thread waits for a lock that this one has, or for its end."""
         held = stack.holds.or_else(())
         own = thread_object(objects.memory, objects.python, thread)
         sets = [self._for_owner.get(stack.tid), *(self._for_lock.get(h.address) for h in held)]
@@ -246,15 +247,15 @@ class Waiters:
 
 
 def waits_by_its_lock(stack: ThreadStack) -> bool:
-    """Whether a thread waits for such an object, and sleeps on the very lock of that wait.
+    """Return whether a thread waits for such an object, and sleeps on the very lock of that wait.
 
-    By its frames alone it may also be held up there by a debugger, a profiler or a destructor.
+    Its frames alone do not show that: a debugger, a profiler or a destructor may hold it up there.
     """
     if not isinstance(stack.awaits, Known) or stack.awaits.value.kind not in ENDED_BY_USERS:
         return False
     if isinstance(stack.waits_for, Known):
         return True
-    # A SimpleQueue of C was found by its futex, and has no other lock, and no frames.
+    # A SimpleQueue of C was found by its futex, and has no other lock and no frames.
     in_library = bool(stack.python) and stack.python[-1].file.endswith(
         ("/queue.py", "/threading.py")
     )
@@ -262,7 +263,7 @@ def waits_by_its_lock(stack: ThreadStack) -> bool:
 
 
 def _waits_likewise(stack: ThreadStack | None, awaited: Awaited) -> bool:
-    """Whether a thread waits for the same thing in the same way: it will not end that wait."""
+    """Return whether a thread waits for the same in the same way, and so will not end that wait."""
     if stack is None or not isinstance(stack.awaits, Known):
         return False
     own = stack.awaits.value

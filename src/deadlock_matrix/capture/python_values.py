@@ -1,4 +1,4 @@
-"""What stands in a few of a frame's variables, as text: enough for a proof, no user's data.
+"""The values of a few of a frame's variables, as text: enough for a proof, and no user's data.
 
 The texts are those that pystack writes: a string in double quotes, ``None``, ``True``, a number,
 and for any other object its type and address. Source: ``Include/cpython/longintrepr.h``,
@@ -19,13 +19,13 @@ _DIGITS_LIMIT = 4
 
 
 def text_of_value(memory: Memory, layout: ObjectLayout, address: int, tagged: bool) -> str:
-    """One object as text.
+    """Describe one object as text.
 
     Args:
         memory: of the process.
         layout: of its objects.
         address: of the object.
-        tagged: whether small integers carry a tag instead of a count of digits (from 3.12).
+        tagged: whether small integers carry a tag instead of a count of digits (from 3.12 on).
 
     Raises:
         Unreadable: there is no object.
@@ -46,7 +46,7 @@ def text_of_value(memory: Memory, layout: ObjectLayout, address: int, tagged: bo
 
 
 def content_of_cell(memory: Memory, layout: ObjectLayout, address: int) -> int:
-    """What a cell holds, where it is one: a variable that an inner function uses too.
+    """Return what a cell holds, if it is one: a variable that an inner function uses too.
 
     Raises:
         Unreadable: there is no object.
@@ -57,7 +57,7 @@ def content_of_cell(memory: Memory, layout: ObjectLayout, address: int) -> int:
 
 
 def names_in(memory: Memory, layout: ObjectLayout, address: int, most: int = 256) -> list[str]:
-    """The strings in a tuple.
+    """Return the strings in a tuple.
 
     Raises:
         Unreadable: it is not a tuple of strings, or has more than ``most``.
@@ -67,7 +67,7 @@ def names_in(memory: Memory, layout: ObjectLayout, address: int, most: int = 256
     count = memory.number(address + layout.header)
     if count > most:
         raise Unreadable(f"{count} names")
-    # Up to 3.13 the items follow the count at once; from 3.14 a hash stands between them.
+    # Up to 3.13 the items follow the count at once; from 3.14 on a hash lies between them.
     for begin in (address + layout.header + 8, address + layout.header + 16):
         try:
             items = struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
@@ -78,10 +78,10 @@ def names_in(memory: Memory, layout: ObjectLayout, address: int, most: int = 256
 
 
 def bytes_of(memory: Memory, layout: ObjectLayout, address: int, most: int = 1 << 20) -> bytes:
-    """The contents of a ``bytes`` object.
+    """Return the contents of a ``bytes`` object.
 
     Raises:
-        Unreadable: it is none, or longer than ``most``.
+        Unreadable: it is not one, or is longer than ``most``.
     """
     if type_name(memory, layout, address) != "bytes":
         raise Unreadable(f"no bytes at {address:#x}")
@@ -92,7 +92,7 @@ def bytes_of(memory: Memory, layout: ObjectLayout, address: int, most: int = 1 <
 
 
 def _integer(memory: Memory, layout: ObjectLayout, address: int, tagged: bool) -> int | None:
-    """Digits of 30 bits, lowest first; none for a number of more than four of them."""
+    """Read digits of 30 bits, lowest first; None for a number of more than four of them."""
     raw = memory.number(address + layout.header, signed=True)
     if tagged:  # two bits of sign (2: negative), one that says immortal, the rest counts digits
         count, negative = raw >> 3, raw & 3 == 2

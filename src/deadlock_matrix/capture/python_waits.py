@@ -1,18 +1,18 @@
 """Whether a thread waits on the very lock that its innermost Python line waits for.
 
-A line of ``Thread.join`` says where the thread is in Python; it may still be held up there by a
-profiler, a destructor or a debugger. The memory tells (64-bit; ``Modules/_threadmodule.c``,
+A line of ``Thread.join`` says where the thread is in Python; a profiler, a destructor or a debugger
+may still hold it up there. The memory tells (64-bit; ``Modules/_threadmodule.c``,
 ``Python/parking_lot.c``, ``Python/thread_pthread.h``):
 
 - Up to 3.12 a lock object holds, behind its header, the address of a semaphore, and the futex is
   that semaphore. ``_wait_for_tstate_lock`` has the lock object in its local ``lock``.
-- A ``PyMutex`` or ``PyEvent`` (3.13 on) is waited for on a semaphore of the waiter's stack, in
+- For a ``PyMutex`` or ``PyEvent`` (3.13 on) the waiter sleeps on a semaphore on its own stack, in
   ``struct wait_entry {park_arg, addr, sema}``: the word before the futex is the address of what is
-  waited for. Of a lock object it is the byte behind the header. ``join`` waits for the event in
+  waited for. In a lock object that is the byte behind the header. ``join`` waits for the event in
   ``ThreadHandle {.., ident, os_handle, int has_os_handle, int state, mutex, thread_is_exiting}``,
   where ``ident`` and ``os_handle`` are both ``pthread_self()``; the main thread's has no os_handle.
 - ``_ModuleLock.acquire`` waits on a lock that is an attribute of ``self``: in its values, wherever
-  the version keeps them, so it is searched for a few steps from the object.
+  the version keeps them, so the search goes a few steps from the object.
 
 Reliable while the thread sleeps.
 """
@@ -40,7 +40,7 @@ from deadlock_matrix.model.thread_facts import SystemCall
 IMPORTLIB = "<frozen importlib._bootstrap>"
 LOCK_TYPE = "_thread.lock"
 BEFORE, AHEAD = 4, (12, 8, 24, 0)
-"""Words read before an object and of it, of its dictionary or values, and of that one's values."""
+"""Words read before an object; and of it, of its dictionary or values, and of their values."""
 
 IDENT_BEFORE_EVENT = 25
 """From ``ident`` of a ``ThreadHandle`` to ``thread_is_exiting``."""
@@ -67,7 +67,7 @@ def with_locks_of_lines(
 
 
 def waits_for_owner(frame: PythonFrame) -> bool:
-    """Whether the line may be one that waits for a join or an import lock."""
+    """Return whether the line may be one that waits for a join or an import lock."""
     if frame.function in ("join", "_wait_for_tstate_lock"):
         return frame.file.endswith("/threading.py")
     return (frame.file, frame.function) == (IMPORTLIB, "acquire")
@@ -81,8 +81,8 @@ def waits_on_lock_of_line(
     Args:
         memory: of the process.
         tid: the thread.
-        frame: its innermost one.
-        idents: what Python calls the threads of the process.
+        frame: its innermost frame.
+        idents: the idents that Python has for the threads of the process.
     """
     source = f"/proc/{memory.pid}/mem"
     try:
@@ -106,13 +106,13 @@ def waits_on_lock_of_line(
 
 
 def _address(frame: PythonFrame, name: str) -> int:
-    """Where the object lies that a local of the frame names; 0 if it is not told."""
+    """Return the address of the object that a local of the frame names; 0 if it is not shown."""
     match = _ADDRESS.search(frame.values.get(name, ""))
     return int(match.group(1), 16) if match else 0
 
 
 def _is_lock(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> bool:
-    """Whether the object is a lock, and the futex the one on which its waiters sleep."""
+    """Return whether the object is a lock, and the futex the one on which its waiters sleep."""
     inside = address + layout.header
     if futex != memory.number(inside) and inside != memory.number(futex - 8):
         return False
@@ -120,9 +120,9 @@ def _is_lock(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> 
 
 
 def _is_event_of_thread(memory: Memory, futex: int, idents: Collection[int]) -> bool:
-    """Whether the futex is that of a wait for the event of a thread that runs.
+    """Return whether the futex is that of a wait for the event of a thread that runs.
 
-    The main thread was not begun by Python, so its handle has an ident alone.
+    Python did not start the main thread, so its handle has only an ident.
     """
     event = memory.number(futex - 8)
     ident, handle, has_handle = struct.unpack("<QQi", memory.read(event - IDENT_BEFORE_EVENT, 20))
@@ -132,7 +132,7 @@ def _is_event_of_thread(memory: Memory, futex: int, idents: Collection[int]) -> 
 
 
 def _holds(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> bool:
-    """Whether a lock with that futex is an attribute of the object."""
+    """Return whether a lock with that futex is an attribute of the object."""
     level = list(_pointers(memory, address - 8 * BEFORE, BEFORE + AHEAD[0]))
     for ahead in AHEAD[1:]:
         for pointer in level:
@@ -146,7 +146,7 @@ def _holds(memory: Memory, layout: ObjectLayout, address: int, futex: int) -> bo
 
 
 def _pointers(memory: Memory, address: int, count: int) -> Iterator[int]:
-    """What could be addresses of objects among the words at an address."""
+    """Yield possible addresses of objects among the words at an address."""
     try:
         words = struct.unpack(f"<{count}Q", memory.read(address, 8 * count))
     except Unreadable:

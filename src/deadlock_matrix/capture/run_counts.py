@@ -1,10 +1,10 @@
-"""Which threads of a process have run since the last look, for some ten microseconds a thread.
+"""Which threads of a process have run since the last look, in some ten microseconds a thread.
 
 A thread that sleeps changes nothing in its line of ``/proc/PID/task/TID/schedstat``: the time it
 ran, the time it waited for a processor, how often it was given one (Documentation/scheduler/
 sched-stats). Where the kernel keeps no such numbers (no CONFIG_SCHED_INFO) it shows zeros, and the
-switch counts of ``status`` are taken. What is the same in two looks did not run between them; a
-thread that is on a processor all the time may look the same twice.
+switch counts of ``status`` are used instead. A thread whose line is the same in two looks did not
+run between them, except that one which is on a processor all the time may look the same twice.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RunCounts = dict[int, bytes]
 
 
 def run_counts(pid: int) -> RunCounts:
-    """A look at all threads; empty if the process has ended.
+    """Look at all threads; empty if the process has ended.
 
     Raises:
-        OSError: the process is not ours to read.
+        OSError: we may not read the process.
     """
     found: RunCounts = {}
     try:
@@ -49,18 +49,18 @@ def run_counts(pid: int) -> RunCounts:
 
 
 def run_count(tid: int, tasks: int) -> bytes:
-    """A look at one thread.
+    """Look at one thread.
 
     Args:
         tid: The thread.
         tasks: A descriptor of its process's ``/proc/PID/task``.
 
     Raises:
-        OSError: It has ended, or is not ours to read.
+        OSError: it has ended, or we may not read it.
     """
     try:
         line = read_small(f"{tid}/schedstat", tasks)
-    except FileNotFoundError:  # or the thread has ended: then the next one fails as well
+    except FileNotFoundError:  # or the thread has ended: then the next read fails as well
         line = b""
     if line.split()[2:] not in ([], [b"0"]):
         return line
@@ -69,7 +69,7 @@ def run_count(tid: int, tasks: int) -> bytes:
 
 
 def waits_in_epoll(pid: int) -> bool:
-    """Whether the main thread of a process waits in epoll, as an event loop does."""
+    """Return whether the main thread of a process waits in epoll, as an event loop does."""
     try:
         words = read_small(f"/proc/{pid}/task/{pid}/syscall").split()
     except OSError:
@@ -80,9 +80,9 @@ def waits_in_epoll(pid: int) -> bool:
 
 
 def waits_for_a_while(pid: int, tid: int) -> bool:
-    """Whether a thread only sleeps, or waits for a lock with a time limit.
+    """Return whether a thread only sleeps, or waits for a lock with a time limit.
 
-    Not for events: in a loop that waits for those, tasks may be stuck. Some ten microseconds.
+    A wait for events does not count: tasks of such a loop may be stuck. Takes ten microseconds.
     """
     try:
         words = read_small(f"/proc/{pid}/task/{tid}/syscall").split()
@@ -101,9 +101,9 @@ def waits_for_a_while(pid: int, tid: int) -> bool:
 
 
 def waits_on_a_futex(pid: int, tid: int) -> bool:
-    """Whether a thread sleeps in a futex call without a time limit, or nobody can tell.
+    """Return whether a thread sleeps in a futex call without a time limit, or we cannot tell.
 
-    That is where locks of Python and of C let a thread sleep. Some ten microseconds.
+    Locks of Python and of C let a thread sleep there. Takes some ten microseconds.
     """
     try:
         words = read_small(f"/proc/{pid}/task/{tid}/syscall").split()

@@ -2,13 +2,13 @@
 
 pytest, unittest and doctest keep the test in a variable of one of their own functions for as long
 as it runs, and call functions of their own for setup, call and teardown. So a test can be named
-without any help of the target: nothing is set in its environment, nothing is loaded into it. What
+without any help from the target: nothing is set in its environment, nothing is loaded into it. What
 builds on unittest (Django, nose2, Trial) has unittest's frames on the stack.
 
 The functions and their variables are the same in pytest 3 to 9 and CPython 3.8 to 3.15. A pytest
-node has its id as text in ``_nodeid``, from 9.2 on in parts in ``_id``. Both are slots, which a
-class describes by ``member_descriptor`` objects (``PyMemberDescrObject``, ``PyMemberDef``). Of the
-variables nothing is kept but the test's name.
+node has its id as text in ``_nodeid``, and from 9.2 on in parts in ``_id``. Both are slots, which a
+class describes by ``member_descriptor`` objects (``PyMemberDescrObject``, ``PyMemberDef``). Nothing
+of the variables is kept but the test's name.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from deadlock_matrix.model.stack_facts import RunningTest
 
 NO_RUNNER = unknown("no frame of pytest, unittest or doctest is on its stack")
 LONGEST = 500
-"""Characters of a test's name: pytest puts parameters into it."""
+"""Most characters of a test's name: pytest puts parameters into it."""
 
 _MEMBER_AT, _OFFSET_AT = 24, 16
-"""Behind a descriptor's header its ``PyMemberDef``; in that the offset in an instance."""
+"""Behind a descriptor's header, its ``PyMemberDef``; in that, the offset in an instance."""
 
 _RUNNER, _CASE, _SUITE = "/_pytest/runner.py", "/unittest/case.py", "/unittest/suite.py"
 _UNITTEST_PHASES = {
@@ -51,9 +51,9 @@ _CLASS_FIXTURES = {
 def running_test(
     memory: Memory, python: Interpreter, thread: PythonThread
 ) -> Known[RunningTest] | Unknown:
-    """The test, or what a runner does for one, by the outermost frame that tells it.
+    """Return the test, or what a runner does for one, from the outermost frame that shows it.
 
-    A test may run a test runner itself; its own name is what a reader looks for.
+    A test may run a test runner itself; a reader looks for the outer test's name.
     """
     found: RunningTest | None = None
     try:
@@ -76,7 +76,7 @@ SOURCE = "variables of the test runner's frames in the process's memory"
 
 
 class _Frame:
-    """One frame, which may be one of a test runner's."""
+    """One frame, which may belong to a test runner."""
 
     def __init__(
         self, memory: Memory, python: Interpreter, frame: PythonFrame, address: FrameAddress
@@ -85,10 +85,10 @@ class _Frame:
         self._frame, self._address = frame, address
 
     def test(self) -> RunningTest | None:
-        """What the frame says, if it is one that knows a test.
+        """Return what the frame says, if it is one that knows a test.
 
         Raises:
-            Unreadable: it should, and does not.
+            Unreadable: it should say, and does not.
         """
         file, function = self._frame.file, self._frame.function
         if file.endswith(_RUNNER):
@@ -109,10 +109,10 @@ class _Frame:
         return None
 
     def phase_of(self, found: RunningTest) -> str:
-        """What the runner of this test is doing for it, if this frame tells.
+        """Return what the runner is doing for this test, if this frame shows it.
 
         Raises:
-            Unreadable: it should, and does not.
+            Unreadable: it should show it, and does not.
         """
         file, function = self._frame.file, self._frame.function
         if found.runner == "pytest":
@@ -149,7 +149,7 @@ class _Frame:
         return text
 
     def _slot(self, instance: int, name: str) -> int:
-        """What an instance has in a slot (``__slots__``) of this name, or 0."""
+        """Return what an instance has in a slot (``__slots__``) of this name, or 0."""
         memory, layout = self._memory, self._python.layout
         kind = memory.number(instance + layout.type_at)
         slot = class_attribute_of(memory, self._python, kind, name)

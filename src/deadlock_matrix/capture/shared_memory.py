@@ -16,25 +16,24 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 
 def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
-    """For each process, those others that run on its memory.
+    """Return, for each process, the others that run on its memory.
 
-    A process shares by birth, so who is born while they are compared is compared too. A process
-    that is not ours to look into is taken not to share: it could only if it had changed its user
-    after a ``clone(CLONE_VM)``. A pair costs about two microseconds.
+    A process shares memory from birth, so processes born during the comparison are compared, too. A
+    process that we may not look into is taken not to share: it could do so only if it had changed
+    its user after a ``clone(CLONE_VM)``. A pair costs about two microseconds.
 
     Args:
         pids: the processes.
-        table: of all processes, read before.
     """
     answers: dict[int, Known[tuple[int, ...]] | Unknown] = {}
-    ours: dict[int, int] = {}  # a thread with memory, of each process
+    ours: dict[int, int] = {}  # for each process, a thread that has memory
     for pid in pids:
         try:
             thread = _thread_with_memory(pid)
             if thread is None:
                 answers[pid] = known((), "its state: it has ended")
             else:
-                # Tells "no such call" and "not allowed" from the others' answers.
+                # Tells "no such call" and "not allowed" from the answers about others.
                 kcmp.same(thread, thread, kcmp.MEMORY)
                 ours[pid] = thread
         except OSError as error:
@@ -60,7 +59,7 @@ def _has_memory(path: str) -> bool:
 
 
 def _thread_with_memory(pid: int) -> int | None:
-    """The leader; when that has ended, a thread that runs on."""
+    """Return the leader or, if that has ended, a thread that runs on."""
     if _has_memory(f"/proc/{pid}/stat"):
         return pid
     for tid in numbers_in(f"/proc/{pid}/task"):
@@ -79,12 +78,13 @@ def _compare(
     similar: dict[tuple[int, ...], dict[int, int]],
     found: dict[int, set[int]],
 ) -> bool:
-    """Compares one process with those of ours that may share with it; says whether it was there.
+    """Compare a process with those of ours that may share with it; say whether it was there.
 
-    That a thread has memory is asked after it was compared: without, it differs from everybody.
+    Whether a thread has memory is checked after the comparison: without, it differs from all
+    others.
     """
     beat()
-    process = read_entry(other)  # now: the id may have been used again
+    process = read_entry(other)  # now: the id may have been reused
     if process is None:
         return False
     if process.memory:

@@ -1,11 +1,11 @@
 """CPython's own table of signal handlers: what the program asked Python to do on each signal.
 
-CPython keeps one entry ``{int tripped; PyObject *func}`` per signal: a static array of the _signal
-module up to 3.11 (``Modules/signalmodule.c``), a part of ``_PyRuntime`` from 3.12
-(``pycore_signal.h``). No symbol names it, so it is found by what no program can change in it.
+CPython keeps one entry ``{int tripped; PyObject *func}`` per signal: in a static array of the
+_signal module up to 3.11 (``Modules/signalmodule.c``), in ``_PyRuntime`` from 3.12 on
+(``pycore_signal.h``). No symbol names it, so it is found by the parts that no program can change.
 
-What the table cannot show: C code that installed its own handler with sigaction(2) behind Python's
-back. It then still names Python's, and the kernel does not tell outsiders which function it calls.
+The table cannot show C code that installed its own handler with sigaction(2) behind Python's back.
+It then still names Python's, and the kernel does not tell outsiders which function it calls.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from deadlock_matrix.capture.standard_library import folder_of, places_of
 from deadlock_matrix.model.process_facts import PythonHandler
 
 _SIGKILL, _SIGSTOP, _SIGNALS = 9, 19, 65
-_RESERVED = 32  # and 33: the C library keeps them, sigaction(2) on them fails
+_RESERVED = 32  # and 33: the C library reserves them, sigaction(2) on them fails
 _ENTRY = 16
 _TABLE = _SIGNALS * _ENTRY
 _WRITABLE_LIMIT = 1 << 23
 _REMEMBERED = 1 << 14  # processes; a tree may have hundreds
 _WRAPPED = 4  # how many bound methods and functools.partial may lie around a function
 
-# (process id, start time, address of _PyRuntime) -> address of the table. An id that is used
-# again comes with another start time; exec brings another address, or a table that fails its test.
+# (process id, start time, address of _PyRuntime) -> address of the table. An id that is reused
+# comes with another start time; exec brings another address, or a table that fails its test.
 _tables: Kept[tuple[int, int, int], int] = Kept(_REMEMBERED)
-# By path, device and inode: from _PyRuntime to the table, which both lie in the file's own data.
+# By path, device and inode: distance from _PyRuntime to the table; both are in the file's own data.
 _distances: Kept[tuple[str, tuple[int, int] | None], int] = Kept(_REMEMBERED)
 
 
 def read_handlers(memory: Memory, image: PythonImage, started: int) -> tuple[PythonHandler, ...]:
-    """The handler of each signal, in order of number.
+    """Return the handler of each signal, in order of number.
 
     Args:
         memory: of the process.
@@ -64,11 +64,11 @@ def read_handlers(memory: Memory, image: PythonImage, started: int) -> tuple[Pyt
 def _handler(
     memory: Memory, image: PythonImage, number: int, handler: int, default: int
 ) -> PythonHandler:
-    """One entry.
+    """Read one entry.
 
     An ``int`` in the table is 0 or 1, for SIG_DFL or SIG_IGN (`signal.signal` takes no other), and
-    SIGKILL's is 0 for ever. CPython has one object for each small number, so identity tells them
-    apart, however their value is stored: 3.14 tags it in another way than 3.12.
+    SIGKILL's is always 0. CPython has one object for each small number, so identity tells them
+    apart, however their value is stored: 3.14 tags it differently from 3.12.
     """
     if handler == 0:
         raise Unreadable("it is being torn down")
@@ -97,7 +97,7 @@ def _handler(
     if _is_own(memory, image, called, "builtin_function_or_method"):
         name, definition = builtin_function(memory, image.layout, called)
         mapping = memory.maps.find(definition)
-        # Any C extension may call a function of its own by the same name.
+        # Any C extension may give a function of its own the same name.
         own = mapping is not None and mapping.path == image.path
         return PythonHandler(signal=number, kind="builtin" if own else "object", name=name)
     kind = type_name(memory, image.layout, called)
@@ -105,7 +105,7 @@ def _handler(
 
 
 def _is_own(memory: Memory, image: PythonImage, address: int, name: str) -> bool:
-    """Whether an object is of CPython's own type of this name: a program may call its class so."""
+    """Return whether an object's type is CPython's own: a program may use its name, too."""
     if not is_a(memory, image.layout, address, name):
         return False
     mapping = memory.maps.find(memory.number(address + image.layout.type_at))
@@ -116,7 +116,7 @@ def _is_own(memory: Memory, image: PythonImage, address: int, name: str) -> bool
 
 
 def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -> bytes:
-    """The table; its address is remembered per process but tested anew each time.
+    """Find the table; its address is remembered per process but tested anew each time.
 
     Raises:
         Unreadable: not exactly one place looks like it.
@@ -138,7 +138,8 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
         size = mapping.end - mapping.start
         if "w" not in mapping.permissions or size > _WRITABLE_LIMIT:
             continue
-        # A table may straddle the end of .data: look a little into what follows, if it can be.
+        # A table may straddle the end of .data: look a little into what follows, if that is
+        # readable.
         data = memory.read(mapping.start, size)
         with suppress(Unreadable):
             data += memory.read(mapping.end, _TABLE)
@@ -152,10 +153,10 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
 
 
 def _tables_in(memory: Memory, image: PythonImage, data: bytes, base: int) -> dict[int, bytes]:
-    """Tables in ``data``, by address.
+    """Find tables in ``data``, by address.
 
-    Two entries in a row with ``None``, those of the reserved signals, are looked for first. From
-    3.12 on only what lies in ``_PyRuntime`` counts.
+    First looks for two entries in a row with ``None``, those of the reserved signals. From 3.12 on
+    only what is in ``_PyRuntime`` counts.
     """
     needle = struct.pack("<QQQ", image.none, 0, image.none)
     into = _RESERVED * _ENTRY + 8
@@ -173,9 +174,9 @@ def _tables_in(memory: Memory, image: PythonImage, data: bytes, base: int) -> di
 
 
 def _is_table(memory: Memory, image: PythonImage, raw: bytes) -> bool:
-    """What holds in every such table, whatever handlers are installed.
+    """Check what holds in every such table, whatever handlers are installed.
 
-    Entry 0 is no signal. The handler of SIGKILL and SIGSTOP is and stays the int 0 (SIG_DFL), the
+    Entry 0 is no signal. The handler of SIGKILL and SIGSTOP always is the int 0 (SIG_DFL), the
     reserved signals have ``None``, every flag is 0 or 1 and every other entry is a pointer.
     """
     words = struct.unpack(f"<{2 * _SIGNALS}Q", raw)

@@ -1,9 +1,9 @@
 """Lines of source text that a target's frames name, where they can be read here.
 
-They are for a reader's eyes alone. A file of another mount namespace or of another root would be a
-different file of the same name, so such a process has no source lines; nor does anything that is
-not a regular file. What is read is bounded, and announced (`foreign`), for the file may lie on a
-file server that no longer answers.
+They are for a reader's eyes alone. In another mount namespace or under another root, the same name
+means another file, so a process there has no source lines; nor does anything that is not a regular
+file. What is read is bounded, and announced (`foreign`), since the file may be on a file server
+that no longer answers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOCKS_DIFFER_S = 1.0
 
 
 class SourceLine(NamedTuple):
-    """One line: ``file`` as the frame names it, and the text without what it is inset by."""
+    """One line: ``file`` as the frame names it, and the text without its indentation."""
 
     file: str
     line: int
@@ -38,15 +38,16 @@ class SourceLine(NamedTuple):
 
 
 def source_lines(pid: int, places: Iterable[Sequence[str | int]]) -> tuple[SourceLine, ...]:
-    """The text of lines, as far as it can be read.
+    """Return the text of lines, as far as it can be read.
 
     Args:
         pid: The process whose frames name them.
-        places: Files and line numbers, the first line being 1. A relative path is taken from the
-            process's present folder.
+        places: Files and line numbers, counted from 1. A relative path is relative to the process's
+            current folder.
 
     Returns:
-        Those that were read; all others are left out, whatever the reason. A file that is younger
+        The lines that were read; all others are left out, for whatever reason. A file that is newer
+            than the process may not be what it runs: such a line says so at its end.
         than the process may not be what it runs: such a line says so at its end.
     """
     try:
@@ -71,7 +72,7 @@ def source_lines(pid: int, places: Iterable[Sequence[str | int]]) -> tuple[Sourc
 
 
 def _sees_our_files(pid: int) -> bool:
-    """Whether a path means to the process what it means here."""
+    """Return whether a path means the same to the process as it does here."""
     theirs, ours = Path(f"/proc/{pid}/ns/mnt").readlink(), Path("/proc/self/ns/mnt").readlink()
     if theirs != ours:
         return False
@@ -80,7 +81,7 @@ def _sees_our_files(pid: int) -> bool:
 
 
 def _began_s(pid: int) -> float:
-    """When the process began, in seconds since the epoch."""
+    """Return when the process began, in seconds since the epoch."""
     directory = open_directory(f"/proc/{pid}")
     try:
         started = parse_stat(read_small("stat", directory)).started / os.sysconf("SC_CLK_TCK")

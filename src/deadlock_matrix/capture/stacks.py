@@ -1,4 +1,4 @@
-"""Stacks of a process: from its memory; else pystack in a helper, else py-spy, else all reasons."""
+"""Stacks of a process: from its memory, else by pystack in a helper, else by py-spy."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ class StackReader:
         self._limits = {False: python_limit_s, True: native_limit_s}
 
     def start(self) -> None:
-        """Starts the helper ahead of its first use. Failing is left to that use."""
+        """Start the helper before its first use. If that fails, the first use reports it."""
         with suppress(WorkerFailed):
             self._worker.start()
 
     def close(self) -> None:
-        """Ends the helper. May be called twice."""
+        """End the helper. May be called twice."""
         self._worker.close()
 
     def read(self, pid: int, native: bool, *, awaited: bool = False) -> StackFacts:
-        """All stacks of one process.
+        """Read all stacks of one process.
 
         Args:
             pid: the process.
-            native: with native frames, for which each thread is stopped for a moment. Without,
-                nothing is stopped, and the stacks hold only as far as the threads slept, which
-                two snapshots around the call can tell.
+            native: whether to read native frames, for which each thread is stopped for a moment.
+                Without them nothing is stopped, and the stacks hold only as far as the threads
+                slept, which two snapshots around the call can tell.
             awaited: whether somebody outside waits for its main thread.
         """
         stuck = stuck_at(pid)
@@ -111,9 +111,9 @@ class StackReader:
         return _facts(pid, "py-spy", begun, threads)
 
     def _with_native_frames(self, pid: int, own: PythonStacks) -> StackFacts:
-        """What was read here of Python, with py-spy's native frames where it has some.
+        """Combine what was read here of Python with py-spy's native frames, where it has some.
 
-        pystack gives nothing where the path of a script is not ASCII.
+        pystack reads nothing if the path of a script is not ASCII.
         """
         begun = time.monotonic()
         stopped = is_stopped(pid)
@@ -141,7 +141,7 @@ def _facts(
     threads: tuple[ThreadStack, ...],
     loops: Known[tuple[EventLoop, ...]] | Unknown = _NO_LOOPS,
 ) -> StackFacts:
-    """No value is kept where the place of the interpreter's own library is not known."""
+    """Build the facts, without values if the place of the interpreter's own library is unknown."""
     places: tuple[PurePosixPath, ...] = ()
     standard: Known[tuple[str, ...]] | Unknown
     try:
@@ -179,10 +179,10 @@ def _awaited(facts: StackFacts) -> StackFacts:
 
 
 def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadStack, ...]:
-    """py-spy's stacks under the observer's thread ids: from 3.11 it tells the process's own.
+    """Return py-spy's stacks under the observer's thread ids: from 3.11 it tells the process's own.
 
     Raises:
-        PySpyFailed: whose ids they are cannot be told.
+        PySpyFailed: it is unclear whose ids they are.
     """
     ids = _ids(pid)
     told = {thread.tid for thread in threads}
@@ -204,7 +204,7 @@ def _from_memory(pid: int, *, awaited: bool) -> tuple[PythonStacks | None, str]:
 def _with_own_frames(
     threads: tuple[ThreadStack, ...], own: tuple[ThreadStack, ...]
 ) -> tuple[ThreadStack, ...]:
-    """pystack's native frames beside what was read here of Python, of which it loses a part.
+    """Put pystack's native frames beside our Python frames, some of which pystack loses.
 
     It cannot read a ``str`` that is not ASCII and leaves out the frame; it knows no locks.
     """
@@ -227,7 +227,7 @@ def _with_own_frames(
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether somebody has stopped it, by a signal or as a debugger."""
+    """Return whether somebody has stopped it, by a signal or as a debugger."""
     try:
         return parse_stat(read_small(f"/proc/{pid}/stat")).state in "Tt"
     except (OSError, ValueError):
@@ -235,10 +235,10 @@ def is_stopped(pid: int) -> bool:
 
 
 def let_go(pid: int) -> None:
-    """Continues a process that a helper left stopped.
+    """Continue a process that a helper left stopped.
 
     pystack stops a thread by PTRACE_ATTACH, which sends SIGSTOP. A helper killed before that stop
-    was reported leaves the signal behind, and the process stopped for good.
+    was reported leaves the signal behind, and the process stays stopped.
     """
     for _ in range(20):
         if is_stopped(pid):
@@ -269,7 +269,7 @@ def _threads(pid: int, replies: list[dict[str, Any]]) -> tuple[ThreadStack, ...]
 
 
 def _ids(pid: int) -> Mapping[int, int]:
-    """From the ids that a process in a container has for its threads to the observer's."""
+    """Map the ids that a process in a container has for its threads to the observer's."""
     try:
         directory = open_directory(f"/proc/{pid}")
         try:
@@ -290,17 +290,17 @@ def _tids(pid: int) -> Container[int]:
 def _gil_answers(
     pid: int, replies: list[dict[str, Any]], alive: Container[int]
 ) -> list[Known[bool] | Unknown]:
-    """What pystack says of the GIL, where that can be relied on.
+    """Return what pystack says about the GIL, where that is reliable.
 
     pystack compares the thread with ``_PyRuntime.gilstate.tstate_current`` (3.8 to 3.11) or with
-    ``last_holder`` of its interpreter's locked GIL (from 3.12). Not relied on: before 3.8, where
-    it searches memory for the pointer; free-threaded builds; several interpreters, of which each
-    may have a GIL of its own; more than one holder, which means the reading was torn; two thread
-    states made by one thread, or a holder that is no thread: a state made in one thread can be used
-    in another (PyThreadState_New), and it names its maker.
+    ``last_holder`` of its interpreter's locked GIL (from 3.12). That is not relied on before 3.8,
+    where it searches memory for the pointer; for free-threaded builds; for several interpreters,
+    each of which may have its own GIL; for more than one holder, which means that the reading was
+    torn; for two thread states made by one thread, or a holder that is not a thread: a state made
+    in one thread can be used in another (PyThreadState_New), and it names its maker.
     "False" for all threads does not mean that the GIL is free: up to 3.11 a thread that has taken
-    it and not yet made itself current shows false, and so does C code that swapped its thread
-    state away.
+    it but not yet made itself current shows false, and so does C code that swapped its thread state
+    away.
     """
     reason = _gil_reason(pid, replies, alive)
     if reason:

@@ -1,9 +1,9 @@
-"""The helper process that reads stacks with pystack. A script of its own: it imports no sibling.
+"""The helper process that reads stacks with pystack. It is a script, and imports no sibling module.
 
 One JSON object a line comes in on standard input, one goes out on standard output. The first line
-in is ``{"path": [...]}``, the module search path of the parent. Then, per request,
-``{"pid": 1, "native": false, "limit_s": 3.0}``, answered by ``{"threads": [...]}`` or
-``{"error": "..."}``. It ends when standard input does.
+in is ``{"path": [...]}``, the module search path of the parent. Then, for each request, ``{"pid":
+1, "native": false, "limit_s": 3.0}``, answered by ``{"threads": [...]}`` or ``{"error": "..."}``.
+It ends when standard input does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import Any, TextIO
 
-# Of the locals only these leave the target: what a proof needs, and no user's data.
+# Only these locals leave the target: what a proof needs, and no user's data.
 KEPT = frozenset({"self", "timeout", "block", "name", "spec", "lock"})
 KEPT_FILES = (
     "/threading.py",
@@ -30,12 +30,12 @@ VALUE_LIMIT = 200
 
 
 def is_kept(file: str) -> bool:
-    """Whether locals of this file's frames are wanted."""
+    """Return whether locals of this file's frames are wanted."""
     return file.endswith(KEPT_FILES) or any(part in file for part in KEPT_FILES if part[-1] == "/")
 
 
 def frame_of(frame: Any) -> dict[str, Any]:
-    """A pystack frame as JSON."""
+    """Return a pystack frame as JSON."""
     code = frame.code
     values: dict[str, str] = {}
     if is_kept(code.filename):
@@ -51,7 +51,7 @@ def frame_of(frame: Any) -> dict[str, Any]:
 
 
 def native_frame_of(frame: Any) -> dict[str, Any]:
-    """A pystack native frame as JSON; pystack writes ``???`` for what it does not know."""
+    """Return a pystack native frame as JSON; pystack writes ``???`` for what it does not know."""
     known = frame.path and not frame.path.startswith("???")
     return {
         "symbol": frame.symbol or "??",
@@ -63,7 +63,7 @@ def native_frame_of(frame: Any) -> dict[str, Any]:
 
 
 def thread_of(thread: Any) -> dict[str, Any]:
-    """A pystack thread as JSON."""
+    """Return a pystack thread as JSON."""
     return {
         "tid": thread.tid,
         "name": thread.name or "",
@@ -76,7 +76,7 @@ def thread_of(thread: Any) -> dict[str, Any]:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Reads the stacks of one process."""
+    """Read the stacks of one process."""
     from pystack.engine import NativeReportingMode, get_process_threads
 
     native = bool(request["native"])
@@ -94,18 +94,18 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answers until the parent closes its end."""
+    """Answer until the parent closes its end."""
     sys.path[:] = json.loads(requests.readline())["path"]
     try:
         import pystack.engine  # noqa: F401
-    except Exception as error:  # ImportError, or a broken build: say so to every request
+    except Exception as error:  # ImportError, or a broken build: report it for every request
         for _ in requests:
             print(json.dumps({"error": f"pystack: {error}"}), file=answers, flush=True)
         return
     for line in requests:
         request = json.loads(line)
-        # The default action of SIGALRM ends the process even while native code hangs, and also
-        # when the parent that would have done it is gone.
+        # The default action of SIGALRM ends the process even if native code hangs, and even if the
+        # parent that would have ended it is gone.
         signal.setitimer(signal.ITIMER_REAL, request["limit_s"])
         reply = answer(request)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -113,7 +113,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Keeps the pipe to the parent apart from whatever native code prints."""
+    """Keep the pipe to the parent apart from whatever native code prints."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -1,9 +1,9 @@
-"""Where the interpreter's own library lies: others have files of the same names.
+"""Where the interpreter's own library is: other files have the same names.
 
-It lies in ``lib/pythonX.Y`` or ``lib64/pythonX.Y`` beside or above the folder of the executable or
-of libpython, or in ``Lib`` beside an executable that was not installed (``Modules/getpath.py``).
-Told from the kernel's paths alone, without a look at any file: a library that is reached through a
-link, moved by PYTHONHOME, or packed into a zip file is not told.
+It is in ``lib/pythonX.Y`` or ``lib64/pythonX.Y`` beside or above the folder of the executable or of
+libpython, or in ``Lib`` beside an executable that was not installed (``Modules/getpath.py``). This
+uses only the paths that the kernel shows, and looks at no file: it does not recognise a library
+that is reached through a link, moved by PYTHONHOME, or packed into a zip file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OTHERS = ("/site-packages/", "/dist-packages/")
 
 
 def places_of(memory: Memory) -> tuple[PurePosixPath, ...]:
-    """The folders of the executable and of libpython.
+    """Return the folders of the executable and of libpython.
 
     Raises:
         OSError: they cannot be read.
@@ -38,7 +38,7 @@ def places_of(memory: Memory) -> tuple[PurePosixPath, ...]:
 
 
 def folder_of(file: str, places: Iterable[PurePosixPath]) -> str:
-    """The folder of the interpreter's own library in which a file lies; empty if in none.
+    """Return the folder of the interpreter's own library in which a file lies; empty if none.
 
     Args:
         file: as a frame spells it.
@@ -59,7 +59,7 @@ def folder_of(file: str, places: Iterable[PurePosixPath]) -> str:
 def standard_library(
     threads: Iterable[ThreadStack], places: tuple[PurePosixPath, ...]
 ) -> tuple[str, ...]:
-    """The folder, as the frames spell it that are in its ``threading.py``."""
+    """Return the folder, as spelled by the frames in its ``threading.py``."""
     files = {frame.file for thread in threads for frame in thread.python}
     folders = {file: folder_of(file, places) for file in files}
     return tuple(

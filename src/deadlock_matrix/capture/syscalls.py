@@ -1,6 +1,6 @@
-"""Names of system calls by number, for the two architectures that are supported.
+"""Names of system calls by number, for the two supported architectures.
 
-Only calls that can block, or in which a thread is often found, have a name. Source: the kernel's
+Only calls that can block, or in which threads are often found, have a name. Source: the kernel's
 ``asm/unistd_64.h`` (x86-64) and ``asm-generic/unistd.h`` (aarch64), whose numbers never change.
 """
 
@@ -56,11 +56,11 @@ NAMES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _AARCH64
 
 
 def name_of(number: int, architecture: str) -> str:
-    """The name of a system call, or ``syscall_N`` where the table has none.
+    """Return the name of a system call, or ``syscall_N`` if the table has none.
 
     Args:
-        number: as in ``/proc/PID/task/TID/syscall``. The 32-bit calls of an x86-64 kernel use
-            other numbers; a thread that makes one (``int 0x80``) is named wrongly.
+        number: as in ``/proc/PID/task/TID/syscall``. The 32-bit calls of an x86-64 kernel use other
+            numbers; a call that a thread makes by ``int 0x80`` gets a wrong name.
         architecture: ``x86_64`` or ``aarch64``; any other has no table.
     """
     return NAMES.get(architecture, {}).get(number) or f"syscall_{number}"

@@ -1,4 +1,4 @@
-"""What a blocked thread waits for: its system call, and all that is read for the sake of it."""
+"""What a blocked thread waits for: its system call, and everything that is read because of it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _details(
 
 
 def _channel_of(directory: int, source: str) -> Known[str] | Unknown:
-    """The kernel function in which the thread sleeps; a running one shows ``0``."""
+    """Return the kernel function in which the thread sleeps; a running one shows ``0``."""
     try:
         name = text_of(read_small("wchan", directory)).strip()
     except OSError as error:
@@ -85,7 +85,7 @@ def _channel_of(directory: int, source: str) -> Known[str] | Unknown:
 
 
 def wait_of(directory: int, architecture: str, memory: Memory | None, source: str) -> Wait:
-    """The system call before and after the memory it names: both must be the same wait."""
+    """Read the system call before and after the memory it names: both must show the same wait."""
     try:
         descriptor = os.open("syscall", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:

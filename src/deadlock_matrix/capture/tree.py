@@ -20,16 +20,16 @@ class Process:
     started: int
     state: str
     is_kernel_thread: bool
-    has_ended: bool = False  # with all its threads, and waits to be collected by its parent
+    has_ended: bool = False  # with all its threads, and waits for its parent to collect it
     memory: tuple[int, ...] = ()  # see `proc_text.Stat.memory`
 
 
 def process_table() -> dict[int, Process]:
-    """Every process that the observer's ``/proc`` shows, by id.
+    """Return every process that the observer's ``/proc`` shows, by id.
 
-    Read one after the other while processes come and go. ``/proc/PID/task/TID/children`` would be
-    quicker for a small tree, but many kernels do not have it, and it may skip a child while
-    another one ends. About eight microseconds a process.
+    The table is read process by process while others come and go. ``/proc/PID/task/TID/children``
+    would be quicker for a small tree, but many kernels do not have it, and it may skip a child
+    while another one ends. Takes about eight microseconds a process.
     """
     table: dict[int, Process] = {}
     for pid in numbers_in("/proc"):
@@ -41,9 +41,9 @@ def process_table() -> dict[int, Process]:
 
 
 def children_of(pid: int, tid: int) -> list[int] | None:
-    """The children that a thread has begun; None if this kernel does not list them.
+    """Return the children that a thread has started; None if this kernel does not list them.
 
-    Quick, and good enough where one that is missed once does no harm.
+    Quick, and good enough where missing one once does no harm.
     """
     try:
         return [int(child) for child in read_small(f"/proc/{pid}/task/{tid}/children").split()]
@@ -54,7 +54,7 @@ def children_of(pid: int, tid: int) -> list[int] | None:
 
 
 def read_entry(pid: int) -> Process | None:
-    """One line of the table, or nothing when there is no such process."""
+    """Read one line of the table; None if there is no such process."""
     try:
         stat = parse_stat(read_small(f"/proc/{pid}/stat"))
     except (OSError, ValueError):
@@ -71,10 +71,10 @@ def read_entry(pid: int) -> Process | None:
 
 
 def members(roots: Iterable[int], table: dict[int, Process]) -> tuple[int, ...]:
-    """The roots that exist and all their descendants, parents before their children.
+    """Return the roots that exist and all their descendants, parents before their children.
 
     A process whose parent has ended is a child of init or of the nearest subreaper. A caller that
-    is the subreaper passes it as a further root.
+    is the subreaper passes itself as a further root.
     """
     children: dict[int, list[int]] = {}
     for process in table.values():
@@ -90,7 +90,7 @@ def members(roots: Iterable[int], table: dict[int, Process]) -> tuple[int, ...]:
 
 
 def ancestors(pid: int, table: dict[int, Process]) -> tuple[int, ...]:
-    """Parent, grandparent and so on, as far as they are visible."""
+    """Return parent, grandparent and so on, as far as they are visible."""
     found: list[int] = []
     process = table.get(pid)
     while process is not None and process.parent in table and process.parent not in found:

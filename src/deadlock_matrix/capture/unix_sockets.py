@@ -1,7 +1,8 @@
 """Descriptors on their way through a process's Unix sockets: sent (SCM_RIGHTS), not yet received.
 
-Source: the line ``scm_fds:`` in the ``fdinfo`` of such a socket (since Linux 5.6): how many wait in
-its receive queue. A listening socket counts those of connections not yet accepted since 6.3 only.
+Source: the line ``scm_fds:`` in the ``fdinfo`` of such a socket (since Linux 5.6) says how many
+wait in its receive queue. Only since 6.3 does a listening socket count those of connections that
+are not accepted yet.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ACCEPTS = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 def descriptors_in_flight(
     pid: int, directory: int, descriptors: Known[tuple[Descriptor, ...]] | Unknown
 ) -> Known[int] | Unknown:
-    """How many wait in the process's sockets, each socket counted once.
+    """Return how many wait in the process's sockets, each socket counted once.
 
     Args:
         pid: the process, for the sources.
@@ -52,7 +53,7 @@ def descriptors_in_flight(
 
 
 def may_carry(number: int, directory: int) -> bool:
-    """Whether descriptors wait in this socket of somebody else, or it cannot be told.
+    """Return whether descriptors wait in this socket of another process, or that is unknown.
 
     Args:
         number: the descriptor, a socket.
@@ -66,17 +67,17 @@ def may_carry(number: int, directory: int) -> bool:
 
 
 def _is_unix(number: int, directory: int) -> bool:
-    """Asks the socket for its protocol.
+    """Ask the socket for its protocol.
 
     Raises:
-        OSError: it is not told.
+        OSError: it does not say.
     """
     path = f"/proc/self/fd/{directory}/fd/{number}"
     return os.getxattr(path, "system.sockprotoname").startswith(b"UNIX")
 
 
 def _may_hide_some(target: str, directory: int) -> bool:
-    """Whether it listens, or could, on a kernel that does not count for listeners."""
+    """Return whether it listens, or may, on a kernel that does not count for listeners."""
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     if release is not None and (int(release[1]), int(release[2])) >= LISTENERS_COUNT_SINCE:
         return False
@@ -85,4 +86,4 @@ def _may_hide_some(target: str, directory: int) -> bool:
         fields = line.split()
         if len(fields) > 6 and fields[6] == inode:
             return bool(int(fields[3], 16) & _ACCEPTS)
-    return True  # of another network namespace
+    return True  # in another network namespace

@@ -43,7 +43,7 @@ RESTARTED = (
 
 
 def word_of(call: SystemCall, memory: Memory) -> Known[Word] | Unknown:
-    """The memory around the futex that a thread waits on."""
+    """Read the memory around the futex that a thread waits on."""
     if call.name != "futex_waitv" and blocking(call.name).waits_for is WaitsFor.WORD:
         # glibc's pthread_join: not private, because the kernel wakes it when the thread has ended.
         joins = call.name == "futex" and not call.arguments[1] & FUTEX_PRIVATE
@@ -74,7 +74,7 @@ def _seconds(memory: Memory, address: int, parts_per_second: int) -> float:
 def _relative(
     memory: Memory, address: int, parts_per_second: int = 1_000_000_000
 ) -> Known[Timeout]:
-    """A limit given as a length: the wait began at a moment unknown, so it is an upper bound."""
+    """Read a limit given as a length: an upper bound, as nobody knows when the wait began."""
     if address == 0:
         return known(NoTimeout(), "system call argument: no time limit")
     try:
@@ -95,7 +95,10 @@ def _milliseconds(limit: int) -> Known[Timeout]:
 
 
 def _absolute(memory: Memory, address: int, clock: int) -> Known[Timeout]:
-    """A limit given as an instant. A target in another time namespace has another monotonic clock:
+    """Return a limit given as an instant.
+
+    A target in another time namespace has another monotonic clock: ``due_s`` is then off by the
+    difference; that there is a limit is still right.
 
     ``due_s`` is then off by the difference; that there is a limit is still right.
     """
@@ -141,7 +144,7 @@ def _descriptor_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Un
 
 
 def timeout_of(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
-    """Until when the system call waits at the latest."""
+    """Return until when the system call waits at the latest."""
     name, arguments = call.name, call.arguments
     row = blocking(name)
     limit = arguments[row.limit_at]
@@ -205,10 +208,10 @@ def _fd_sets(memory: Memory, call: SystemCall) -> tuple[PolledDescriptor, ...]:
 
 
 def _epoll(memory: Memory, number: int) -> tuple[PolledDescriptor, ...]:
-    """The lines ``tfd: 5 events: 19 data: .. pos:0 ino:3e sdev:d`` of an epoll's ``fdinfo``.
+    """Parse the lines ``tfd: 5 events: 19 data: .. pos:0 ino:3e sdev:d`` of an epoll's ``fdinfo``.
 
-    A line names the number at which a file was registered; when that number has been closed and
-    used again while a copy keeps the file open, it is another file now: the inode tells.
+    A line names the number under which a file was registered. If that number has been closed and
+    reused while a copy keeps the file open, it is another file now: the inode tells.
     """
     found: list[PolledDescriptor] = []
     for line in read_whole(f"fdinfo/{number}", memory.directory).splitlines():
@@ -227,10 +230,10 @@ def _epoll(memory: Memory, number: int) -> tuple[PolledDescriptor, ...]:
 
 
 def polled_of(call: SystemCall, memory: Memory) -> Known[tuple[PolledDescriptor, ...]] | Unknown:
-    """The descriptors that a thread in poll, select or epoll_wait waits on.
+    """Return the descriptors that a thread in poll, select or epoll_wait waits on.
 
-    A file polled through an epoll inside an epoll is not followed. Reliable while the target's
-    threads sleep: the arrays lie in its own memory.
+    A file polled through an epoll inside another epoll is not followed. Reliable while the target's
+    threads sleep: the arrays are in its own memory.
     """
     source = f"/proc/{memory.pid}/mem"
     try:

@@ -1,10 +1,10 @@
-"""Which slots of a frame's value stack are in use, and by which ``with`` block each was filled.
+"""Which slots of a frame's value stack are in use, and which ``with`` block filled each.
 
 A ``with`` block keeps the ``__exit__`` of what it entered on the stack of its frame, in the slot
-below the depth to which the stack is unwound when the block raises. That depth is exact: the
-compiler writes it into the exception table (from 3.11), the interpreter into the frame's list of
-blocks before. Whatever lies below the depth that the present instruction has is in use; words
-above it may be left over from before.
+below the depth to which the stack is unwound if the block raises. That depth is exact: the compiler
+writes it into the exception table (from 3.11), and before that the interpreter wrote it into the
+frame's list of blocks. Everything below the depth of the current instruction is in use; words above
+it may be left over from before.
 
 Source: ``InternalDocs/exception_handling.md`` and ``get_exception_handler`` in ``Python/ceval.c``
 from 3.11, ``PyFrame_BlockSetup`` and ``SETUP_WITH`` of 3.8 to 3.10.
@@ -24,7 +24,7 @@ _SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 1
 class Covered:
     """A range of instructions, in bytes, that unwinds the stack to a depth when it raises.
 
-    ``notes_place``: the handler is told where. That is so for ``with``, and for the handlers of
+    ``notes_place``: whether the handler learns where. It does for ``with``, and for the handlers of
     handlers, which find an exception on the stack; not for ``try``.
     """
 
@@ -37,9 +37,9 @@ class Covered:
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How many slots are in use, and where a ``with`` begins that fills one, in bytes.
+    """How many slots are in use and, by slot, where the ``with`` begins that fills it, in bytes.
 
-    ``begins`` means nothing for a slot that something else fills: a loop's iterator.
+    ``begins`` means nothing for a slot that something else fills, such as a loop's iterator.
     """
 
     slots: int
@@ -47,7 +47,7 @@ class Depth:
 
 
 def parse_table(table: bytes) -> tuple[Covered, ...]:
-    """The exception table of a function, from 3.11 on."""
+    """Parse the exception table of a function, from 3.11 on."""
     return tuple(_entries(table))
 
 
@@ -75,10 +75,11 @@ def _entries(table: bytes) -> Iterator[Covered]:
 
 
 def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
-    """What is in use at an instruction, by the exception table.
+    """Return what is in use at an instruction, by the exception table.
 
-    The way of an exception tells the blocks around an instruction: its handler lies in the block
-    that is next, for its own exceptions. The order of instructions does not: handlers stand last.
+    An exception's path shows the blocks around an instruction: its handler lies in the next block
+    out, whose exceptions have a handler of their own. The order of instructions does not show it:
+    handlers come last.
     """
     entry = _covering(table, place)
     slots = entry.depth if entry else 0
@@ -99,10 +100,10 @@ def _covering(table: tuple[Covered, ...], place: int) -> Covered | None:
 
 
 def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
-    """What is in use, by the list of blocks of a frame up to 3.10.
+    """Return what is in use, by the list of blocks of a frame up to 3.10.
 
     Args:
-        count: of blocks.
+        count: the number of blocks.
         blocks: the list: kind, handler and depth, of four bytes each.
         code: the function's bytecode.
         unit: bytes in which jumps are counted: 2 in 3.10, else 1.
@@ -118,7 +119,7 @@ def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
 
 
 def _with_of(code: bytes, handler: int, unit: int) -> int | None:
-    """Where the ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` stands that names this handler."""
+    """Return where the ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` is that names this handler."""
     argument = 0
     for at in range(0, len(code) - 1, 2):
         argument = argument << 8 | code[at + 1]

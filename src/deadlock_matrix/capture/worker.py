@@ -1,4 +1,4 @@
-"""A helper process that answers JSON lines in bounded time, and is started again if it fails."""
+"""A helper process that answers JSON lines in bounded time, and is restarted if it fails."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _abandoned: list[subprocess.Popen[bytes]] = []
 
 
 class WorkerFailed(Exception):
-    """No answer: why."""
+    """There is no answer. The message says why."""
 
 
 class Worker:
     """Owns one helper process. May be used from several threads; requests take turns.
 
-    The helper gets no descriptor but its two pipes and those it is given, and its own ends are
-    closed on exec, so no other child of this process keeps it alive. It ends at the end of its
-    standard input.
+    The helper gets no descriptors but its two pipes and those it is given, and its own ends are
+    closed on exec, so no other child of this process keeps it alive. It ends when its standard
+    input does.
     """
 
     def __init__(
@@ -45,15 +45,16 @@ class Worker:
         descriptors: Sequence[int] = (),
         own_session: bool = True,
     ) -> None:
-        """Nothing is started yet.
+        """Prepare; no helper is started yet.
 
         Args:
-            script: what it runs. Its first line of input is ``{"path": [...]}``, the module
-                search path, with ``descriptors``, the numbers under which it has those.
+            script: what the helper runs. Its first line of input is ``{"path": [...]}``, the module
+                search path, with ``descriptors``, the numbers of the descriptors that it inherits.
             name: for messages: "the stack reader".
-            descriptors: for it to inherit; they stay open here.
-            own_session: whether signals to our group are not for it, and it is ended with
-                everybody it has started; else it is ended with us.
+            descriptors: those that it inherits; they stay open here.
+            own_session: whether it has its own session: signals to our group then do not reach it,
+                and it is ended together with everything it has started. Otherwise it is ended with
+                us.
         """
         self._script = script
         self._name = name
@@ -65,7 +66,7 @@ class Worker:
         self._turn = threading.Lock()
 
     def start(self) -> None:
-        """Starts the helper unless it runs. Does not wait for it to be ready.
+        """Start the helper unless it runs. Do not wait until it is ready.
 
         Raises:
             WorkerFailed: it cannot be started.
@@ -74,12 +75,12 @@ class Worker:
             self._ensure()
 
     def close(self) -> None:
-        """Ends the helper. May be called twice."""
+        """End the helper. May be called twice."""
         with self._turn:
             self._end()
 
     def cpu_s(self) -> float:
-        """Seconds of a processor that the helper has used; 0 when none runs. For Linux."""
+        """Return the CPU seconds that the helper has used; 0 if none runs. For Linux."""
         if self._process is None or self._process.poll() is not None:
             return 0.0
         with suppress(OSError):
@@ -89,12 +90,12 @@ class Worker:
     def ask(
         self, request: dict[str, Any], limit_s: float, check: Callable[[], None] = lambda: None
     ) -> bytes:
-        """Sends a request and waits for its answer, one line of JSON.
+        """Send a request and wait for its answer, one line of JSON.
 
         Args:
-            request: what is asked; ``limit_s`` is added, after which the helper ends itself.
+            request: what is asked; ``limit_s`` is added to it, after which the helper ends itself.
             limit_s: seconds.
-            check: called again and again meanwhile; what it raises ends the wait.
+            check: called repeatedly meanwhile; what it raises ends the wait.
 
         Raises:
             WorkerFailed: no answer in time (the helper has then been killed), or it died.
@@ -103,7 +104,7 @@ class Worker:
             self._ensure()
             try:
                 return self._exchange({**request, "limit_s": limit_s}, limit_s, check)
-            except BaseException:  # KeyboardInterrupt too: the next answer would be this one's
+            except BaseException:  # KeyboardInterrupt too: else the next request would get this answer
                 self._end()
                 raise
 
@@ -125,7 +126,7 @@ class Worker:
         except OSError as error:
             raise WorkerFailed(f"{self._name} cannot be started: {error}") from None
         assert self._process.stdin is not None
-        os.set_blocking(self._process.stdin.fileno(), False)  # of our end of the pipe alone
+        os.set_blocking(self._process.stdin.fileno(), False)  # only of our end of the pipe
         path = [str(Path(entry).absolute()) for entry in sys.path]
         self._unsent = msgspec.json.encode({"path": path, "descriptors": self._descriptors}) + b"\n"
         self._send()
@@ -149,7 +150,7 @@ class Worker:
         _abandoned[:] = [each for each in _abandoned if each.poll() is None]
 
     def _send(self) -> None:
-        """Hand over of what is unsent as much as the pipe has room for, without waiting."""
+        """Send as much of what is unsent as the pipe has room for, without waiting."""
         assert self._process is not None and self._process.stdin is not None
         try:
             while self._unsent:

@@ -1,13 +1,13 @@
-"""Who keeps a thread waiting that has asked all others to stop, in a free-threaded build.
+"""Who holds up a thread that has asked all others to stop, in a free-threaded build.
 
 ``stop_the_world`` in ``Python/pystate.c`` sets ``requested`` in a ``struct _stoptheworld_state`` of
 the interpreter or the runtime, and waits for its ``stop_event``, a millisecond at a time, until no
 other thread is attached. A thread that is blocked in C without having detached never stops.
 
-Nothing exports where that structure lies, but the wait does: the word before the futex is the
-address of the event (``struct wait_entry`` in ``Python/parking_lot.c``), which is the fifth byte of
-``{mutex, requested, world_stopped, is_global, stop_event; thread_countdown; requester}``. It is
-believed if the requester is the thread that waits. ``PyThreadState.state`` follows ``_status``
+No symbol leads to that structure, but the wait does: the word before the futex is the address of
+the event (``struct wait_entry`` in ``Python/parking_lot.c``), which is the fifth byte of ``{mutex,
+requested, world_stopped, is_global, stop_event; thread_countdown; requester}``. It is believed if
+the requester is the thread that waits. ``PyThreadState.state`` follows ``_status``
 (``Include/cpython/pystate.h``); tried with CPython 3.13.
 """
 
@@ -36,14 +36,14 @@ def keeping_it(
     futex: int,
     tids: Mapping[int, int],
 ) -> Known[tuple[int, ...]] | Unknown:
-    """The attached threads for which ``thread`` waits, by the observer's ids.
+    """Return the attached threads for which ``thread`` waits, by the observer's ids.
 
     Args:
         memory: of the process.
         python: its interpreter.
         thread: the one that may have asked all others to stop.
         threads: all of them.
-        futex: on which it sleeps.
+        futex: the one on which it sleeps.
         tids: from the process's own ids of threads to the observer's.
     """
     try:
@@ -71,7 +71,7 @@ def keeping_it(
 
 
 def _requested_by(memory: Memory, futex: int, state: int) -> bool | None:
-    """Whether the stop is one of all interpreters; nothing if the wait is for something else."""
+    """Return whether the stop covers all interpreters; None if the wait is for something else."""
     event = memory.number(futex - 8)
     raw = memory.read(event - _EVENT_AT, 24)
     _, requested, stopped, of_all, parked, countdown, requester = struct.unpack("<5B3xqQ", raw)
@@ -81,7 +81,7 @@ def _requested_by(memory: Memory, futex: int, state: int) -> bool | None:
 
 
 def is_attached(memory: Memory, python: Interpreter, thread: PythonThread) -> bool:
-    """Whether a thread is attached to its interpreter, and may touch objects.
+    """Return whether a thread is attached to its interpreter, and may touch objects.
 
     Raises:
         Unreadable: this version is not known, or its memory is not as it should be.
