@@ -260,7 +260,7 @@ class AwaitsReader:
         """Return the pending tasks in a container, or the one task that is given instead.
 
         Raises:
-            Unreadable: a member is pending but is not a task, so what ends it is unknown.
+            Unreadable: A member is pending but is not a task, so what ends it is unknown.
         """
         members = [container] if self._is_future(container) else self.objects.members(container)
         pending = [each for each in members if self._is_future(each) and self._is_pending(each)]

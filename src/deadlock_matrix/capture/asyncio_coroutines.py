@@ -39,7 +39,7 @@ def chain_of(objects: Objects, layout: TaskLayout, coroutine: int) -> Chain:
     """Follow what a task's coroutine awaits, to the end.
 
     Raises:
-        Unreadable: an object on the way is not what it should be.
+        Unreadable: An object on the way is not what it should be.
     """
     frames: list[tuple[PythonFrame, FrameAddress]] = []
     at = coroutine
@@ -69,7 +69,7 @@ def stack_top(objects: Objects, frame: FrameAddress) -> int:
     """Return the address just past the last word in use of a suspended frame.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     version, at = objects.python.version, objects.python.offsets
     if version < (3, 10):

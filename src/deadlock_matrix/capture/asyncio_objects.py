@@ -37,7 +37,7 @@ class Objects:
         """Read one word.
 
         Raises:
-            Unreadable: it cannot be read.
+            Unreadable: It cannot be read.
         """
         return self.memory.number(address)
 
@@ -45,7 +45,7 @@ class Objects:
         """Return the name of an object's type, without its module.
 
         Raises:
-            Unreadable: there is no object.
+            Unreadable: There is no object.
         """
         return self.full_type(address).rpartition(".")[2]
 
@@ -53,7 +53,7 @@ class Objects:
         """Return the name of an object's type as the type has it: ``_asyncio.Future``, ``Lock``.
 
         Raises:
-            Unreadable: there is no object.
+            Unreadable: There is no object.
         """
         if not address or address % 8:
             raise Unreadable(f"no object at {address:#x}")
@@ -66,7 +66,7 @@ class Objects:
         """Return whether an object's type, or one it is derived from, has this full name.
 
         Raises:
-            Unreadable: there is no object.
+            Unreadable: There is no object.
         """
         first = kind = self.word(address + self.python.layout.type_at)
         if kind not in self._lines:
@@ -81,7 +81,7 @@ class Objects:
         """Return an instance's own attributes.
 
         Raises:
-            Unreadable: they cannot be read.
+            Unreadable: They cannot be read.
         """
         return attributes_of(self.memory, self.python, address)
 
@@ -89,7 +89,7 @@ class Objects:
         """Return a dictionary's values by key, for keys that are text.
 
         Raises:
-            Unreadable: it is not a dictionary.
+            Unreadable: It is not a dictionary.
         """
         layout = self.python.layout
         return {
@@ -102,7 +102,7 @@ class Objects:
         """Yield the values of a dictionary, whatever its keys.
 
         Raises:
-            Unreadable: it is not a dictionary.
+            Unreadable: It is not a dictionary.
         """
         for _, value in items_of(self.memory, self.python, table):
             yield value
@@ -114,7 +114,7 @@ class Objects:
         globals, builtins, name, qualified name, code, defaults and keyword defaults from 3.10.
 
         Raises:
-            Unreadable: it cannot be read.
+            Unreadable: It cannot be read.
         """
         place = 4 if self.python.version < (3, 10) else 7
         return self.word(function + self.python.layout.header + 8 * place)
@@ -129,7 +129,7 @@ class Objects:
         """Return a string.
 
         Raises:
-            Unreadable: it is not a string.
+            Unreadable: It is not a string.
         """
         return read_string(self.memory, self.python.layout, address)
 
@@ -137,7 +137,7 @@ class Objects:
         """Yield the members of a list, tuple, set, dictionary (its values) or deque.
 
         Raises:
-            Unreadable: it is none of them, has too many, or cannot be read.
+            Unreadable: It is none of them, has too many, or cannot be read.
         """
         kind = self.full_type(address)
         if kind == "set":

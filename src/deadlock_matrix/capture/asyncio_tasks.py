@@ -63,11 +63,11 @@ def read_loops(
     """Return all loops that run, with their tasks.
 
     Args:
-        memory: of the process.
-        python: its interpreter.
-        threads: its threads.
-        tids: from the process's own thread ids to the observer's.
-        source: where it is read, in words.
+        memory: The process's memory.
+        python: Its interpreter.
+        threads: Its threads.
+        tids: From the process's own thread ids to the observer's.
+        source: Where it is read, in words.
     """
     candidates = [thread for thread in threads if _runs_a_loop(thread)]
     if not candidates:

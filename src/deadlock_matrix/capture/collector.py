@@ -20,7 +20,7 @@ class Collector(Protocol):
         """Check that a process can be looked at.
 
         Raises:
-            CaptureError: it cannot; the message says what to do.
+            CaptureError: It cannot; the message says what to do.
         """
         ...
 
@@ -35,7 +35,7 @@ class Collector(Protocol):
         """Return what the numbers in a snapshot of that process depend on.
 
         Raises:
-            CaptureError: it is a kind of process that is not supported.
+            CaptureError: It is a kind of process that is not supported.
         """
         ...
 
@@ -43,7 +43,7 @@ class Collector(Protocol):
         """Return what a process runs, if it can be looked at.
 
         Raises:
-            CaptureError: it cannot; the message says what to do.
+            CaptureError: It cannot; the message says what to do.
         """
         ...
 
@@ -51,7 +51,7 @@ class Collector(Protocol):
         """Return something that looks at the main thread of a process, cheaply and often.
 
         Raises:
-            CaptureError: there is no such process.
+            CaptureError: There is no such process.
         """
         ...
 
@@ -59,7 +59,7 @@ class Collector(Protocol):
         """Read a tree: the first root's, and what descends from the others.
 
         Raises:
-            CaptureError: the first root has ended.
+            CaptureError: The first root has ended.
         """
         ...
 
@@ -69,8 +69,8 @@ class Collector(Protocol):
         """Read Python frames with the few locals that matter. Does not stop the processes.
 
         Args:
-            pids: the processes.
-            awaited: those of them whose main thread somebody outside waits for, which makes it
+            pids: The processes.
+            awaited: Those of them whose main thread somebody outside waits for, which makes it
                 worth asking who could end that thread's wait.
         """
         ...

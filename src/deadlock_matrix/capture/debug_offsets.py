@@ -70,7 +70,7 @@ def says_free_threaded(memory: Memory, runtime: int) -> bool:
     """Return whether the interpreter says that it is free-threaded; up to 3.12 none is.
 
     Raises:
-        Unreadable: the memory cannot be read.
+        Unreadable: The memory cannot be read.
     """
     head = memory.read(runtime, _HEAD)
     return head.startswith(COOKIE) and bool(struct.unpack_from("<QQ", head, len(COOKIE))[1])
@@ -83,7 +83,7 @@ def read_offsets(memory: Memory, runtime: int) -> Mapping[str, int]:
     cookie is; offsets only for versions whose order of fields is known here.
 
     Raises:
-        Unreadable: the memory cannot be read, or an offset is not one.
+        Unreadable: The memory cannot be read, or an offset is not one.
     """
     head = memory.read(runtime, _HEAD)
     if not head.startswith(COOKIE):

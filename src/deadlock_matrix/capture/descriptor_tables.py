@@ -18,8 +18,8 @@ def own_descriptors(
     """Return the threads whose descriptor table is not that of ``reference``.
 
     Args:
-        reference: the thread whose descriptors were taken for the process's.
-        threads: all threads of the process. One that has ended has no descriptors.
+        reference: The thread whose descriptors were taken for the process's.
+        threads: All threads of the process. One that has ended has no descriptors.
     """
     others = [t.tid for t in threads if t.tid != reference and t.state not in "ZX"]
     if not others:
@@ -46,8 +46,8 @@ def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
     differs from all that have not.
 
     Raises:
-        Restless: new threads kept coming.
-        OSError: the process ended (`is_gone`), or is not ours to read.
+        Restless: New threads kept coming.
+        OSError: The process ended (`is_gone`), or is not ours to read.
     """
     last = 0
 

@@ -80,11 +80,11 @@ def target_of(number: int, directory: int) -> str:
     """Return the identity of one open file: the link's text, or ``fifo:[device:inode]``.
 
     Args:
-        number: the descriptor.
-        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+        number: The descriptor.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
 
     Raises:
-        OSError: it is not open, or not ours to see.
+        OSError: It is not open, or not ours to see.
     """
     link = os.readlink(f"fd/{number}", dir_fd=directory)
     if link.startswith("/"):
@@ -99,8 +99,8 @@ def access_of(number: int, directory: int) -> Access:
     can be reopened for either.
 
     Raises:
-        OSError: it is not open, or not ours to see.
-        ValueError: there are no flags.
+        OSError: It is not open, or not ours to see.
+        ValueError: There are no flags.
     """
     return _access(_number(read_small(f"fdinfo/{number}", directory), b"flags:", 8))
 
@@ -137,10 +137,10 @@ def numbers_of(directory: int) -> list[int]:
     """Return the open descriptors of a process or thread.
 
     Args:
-        directory: a descriptor of its folder.
+        directory: A descriptor of its folder.
 
     Raises:
-        OSError: it ended (`is_gone`), or is not ours to see.
+        OSError: It ended (`is_gone`), or is not ours to see.
     """
     listing = open_directory("fd", directory)
     try:
@@ -153,12 +153,12 @@ def write_ends(number: int, directory: int) -> frozenset[int]:
     """Return the descriptors by which a process can write to the pipe that one of them reads.
 
     Args:
-        number: of the read end.
-        directory: a descriptor of the process's folder.
+        number: The read end.
+        directory: A descriptor of the process's folder.
 
     Raises:
-        OSError: they cannot be read.
-        ValueError: it is not a pipe.
+        OSError: They cannot be read.
+        ValueError: It is not a pipe.
     """
     target = target_of(number, directory)
     if not target.startswith("pipe:"):
@@ -174,8 +174,8 @@ def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | 
     """Return all open files of a process. A file closed while the list is read is left out.
 
     Args:
-        pid: the process, for the sources.
-        directory: a descriptor of the folder of one of its threads. `own_descriptors` finds the
+        pid: The process, for the sources.
+        directory: A descriptor of the folder of one of its threads. `own_descriptors` finds the
             threads that have a table of their own (``unshare(CLONE_FILES)``).
     """
     found: list[Descriptor] = []

@@ -54,8 +54,8 @@ def loaded(memory: Memory, mapping: Mapping) -> Loaded:
     If a file is mapped twice (``dlmopen``), the copy at or below the mapping counts.
 
     Raises:
-        Unusable: it is not a file, or its headers are not mapped or not understood.
-        OSError: the mappings cannot be read.
+        Unusable: It is not a file, or its headers are not mapped or not understood.
+        OSError: The mappings cannot be read.
     """
     found = memory.loaded.get(mapping.start)
     if found is None:

@@ -30,9 +30,9 @@ def file_locks_of(
     """Return the locks that the threads of a process wait for.
 
     Args:
-        pid: the process.
-        descriptors: what it has open.
-        threads: its threads.
+        pid: The process.
+        descriptors: What it has open.
+        threads: Its threads.
     """
     numbers = {
         thread.call.arguments[0]

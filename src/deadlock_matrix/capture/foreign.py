@@ -113,8 +113,8 @@ class reading:
         """Prepare; nothing is announced yet.
 
         Args:
-            what: its name, by which it is avoided once it got stuck. It ends in ``process N``.
-            patience_s: how long it may take.
+            what: Its name, by which it is avoided once it got stuck. It ends in ``process N``.
+            patience_s: How long it may take.
         """
         self._what = what
         self._patience_s = patience_s
@@ -164,8 +164,8 @@ def open_regular(path: str) -> int:
     So the path is looked up first, and opened only when it is known to lead to a regular file.
 
     Raises:
-        NotRegular: it is something else.
-        OSError: as open(2).
+        NotRegular: It is something else.
+        OSError: As open(2).
     """
     found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:

@@ -59,7 +59,7 @@ def names_of_variables(memory: Memory, python: Interpreter, code: int) -> tuple[
     """Return the names of all variables of a function, in the order of their slots.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     names = python.variables.get(code)
     if names is None:
@@ -85,13 +85,13 @@ def variables_of(
     """Yield a frame's variables that have a value, with the value's address; cells are opened.
 
     Args:
-        memory: of the process.
-        python: its interpreter.
-        frame: the frame.
-        only: the names wanted; None for all.
+        memory: The process's memory.
+        python: Its interpreter.
+        frame: The frame.
+        only: The names wanted; None for all.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     names = names_of_variables(memory, python, frame.code)
     yield from _values(memory, python, names, frame.slots, only)
@@ -119,7 +119,7 @@ def kept_values(
     """Return, as text, the variables that have a value and are kept in the evidence.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     if not KEPT.intersection(names):
         return {}

@@ -38,7 +38,7 @@ class Looker(Protocol):
         """Look once.
 
         Raises:
-            CaptureError: the process has ended.
+            CaptureError: The process has ended.
         """
         ...
 
@@ -61,7 +61,7 @@ class Glancer(Closing):
         """Open the files.
 
         Raises:
-            CaptureError: there is no such process.
+            CaptureError: There is no such process.
         """
         self._files: list[int] = []
         self._pid = pid
@@ -95,7 +95,7 @@ class Glancer(Closing):
         """Look once, in a dozen microseconds.
 
         Raises:
-            CaptureError: the process has ended and has been waited for.
+            CaptureError: The process has ended and has been waited for.
         """
         try:
             syscall = self._read_syscall()
@@ -135,7 +135,7 @@ def glance(pid: int) -> Glance:
     """Look at a process once, without keeping anything open.
 
     Raises:
-        CaptureError: there is no such process.
+        CaptureError: There is no such process.
     """
     with Glancer(pid) as glancer:
         return glancer.look()

@@ -26,12 +26,12 @@ def same(first: int, second: int, what: int) -> bool:
     and differs from any other.
 
     Args:
-        first: a thread, as the observer numbers it.
-        second: another one.
+        first: A thread, as the observer numbers it.
+        second: Another one.
         what: `MEMORY` or `DESCRIPTORS`.
 
     Raises:
-        OSError: one of them does not exist (`proc_files.is_gone`), we may not look into it, or this
+        OSError: One of them does not exist (`proc_files.is_gone`), we may not look into it, or this
             kernel has no such call.
     """
     if _number is None:

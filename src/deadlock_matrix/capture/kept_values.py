@@ -40,8 +40,8 @@ def keep_only_needed(
     """Return the stacks without any value that is not needed, or that could be somebody's data.
 
     Args:
-        threads: of one process.
-        places: where its interpreter lies; see `standard_library.places_of`.
+        threads: The threads of one process.
+        places: Where its interpreter lies; see `standard_library.places_of`.
     """
     places = tuple(places)
     checked: dict[str, bool] = {}

@@ -73,9 +73,9 @@ def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[
     """Return the numbers of the names that may still be loaded, or None where that is unknown.
 
     Args:
-        code: the bytecode.
-        place: of the current instruction, in bytes.
-        version: of the interpreter.
+        code: The bytecode.
+        place: The current instruction, in bytes.
+        version: The interpreter's version.
     """
     known = _BY_VERSION.get(version)
     if (

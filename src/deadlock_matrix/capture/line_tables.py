@@ -13,8 +13,8 @@ def line_at(table: bytes, first: int, place: int, version: tuple[int, int]) -> i
     Args:
         table: ``co_lnotab`` up to 3.9, ``co_linetable`` later.
         first: ``co_firstlineno``.
-        place: of the instruction, in bytes from the first one; negative before the start.
-        version: of the interpreter, for the format.
+        place: The instruction, in bytes from the first one; negative before the start.
+        version: The interpreter's, for the format.
     """
     if version >= (3, 11):
         return _by_locations(table, first, place)

@@ -33,7 +33,7 @@ class LinuxCollector(Closing):
         """Prepare; no helper is started yet.
 
         Args:
-            own_session: whether the helper gets a session of its own; see `worker.Worker`.
+            own_session: Whether the helper gets a session of its own; see `worker.Worker`.
         """
         self._stacks = StackReader(own_session=own_session)
 
@@ -81,7 +81,7 @@ class LinuxCollector(Closing):
         the second has it, and the two then differ.
 
         Raises:
-            CaptureError: the first root has ended, or we may not read it.
+            CaptureError: The first root has ended, or we may not read it.
         """
         begun = time.monotonic()
         alarms = alarms_of_machine()

@@ -47,7 +47,7 @@ class LockObjects:
         """Return the code of a frame.
 
         Raises:
-            Unreadable: there is none.
+            Unreadable: There is none.
         """
         if frame.code not in self._codes:
             self._codes[frame.code] = self._read_code(frame)
@@ -74,7 +74,7 @@ class LockObjects:
         """Read this many words of memory.
 
         Raises:
-            Unreadable: they cannot be read.
+            Unreadable: They cannot be read.
         """
         return struct.unpack(f"<{count}Q", self.memory.read(address, 8 * count))
 
@@ -82,7 +82,7 @@ class LockObjects:
         """Return what a method is bound to, whether it is written in C or in Python.
 
         Raises:
-            Unreadable: it cannot be read.
+            Unreadable: It cannot be read.
         """
         return self.memory.number(method + self.python.layout.header + 8)
 

@@ -57,7 +57,7 @@ def machine_of(pid: int) -> Machine:
     """Return the facts that numbers in a snapshot depend on.
 
     Raises:
-        CaptureError: a 32-bit process, whose structures have another layout.
+        CaptureError: A 32-bit process, whose structures have another layout.
     """
     architecture, bits = header_of(pid)
     if bits == 32:

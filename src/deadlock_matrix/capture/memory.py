@@ -54,7 +54,7 @@ class Maps:
         """Check every line.
 
         Raises:
-            OSError: one is not as the kernel writes it; perhaps it is cut off.
+            OSError: One is not as the kernel writes it; perhaps it is cut off.
         """
         # Not splitlines: a path may contain a carriage return, which the kernel does not escape.
         self._lines = [line for line in raw.split(b"\n") if line]
@@ -201,7 +201,7 @@ class Memory(Closing):
         """The mappings, read once.
 
         Raises:
-            OSError: they cannot be read.
+            OSError: They cannot be read.
         """
         if self._maps is None:
             with reading(f"the mappings of process {self.pid}"):
@@ -232,7 +232,7 @@ class Memory(Closing):
         """Read exactly ``size`` bytes.
 
         Raises:
-            Unreadable: not all of them can be read.
+            Unreadable: Not all of them can be read.
         """
         if not 0 <= size <= READ_LIMIT or not 0 <= address < 1 << 63:
             raise Unreadable(f"{size} bytes at {address:#x}")
@@ -260,7 +260,7 @@ class Memory(Closing):
         """Read a little-endian number (both supported architectures are little-endian).
 
         Raises:
-            Unreadable: it cannot be read.
+            Unreadable: It cannot be read.
         """
         return int.from_bytes(self.read(address, size), "little", signed=signed)
 
@@ -268,7 +268,7 @@ class Memory(Closing):
         """Read a C string.
 
         Raises:
-            Unreadable: it cannot be read, or does not end within ``limit`` bytes.
+            Unreadable: It cannot be read, or does not end within ``limit`` bytes.
         """
         # Up to the end of the page first: the next one may not be mapped.
         near = min(limit, 4096 - address % 4096)
@@ -283,8 +283,8 @@ class Memory(Closing):
         """Read what lies around a futex, within its mapping.
 
         Args:
-            address: of the futex.
-            of_thread: whether it may be the ``joinstate`` of a thread: then read that thread's id,
+            address: The futex.
+            of_thread: Whether it may be the ``joinstate`` of a thread: then read that thread's id,
                 too.
         """
         try:

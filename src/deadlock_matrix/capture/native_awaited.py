@@ -45,7 +45,7 @@ def native_awaited(objects: LockObjects, frame: FrameAddress, word: int) -> Nati
     """Return the object, among a frame's words, on whose futex the thread sleeps.
 
     Raises:
-        Unreadable: the frame cannot be read.
+        Unreadable: The frame cannot be read.
     """
     parked_on = _parked_on(objects, word)
     for address in candidates(objects, frame):
@@ -121,7 +121,7 @@ def descriptor_of(objects: LockObjects, address: int) -> int:
     """Return the value of an ``int``, or the descriptor of a file.
 
     Raises:
-        Unreadable: it is neither.
+        Unreadable: It is neither.
     """
     for _ in range(_FILE_LAYERS):
         kind = objects.type(address)

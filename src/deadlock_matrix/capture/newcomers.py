@@ -43,18 +43,18 @@ def visit_all(
     search.
 
     Args:
-        what: for the message: "processes".
-        listed: returns who is there now.
-        visit: returns whether the entry was still there. One that was not counts as new if listed
+        what: For the message: "processes".
+        listed: Returns who is there now.
+        visit: Returns whether the entry was still there. One that was not counts as new if listed
             again, since its number may be somebody else's.
-        quiet: how many lists in a row must hold nobody new. More than one where the kernel lists by
+        quiet: How many lists in a row must hold nobody new. More than one where the kernel lists by
             number: an entry that moves from a high to a low number meanwhile is in neither.
-        births: returns how many were ever born; 0 if that is unknown. One list is enough if nobody
+        births: Returns how many were ever born; 0 if that is unknown. One list is enough if nobody
             was born during it and during the visits after it.
 
     Raises:
-        Restless: somebody new was found each time.
-        OSError: what the two functions raise.
+        Restless: Somebody new was found each time.
+        OSError: What the two functions raise.
     """
     seen: set[int] = set()
     still = 0

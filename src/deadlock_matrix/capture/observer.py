@@ -119,7 +119,7 @@ class Observer:
         """See `linux.LinuxCollector.snapshot`.
 
         Raises:
-            CaptureError: the first root has ended, we may not read it, or it cannot be read in
+            CaptureError: The first root has ended, we may not read it, or it cannot be read in
                 time.
         """
         found: Snapshot = self._ask("snapshot", roots, Snapshot)

@@ -148,7 +148,7 @@ def unix_peer(inode: int) -> tuple[int, bool]:
         the other end of one sends to it, while anybody may send to a datagram socket with a name.
 
     Raises:
-        OSError: the kernel has no ``sock_diag``, or does not answer.
+        OSError: The kernel has no ``sock_diag``, or does not answer.
     """
     asked = _ASKED.pack(socket.AF_UNIX, 0, 0, _ANY, inode, _SHOW_PEER, _ANY, _ANY)
     header = _HEADER.pack(_HEADER.size + len(asked), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)

@@ -21,7 +21,7 @@ def check_access(pid: int) -> None:
     """Try what a capture needs: the system calls and the memory of a 64-bit user process.
 
     Raises:
-        CaptureError: the process cannot be looked at; the message says what to do.
+        CaptureError: The process cannot be looked at; the message says what to do.
     """
     try:
         stat = parse_stat(read_small(f"/proc/{pid}/stat"))

@@ -36,11 +36,11 @@ def held_by_calls(pid: int, directory: int) -> str:
     """Say how a call of some thread may hold an end of a pipe; empty if none may.
 
     Args:
-        pid: the process.
-        directory: a descriptor of ``/proc/PID``.
+        pid: The process.
+        directory: A descriptor of ``/proc/PID``.
 
     Raises:
-        OSError: it has ended, or we may not look.
+        OSError: It has ended, or we may not look.
     """
     architecture = ""
     for tid in numbers_of_threads(directory):
@@ -70,7 +70,7 @@ def numbers_of_threads(directory: int) -> list[int]:
     """Return the ids of a process's threads.
 
     Raises:
-        OSError: it has ended.
+        OSError: It has ended.
     """
     tasks = os.open("task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -102,12 +102,12 @@ def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
     """Say how an io_uring may have one of the pipes registered; empty if it may not.
 
     Args:
-        number: the descriptor of the ring.
-        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
-        wanted: pipes, as ``pipe:[123]``.
+        number: The descriptor of the ring.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
+        wanted: Pipes, as ``pipe:[123]``.
 
     Raises:
-        OSError: it is gone.
+        OSError: It is gone.
     """
     text = read_small(f"fdinfo/{number}", directory)
     count = _LISTED.search(text)
@@ -126,12 +126,12 @@ def watched_by_epoll(number: int, directory: int, wanted: Iterable[str]) -> str:
     """Say how an epoll, maybe the one a thread waits in, watches one of the sockets; else empty.
 
     Args:
-        number: the descriptor of the epoll.
-        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
-        wanted: sockets, as ``socket:[123]``.
+        number: The descriptor of the epoll.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
+        wanted: Sockets, as ``socket:[123]``.
 
     Raises:
-        OSError: it is gone.
+        OSError: It is gone.
     """
     text = read_whole(f"fdinfo/{number}", directory)
     inodes = {int(each, 16) for each in _WATCHED.findall(text)}
@@ -147,11 +147,11 @@ def held_by_kernel(directories: Iterable[int], wanted: Container[str]) -> str:
     """Say how a mount that the processes see writes to one of the pipes; empty if none does.
 
     Args:
-        directories: descriptors of ``/proc/PID``; each mount namespace is read once.
-        wanted: pipes, as ``pipe:[123]``.
+        directories: Descriptors of ``/proc/PID``; each mount namespace is read once.
+        wanted: Pipes, as ``pipe:[123]``.
 
     Raises:
-        OSError: a process has ended.
+        OSError: A process has ended.
     """
     seen: set[str] = set()
     for directory in directories:

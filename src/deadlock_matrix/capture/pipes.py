@@ -108,8 +108,8 @@ def outside_holders(
     The observer itself is searched like anyone else, and so is each process born meanwhile.
 
     Args:
-        processes: those of the tree, the root first.
-        table: all processes, read before those of the tree.
+        processes: Those of the tree, the root first.
+        table: All processes, read before those of the tree.
     """
     for facts in processes:
         if isinstance(facts.descriptors, Unknown):

@@ -68,7 +68,7 @@ class PortableCollector:
         """Check that psutil can see the process.
 
         Raises:
-            CaptureError: it does not exist, or we may not look at it.
+            CaptureError: It does not exist, or we may not look at it.
         """
         try:
             psutil.Process(pid).num_threads()
@@ -105,7 +105,7 @@ class PortableCollector:
         """Return processes and threads with their states; the rest is unknown.
 
         Raises:
-            CaptureError: the first root has ended.
+            CaptureError: The first root has ended.
         """
         begun = time.monotonic()
         processes: dict[int, ProcessFacts] = {}
@@ -146,7 +146,7 @@ class PortableGlancer:
         """Find the process.
 
         Raises:
-            CaptureError: there is no such process.
+            CaptureError: There is no such process.
         """
         try:
             self._process = psutil.Process(pid)
@@ -157,7 +157,7 @@ class PortableGlancer:
         """Look once, in some hundred microseconds; no system call is shown.
 
         Raises:
-            CaptureError: the process has ended.
+            CaptureError: The process has ended.
         """
         try:
             with self._process.oneshot():

@@ -21,7 +21,7 @@ def read_small(path: str, directory: int | None = None) -> bytes:
     """Read a file that the kernel returns in one read (``stat``, ``status``, ``syscall``, ...).
 
     Raises:
-        OSError: as open(2) and read(2); see `is_gone`.
+        OSError: As open(2) and read(2); see `is_gone`.
     """
     descriptor = os.open(path, _FLAGS, dir_fd=directory)
     try:
@@ -34,7 +34,7 @@ def read_whole(path: str, directory: int | None = None) -> bytes:
     """Read a file of any length (``maps``), up to 64 MiB.
 
     Raises:
-        OSError: as open(2) and read(2); see `is_gone`.
+        OSError: As open(2) and read(2); see `is_gone`.
     """
     descriptor = os.open(path, _FLAGS, dir_fd=directory)
     try:
@@ -58,7 +58,7 @@ def open_directory(path: str, directory: int | None = None) -> int:
     the descriptor fail instead of reading the newcomer.
 
     Raises:
-        OSError: as open(2); see `is_gone`.
+        OSError: As open(2); see `is_gone`.
     """
     return os.open(path, _FLAGS | os.O_DIRECTORY, dir_fd=directory)
 
@@ -67,7 +67,7 @@ def numbers_in(path: str | int) -> list[int]:
     """Return the numeric names in a folder such as ``/proc`` or ``/proc/PID/task``, in its order.
 
     Raises:
-        OSError: as opendir(3); see `is_gone`.
+        OSError: As opendir(3); see `is_gone`.
     """
     names = os.listdir(path)  # noqa: PTH208 - takes a descriptor, and this is a hot path
     return [int(name) for name in names if name.isdecimal()]

@@ -82,7 +82,7 @@ def parse_stat(raw: bytes) -> Stat:
     what lies between the first ``(`` and the last ``)``.
 
     Raises:
-        ValueError: it is not such a line.
+        ValueError: It is not such a line.
     """
     begin, end = raw.index(b"("), raw.rindex(b")")
     fields = raw[end + 2 :].split()
@@ -125,7 +125,7 @@ def parse_status(raw: bytes) -> Status:
     """Parse ``/proc/PID/status``; the kernel escapes line ends in the name there.
 
     Raises:
-        ValueError: a field is missing.
+        ValueError: A field is missing.
     """
     return Status(
         state=_field(raw, b"State")[:1].decode("ascii"),
@@ -146,7 +146,7 @@ def parse_switches(raw: bytes) -> Switches:
     """Parse the counters alone, from the end of ``/proc/PID/status``.
 
     Raises:
-        ValueError: they are missing.
+        ValueError: They are missing.
     """
     begin = raw.rindex(b"\nvoluntary_ctxt_switches:")
     fields = raw[begin:].split()
@@ -159,7 +159,7 @@ def parse_syscall(raw: bytes, architecture: str) -> Activity:
     """Parse ``/proc/PID/task/TID/syscall``.
 
     Raises:
-        ValueError: it is not such a line.
+        ValueError: It is not such a line.
     """
     fields = raw.split()
     if fields == [b"running"]:

@@ -41,14 +41,14 @@ def read_process(
     on are taken as the process's.
 
     Args:
-        pid: the process.
-        architecture: of the target, for the names of system calls.
-        shares: the processes that run on the same memory, see `shared_memory.sharers`.
-        alarms: what is known of its alarms, read beforehand, see `interval_timers`.
+        pid: The process.
+        architecture: The target's, for the names of system calls.
+        shares: The processes that run on the same memory, see `shared_memory.sharers`.
+        alarms: What is known of its alarms, read beforehand, see `interval_timers`.
 
     Raises:
-        OSError: it ended meanwhile (`proc_files.is_gone`), or we may not read it.
-        ValueError: the kernel's files are not as documented.
+        OSError: It ended meanwhile (`proc_files.is_gone`), or we may not read it.
+        ValueError: The kernel's files are not as documented.
     """
     directory = open_directory(f"/proc/{pid}")
     tasks = thread = -1

@@ -54,15 +54,15 @@ def read_thread(
     the second, which is common to all threads.
 
     Args:
-        pid: the process, for the sources.
-        tid: the thread, as the observer numbers it.
-        tasks: a descriptor of ``/proc/PID/task``.
-        architecture: of the target.
-        memory: that of the process; None leaves it alone.
+        pid: The process, for the sources.
+        tid: The thread, as the observer numbers it.
+        tasks: A descriptor of ``/proc/PID/task``.
+        architecture: The target's architecture.
+        memory: That of the process; None leaves it alone.
 
     Raises:
-        OSError: the thread ended meanwhile (`is_gone`), or nothing of it can be read.
-        ValueError: the kernel's files are not as documented.
+        OSError: The thread ended meanwhile (`is_gone`), or nothing of it can be read.
+        ValueError: The kernel's files are not as documented.
     """
     source = f"/proc/{pid}/task/{tid}"
     directory = open_directory(str(tid), tasks)
@@ -99,8 +99,8 @@ def sleeps_uninterruptibly(tasks: int, architecture: str) -> bool:
     reading ``maps`` or ``mem`` would then make the observer hang as well.
 
     Args:
-        tasks: a descriptor of ``/proc/PID/task``.
-        architecture: of the target.
+        tasks: A descriptor of ``/proc/PID/task``.
+        architecture: The target's architecture.
     """
     for tid in numbers_in(tasks):
         try:
@@ -125,7 +125,7 @@ def read_threads(pid: int, tasks: int, architecture: str, memory: Memory | None)
     A leader that has exited while others run is kept, with its state Z.
 
     Raises:
-        OSError: the process ended (`is_gone`), or we may not read it.
+        OSError: The process ended (`is_gone`), or we may not read it.
     """
     read = ThreadsRead()
     for tid in sorted(numbers_in(tasks)):

@@ -53,7 +53,7 @@ def program_of(pid: int) -> Program:
     interpreter: one that is linked into it, or a mapped libpython.
 
     Raises:
-        CaptureError: it cannot be looked at; the message says what to do.
+        CaptureError: It cannot be looked at; the message says what to do.
     """
     check_access(pid)
     executable = executable_of(pid)

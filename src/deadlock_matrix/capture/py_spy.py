@@ -27,7 +27,7 @@ def read_stacks(pid: int, limit_s: float) -> tuple[ThreadStack, ...]:
     What it says about the GIL is not used: its ``owns_gil`` is false also where it does not know.
 
     Raises:
-        PySpyFailed: nothing could be read.
+        PySpyFailed: Nothing could be read.
     """
     threads = _dump(pid, limit_s, "--locals", "--nonblocking")
     try:
@@ -42,7 +42,7 @@ def read_native_frames(pid: int, limit_s: float) -> dict[int, tuple[NativeFrame,
     Stops each thread for a moment. The frames' addresses are not reported.
 
     Raises:
-        PySpyFailed: nothing could be read.
+        PySpyFailed: Nothing could be read.
     """
     try:
         return {

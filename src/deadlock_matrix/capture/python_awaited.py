@@ -106,9 +106,9 @@ class AwaitedReader:
         """Return the object that a thread waits for.
 
         Args:
-            thread: the thread.
-            word: the futex it sleeps on; 0 if it sleeps elsewhere.
-            lock: the Python lock for which it sleeps; 0 if it sleeps for none.
+            thread: The thread.
+            word: The futex it sleeps on; 0 if it sleeps elsewhere.
+            lock: The Python lock for which it sleeps; 0 if it sleeps for none.
         """
         try:
             native = self._native(thread, word)
@@ -252,7 +252,7 @@ class AwaitedReader:
         (`python_waits`). An ident is not reused before its thread has ended.
 
         Raises:
-            Unreadable: it cannot be read.
+            Unreadable: It cannot be read.
         """
         memory, python = self.objects.memory, self.objects.python
         if python.version >= (3, 13):
@@ -273,7 +273,7 @@ class AwaitedReader:
         """Say so if the pool's thread that would deliver the result has ended; else return "".
 
         Raises:
-            Unreadable: the pool cannot be read.
+            Unreadable: The pool cannot be read.
         """
         pool = attributes.get("_pool", 0)
         own = attributes_of(self.objects.memory, self.objects.python, pool) if pool else {}

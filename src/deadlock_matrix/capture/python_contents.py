@@ -24,7 +24,7 @@ def contents_of(objects: LockObjects, address: int) -> Iterator[int]:
     """Yield the addresses to which an object refers, one for each reference.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     memory, layout = objects.memory, objects.python.layout
     header = address + layout.header
@@ -57,7 +57,7 @@ def has_weak_references(objects: LockObjects, address: int) -> bool:
     """Return whether somebody has a weak reference to it, which reaches it without being counted.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     memory, layout = objects.memory, objects.python.layout
     fields = _type_of(objects, address) + layout.header

@@ -71,12 +71,12 @@ def read_threads(
     """Return all thread states of all interpreters in the process.
 
     Args:
-        memory: of the process.
-        python: its interpreter.
-        own_tids: the ids of its threads, as the process itself sees them.
+        memory: The process's memory.
+        python: Its interpreter.
+        own_tids: The ids of its threads, as the process itself sees them.
 
     Raises:
-        Unreadable: the list of threads is not what it should be.
+        Unreadable: The list of threads is not what it should be.
     """
     states = list(_states(memory, python))
     found = _own_tids(memory, states, own_tids)
@@ -185,7 +185,7 @@ def old_frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddres
     """Read a frame object of a version up to 3.10.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: There is none.
     """
     at = python.offsets
     if type_name(memory, python.layout, frame) != "frame":
@@ -218,7 +218,7 @@ def frame_at(memory: Memory, python: Interpreter, frame: int) -> FrameAddress:
     """Read one of the interpreter's own frames, from 3.11 on.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: There is none.
     """
     raw = memory.read(frame, python.offsets["interpreter_frame.localsplus"])
     return _frame_at(memory, python, frame, raw)
@@ -257,7 +257,7 @@ def python_frame(memory: Memory, python: Interpreter, address: FrameAddress) -> 
     """Return what a frame shows: function, file, line, and the few values that are kept.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     code = python.codes.get(address.code)
     if code is None:

@@ -50,7 +50,7 @@ def function_at(
     """Read a function written in Python.
 
     Raises:
-        Unreadable: it cannot be read, or does not look like one.
+        Unreadable: It cannot be read, or does not look like one.
     """
     for code_at, name_at in (_FUNCTION_NEW, _FUNCTION_OLD):
         begin = address + layout.header

@@ -110,7 +110,7 @@ class HolderReader:
             The object, 0 for one that is not understood, and the line of the block.
 
         Raises:
-            Unreadable: the frame cannot be read.
+            Unreadable: The frame cannot be read.
         """
         depth, base = self.depth(address)
         if not depth.begins:
@@ -157,7 +157,7 @@ class HolderReader:
         """Return the slots in use, and the address of the first one.
 
         Raises:
-            Unreadable: they cannot be read.
+            Unreadable: They cannot be read.
         """
         at, memory = self.objects.python.offsets, self.objects.memory
         if "frame_object.blockstack" not in at:

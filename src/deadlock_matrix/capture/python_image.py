@@ -36,8 +36,8 @@ def library_of(memory: Memory) -> Loaded | None:
     """Return the one loaded file that exports ``_PyRuntime``: the executable or a libpython.
 
     Raises:
-        Unusable: a candidate is not readable, or there are two.
-        OSError: the mappings cannot be read.
+        Unusable: A candidate is not readable, or there are two.
+        OSError: The mappings cannot be read.
     """
     executable = os.readlink("exe", dir_fd=memory.directory)
     found: list[Loaded] = []
@@ -59,8 +59,8 @@ def image_of(memory: Memory, library: Loaded) -> PythonImage:
     """Find out how to read the objects of the CPython in ``library``.
 
     Raises:
-        Unusable: a symbol that is needed is not exported.
-        Unreadable: its memory cannot be read, or its objects have an unknown layout.
+        Unusable: A symbol that is needed is not exported.
+        Unreadable: Its memory cannot be read, or its objects have an unknown layout.
     """
     runtime, none = library.range_of("_PyRuntime"), library.range_of("_Py_NoneStruct")
     if runtime is None or none is None:

@@ -48,8 +48,8 @@ class LockReader:
         """Return the lock for which a thread sleeps.
 
         Args:
-            thread: the thread.
-            word: the futex it sleeps on.
+            thread: The thread.
+            word: The futex it sleeps on.
         """
         if not thread.addresses or thread.addresses[-1] is None:
             return unknown("its innermost frame is not readable")

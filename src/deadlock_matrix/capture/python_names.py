@@ -103,13 +103,13 @@ def globals_spoken_of(
     """Return the globals that a frame's code names, with the addresses of their values.
 
     Args:
-        memory: of the process.
-        python: its interpreter.
-        frame: the frame.
-        only: numbers of the names that count, by their order in the code; None for all.
+        memory: The process's memory.
+        python: Its interpreter.
+        frame: The frame.
+        only: Numbers of the names that count, by their order in the code; None for all.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     table = memory.number(frame.frame + python.offsets["frame.globals"])
     spoken_of = _names_in_code(memory, python, frame.code)
@@ -171,7 +171,7 @@ def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -
     """Return the value of an instance's own attribute, or 0.
 
     Raises:
-        Unreadable: the instance's attributes cannot be read.
+        Unreadable: The instance's attributes cannot be read.
     """
     for key, value in _attributes(memory, python, address):
         if _text(memory, python, key) == name:
@@ -185,7 +185,7 @@ def class_attribute_of(memory: Memory, python: Interpreter, kind: int, name: str
     Follows only the line of first bases (``tp_base``), which is where slots are.
 
     Raises:
-        Unreadable: a class's attributes cannot be read.
+        Unreadable: A class's attributes cannot be read.
     """
     for _ in range(MOST_BASES):
         fields = kind + python.layout.header
@@ -202,7 +202,7 @@ def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str
     """Return an instance's own attributes: addresses of their values by name.
 
     Raises:
-        Unreadable: the instance's attributes cannot be read.
+        Unreadable: The instance's attributes cannot be read.
     """
     return {
         _text(memory, python, key): value for key, value in _attributes(memory, python, address)
@@ -213,7 +213,7 @@ def globals_of(memory: Memory, python: Interpreter, frame: FrameAddress) -> dict
     """Return a frame's globals: addresses of their values by name.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     table = memory.number(frame.frame + python.offsets["frame.globals"])
     return {_text(memory, python, key): value for key, value in items_of(memory, python, table)}
@@ -245,7 +245,7 @@ def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple
     For builds with a GIL from 3.11 on, and classes whose bases are written in Python.
 
     Raises:
-        Unreadable: they cannot be read.
+        Unreadable: They cannot be read.
     """
     table, values = _table_and_values(memory, python, address)
     if values:
@@ -296,7 +296,7 @@ def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[
     """Yield keys and values of a dictionary, as addresses.
 
     Raises:
-        Unreadable: it is not a dictionary, or has more than `MOST_ENTRIES`.
+        Unreadable: It is not a dictionary, or has more than `MOST_ENTRIES`.
     """
     if not table:
         return

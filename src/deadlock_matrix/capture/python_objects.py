@@ -40,7 +40,7 @@ def layout_of(memory: Memory, none: int) -> ObjectLayout:
     """Return the layout with which ``None`` has a type called ``NoneType``.
 
     Raises:
-        Unreadable: there is no such layout.
+        Unreadable: There is no such layout.
     """
     for layout in _LAYOUTS:
         try:
@@ -55,7 +55,7 @@ def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
     """Return the name of an object's type, such as ``int`` or ``package.module.Class``.
 
     Raises:
-        Unreadable: it is not an object.
+        Unreadable: It is not an object.
     """
     kind = memory.number(address + layout.type_at)
     return memory.text(memory.number(kind + layout.type_name_at))
@@ -73,7 +73,7 @@ def builtin_function(memory: Memory, layout: ObjectLayout, address: int) -> tupl
     """Return the name of a function written in C, and where its ``PyMethodDef`` lies.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     definition = memory.number(address + layout.header)
     return memory.text(memory.number(definition)), definition
@@ -83,7 +83,7 @@ def first_field(memory: Memory, layout: ObjectLayout, address: int) -> int:
     """Return what follows the header: the function of a bound method or of a ``functools.partial``.
 
     Raises:
-        Unreadable: it cannot be read.
+        Unreadable: It cannot be read.
     """
     return memory.number(address + layout.header)
 
@@ -92,7 +92,7 @@ def base_names(memory: Memory, layout: ObjectLayout, kind: int) -> tuple[str, ..
     """Return the names of a type and of its line of first bases, without their modules.
 
     Raises:
-        Unreadable: it is not a type.
+        Unreadable: It is not a type.
     """
     names: list[str] = []
     for _ in range(_MOST_BASES):

@@ -117,8 +117,8 @@ def offsets_by_size(
     """Return version and offsets of 3.8 to 3.10.
 
     Args:
-        runtime: size of ``_PyRuntime``.
-        frame: size of a frame without its variables (``tp_basicsize``), which counts one of them;
+        runtime: Size of ``_PyRuntime``.
+        frame: Size of a frame without its variables (``tp_basicsize``), which counts one of them;
             None if no thread has a frame.
     """
     for size, version, offsets in _BY_SIZE:

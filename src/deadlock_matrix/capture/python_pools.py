@@ -101,7 +101,7 @@ class PoolReader:
         """Return how many threads a pool may have.
 
         Raises:
-            Unreadable: it is not known.
+            Unreadable: It is not known.
         """
         memory, python = self.objects.memory, self.objects.python
         if not executor:

@@ -83,9 +83,9 @@ class ReachReader:
         """Return, by ident, who can reach what a thread waits for, if others wait for the thread.
 
         Args:
-            threads: of the process.
-            stacks: what was read of each, by its ident.
-            awaited: the observer's ids of the threads that somebody outside waits for.
+            threads: The process's threads.
+            stacks: What was read of each, by its ident.
+            awaited: The observer's ids of the threads that somebody outside waits for.
         """
         wanted: dict[int, tuple[int, ...]] = {}
         locks: dict[int, int] = {}
@@ -143,9 +143,9 @@ class ReachReader:
         """Return the idents of all threads that can reach each object.
 
         Args:
-            threads: all of the process.
-            wanted: addresses of objects.
-            locks: the locks that threads sleep for, by the threads' idents.
+            threads: All of the process.
+            wanted: Addresses of objects.
+            locks: The locks that threads sleep for, by the threads' idents.
         """
         python = self.objects.python
         if python.version < _OLDEST or python.layout.free_threaded:
@@ -170,7 +170,7 @@ class ReachReader:
         """Return what a wait goes through further in, such as the ``Condition`` of a ``Queue``.
 
         Raises:
-            Unreadable: they cannot be read.
+            Unreadable: They cannot be read.
         """
         found: list[int] = []
         for _, address in self._frames_of_wait(thread):

@@ -20,8 +20,8 @@ def runtime_of(memory: Memory, started: int) -> Known[PythonRuntime] | Unknown:
     """Return the bounds of ``_PyRuntime``, in the executable or libpython, and the signal handlers.
 
     Args:
-        memory: of the process.
-        started: its start time, which with its id tells it from an earlier process.
+        memory: The process's memory.
+        started: Its start time, which with its id tells it from an earlier process.
 
     CPython before 3.7 and PyPy have no such object. A statically linked CPython that does not
     export its symbols cannot be told from a program that is not Python.
@@ -63,9 +63,9 @@ def python_layout(memory: Memory) -> ObjectLayout:
     """Return the layout of the interpreter's objects, from that of ``None``.
 
     Raises:
-        Unusable: there is no interpreter, or it is not understood.
-        Unreadable: its memory cannot be read.
-        OSError: the mappings cannot be read.
+        Unusable: There is no interpreter, or it is not understood.
+        Unreadable: Its memory cannot be read.
+        OSError: The mappings cannot be read.
     """
     library = library_of(memory)
     none = library.range_of("_Py_NoneStruct") if library else None

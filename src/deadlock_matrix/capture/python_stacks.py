@@ -74,11 +74,11 @@ def read_stacks(pid: int, *, awaited: bool = False) -> PythonStacks:
     """Read all Python threads of a process, without stopping it.
 
     Args:
-        pid: the process.
-        awaited: whether somebody outside waits for its main thread.
+        pid: The process.
+        awaited: Whether somebody outside waits for its main thread.
 
     Raises:
-        NotReadable: nothing could be read.
+        NotReadable: Nothing could be read.
     """
     try:
         directory = open_directory(f"/proc/{pid}")
@@ -284,10 +284,10 @@ def thread_ids(directory: int) -> Mapping[int, int]:
     """Map the ids that a process has for its threads to the observer's; they differ in containers.
 
     Args:
-        directory: a descriptor of ``/proc/PID``.
+        directory: A descriptor of ``/proc/PID``.
 
     Raises:
-        OSError: it has ended, or we may not read it.
+        OSError: It has ended, or we may not read it.
     """
     ids: dict[int, int] = {}
     for tid in numbers_in_task(directory):
@@ -321,8 +321,8 @@ def interpreter_of(memory: Memory, library: Loaded) -> Interpreter:
     """Return what is needed to read the stacks of the CPython in ``library``.
 
     Raises:
-        Unusable: its version is not known here.
-        Unreadable: its memory cannot be read.
+        Unusable: Its version is not known here.
+        Unreadable: Its memory cannot be read.
     """
     runtime, none = library.range_of("_PyRuntime"), library.range_of("_Py_NoneStruct")
     if runtime is None or none is None:

@@ -20,13 +20,13 @@ def state_of(objects: LockObjects, kind: str, action: str, attributes: Mapping[s
     """Say what is worth knowing about an object, by its attributes; empty if nothing is known.
 
     Args:
-        objects: of the process.
-        kind: its class.
-        action: the function that waits.
-        attributes: addresses by name.
+        objects: The process's objects.
+        kind: Its class.
+        action: The function that waits.
+        attributes: Addresses by name.
 
     Raises:
-        Unreadable: the memory cannot be read.
+        Unreadable: The memory cannot be read.
     """
     tell = _STATES.get(kind)
     return tell(objects, action, attributes) if tell is not None else ""

@@ -41,7 +41,7 @@ def is_string(memory: Memory, layout: ObjectLayout, address: int) -> bool:
     """Return whether an object is a ``str``, or of a subclass of it.
 
     Raises:
-        Unreadable: it is not an object.
+        Unreadable: It is not an object.
     """
     kind = memory.number(address + layout.type_at)
     return bool(memory.number(kind + layout.header + _FLAGS_AT) & _UNICODE_SUBCLASS)
@@ -55,13 +55,13 @@ def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int
     characters stay; whoever shows the text escapes them.
 
     Args:
-        memory: of the process.
-        layout: of its objects.
-        address: of the object.
-        longest: how many characters to read; if there are more, an ellipsis follows.
+        memory: The process's memory.
+        layout: The layout of its objects.
+        address: The object's address.
+        longest: How many characters to read; if there are more, an ellipsis follows.
 
     Raises:
-        Unreadable: it is not a string, or cannot be read.
+        Unreadable: It is not a string, or cannot be read.
     """
     if not is_string(memory, layout, address):
         raise Unreadable(f"no string at {address:#x}")

@@ -60,9 +60,9 @@ class UserReader:
         """Return who could end the wait of each thread for which others wait, by their idents.
 
         Args:
-            threads: those of the process.
-            stacks: what was read of each, by its ident.
-            writers: for threads that read a pipe, the descriptors of its write end, by the threads'
+            threads: Those of the process.
+            stacks: What was read of each, by its ident.
+            writers: For threads that read a pipe, the descriptors of its write end, by the threads'
                 idents.
         """
         pools = PoolReader(objects=self.objects)

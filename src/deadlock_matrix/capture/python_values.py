@@ -22,13 +22,13 @@ def text_of_value(memory: Memory, layout: ObjectLayout, address: int, tagged: bo
     """Describe one object as text.
 
     Args:
-        memory: of the process.
-        layout: of its objects.
-        address: of the object.
-        tagged: whether small integers carry a tag instead of a count of digits (from 3.12 on).
+        memory: The process's memory.
+        layout: The layout of its objects.
+        address: The object's address.
+        tagged: Whether small integers carry a tag instead of a count of digits (from 3.12 on).
 
     Raises:
-        Unreadable: there is no object.
+        Unreadable: There is no object.
     """
     kind = type_name(memory, layout, address)
     if kind == "NoneType":
@@ -49,7 +49,7 @@ def content_of_cell(memory: Memory, layout: ObjectLayout, address: int) -> int:
     """Return what a cell holds, if it is one: a variable that an inner function uses too.
 
     Raises:
-        Unreadable: there is no object.
+        Unreadable: There is no object.
     """
     if type_name(memory, layout, address) != "cell":
         return address
@@ -60,7 +60,7 @@ def names_in(memory: Memory, layout: ObjectLayout, address: int, most: int = 256
     """Return the strings in a tuple.
 
     Raises:
-        Unreadable: it is not a tuple of strings, or has more than ``most``.
+        Unreadable: It is not a tuple of strings, or has more than ``most``.
     """
     if type_name(memory, layout, address) != "tuple":
         raise Unreadable(f"no tuple at {address:#x}")
@@ -81,7 +81,7 @@ def bytes_of(memory: Memory, layout: ObjectLayout, address: int, most: int = 1 <
     """Return the contents of a ``bytes`` object.
 
     Raises:
-        Unreadable: it is not one, or is longer than ``most``.
+        Unreadable: It is not one, or is longer than ``most``.
     """
     if type_name(memory, layout, address) != "bytes":
         raise Unreadable(f"no bytes at {address:#x}")

@@ -79,10 +79,10 @@ def waits_on_lock_of_line(
     """Compare the futex of a thread with the lock of its innermost line.
 
     Args:
-        memory: of the process.
-        tid: the thread.
-        frame: its innermost frame.
-        idents: the idents that Python has for the threads of the process.
+        memory: The process's memory.
+        tid: The thread.
+        frame: Its innermost frame.
+        idents: The idents that Python has for the threads of the process.
     """
     source = f"/proc/{memory.pid}/mem"
     try:

@@ -24,7 +24,7 @@ def run_counts(pid: int) -> RunCounts:
     """Look at all threads; empty if the process has ended.
 
     Raises:
-        OSError: we may not read the process.
+        OSError: We may not read the process.
     """
     found: RunCounts = {}
     try:
@@ -56,7 +56,7 @@ def run_count(tid: int, tasks: int) -> bytes:
         tasks: A descriptor of its process's ``/proc/PID/task``.
 
     Raises:
-        OSError: it has ended, or we may not read it.
+        OSError: It has ended, or we may not read it.
     """
     try:
         line = read_small(f"{tid}/schedstat", tasks)

@@ -88,7 +88,7 @@ class _Frame:
         """Return what the frame says, if it is one that knows a test.
 
         Raises:
-            Unreadable: it should say, and does not.
+            Unreadable: It should say, and does not.
         """
         file, function = self._frame.file, self._frame.function
         if file.endswith(_RUNNER):
@@ -112,7 +112,7 @@ class _Frame:
         """Return what the runner is doing for this test, if this frame shows it.
 
         Raises:
-            Unreadable: it should show it, and does not.
+            Unreadable: It should show it, and does not.
         """
         file, function = self._frame.file, self._frame.function
         if found.runner == "pytest":

@@ -23,7 +23,7 @@ def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
     its user after a ``clone(CLONE_VM)``. A pair costs about two microseconds.
 
     Args:
-        pids: the processes.
+        pids: The processes.
     """
     answers: dict[int, Known[tuple[int, ...]] | Unknown] = {}
     ours: dict[int, int] = {}  # for each process, a thread that has memory

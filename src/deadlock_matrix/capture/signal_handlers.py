@@ -45,13 +45,13 @@ def read_handlers(memory: Memory, image: PythonImage, started: int) -> tuple[Pyt
     """Return the handler of each signal, in order of number.
 
     Args:
-        memory: of the process.
-        image: its CPython.
-        started: the process's start time, which with its id tells it from an earlier process.
+        memory: The process's memory.
+        image: Its CPython.
+        started: The process's start time, which with its id tells it from an earlier process.
 
     Raises:
-        Unreadable: the table cannot be found or read.
-        OSError: the mappings cannot be read.
+        Unreadable: The table cannot be found or read.
+        OSError: The mappings cannot be read.
     """
     table = _find_table(memory, image, (memory.pid, started, image.runtime[0]))
     handlers = struct.unpack(f"<{2 * _SIGNALS}Q", table)[1::2]
@@ -119,7 +119,7 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
     """Find the table; its address is remembered per process but tested anew each time.
 
     Raises:
-        Unreadable: not exactly one place looks like it.
+        Unreadable: Not exactly one place looks like it.
     """
     remembered = _tables.get(key)
     if remembered is not None:

@@ -63,11 +63,11 @@ class StackReader:
         """Read all stacks of one process.
 
         Args:
-            pid: the process.
-            native: whether to read native frames, for which each thread is stopped for a moment.
+            pid: The process.
+            native: Whether to read native frames, for which each thread is stopped for a moment.
                 Without them nothing is stopped, and the stacks hold only as far as the threads
                 slept, which two snapshots around the call can tell.
-            awaited: whether somebody outside waits for its main thread.
+            awaited: Whether somebody outside waits for its main thread.
         """
         stuck = stuck_at(pid)
         if stuck is not None:  # whoever reads stacks reads all of it
@@ -182,7 +182,7 @@ def _as_seen_here(pid: int, threads: tuple[ThreadStack, ...]) -> tuple[ThreadSta
     """Return py-spy's stacks under the observer's thread ids: from 3.11 it tells the process's own.
 
     Raises:
-        PySpyFailed: it is unclear whose ids they are.
+        PySpyFailed: It is unclear whose ids they are.
     """
     ids = _ids(pid)
     told = {thread.tid for thread in threads}

@@ -27,7 +27,7 @@ def places_of(memory: Memory) -> tuple[PurePosixPath, ...]:
     """Return the folders of the executable and of libpython.
 
     Raises:
-        OSError: they cannot be read.
+        OSError: They cannot be read.
     """
     executable = text_of(os.fsencode(os.readlink("exe", dir_fd=memory.directory)))
     files = [executable, *(library.path for library in memory.maps.libraries())]
@@ -41,8 +41,8 @@ def folder_of(file: str, places: Iterable[PurePosixPath]) -> str:
     """Return the folder of the interpreter's own library in which a file lies; empty if none.
 
     Args:
-        file: as a frame spells it.
-        places: the folders of the executable and of libpython.
+        file: As a frame spells it.
+        places: The folders of the executable and of libpython.
     """
     if any(part in file for part in _OTHERS):
         return ""

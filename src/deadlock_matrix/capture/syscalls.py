@@ -59,7 +59,7 @@ def name_of(number: int, architecture: str) -> str:
     """Return the name of a system call, or ``syscall_N`` if the table has none.
 
     Args:
-        number: as in ``/proc/PID/task/TID/syscall``. The 32-bit calls of an x86-64 kernel use other
+        number: As in ``/proc/PID/task/TID/syscall``. The 32-bit calls of an x86-64 kernel use other
             numbers; a call that a thread makes by ``int 0x80`` gets a wrong name.
         architecture: ``x86_64`` or ``aarch64``; any other has no table.
     """

@@ -25,9 +25,9 @@ def descriptors_in_flight(
     """Return how many wait in the process's sockets, each socket counted once.
 
     Args:
-        pid: the process, for the sources.
-        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
-        descriptors: what it has open.
+        pid: The process, for the sources.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
+        descriptors: What it has open.
     """
     if isinstance(descriptors, Unknown):
         return unknown(descriptors.reason)
@@ -56,11 +56,11 @@ def may_carry(number: int, directory: int) -> bool:
     """Return whether descriptors wait in this socket of another process, or that is unknown.
 
     Args:
-        number: the descriptor, a socket.
-        directory: a descriptor of ``/proc/PID``, or of a thread's folder in it.
+        number: The descriptor, a socket.
+        directory: A descriptor of ``/proc/PID``, or of a thread's folder in it.
 
     Raises:
-        OSError: it cannot be read, or is gone.
+        OSError: It cannot be read, or is gone.
     """
     line = _LINE.search(read_small(f"fdinfo/{number}", directory))
     return _is_unix(number, directory) if line is None else int(line[1]) > 0
@@ -70,7 +70,7 @@ def _is_unix(number: int, directory: int) -> bool:
     """Ask the socket for its protocol.
 
     Raises:
-        OSError: it does not say.
+        OSError: It does not say.
     """
     path = f"/proc/self/fd/{directory}/fd/{number}"
     return os.getxattr(path, "system.sockprotoname").startswith(b"UNIX")

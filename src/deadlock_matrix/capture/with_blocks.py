@@ -103,10 +103,10 @@ def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
     """Return what is in use, by the list of blocks of a frame up to 3.10.
 
     Args:
-        count: the number of blocks.
-        blocks: the list: kind, handler and depth, of four bytes each.
-        code: the function's bytecode.
-        unit: bytes in which jumps are counted: 2 in 3.10, else 1.
+        count: The number of blocks.
+        blocks: The list: kind, handler and depth, of four bytes each.
+        code: The function's bytecode.
+        unit: Bytes in which jumps are counted: 2 in 3.10, else 1.
     """
     slots, begins = 0, {}
     for kind, handler, depth in struct.iter_unpack("<iii", blocks[: 12 * min(count, _MOST_BLOCKS)]):

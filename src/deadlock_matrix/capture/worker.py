@@ -48,11 +48,11 @@ class Worker:
         """Prepare; no helper is started yet.
 
         Args:
-            script: what the helper runs. Its first line of input is ``{"path": [...]}``, the module
+            script: What the helper runs. Its first line of input is ``{"path": [...]}``, the module
                 search path, with ``descriptors``, the numbers of the descriptors that it inherits.
-            name: for messages: "the stack reader".
-            descriptors: those that it inherits; they stay open here.
-            own_session: whether it has its own session: signals to our group then do not reach it,
+            name: For messages: "the stack reader".
+            descriptors: Those that it inherits; they stay open here.
+            own_session: Whether it has its own session: signals to our group then do not reach it,
                 and it is ended together with everything it has started. Otherwise it is ended with
                 us.
         """
@@ -69,7 +69,7 @@ class Worker:
         """Start the helper unless it runs. Do not wait until it is ready.
 
         Raises:
-            WorkerFailed: it cannot be started.
+            WorkerFailed: It cannot be started.
         """
         with self._turn:
             self._ensure()
@@ -93,18 +93,18 @@ class Worker:
         """Send a request and wait for its answer, one line of JSON.
 
         Args:
-            request: what is asked; ``limit_s`` is added to it, after which the helper ends itself.
-            limit_s: seconds.
-            check: called repeatedly meanwhile; what it raises ends the wait.
+            request: What is asked; ``limit_s`` is added to it, after which the helper ends itself.
+            limit_s: Seconds.
+            check: Called repeatedly meanwhile; what it raises ends the wait.
 
         Raises:
-            WorkerFailed: no answer in time (the helper has then been killed), or it died.
+            WorkerFailed: No answer in time (the helper has then been killed), or it died.
         """
         with self._turn:
             self._ensure()
             try:
                 return self._exchange({**request, "limit_s": limit_s}, limit_s, check)
-            except BaseException:  # KeyboardInterrupt too: else the next request would get this answer
+            except BaseException:  # KeyboardInterrupt too, or the next request gets this answer
                 self._end()
                 raise
 

@@ -39,12 +39,12 @@ def keeping_it(
     """Return the attached threads for which ``thread`` waits, by the observer's ids.
 
     Args:
-        memory: of the process.
-        python: its interpreter.
-        thread: the one that may have asked all others to stop.
-        threads: all of them.
-        futex: the one on which it sleeps.
-        tids: from the process's own ids of threads to the observer's.
+        memory: The process's memory.
+        python: Its interpreter.
+        thread: The one that may have asked all others to stop.
+        threads: All of them.
+        futex: The one on which it sleeps.
+        tids: From the process's own ids of threads to the observer's.
     """
     try:
         of_all = _requested_by(memory, futex, thread.state)
@@ -84,7 +84,7 @@ def is_attached(memory: Memory, python: Interpreter, thread: PythonThread) -> bo
     """Return whether a thread is attached to its interpreter, and may touch objects.
 
     Raises:
-        Unreadable: this version is not known, or its memory is not as it should be.
+        Unreadable: This version is not known, or its memory is not as it should be.
     """
     state = _state(memory, python, thread)
     if state > LARGEST_STATE:

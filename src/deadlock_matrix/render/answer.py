@@ -18,20 +18,20 @@ TITLE = "Does it hang, where, and what cures it"
 _GROUPS = 6
 _NAMES = 8
 _WIDEST = 120  # characters of a statement
-_CURES = 3  # of which it is told what they set
+_CURES = 3  # for so many it shows what they set
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A sentence, and what belongs to it, a line each."""
+    """A sentence, and the lines that belong to it."""
 
     sentence: str
     lines: tuple[str, ...] = ()
 
 
 def told(report: Report, studies: Sequence[Study] = ()) -> list[Told]:
-    """Whether it hangs; each group of places that do; where nothing hangs; what could not be run.
+    """Say whether it hangs, in which groups of places, and what hangs nowhere.
 
-    Nothing is said of a report in which no cell ran.
+    A report in which no cell ran says nothing.
     """
     found = answer(report, [trait for study in studies for trait in study.traits])
     if not found.ran:
@@ -48,9 +48,9 @@ def told(report: Report, studies: Sequence[Study] = ()) -> list[Told]:
 
 
 def unavailable(report: Report) -> Iterator[str]:
-    """One line for each reason why cells could not be run: where, how many, and why.
+    """Yield a line for each reason why cells could not be run: where, how many, and why.
 
-    Interpreters of which no cell could be run are named alone, without a count.
+    An interpreter on which no cell could run is named alone, without a count.
     """
     by_interpreter = grouped(report.cells, interpreter_of)
     reasons: dict[str, list[str]] = {}
@@ -66,7 +66,7 @@ def unavailable(report: Report) -> Iterator[str]:
 
 
 def never_ran(report: Report) -> frozenset[str]:
-    """Interpreters of which every cell is unavailable."""
+    """Return the interpreters on which every cell is unavailable."""
     return frozenset(
         name
         for name, results in grouped(report.cells, interpreter_of).items()
@@ -123,7 +123,7 @@ def _profiles_of(group: Hanging) -> str:
 
 
 def _profiles(tried: Sequence[Tried], places: int) -> Iterator[str]:
-    """A line for each profile, with what it sets; those that do the most places come first."""
+    """Yield a line for each profile, with what it sets; those for the most places come first."""
     for each in tried[:_CURES]:
         what = f" ({', '.join(each.settings)})" if each.settings else ""
         part = f", tried in {each.places} of {places} places" if each.places < places else ""

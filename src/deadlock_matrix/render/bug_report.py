@@ -1,4 +1,4 @@
-"""A bug report in Markdown for the maintainer of a package, on one page: what hangs, where, why."""
+"""A one-page bug report in Markdown for a package's maintainer: what hangs, where, why."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from deadlock_matrix.render.view import described
 
 _LONGEST = 20_000  # of a path or the list of packages, in characters
 _SHORT = 50
-"""Lines of a script that stands in the report as it is; a longer one is folded away."""
+"""Most lines of a script that the report shows as it is; a longer one is folded away."""
 
 _TOLD = 8
-"""Remedies that are told with their measurements."""
+"""How many remedies are shown with their measurements."""
 
 _WIDTH = 100
 
 
 def bug_report(found: Diagnosis) -> str:
-    """The whole report."""
+    """Return the whole report."""
     return "\n".join(_lines(found)) + "\n"
 
 
@@ -133,14 +133,14 @@ def _versions(found: Diagnosis) -> Iterator[str]:
 
 
 def _libraries(what: Fingerprint, involved: Sequence[str]) -> Iterator[str]:
-    """The versions of the libraries in which it waits, where they are known."""
+    """Yield the versions of the libraries in which it waits, where they are known."""
     for each in what.libraries.or_else(()):
         if each.path in involved:
             yield f"- {escaped(short_name(each))}"
 
 
 def _folded(found: Diagnosis) -> Iterator[str]:
-    """What only some readers want."""
+    """Yield what only some readers want."""
     stacks = "\n".join(short_stacks(found.result))
     if stacks:
         yield ""
@@ -163,6 +163,6 @@ def _paragraphs(texts: Sequence[str]) -> Iterator[str]:
 
 
 def _escaped_line(text: str) -> str:
-    """As `escaped`, but for the box of a task list in front."""
+    """Do as `escaped`, except for the box of a task list at the beginning."""
     box, rest = text[:3], text[3:]
     return f"{'[ ]' if box == '[?]' else box} {escaped(rest)}"

@@ -1,4 +1,4 @@
-"""Recognised causes as lines: what it is, where that was seen, what helps and who says so."""
+"""Recognised causes as lines: what each is, where it was seen, what helps and who says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIRMED = {
 
 
 def cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
-    """All of it, a paragraph for each cause; nothing if no cause is known."""
+    """Yield all of it, a paragraph for each cause; nothing if no cause is known."""
     for number, recognition in enumerate(recognitions):
         if number:
             yield ""
@@ -30,7 +30,7 @@ def cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
 
 
 def known_causes(report: Report, causes: Sequence[Cause]) -> Iterator[str]:
-    """The causes that were recognised in a report: each once, with the cells it was seen in."""
+    """Yield the causes that were recognised in a report, each once, with its cells."""
     fingerprints = report.fingerprints
     first: dict[str, Recognition] = {}
     cells: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def known_causes(report: Report, causes: Sequence[Cause]) -> Iterator[str]:
 
 
 def short_cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
-    """Two lines for each cause: what it is, and the first thing that helps."""
+    """Yield two lines for each cause: what it is, and the first thing that helps."""
     for recognition in recognitions:
         yield title(recognition)
         for remedy in [each for each in surest_first(recognition.cause) if each.helps][:1]:
@@ -57,18 +57,18 @@ def short_cause_lines(recognitions: Sequence[Recognition]) -> Iterator[str]:
 
 
 def title(recognition: Recognition) -> str:
-    """``known cause: ... (python-lock-held-over-fork)``."""
+    """Return ``known cause: ... (python-lock-held-over-fork)``."""
     word = "known cause" if recognition.certainty == "recognised" else "possible cause"
     return f"{word}: {one_line(recognition.cause.title)} ({recognition.cause.name})"
 
 
 def explanation_lines(cause: Cause) -> Iterator[str]:
-    """Why it hangs, in the lines of its file."""
+    """Yield why it hangs, in the lines of its file."""
     yield from (f"  {line}" for line in printable(cause.explanation).strip().splitlines())
 
 
 def sighting_lines(recognition: Recognition) -> Iterator[str]:
-    """What was seen and where, and what nobody could look at."""
+    """Yield what was seen and where, and what nobody could look at."""
     for sighting in recognition.seen:
         where = f" ({one_line(sighting.detail)})" if sighting.detail else ""
         yield f"  seen: {one_line(sighting.what)}{where}"
@@ -77,7 +77,7 @@ def sighting_lines(recognition: Recognition) -> Iterator[str]:
 
 
 def remedy_lines(cause: Cause) -> Iterator[str]:
-    """What helps, the surest first, and then what does not."""
+    """Yield what helps, the surest first, and then what does not."""
     for remedy in surest_first(cause):
         yield f"  {_advice(remedy)}"
         yield from (f"      {text}" for text in settings_of(remedy))
@@ -86,7 +86,7 @@ def remedy_lines(cause: Cause) -> Iterator[str]:
 
 
 def surest_first(cause: Cause) -> list[Remedy]:
-    """What helps before what does not; of each, what somebody confirmed before the rest."""
+    """Put what helps before what does not; within each, what somebody confirmed before the rest."""
     order = list(Confirmation)
     return sorted(cause.remedy, key=lambda each: (not each.helps, order.index(each.confirmed)))
 
@@ -98,7 +98,7 @@ def _advice(remedy: Remedy) -> str:
 
 
 def settings_of(remedy: Remedy) -> Iterator[str]:
-    """What the remedy sets, a line each."""
+    """Yield what the remedy sets, a line each."""
     for name, value in remedy.set.items():
         yield one_line(f"{name}={value}")
     for name in remedy.unset:

@@ -1,4 +1,4 @@
-"""Claims and what was measured of them."""
+"""Claims, and what was measured about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLES = {Outcome.CONFIRMED: "green", Outcome.REFUTED: "red", Outcome.NOT_TESTA
 
 
 def claim_lines(claims: Iterable[Tested]) -> Iterator[RenderableType]:
-    """Each claim that could be tested, with its outcome on every interpreter; then the others.
+    """Yield each claim that could be tested, with its outcomes by interpreter; then the others.
 
     A claim that no interpreter could test takes one line, with the reasons.
     """

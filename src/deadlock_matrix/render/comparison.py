@@ -1,4 +1,4 @@
-"""Two reports beside each other on a terminal of 80 columns: one page with before and after."""
+"""Two reports side by side on a terminal of 80 columns: one page with before and after."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ _WITH_VALUES = (
 def comparison_text(
     comparison: Comparison, gate: GateResult | None = None, width: int = 80, colour: bool = False
 ) -> str:
-    """The comparison as text, at most ``width`` columns wide; with ``colour``, ANSI sequences.
+    """Return the comparison as text, at most ``width`` columns wide.
 
     Args:
         comparison: What differs.
         gate: What the gate says about it, if it was asked.
         width: Columns.
-        colour: Whether to use colour.
+        colour: Whether to use colour, by ANSI sequences.
     """
     return draw(_renderable(comparison, gate), width, colour)
 

@@ -16,7 +16,7 @@ _WORDS = ("cured by", "not by", "something else under")
 
 
 def cure_lines(results: Sequence[CellResult]) -> Iterator[RenderableType]:
-    """What was tried on each place that hangs under the baseline; alike ones share their lines."""
+    """Yield what was tried on each place that hangs under the baseline; alike ones share lines."""
     groups: dict[tuple[tuple[str, ...], ...], list[Cures]] = {}
     for each in cures(results):
         if each.tried:

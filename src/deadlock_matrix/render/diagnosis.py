@@ -21,7 +21,7 @@ from deadlock_matrix.render.wrapping import kept, wrapped
 
 
 def diagnosis_text(found: Diagnosis, width: int = 80) -> str:
-    """The whole text."""
+    """Return the whole text."""
     return "\n".join(_lines(found, width))
 
 
@@ -63,7 +63,7 @@ def _lines(found: Diagnosis, width: int) -> Iterator[str]:
 
 
 def stuck_lines(stuck: Sequence[Stuck]) -> Iterator[str]:
-    """Each thread with the user's lines that led it there, the innermost last."""
+    """Yield each thread with the user's lines that led it there, the innermost last."""
     if not stuck:
         return
     yield ""
@@ -77,7 +77,7 @@ def stuck_lines(stuck: Sequence[Stuck]) -> Iterator[str]:
 
 
 def sureness(found: Diagnosis) -> tuple[str, ...]:
-    """How often it was run, and what that says about the rate."""
+    """Return how often it was run, and what that says about the rate."""
     if found.interval is not None:
         if was_interrupted(found.result):
             return "it was interrupted: whether it would have gone on is not known", *_contexts(
@@ -112,7 +112,7 @@ def _contexts(found: Diagnosis) -> tuple[str, ...]:
 
 
 def cost_lines(cost: ImportCost) -> tuple[str, ...]:
-    """Seconds, modules, and who imports the heavy packages."""
+    """Return seconds, modules, and who imports the heavy packages."""
     lines = [f"{seconds(cost.seconds)} (median of {count(cost.runs, 'run')}), "
              f"{count(cost.modules, 'module')}"]  # fmt: skip
     for each in cost.heavy:
@@ -124,7 +124,7 @@ def cost_lines(cost: ImportCost) -> tuple[str, ...]:
 
 
 def check_line(check: Check) -> str:
-    """``[x] an import was under way: 3 deep``; ``[?]`` with the reason where nobody knows."""
+    """Return ``[x] an import was under way: 3 deep``, or ``[?]`` with the reason it is unknown."""
     if not isinstance(check.holds, Known):
         return f"[?] {check.text}: not known, {check.holds.reason}"
     box = "[x]" if check.holds.value else "[ ]"

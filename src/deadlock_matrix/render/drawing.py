@@ -14,7 +14,7 @@ RULED = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def draw(part: RenderableType, width: int, colour: bool) -> str:
-    """``part`` as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
+    """Return ``part`` as text, at most ``width`` columns wide; with ``colour``, ANSI sequences."""
     console = Console(
         width=width,
         force_terminal=colour,
@@ -29,11 +29,11 @@ def draw(part: RenderableType, width: int, colour: bool) -> str:
 
 
 def section(title: str, lines: Iterable[RenderableType]) -> list[RenderableType]:
-    """A title above its inset lines; nothing if there are none. Lines are taken as they are."""
+    """Put a title above its indented lines; empty if there are none. Lines stay as they are."""
     shown: list[RenderableType] = [Text(line) if isinstance(line, str) else line for line in lines]
     return ["", Text(title, style="bold"), *map(inset, shown)] if shown else []
 
 
 def inset(part: RenderableType) -> RenderableType:
-    """``part``, two columns to the right."""
+    """Return ``part``, two columns to the right."""
     return Padding(part, (0, 0, 0, 2))

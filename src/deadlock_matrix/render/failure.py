@@ -1,4 +1,4 @@
-"""The text a failing test shows: what came out, why, and where it stood."""
+"""The text that a failing test shows: what came out, why, and where it was."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _GAPS = 4
 
 
 def failure(result: CellResult, recognitions: Sequence[Recognition] = ()) -> str:
-    """Text for a cell that is not as expected; short, without the cell's whole evidence.
+    """Return a short text for a cell that is not as expected, without the cell's whole evidence.
 
     Args:
-        result: Of the cell.
+        result: The cell's result.
         recognitions: The known causes that were recognised in it.
     """
     return "\n".join(_lines(result, recognitions))
 
 
 def reasons(result: CellResult) -> Iterator[str]:
-    """Why a cell hung: the proof's sentence or what is missing for one, and where it hung.
+    """Yield why a cell hung: the proof's sentence or what is missing for one, and where it hung.
 
-    What the result's own sentence says already is left out.
+    What the result's own sentence already says is left out.
     """
     if result.judgement is not None:
         yield from _judgement(result.judgement, result.why)
@@ -81,5 +81,5 @@ def _gap(gap: Gap) -> str:
 
 
 def skipped(result: CellResult) -> str:
-    """The reason for a cell that could not be run."""
+    """Return the reason for a cell that could not be run."""
     return f"unavailable: {one_line(result.why)}"

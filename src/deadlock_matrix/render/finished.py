@@ -1,4 +1,4 @@
-"""What the entries that finished tell: how long they took, and what they loaded."""
+"""What the entries that finished show: how long they took, and what they loaded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from deadlock_matrix.model.verdict import Verdict
 
 
 def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFacts]]:
-    """Results whose times and modules can be compared with each other, and their facts.
+    """Return results whose times and modules can be compared with each other, and their facts.
 
-    Those that are ``ok`` and called the entry from the main thread of a fresh process: elsewhere a
-    prelude may have loaded already what the entry would.
+    These are ``ok`` and called the entry from the main thread of a fresh process: elsewhere a
+    prelude may already have loaded what the entry would load.
     """
     return [
         (result, facts)
@@ -31,13 +31,13 @@ def comparable(results: Iterable[CellResult]) -> list[tuple[CellResult, ProbeFac
 
 
 def median_s(results: Iterable[CellResult]) -> float | None:
-    """Median seconds of the entry alone, over comparable results; ``None`` if there is none."""
+    """Return the median seconds of the entry alone, over comparable results, or ``None``."""
     times = [facts.entry_s for _, facts in comparable(results)]
     return median(times) if times else None
 
 
 def speedup(medians: Mapping[str, float], layout: str, reference: str) -> float | None:
-    """How many times faster one layout is than another; ``None`` unless both are there."""
+    """Return how many times faster one layout is than another; ``None`` unless both are there."""
     before, after = medians.get(reference), medians.get(layout)
     if before is None or not after:
         return None
@@ -45,12 +45,12 @@ def speedup(medians: Mapping[str, float], layout: str, reference: str) -> float 
 
 
 def compared_title(layout: str) -> str:
-    """What heads the column that compares a layout with another one."""
+    """Return the heading of the column that compares a layout with another one."""
     return f"{layout} is"
 
 
 def factor_text(factor: float) -> str:
-    """``350 x faster``, ``1.4 x slower``, ``as fast``: two digits, no clock is better than that."""
+    """Return ``350 x faster``, ``1.4 x slower``, ``as fast``: clocks are good for two digits."""
     if 0.95 < factor < 1.05:
         return "as fast"
     word, factor = ("faster", factor) if factor > 1 else ("slower", 1 / factor)
@@ -60,7 +60,7 @@ def factor_text(factor: float) -> str:
 class Times(msgspec.Struct, frozen=True, kw_only=True):
     """How long entries took, by layout, each in the order of the results.
 
-    ``factors`` say of some layouts how they compare with another one.
+    ``factors`` say, for some layouts, how they compare with another one.
     """
 
     medians: dict[str, dict[str, float]]  # seconds, by entry and layout
@@ -72,12 +72,12 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 def times(
     results: Sequence[CellResult], compared: Mapping[str, str], *, beside: bool = False
 ) -> Times:
-    """Median times of the entries that finished.
+    """Return median times of the entries that finished.
 
     Args:
-        results: Of one interpreter.
-        compared: Leads from layouts to those whose times theirs are told as a multiple of.
-        beside: Leave out entries that were timed in one layout alone, if others were not.
+        results: The results of one interpreter.
+        compared: Maps layouts to those with which they are compared.
+        beside: Leave out entries that were timed in only one layout, if others were not.
     """
     medians: dict[str, dict[str, float]] = {}
     for entry, row in grouped(results, entry_of).items():
@@ -111,8 +111,8 @@ def times(
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Which watched modules some cells loaded, in import order, and which they did not.
 
-    ``chains`` leads from the entry to each loaded module. ``interpreters`` are those it was seen
-    on; ``everywhere`` tells whether that is all there are for this entry and layout.
+    ``chains`` maps each loaded module to its chain from the entry. ``interpreters`` are those on
+    which it was seen; ``everywhere`` says whether these are all that ran this entry and layout.
     """
 
     modules: tuple[str, ...]
@@ -123,10 +123,10 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def loaded(results: Sequence[CellResult]) -> tuple[Loaded, ...]:
-    """What results of one entry and layout loaded: one item where all agree, else one a group."""
+    """Return what results of one entry and layout loaded, an item for each group that agrees."""
     groups: dict[frozenset[str], list[tuple[CellResult, ProbeFacts]]] = {}
     usable = comparable(results)
-    alike: dict[int, frozenset[str]] = {}  # thousands of results have one and the same mapping
+    alike: dict[int, frozenset[str]] = {}  # thousands of results share one mapping
     for result, facts in usable:
         if id(facts.watched) not in alike:
             alike[id(facts.watched)] = frozenset(_loaded_names(facts))
@@ -136,12 +136,12 @@ def loaded(results: Sequence[CellResult]) -> tuple[Loaded, ...]:
 
 
 def chain_text(chain: Sequence[ImportStep]) -> str:
-    """``a -> a.b -> c``: the modules whose import led to the last one."""
+    """Return ``a -> a.b -> c``: the modules whose import led to the last one."""
     return " -> ".join(step.module for step in chain)
 
 
 def longest_chains(item: Loaded, modules: Sequence[str]) -> list[str]:
-    """The chains to some modules as text, without those that another one begins with."""
+    """Return the chains to some modules as text, without those that begin another one."""
     texts = [chain_text(item.chains[module]) for module in modules if module in item.chains]
     return [
         text

@@ -1,6 +1,6 @@
 """The first lines of every rendering: how the run came out, how much was run, and where.
 
-The words "valid" and "as expected" and the colour green belong to one outcome alone.
+Only one outcome may use the words "valid" and "as expected" and the colour green.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORDS: dict[RunOutcome, str] = {
     RunOutcome.UNEXPECTED: "unexpected",
     RunOutcome.AS_EXPECTED: "valid",
 }
-"""What the first line begins with."""
+"""How the first line begins."""
 
 STYLES: dict[RunOutcome, str] = {
     RunOutcome.NOT_WRITTEN: "bold white on red",
@@ -44,11 +44,11 @@ MARKS: dict[RunOutcome, str] = {
     RunOutcome.UNEXPECTED: "❌",
     RunOutcome.AS_EXPECTED: "✅",
 }
-"""What Markdown has instead of colours."""
+"""What Markdown uses instead of colours."""
 
 
 def headline(report: Report) -> tuple[str, ...]:
-    """How the run came out in one line; then its name, how much was done, and where."""
+    """Return how the run came out, in one line; then its name, how much was done, and where."""
     summary = report.summary
     where = "; ".join(
         f"{host.system} {host.machine}, {count(host.cores, 'core')}" for host in report.hosts
@@ -62,7 +62,7 @@ def headline(report: Report) -> tuple[str, ...]:
 
 
 def _sentences(report: Report) -> Iterator[str]:
-    """The reasons for the outcome, and everything else that keeps the run from being a success."""
+    """Yield the reasons for the outcome, and whatever else keeps the run from being a success."""
     outcome = report.outcome
     if outcome is RunOutcome.AS_EXPECTED:
         yield f"all cells as expected, {count(report.summary.controls, 'control')} right"
@@ -95,7 +95,7 @@ def _unwritten(report: Report) -> Iterator[str]:
 
 
 def _fragment(report: Report) -> Iterator[str]:
-    """How much there is of a run that is not complete, and what ended it."""
+    """Yield how much there is of an incomplete run, and what ended it."""
     summary = report.summary
     ended = summary.ended.or_else(None)
     if summary.complete and ended in (None, RunEnd.FINISHED):

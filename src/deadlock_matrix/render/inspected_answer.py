@@ -27,7 +27,7 @@ MOST_IN_SENTENCE = 4
 """How many assumptions a proof's own sentence names; see `deadlock_matrix.proof.sentence`."""
 
 _FOR_A_PROCESS = (WaitsFor.CHILD, WaitsFor.READ, WaitsFor.WRITE)
-"""What another process may have to end. Locks are not followed that far."""
+"""The waits that another process may have to end. Locks are not followed that far."""
 
 _STYLES = {
     "deadlock": "bold red",
@@ -39,7 +39,7 @@ _STYLES = {
 
 
 def answer_lines(looked: LookedAt) -> Iterator[Line]:
-    """One sentence that says what is stuck where; those lines; why, with every assumption."""
+    """Yield a sentence that says what is stuck where; those lines; why, with every assumption."""
     found = looked.found
     threads = concerned(looked)
     title = _title(looked)
@@ -69,10 +69,11 @@ def answer_lines(looked: LookedAt) -> Iterator[Line]:
 
 
 def concerned(looked: LookedAt) -> list[Doing]:
-    """Whom the answer is about.
+    """Return the threads that the answer is about.
 
-    With a proof those in it, the first one first, or whoever else is stuck. Without one the main
-    thread of the process that was looked at; all its threads, where the main thread has ended.
+    With a proof, these are the threads in it, the first one first, or else whoever is stuck.
+    Without one, the main thread of the process that was looked at, or all its threads if the main
+    thread has ended.
     """
     found = looked.found
     if found.proof is not None:
@@ -115,7 +116,7 @@ def _of_stuck(looked: LookedAt, threads: Sequence[Doing]) -> str:
 
 
 def _all_named(looked: LookedAt, threads: Sequence[Doing]) -> str:
-    """Each by its name; if there are more than a few, those in the same line are named as one."""
+    """Name each thread; if there are more than a few, group those in the same line."""
     if len(threads) <= MOST_NAMED:
         return listed([_named(looked, each) for each in threads])
     groups: dict[str, list[Doing]] = {}
@@ -166,7 +167,7 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
 
 
 def _of_children(looked: LookedAt) -> list[Doing]:
-    """The main threads of child processes, where no obstacle leads to one of them."""
+    """Return the main threads of child processes, where no obstacle leads to one of them."""
     pid = _root(looked)
     of_others = [
         each
@@ -178,7 +179,7 @@ def _of_children(looked: LookedAt) -> list[Doing]:
 
 
 def _behind(looked: LookedAt, first: Doing) -> str:
-    """The thread of another process that keeps this one waiting, if obstacles lead to one."""
+    """Name the thread of another process that keeps this one waiting, if obstacles lead to one."""
     if not _waits_for_a_process(looked, first):
         return ""
     by_name = {each.name: each for each in looked.found.threads}
@@ -201,7 +202,7 @@ def _waits_for_a_process(looked: LookedAt, doing: Doing) -> bool:
 
 
 def _without_limit(looked: LookedAt) -> list[Doing]:
-    """Threads of the process that wait on a lock without a time limit, in the user's own code.
+    """Return threads that wait for a lock without a time limit, in the user's own code.
 
     Each may be waiting for work, as an idle worker does, so the answer only says where they are.
     """

@@ -14,11 +14,11 @@ from deadlock_matrix.render.looked_at import LookedAt
 from deadlock_matrix.render.page import Line
 
 REMOVED = " (deleted)"
-"""What the kernel writes behind the name of an executable that an upgrade has replaced."""
+"""What the kernel appends to the name of an executable that an upgrade has replaced."""
 
 
 def process_line(looked: LookedAt, pid: int) -> Line:
-    """``process 7868: /usr/bin/python3 app.py, 5 threads, started 3 min ago``."""
+    """Return ``process 7868: /usr/bin/python3 app.py, 5 threads, started 3 min ago``."""
     process = looked.processes.get(pid)
     told = ", ".join(_parts(looked, process)) if process is not None else ""
     return Line(f"process {pid}" + (f": {told}" if told else ""), "bold")
@@ -44,7 +44,7 @@ def _parts(looked: LookedAt, process: ProcessFacts) -> Iterator[str]:
 
 
 def _asleep_throughout(evidence: Evidence, process: ProcessFacts) -> float:
-    """Seconds between two snapshots in which the main thread slept; 0 where it may have moved."""
+    """Return how many seconds the main thread slept between snapshots; 0 if it may have moved."""
     before = [
         thread
         for each in evidence.before.processes

@@ -18,11 +18,11 @@ _KINDS = {
 
 
 def gap_lines(gaps: Sequence[Gap], *, of_more: bool) -> Iterator[Line]:
-    """What stands in the way of a proof: each obstacle once, with all threads it concerns.
+    """Yield what stands in the way of a proof: each obstacle once, with all threads it concerns.
 
     Args:
         gaps: The obstacles.
-        of_more: Whether there is already a proof, but of less.
+        of_more: Whether a proof of less exists already.
     """
     if not gaps:
         return
@@ -36,7 +36,7 @@ def gap_lines(gaps: Sequence[Gap], *, of_more: bool) -> Iterator[Line]:
 
 
 def proof_lines(proof: Proof) -> Iterator[Line]:
-    """Each step with its source, each condition, and each assumption with its evidence."""
+    """Yield each step with its source, each condition, and each assumption with its evidence."""
     labels = {node.id: one_line(node.label) for node in proof.nodes}
     yield Line(_KINDS[proof.kind.value], "bold")
     yield Line("how this was read")

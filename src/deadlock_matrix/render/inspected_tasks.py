@@ -14,7 +14,7 @@ from deadlock_matrix.render.page import Line
 MOST_IN_SENTENCE = 3
 MOST_PLACES = 4
 MOST_SHOWN = 40
-"""Lines of a tree."""
+"""Most lines of a tree."""
 
 MOST_DEEP = 12
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
@@ -23,12 +23,12 @@ Key = tuple[int, int]
 
 
 def core_tasks(looked: LookedAt) -> list[TaskDoing]:
-    """The tasks that the answer is about; none where it is about threads alone."""
+    """Return the tasks that the answer is about; empty if it is about threads alone."""
     return [each for each in looked.found.tasks if each.core and (each.stuck or each.likely)]
 
 
 def stuck_tasks_sentence(looked: LookedAt, tasks: Sequence[TaskDoing]) -> str:
-    """Who waits for what, held by whom, each task with the user's own line."""
+    """Return who waits for what, held by whom, each task with the user's own line."""
     told = [f"{_named(looked, each)} {_in_short(each)}" for each in tasks[:MOST_IN_SENTENCE]]
     if len(tasks) > MOST_IN_SENTENCE:
         told.append(f"{count(len(tasks) - MOST_IN_SENTENCE, 'more task')} likewise")
@@ -38,7 +38,7 @@ def stuck_tasks_sentence(looked: LookedAt, tasks: Sequence[TaskDoing]) -> str:
 
 
 def tasks_of_thread(looked: LookedAt, doing: Doing) -> str:
-    """What the few tasks of the loop that a thread runs wait for; empty if there are many."""
+    """Say what the few tasks of the loop that a thread runs wait for; empty if there are many."""
     tasks = [each for each in looked.found.tasks if (each.pid, each.tid) == (doing.pid, doing.tid)]
     if not 0 < len(tasks) <= MOST_IN_SENTENCE:
         return ""
@@ -47,7 +47,7 @@ def tasks_of_thread(looked: LookedAt, doing: Doing) -> str:
 
 
 def _threads_behind(looked: LookedAt, tasks: Sequence[TaskDoing]) -> Iterator[str]:
-    """Threads that run the jobs which tasks wait for, or whom those threads wait for."""
+    """Yield the threads that run the jobs for which tasks wait, or for which those threads wait."""
     by_key = {(each.pid, each.tid): each for each in looked.found.threads}
     for task in tasks:
         key = (task.pid, task.awaits.thread if task.awaits is not None else 0)
@@ -59,7 +59,7 @@ def _threads_behind(looked: LookedAt, tasks: Sequence[TaskDoing]) -> Iterator[st
             seen.add(key)
         if doing is not None:
             place = looked.place(doing)
-            # What it does mentions the line already, where it waits for a lock of Python's.
+            # What it does already mentions the line, if it waits for a Python lock.
             where = (
                 f" in {short_place(place)}"
                 if place and short_place(place) not in doing.does
@@ -69,7 +69,7 @@ def _threads_behind(looked: LookedAt, tasks: Sequence[TaskDoing]) -> Iterator[st
 
 
 def _in_short(task: TaskDoing) -> str:
-    """What it waits for under its name, and who holds that; the rest stands below."""
+    """Name what it waits for, and who holds that; the details are further down."""
     awaits = task.awaits
     if awaits is None or not awaits.name:
         return one_line(task.does)
@@ -82,7 +82,7 @@ def _in_short(task: TaskDoing) -> str:
 
 
 def place_lines(looked: LookedAt, frames: Iterable[PythonFrame | None]) -> Iterator[Line]:
-    """The user's lines, each once, in full, so that an editor can be sent there."""
+    """Yield the user's lines, each once, in full, so that an editor can open them."""
     told = set()
     for frame in frames:
         if frame is None or (frame.file, frame.line) in told:
@@ -105,12 +105,12 @@ def _named(looked: LookedAt, task: TaskDoing) -> str:
 
 
 def task_lines(looked: LookedAt, pid: int, *, all_tasks: bool) -> Iterator[Line]:
-    """The loops of a process, each with its tasks as a tree of who waits for whom.
+    """Yield the loops of a process, each with its tasks as a tree of who waits for whom.
 
     Args:
         looked: The inspection.
         pid: The process.
-        all_tasks: Fold nothing. Otherwise those that differ in numbers alone share one line, and
+        all_tasks: Fold nothing. Otherwise tasks that differ only in numbers share one line, and
             where something is stuck the others are only counted.
     """
     by_loop: dict[int, list[TaskDoing]] = {}
@@ -144,7 +144,7 @@ def _tree(looked: LookedAt, tasks: Sequence[TaskDoing], *, all_tasks: bool) -> I
     shown: set[Key] = set()
     lines = 0
     groups = [[each] for each in tops] if all_tasks else _alike(looked, tops)
-    # A circle that nothing outside waits for has no top: it begins anywhere.
+    # A circle that nothing outside waits for has no top: start anywhere.
     rest = [[each] for key, each in by_key.items() if key in waited_for]
     for group in [*groups, *rest]:
         if (group[0].pid, group[0].address) in shown:

@@ -1,4 +1,4 @@
-"""Threads for a reader: those it is about with their stacks, the others folded."""
+"""Threads for a reader: those that matter with their stacks, the others folded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deadlock_matrix.render.stacks import import_chain
 NATIVE_FRAMES = 8
 MOST_IDS = 3
 MOST_SOURCE = 100
-"""Characters of a source line."""
+"""Most characters of a source line."""
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\b\d+(?:\.\d+)?\b")
 
@@ -26,7 +26,7 @@ _IDLE = (
     ("worker", "/multiprocessing/pool.py", "is idle: a multiprocessing pool's, without work"),
     ("_feed", "/multiprocessing/queues.py", "is idle: feeds a multiprocessing.Queue, has nothing"),
 )
-"""A function and its file, in which there is only waiting further in, and what that means."""
+"""A function and its file, inside which there is only waiting, and what that means."""
 
 _WAITING = ("/threading.py", "/queue.py", "/multiprocessing/", "/queues.py")
 
@@ -34,7 +34,7 @@ _WAITING = ("/threading.py", "/queue.py", "/multiprocessing/", "/queues.py")
 def thread_lines(
     looked: LookedAt, doing: Doing, *, all_frames: bool, native: bool
 ) -> Iterator[Line]:
-    """One thread: what it waits for, and its stack with the user's line marked by its text."""
+    """Yield one thread: what it waits for, and its stack, with the user's line marked."""
     mark = "stuck: " if doing.stuck else "likely stuck: " if doing.likely else ""
     style = "bold red" if doing.stuck else "bold yellow" if doing.likely else "bold"
     yield Line(f"{one_line(doing.name)}, {mark}{one_line(doing.does)}", style)
@@ -44,7 +44,7 @@ def thread_lines(
 def group_lines(
     looked: LookedAt, group: Sequence[Doing], *, whole: bool, all_frames: bool, native: bool
 ) -> Iterator[Line]:
-    """Threads that are alike, as one entry; with the stack of the first, if ``whole``."""
+    """Yield threads that are alike, as one entry, with the stack of the first if ``whole``."""
     first = group[0]
     does = idle(looked.frames(first)) or one_line(first.does)
     if len(group) == 1:
@@ -61,7 +61,7 @@ def group_lines(
 
 
 def alike(looked: LookedAt, doings: Sequence[Doing]) -> list[list[Doing]]:
-    """Threads in groups that differ in numbers alone, in the order of each group's first."""
+    """Group threads that differ only in numbers, in the order of each group's first."""
     groups: dict[tuple[object, ...], list[Doing]] = {}
     for doing in doings:
         groups.setdefault((doing.pid, *likeness(looked, doing)), []).append(doing)
@@ -69,14 +69,14 @@ def alike(looked: LookedAt, doings: Sequence[Doing]) -> list[list[Doing]]:
 
 
 def likeness(looked: LookedAt, doing: Doing) -> tuple[object, ...]:
-    """What two threads must have in common to be shown as one."""
+    """Return what two threads must have in common to be shown as one."""
     frames = tuple((each.file, each.function, each.line) for each in looked.frames(doing))
     name = "main" if doing.tid == doing.pid else _NUMBER.sub("#", doing.name)
     return name, _NUMBER.sub("#", doing.does), frames, doing.stuck, doing.likely
 
 
 def idle(frames: Sequence[PythonFrame]) -> str:
-    """What an idle worker is waiting for; empty for every other thread."""
+    """Return what an idle worker waits for; empty for any other thread."""
     for frame in reversed(frames):
         path = "/" + frame.file.replace("\\", "/")
         for function, file, meaning in _IDLE:

@@ -1,4 +1,4 @@
-"""A process that was looked at, for a reader: the answer, the threads, what is in the way."""
+"""An inspected process, for a reader: the answer, the threads, what is in the way."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from deadlock_matrix.render.looked_at import LookedAt, index
 from deadlock_matrix.render.page import Line, put_down
 
 MOST_TOLD = 8
-"""How many stuck threads are shown each by itself, or at all while the command goes on."""
+"""How many stuck threads are shown one by one, or at all while the command goes on."""
 
 MOST_STACKS = 20
-"""How many stacks are shown of threads of which nothing is proved."""
+"""How many stacks are shown of threads about which nothing is proved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What of an inspection is shown, and how.
+    """What to show of an inspection, and how.
 
-    ``only`` is the process whose threads are shown besides the stuck ones; ``None``: all.
+    ``only`` is the process whose threads are shown besides the stuck ones; ``None`` for all.
     ``proof`` adds what a proof rests on. ``all_frames`` folds neither frames nor threads,
     ``native`` shows native frames. ``source`` holds the lines that could be read here, by file and
-    number. ``width`` is where prose is broken; ``None``: nowhere.
+    number. ``width`` is where prose is broken; ``None`` breaks it nowhere.
     """
 
     only: int | None = None
@@ -57,13 +57,13 @@ PLAIN = View()
 def inspection_text(
     found: Inspection, view: View = PLAIN, recognitions: Sequence[Recognition] = ()
 ) -> str:
-    """The whole text; ``recognitions`` are the known causes that were recognised in it."""
+    """Return the whole text; ``recognitions`` are the known causes that were recognised in it."""
     lines = _lines(index(found, view.source), view, recognitions)
     return put_down(lines, view.width, view.colour)
 
 
 def stuck_text(found: Inspection, view: View = PLAIN) -> str:
-    """What is stuck while the rest goes on: the answer, and the stacks of those threads."""
+    """Return what is stuck while the rest goes on: the answer, and the stacks of those threads."""
     return put_down(_stuck_lines(index(found, view.source), view), view.width, view.colour)
 
 
@@ -136,7 +136,7 @@ def _threads(looked: LookedAt, view: View) -> Iterator[Line]:
 def _processes_alike(
     looked: LookedAt, view: View, by_process: Mapping[int, Sequence[Doing]]
 ) -> list[list[int]]:
-    """Processes in groups, if there are many that differ in numbers alone."""
+    """Group processes that differ only in numbers, if there are many."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for pid, doings in by_process.items():
         key = tuple(likeness(looked, doing) for doing in doings)
@@ -152,7 +152,7 @@ def _ids(numbers: Sequence[int]) -> str:
 
 
 def _of_process(looked: LookedAt, view: View, doings: Sequence[Doing]) -> Iterator[Line]:
-    """Those concerned first, each with its stack; of the others those alike as one entry."""
+    """Yield those concerned first, each with its stack; then the others, alike ones together."""
     first = {(each.pid, each.tid) for each in concerned(looked)}
     stuck = [each for each in doings if _is_concerned(each, first)]
     stuck.sort(key=lambda each: (each.pid, each.tid) not in first)
@@ -166,7 +166,7 @@ def _of_process(looked: LookedAt, view: View, doings: Sequence[Doing]) -> Iterat
         if len(group) > 1:
             ids = _ids([each.tid for each in group[1:]])
             yield Line(f"    and {count(len(group) - 1, 'thread')} like it ({ids})")
-    # Where something is stuck, the others are there to be told apart from it, no more.
+    # Where something is stuck, the others are there only for comparison.
     whole = view.all_frames or looked.found.proof is None
     for group in [[each] for each in others] if view.all_frames else alike(looked, others):
         told += 1

@@ -25,9 +25,10 @@ _FIRST_WIDTH = 24
 def interpreters_text(
     found: Discovery, width: int = 80, colour: bool = False, studies: Sequence[Study] = ()
 ) -> str:
-    """The interpreters as text, at most ``width`` columns wide; with ``colour``, ANSI sequences.
+    """Return the interpreters as text, at most ``width`` columns wide.
 
-    ``studies`` say which packages to name, and what else is in an interpreter.
+    ``studies`` say which packages to name, and what else is in an interpreter. ``colour`` allows
+    ANSI sequences.
     """
     return draw(_renderable(found, studies), width, colour)
 
@@ -45,7 +46,7 @@ def _renderable(found: Discovery, studies: Sequence[Study]) -> RenderableType:
 
 
 def summary(working: int, broken: int) -> str:
-    """One line: ``12 interpreters work, 2 do not``."""
+    """Return ``12 interpreters work, 2 do not``."""
     if not working and not broken:
         return "no interpreter was found"
     first = f"{count(working, 'interpreter')} {'works' if working == 1 else 'work'}"

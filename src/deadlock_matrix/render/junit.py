@@ -27,15 +27,15 @@ _LONGEST_MESSAGE = 500
 
 
 def junit(report: Report, *, causes: Sequence[Cause] = ()) -> str:
-    """The report as an XML document.
+    """Return the report as an XML document.
 
-    A suite for each interpreter has its cells, one more the controls. A cell that is not as
-    expected is a failure, with its verdict as the type; one that could not be run is skipped. A
+    A suite for each interpreter contains its cells, and one more the controls. A cell that is not
+    as expected is a failure, with its verdict as the type; one that could not be run is skipped. A
     control without a result is an error, and so is a run that was interrupted, cut short or not
     written, that ran nothing, or that ran without controls: no server can take it for a success.
 
     Args:
-        report: What is written.
+        report: The report to write.
         causes: Known causes, to be looked for in what hung or failed.
     """
     root = Element("testsuites", name="deadlock-matrix")
@@ -83,7 +83,7 @@ def _case(result: CellResult, recognitions: Sequence[Recognition]) -> Element:
     number = f" #{cell.repeat}" if cell.repeat > 1 else ""
     case = Element(
         "testcase",
-        # Servers make folders of the parts between dots.
+        # Servers make folders from the parts between dots.
         classname=".".join(_clean(one_line(part)).replace(".", "_") for part in path),
         name=_clean(one_line(f"{cell.entry.name} {cell.context.name}{number}")),
         time=f"{_seconds(result):.3f}",
@@ -100,7 +100,7 @@ def _case(result: CellResult, recognitions: Sequence[Recognition]) -> Element:
 
 
 def _lacking(report: Report) -> Iterator[Element]:
-    """An error for everything that keeps the run from being one, and that no failure tells."""
+    """Yield an error for all that keeps the run from being one, and that no failure shows."""
     for name in report.summary.controls_missing:
         yield _error(name, "incomplete", "the control was planned, and has no result")
     failed = report.outcome is RunOutcome.CONTROLS_WRONG and bool(report.summary.controls_failed)
@@ -125,5 +125,5 @@ def _seconds(result: CellResult) -> float:
 
 
 def _clean(text: str) -> str:
-    """``text`` without what no XML document may hold: control characters, halves of pairs."""
+    """Remove from ``text`` what no XML document may hold: control characters, halves of pairs."""
     return _NOT_XML.sub("", text)

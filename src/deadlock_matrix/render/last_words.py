@@ -1,4 +1,4 @@
-"""What a process that ended by itself said last: of an error or a crash, the best explanation."""
+"""What a process that ended by itself said last: the best explanation of an error or a crash."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WIDEST = 300  # characters of a line
 
 
 def last_words(result: CellResult) -> Iterator[str]:
-    """Of a cell that is `error` or `crash`: the exception, and the last lines of each stream.
+    """Yield, for an `error` or a `crash`, the exception and the last lines of each stream.
 
-    A traceback that the probe has printed on standard error is not told twice. Libraries written
-    in C print their reasons on either stream, so both are shown, each under its name.
+    A traceback that the probe has printed on standard error is not repeated. Libraries written in C
+    print their reasons on either stream, so both are shown, each under its name.
     """
     seen = result.seen
     if seen is not None and result.verdict in (Verdict.ERROR, Verdict.CRASH):
@@ -24,7 +24,7 @@ def last_words(result: CellResult) -> Iterator[str]:
 
 
 def said(seen: Observation) -> Iterator[str]:
-    """The same of any process."""
+    """Yield the same for any process."""
     if seen.raised is not None:
         yield f"raised: {one_line(seen.raised.type)}: {_clipped(one_line(seen.raised.message))}"
         yield from _inset(seen.raised.traceback)

@@ -15,11 +15,11 @@ from deadlock_matrix.render.finished import Loaded, loaded, longest_chains
 
 
 def loading(results: Sequence[CellResult]) -> Iterator[RenderableType]:
-    """For each entry and layout: the modules it loads, by which chains, and those it does not.
+    """Yield, for each entry and layout, what it loads, by which chains, and what it does not.
 
-    Entries that do not name the target, if others do, tell nothing about it, and are left out. What
-    no entry loads in any layout tells nothing about a layout, and is left out. Entries of
-    which the same is to be told are told of together.
+    If only some entries name the target, the others say nothing about it and are left out. A module
+    that no entry loads in any layout says nothing about a layout and is left out. Entries with the
+    same lines share them.
     """
     results = [each for each in results if each.cell.target in each.cell.entry.statement] or results
     by_entry = {
@@ -41,7 +41,7 @@ def loading(results: Sequence[CellResult]) -> Iterator[RenderableType]:
 def _told(
     row: Mapping[str, Sequence[Loaded]], somewhere: Collection[str]
 ) -> Iterator[tuple[str, int]]:
-    """Lines about one entry, each with how far it stands in; layouts that are alike share one."""
+    """Yield lines about one entry, each with its indent; layouts that are alike share one."""
     said: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for layout, items in row.items():
         for item in items:
@@ -54,11 +54,11 @@ def _told(
 
 
 def sentence(item: Loaded, somewhere: Collection[str] = ()) -> str:
-    """``loads a, not b``, ``loads neither a nor b (on conda)``.
+    """Return ``loads a, not b``, ``loads neither a nor b (on conda)``.
 
     Args:
-        item: What is told.
-        somewhere: Modules that are worth telling that they were not loaded; none: all watched.
+        item: What was loaded.
+        somewhere: Modules worth mentioning as not loaded; empty for all watched ones.
     """
     where = "" if item.everywhere else f" (on {', '.join(item.interpreters)})"
     spared = outermost([name for name in item.spared if name in somewhere or not somewhere])
@@ -71,7 +71,7 @@ def sentence(item: Loaded, somewhere: Collection[str] = ()) -> str:
 
 
 def outermost(modules: Sequence[str]) -> list[str]:
-    """``modules`` without those inside another one of them."""
+    """Return ``modules`` without those inside another one of them."""
     return [
         name for name in modules if not any(name.startswith(f"{package}.") for package in modules)
     ]

@@ -19,7 +19,7 @@ Key = tuple[int, int]
 """Process id and thread id."""
 
 SourceLines = Mapping[tuple[str, int], str]
-"""Lines of source text that could be read, by the file a frame names and the number in it."""
+"""Source lines that could be read, by the file that a frame names and the line number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +33,24 @@ class LookedAt:
     tasks: Mapping[Key, Task] = field(default_factory=dict)  # by process and address
     processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
     unread: Mapping[int, str] = field(default_factory=dict)
-    """Why a process has no Python stacks: what the first that tried to read them says."""
+    """Why a process has no Python stacks: what the first reader that tried says."""
 
     def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
-        """The Python frames of a thread, outermost first; none where none were read."""
+        """Return the Python frames of a thread, outermost first; empty if none were read."""
         stack = self.python.get((doing.pid, doing.tid))
         return stack.python if stack is not None else ()
 
     def place(self, doing: Doing) -> PythonFrame | None:
-        """The user's own line in which a thread is."""
+        """Return the user's own line in which a thread is."""
         return users_frame(self.frames(doing))
 
     def place_of_task(self, task: TaskDoing) -> PythonFrame | None:
-        """The user's own line in which a task is suspended."""
+        """Return the user's own line in which a task is suspended."""
         read = self.tasks.get((task.pid, task.address))
         return users_frame(read.frames) if read is not None else None
 
     def text(self, frame: PythonFrame) -> str:
-        """The source text of a frame's line; empty where it could not be read."""
+        """Return the source text of a frame's line; empty if it could not be read."""
         return one_line(self.source.get((frame.file, frame.line), ""))
 
 
@@ -79,5 +79,5 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
 
 
 def short_place(frame: PythonFrame) -> str:
-    """``save (app.py:12)``."""
+    """Return ``save (app.py:12)``."""
     return one_line(f"{frame.function} ({base_name(frame.file)}:{frame.line})")

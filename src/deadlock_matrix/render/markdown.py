@@ -1,4 +1,4 @@
-"""A report in Markdown, for the summary of a job in continuous integration: worst first."""
+"""A report in Markdown, for a job's summary in continuous integration: worst first."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from deadlock_matrix.render.stacks import short_stacks
 
 SMALLEST_LIMIT = 4000
 _CUT_NOTE = 600  # bytes kept free for the sentence about what was cut
-_SHOWN = 10  # cells of which the same is to be told
+_SHOWN = 10  # cells that are listed together
 _GRAPHS = 8  # a page with more pictures takes long to draw
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that is shown whole or not at all; ``what`` is its name if it is cut."""
+    """A part that is shown whole or not at all; ``what`` names it if it is cut."""
 
     what: str
     text: str
@@ -53,15 +53,15 @@ def markdown(
     comparison: Comparison | None = None,
     gate: GateResult | None = None,
 ) -> str:
-    """The report as GitHub's Markdown. Nothing that a probe wrote can act as markup.
+    """Return the report as GitHub's Markdown. Nothing that a probe wrote can act as markup.
 
     Args:
-        report: What is shown.
-        limit: Bytes of UTF-8 that it may have; GitHub takes 1 MiB. What is less important is left
-            out, and a sentence says how much.
+        report: The report.
+        limit: Most bytes of UTF-8; GitHub takes 1 MiB. What is less important is left out, and a
+            sentence says how much.
         causes: Known causes, to be looked for in what hung or failed.
-        studies: What they add is shown too.
-        comparison: With an earlier report, shown before everything else.
+        studies: Studies whose tables and findings are shown, too.
+        comparison: A comparison with an earlier report, shown before everything else.
         gate: What the gate says about the comparison.
 
     Raises:
@@ -89,7 +89,7 @@ def markdown(
 
 
 def _within(first: str, blocks: Sequence[Block], limit: int) -> str:
-    """As many blocks as there is room for, in their order."""
+    """Join as many blocks as there is room for, in their order."""
     left = limit - len(first.encode()) - _CUT_NOTE
     shown: list[str] = []
     cut: Counter[str] = Counter()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from deadlock_matrix.diagnosis.text import one_line
 from deadlock_matrix.model.verdict import Node, NodeKind, Proof, core_of
 
-MOST_EDGES = 120  # a larger picture tells nothing, and Mermaid refuses one of more than 500
+MOST_EDGES = 120  # a larger picture says nothing, and Mermaid refuses more than 500
 _LONGEST_LABEL = 120
-_SAFE = frozenset(" .,:/+-=_()'")  # beside letters and digits; anything else may be syntax
+_SAFE = frozenset(" .,:/+-=_()'")  # besides letters and digits; anything else may be syntax
 
 _SHAPES: dict[NodeKind, tuple[str, str]] = {
     "thread": ("([", "])"),
@@ -42,11 +42,11 @@ _ARROWS = {
 
 
 def mermaid(proof: Proof) -> str:
-    """The source of a flowchart: who waits for what, and who alone could end that.
+    """Return the source of a flowchart: who waits for what, and who alone could end that.
 
-    Threads are round, what they wait for is six-sided, groups have double sides. The threads that
-    the proof begins at have a bold border. Labels are escaped: a library or a thread may have any
-    name.
+    Threads are round, what they wait for is six-sided, groups have double sides. The threads at
+    which the proof begins have a bold border. Labels are escaped: a library or a thread may have
+    any name.
 
     Returns:
         Lines without a fence; empty if there is no edge, or more than `MOST_EDGES` of them.
@@ -78,7 +78,7 @@ def _shape(node: Node) -> str:
 
 
 def label(text: str) -> str:
-    """``text`` on one line, with every character that may mean something spelled ``#NN;``."""
+    """Return ``text`` on one line, with every character that may mean something as ``#NN;``."""
     shown = one_line(text)
     if len(shown) > _LONGEST_LABEL:
         shown = f"{shown[: _LONGEST_LABEL - 3]}..."

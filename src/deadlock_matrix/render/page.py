@@ -1,4 +1,4 @@
-"""Lines of text with a style each, put on a terminal or into a log."""
+"""Lines of text with a style each, for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LEAST_WIDTH = 40
 class Line(NamedTuple):
     """One line.
 
-    ``style`` is one of rich's and is lost where there is no colour. Prose may be broken where a
-    terminal ends; a path or a line of code is left whole, so that it can be copied.
+    ``style`` is one of rich's and is lost where there is no colour. Prose may be broken at the end
+    of a terminal's line; a path or a line of code stays whole, so that it can be copied.
     """
 
     text: str = ""
@@ -22,12 +22,12 @@ class Line(NamedTuple):
 
 
 def put_down(lines: Iterable[Line], width: int | None = None, colour: bool = False) -> str:
-    """The lines as text.
+    """Return the lines as text.
 
     Args:
-        lines: What is written.
-        width: Columns at which prose is broken; ``None``: nowhere, as in a log.
-        colour: With ANSI sequences.
+        lines: The lines.
+        width: Columns at which prose is broken; ``None`` breaks it nowhere, as in a log.
+        colour: Whether to use ANSI sequences.
     """
     broken = (each for line in lines for each in _broken(line, width))
     return "\n".join(_coloured(line) if colour else line.text for line in broken)

@@ -1,4 +1,4 @@
-"""One line that tells how far a run is."""
+"""One line that says how far a run is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def progress_line(progress: Progress) -> str:
-    """``12/44 cells done, 2 running, 1 hung, about 3 min left``: fits 60 columns."""
+    """Return ``12/44 cells done, 2 running, 1 hung, about 3 min left``, which fits 60 columns."""
     parts = [f"{progress.done}/{progress.planned} cells done", f"{progress.running} running"]
     parts.append(f"{progress.hung} hung")
     if progress.left_s is not None:
@@ -34,5 +34,5 @@ def progress_line(progress: Progress) -> str:
 
 
 def _coarse(left_s: float) -> str:
-    """Seconds up to two minutes, then whole minutes: it is an estimate."""
+    """Round to seconds below two minutes and to whole minutes above: it is an estimate."""
     return f"{round(left_s)} s" if left_s < 120 else seconds(round(left_s / 60) * 60)

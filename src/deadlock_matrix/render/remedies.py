@@ -29,7 +29,7 @@ _KINDS = {
 
 
 def remedy_lines(trials: Sequence[Trial], width: int) -> Iterator[str]:
-    """A line for each remedy: what it is, what it does, what it costs."""
+    """Yield a line for each remedy: what it is, what it does, what it costs."""
     name = max(len(each.remedy.name) for each in trials)
     for trial in trials:
         sign = _SIGNS.get(trial.effect, "-")
@@ -40,7 +40,7 @@ def remedy_lines(trials: Sequence[Trial], width: int) -> Iterator[str]:
 
 
 def effect_text(trial: Trial) -> str:
-    """``cures: 5 runs clean, 5 needed; import 0.2 s; threads 3 -> 1``."""
+    """Return ``cures: 5 runs clean, 5 needed; import 0.2 s; threads 3 -> 1``."""
     rate = trial.rate
     match trial.effect:
         case Effect.CURES | Effect.CLEAN:
@@ -61,7 +61,7 @@ def effect_text(trial: Trial) -> str:
 
 
 def what_to_do(found: Diagnosis, width: int) -> Iterator[str]:
-    """The answer to a hang: what cures it, or helps against its cause, and the script."""
+    """Yield the answer to a hang: what cures it, or helps against its cause, and the script."""
     cure = found.cure
     if cure is None:
         yield from wrapped(_no_cure(found), width, "")
@@ -83,7 +83,7 @@ def what_to_do(found: Diagnosis, width: int) -> Iterator[str]:
 
 
 def cure_lines(cure: Trial, base: dict[str, str]) -> tuple[str, ...]:
-    """The lines to paste, or what to change."""
+    """Return the lines to paste, or what to change."""
     remedy = cure.remedy
     if remedy.kind is RemedyKind.VARIABLES:
         new = {k: v for k, v in remedy.profile.set.items() if base.get(k) != v}
@@ -118,7 +118,7 @@ def cure_lines(cure: Trial, base: dict[str, str]) -> tuple[str, ...]:
 
 
 def change_lines(change: Change) -> Iterator[str]:
-    """A change of the source as a reader of patches knows it."""
+    """Yield a change of the source as readers of patches know it."""
     yield f"{one_line(change.file)}:{change.line}"
     before, after = list(change.before), list(change.after)
     while before and after and before[0] == after[0]:
@@ -129,7 +129,7 @@ def change_lines(change: Change) -> Iterator[str]:
 
 
 def known_remedies(found: Diagnosis) -> tuple[KnownRemedy, ...]:
-    """What helps against the causes that were recognised: if anything is confirmed, that alone."""
+    """Return what helps against the recognised causes; only confirmed remedies if there are any."""
     remedies = [
         remedy
         for cause in found.causes
@@ -140,7 +140,7 @@ def known_remedies(found: Diagnosis) -> tuple[KnownRemedy, ...]:
 
 
 def untried_changes(found: Diagnosis) -> tuple[Change, ...]:
-    """Changes of the source that a run would show nothing of."""
+    """Return changes of the source whose effect a run would not show."""
     return tuple(each for each in found.changes if not each.tried)
 
 
@@ -168,7 +168,7 @@ def _no_cure(found: Diagnosis) -> str:
 
 
 def needed_imports(found: Diagnosis) -> str:
-    """Which of the imports it takes to hang; empty where nobody looked."""
+    """Return which of the imports are needed for the hang; empty if nobody looked."""
     if found.statements is None:
         return ""
     elements = [f"`{each}`" for each in found.statements.elements]
@@ -179,7 +179,7 @@ def needed_imports(found: Diagnosis) -> str:
 
 
 def minimised_text(found: Diagnosis) -> str:
-    """What became of the variables of the remedy that sets the most."""
+    """Return what became of the variables of the remedy that sets the most."""
     variables = found.variables
     if variables is None or variables.out_of < 2:
         return ""
@@ -194,7 +194,7 @@ def minimised_text(found: Diagnosis) -> str:
 
 
 def reproducer_lines(reproducer: Reproducer) -> Iterator[str]:
-    """What the script did when it was run alone, and what it lacks."""
+    """Yield what the script did when it was run alone, and what it lacks."""
     alone = reproducer.alone
     told = alone.value if isinstance(alone, Known) else alone.reason
     yield f"the script, run in an empty folder without any variable, came to: {one_line(told)}"

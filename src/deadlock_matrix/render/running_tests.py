@@ -14,10 +14,10 @@ MOST_TOLD = 8
 
 
 def test_lines(looked: LookedAt) -> Iterator[Line]:
-    """``  in the call of test_store.py::test_compaction (pytest)``, for each test concerned.
+    """Yield ``in the call of test_store.py::test_compaction (pytest)`` for each test concerned.
 
-    Where threads are stuck, that is the test of their process, or of the nearest process above it
-    that runs one; else every test of the tree, one of which is where it hangs.
+    If threads are stuck, that is the test of their process, or of the nearest process above it that
+    runs one; otherwise it is every test of the tree, one of which is where it hangs.
     """
     tests = _tests(looked)
     stuck = {each.pid for each in looked.found.threads if each.stuck or each.likely}
@@ -34,7 +34,7 @@ def test_lines(looked: LookedAt) -> Iterator[Line]:
 
 
 def _tests(looked: LookedAt) -> dict[int, RunningTest]:
-    """By process, in the order of the snapshot, parents first."""
+    """Return tests by process, in the order of the snapshot, parents first."""
     found: dict[int, RunningTest] = {}
     for (pid, _), stack in looked.python.items():
         if isinstance(stack.test, Known):

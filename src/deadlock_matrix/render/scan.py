@@ -1,4 +1,4 @@
-"""What looking over many processes found: one line each, and one for all of them."""
+"""What a scan of many processes found: one line each, and one for all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deadlock_matrix.model.verdict import TITLES
 
 
 def finding_text(finding: Finding) -> str:
-    """One line: how sure it is, which process, and the sentence of the proof."""
+    """Say in one line how sure it is, which process, and the sentence of the proof."""
     process = f"process {finding.pid}"
     if finding.program:
         process += f" ({finding.program})"
@@ -18,7 +18,7 @@ def finding_text(finding: Finding) -> str:
 
 
 def tally_text(tally: Tally, findings: int) -> str:
-    """How many processes there were, how many hang, and what could not be looked at and why."""
+    """Say how many processes there were, how many hang, and what could not be looked at and why."""
     text = (
         f"{count(tally.processes, 'process', 'processes')} looked at, "
         f"{tally.looked_closely} of them closely: "

@@ -17,7 +17,7 @@ _FRAMES = 8
 
 
 def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
-    """The stacks of each process of a cell: its Python frames, or else its native ones."""
+    """Return the stacks of each process of a cell: its Python frames, or else its native ones."""
     evidence = result.evidence
     if evidence is None:
         return ()
@@ -29,9 +29,9 @@ def processes(result: CellResult) -> tuple[ProcessStacks, ...]:
 
 
 def innermost_import(result: CellResult) -> str | None:
-    """The import that a hung cell is in, of the thread that is deepest in imports.
+    """Return the import that a hung cell is in, from the thread that is deepest in imports.
 
-    ``package._part, imported by package/__init__.py:42``; ``None`` where no stack shows an import.
+    ``package._part, imported by package/__init__.py:42``; ``None`` if no stack shows an import.
     """
     best: tuple[int, str] | None = None
     for stacks in processes(result):
@@ -43,7 +43,7 @@ def innermost_import(result: CellResult) -> str | None:
 
 
 def short_stacks(result: CellResult, frames: int = _FRAMES) -> Iterator[str]:
-    """Lines that show each thread's last Python frames, innermost last; equal stacks once."""
+    """Yield lines that show each thread's last Python frames, innermost last; equal stacks once."""
     for stacks in processes(result):
         yield f"process {stacks.pid} ({stacks.tool})"
         groups: dict[tuple[str, ...], list[ThreadStack]] = {}
@@ -55,7 +55,7 @@ def short_stacks(result: CellResult, frames: int = _FRAMES) -> Iterator[str]:
 
 
 def import_chain(frames: Sequence[PythonFrame]) -> tuple[str, ...]:
-    """The modules whose import is under way, fit to be shown."""
+    """Return the modules that are being imported, fit to be shown."""
     return tuple(map(one_line, imports.import_chain(frames)))
 
 

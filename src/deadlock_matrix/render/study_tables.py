@@ -20,13 +20,13 @@ _FIELD_WIDTH = 8
 def table_sections(
     tables: Iterable[tuple[str, Sequence[Table]]],
 ) -> Iterator[RenderableType]:
-    """A section for each title, with its tables."""
+    """Yield a section for each title, with its tables."""
     for title, alike in tables:
         yield from section(title, _spaced(alike))
 
 
 def listing_sections(listings: Iterable[Listing]) -> Iterator[RenderableType]:
-    """A section for each listing."""
+    """Yield a section for each listing."""
     for listing in listings:
         yield from section(listing.title, _lines(listing))
 

@@ -30,7 +30,7 @@ _GAP = 3  # between two columns
 
 
 def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:
-    """Profiles of one interpreter by layouts; entries, contexts and repeats share a field."""
+    """Tabulate an interpreter's profiles by layouts; entries, contexts and repeats share fields."""
     layouts = list(grouped(results, layout_of))
     rows = {profile: _by_layout(row) for profile, row in grouped(results, profile_of).items()}
     return _tables("profile", layouts, rows, width)
@@ -39,9 +39,9 @@ def verdict_tables(results: Sequence[CellResult], width: int) -> list[Table]:
 def timing_tables(
     results: Sequence[CellResult], width: int, compared: Mapping[str, str]
 ) -> list[Table]:
-    """Median seconds of each entry by layouts; none if no entry has finished.
+    """Tabulate median seconds of each entry by layouts; empty if no entry has finished.
 
-    ``compared`` leads from layouts to those whose times theirs are told as a multiple of.
+    ``compared`` maps layouts to those with which they are compared.
     """
     found = times(results, compared, beside=True)
     fields = {
@@ -62,7 +62,7 @@ def _by_layout(results: Sequence[CellResult]) -> dict[str, Text]:
 
 
 def verdict_text(field: Field) -> Text:
-    """A field's label in the colour of its worst verdict."""
+    """Return a field's label in the colour of its worst verdict."""
     label = field.label.replace(Verdict.UNAVAILABLE.value, "n/a")
     return Text(label, style=VERDICT_STYLES[field.worst])
 
@@ -70,7 +70,7 @@ def verdict_text(field: Field) -> Text:
 def _tables(
     first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Text]], width: int
 ) -> list[Table]:
-    """One table, or as many as it takes to be no wider than ``width``, columns side by side."""
+    """Return one table, or as many as it takes to be no wider than ``width``, side by side."""
     widths = {
         column: max(len(column), *(len(row.get(column, "-")) for row in rows.values()))
         for column in columns

@@ -41,14 +41,14 @@ def text(
     causes: Sequence[Cause] = (),
     studies: Sequence[Study] = (),
 ) -> str:
-    """The report as text.
+    """Return the report as text.
 
     Args:
-        report: What is shown.
+        report: The report.
         width: Columns it may have.
-        colour: With ANSI sequences.
+        colour: Whether to use ANSI sequences.
         causes: Known causes, to be looked for in what hung or failed.
-        studies: What they add is shown too.
+        studies: Studies whose tables and findings are shown, too.
     """
     return draw(renderable(report, width, causes, studies), width, colour)
 
@@ -59,7 +59,7 @@ def renderable(
     causes: Sequence[Cause] = (),
     studies: Sequence[Study] = (),
 ) -> RenderableType:
-    """The report as something rich can print: how it came out, the answer, then the details."""
+    """Return the report in a form rich can print: how it came out, the answer, then the details."""
     first, *rest = headline(report)
     parts: list[RenderableType] = [Text(first, style=STYLES[report.outcome]), *map(Text, rest)]
     if not report.controlled:  # nothing that follows proves anything
@@ -95,7 +95,7 @@ def interpreter_text(
     colour: bool = False,
     studies: Sequence[Study] = (),
 ) -> str:
-    """What was found on one interpreter, as text, while the others are still to come."""
+    """Return what was found on one interpreter, as text, while the others are still to come."""
     shown = view.interpreter(name, facts, results, studies)
     return draw(Group(*_interpreter(shown, width, studies)), width, colour)
 

@@ -11,15 +11,15 @@ from deadlock_matrix.model.diagnosis import Change, Diagnosis, ImportTime, Savin
 from deadlock_matrix.model.fact import Known
 
 LEAST_SHARE = 0.01
-"""Of the whole time: what took less is left out of the tree."""
+"""Share of the whole time; what took less is left out of the tree."""
 
 MOST_DEEP = 12
 WORTH_TELLING = 0.85
-"""Of the time before: two runs of the same differ by some per cent."""
+"""Share of the time before; two runs of the same differ by a few per cent."""
 
 
 def times_lines(times: Times, width: int) -> Iterator[str]:
-    """The whole account, for a terminal."""
+    """Yield the whole account, for a terminal."""
     if times.modules:
         yield ""
         yield "where the time goes, by module"
@@ -45,7 +45,7 @@ def times_lines(times: Times, width: int) -> Iterator[str]:
 
 
 def saving_lines(saving: Saving) -> Iterator[str]:
-    """Which imports to put off, where they are asked for, and what that saves."""
+    """Yield which imports to put off, where they are requested, and what that saves."""
     if saving.change is not None:
         yield from _line_lines(saving, saving.change)
         return
@@ -78,7 +78,7 @@ def _line_lines(saving: Saving, change: Change) -> Iterator[str]:
 
 
 def short(file: str) -> str:
-    """A file of an installed package as the package has it."""
+    """Return the path of an installed package's file as the package has it."""
     return re.split(r"[/\\](?:site|dist)-packages[/\\]", file)[-1]
 
 
@@ -106,7 +106,7 @@ transparent var(--share)) } .leaf { margin-left: 2.2rem } .where { opacity: .7 }
 
 
 def times_page(found: Diagnosis) -> str:
-    """A page of its own with the tree of imports, to be unfolded; everything in it is escaped."""
+    """Return a separate page with the tree of imports, to unfold; everything in it is escaped."""
     times = found.times
     assert times is not None
     title = html.escape(f"Where the time of {found.target.name} goes")

@@ -32,7 +32,7 @@ _NUMBERS = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
 class InterpreterView(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter that cells ran on; ``described`` is empty if nobody looked what it is."""
+    """An interpreter on which cells ran; ``described`` is empty if nobody looked what it is."""
 
     name: str
     described: str
@@ -41,7 +41,7 @@ class InterpreterView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def interpreters(report: Report, studies: Sequence[Study]) -> Iterator[InterpreterView]:
-    """Those that any cell ran on; a line of ``answer.unavailable`` tells of the others."""
+    """Yield those on which any cell ran; a line of ``answer.unavailable`` names the others."""
     facts = {each.name: each for each in report.interpreters}
     missing = never_ran(report)
     for name, results in grouped(report.cells, interpreter_of).items():
@@ -55,7 +55,7 @@ def interpreter(
     results: Sequence[CellResult],
     studies: Sequence[Study],
 ) -> InterpreterView:
-    """One interpreter with its results."""
+    """Return one interpreter with its results."""
     return InterpreterView(
         name=name,
         described=described(facts, studies) if facts is not None else "",
@@ -65,7 +65,7 @@ def interpreter(
 
 
 def described(facts: InterpreterFacts, studies: Sequence[Study]) -> str:
-    """``cpython 3.11.7, python.org, free-threaded, package 1.2``, or why nobody knows."""
+    """Return ``cpython 3.11.7, python.org, free-threaded, package 1.2``, or why it is unknown."""
     if not isinstance(facts.fingerprint, Known):
         return one_line(f"not identified, {facts.fingerprint.reason}")
     found = facts.fingerprint.value
@@ -76,13 +76,13 @@ def described(facts: InterpreterFacts, studies: Sequence[Study]) -> str:
 
 
 def findings(facts: InterpreterFacts, studies: Sequence[Study]) -> tuple[str, ...]:
-    """What studies find worth knowing of an interpreter."""
+    """Return what studies find worth knowing about an interpreter."""
     found = facts.fingerprint.or_else(None)
     return tuple(one_line(each.sentence) for each in findings_of(found, studies)) if found else ()
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Results of which the same is to be told, but for ids and addresses; ``told`` of the first."""
+    """Results with the same message but for ids and addresses; ``told`` is that of the first."""
 
     verdict: Verdict
     as_expected: bool
@@ -91,7 +91,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problems(results: Iterable[CellResult]) -> list[Problem]:
-    """What did not come out ok, worst first; a line of ``answer.unavailable`` tells what is not."""
+    """Return what did not come out ok, worst first; ``answer.unavailable`` has what did not run."""
     unshown = (Verdict.OK, Verdict.UNAVAILABLE)
     groups: dict[tuple[Verdict, bool, tuple[str, ...]], list[CellResult]] = {}
     for each in by_severity(results):
@@ -114,14 +114,14 @@ def _told(result: CellResult) -> tuple[str, ...]:
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """A control with its result; ``wrong`` is empty, or says what it must have been, and why."""
+    """A control with its result; ``wrong`` is empty, or says what it should have been, and why."""
 
     result: CellResult
     wrong: str
 
 
 def controls(report: Report) -> list[Control]:
-    """The controls that were run; the summary names those that were not."""
+    """Return the controls that were run; the summary names those that were not."""
     failed = frozenset(report.summary.controls_failed)
     return [
         Control(result=each, wrong=_wrong(each) if each.cell.id in failed else "")
@@ -135,13 +135,13 @@ def _wrong(result: CellResult) -> str:
 
 
 def tables_by_title(report: Report, studies: Sequence[Study]) -> Iterator[tuple[str, list[Table]]]:
-    """The tables of studies, those with the same title together."""
+    """Yield the tables of studies, those with the same title together."""
     for title, alike in groupby(tables_of(report, studies), lambda table: table.title):
         yield title, list(alike)
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """The same change in several cells; whether it fails the gate, or is expected by it."""
+    """The same change in several cells, and whether it fails the gate, or the gate expects it."""
 
     kind: ChangeKind
     sentence: str
@@ -151,7 +151,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changed(comparison: Comparison, gate: GateResult | None = None) -> list[Changed]:
-    """The changes, worst first."""
+    """Return the changes, worst first."""
     failed = frozenset(gate.failed) if gate is not None else frozenset[Change]()
     allowed = frozenset(each.change for each in gate.allowed) if gate is not None else frozenset()
     groups: dict[tuple[ChangeKind, str, bool, bool], list[Change]] = {}
@@ -168,17 +168,17 @@ def changed(comparison: Comparison, gate: GateResult | None = None) -> list[Chan
 
 
 def how_much_changed(comparison: Comparison) -> str:
-    """``3 cells changed, 40 not``."""
+    """Return ``3 cells changed, 40 not``."""
     cells = len({change.cell for change in comparison.changes if "/" in change.cell})
     return f"{count(cells, 'cell')} changed, {comparison.unchanged} not"
 
 
 def described_side(of: Side) -> str:
-    """``RUN of 2 runs, 40 results, as expected``."""
+    """Return ``RUN of 2 runs, 40 results, as expected``."""
     runs = f" of {count(len(of.runs), 'run')}" if len(of.runs) > 1 else ""
     return one_line(f"{of.run}{runs}, {count(of.cells, 'result')}, {WORDS[of.outcome]}")
 
 
 def verdicts(numbers: dict[str, int]) -> str:
-    """``ok 12, hang 1``; empty where nothing was run."""
+    """Return ``ok 12, hang 1``; empty if nothing was run."""
     return ", ".join(f"{verdict} {number}" for verdict, number in numbers.items())

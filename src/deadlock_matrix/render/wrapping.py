@@ -1,4 +1,4 @@
-"""Lines of a width, in which what is to be copied stays whole."""
+"""Lines of limited width, in which anything to be copied stays whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deadlock_matrix.diagnosis.text import printable
 
 
 def wrapped(text: str, width: int, indent: str, further: str | None = None) -> Iterator[str]:
-    """Lines of at most ``width``; a word that is longer stays whole, to be copied."""
+    """Yield lines of at most ``width``; a longer word stays whole, to be copied."""
     yield from textwrap.wrap(
         kept(text),
         width,
@@ -21,5 +21,5 @@ def wrapped(text: str, width: int, indent: str, further: str | None = None) -> I
 
 
 def kept(text: str) -> str:
-    """One printable line, with spaces as they are: they make columns."""
+    """Return one printable line, with spaces as they are: they make columns."""
     return printable(text).replace("\n", " ")

@@ -1,1 +1,1 @@
-"""One schema: write, read, migrate. Knows the model and nothing of how facts were found."""
+"""One schema: write, read, migrate. Knows the model, and nothing of how facts were found."""

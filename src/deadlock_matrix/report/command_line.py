@@ -1,4 +1,4 @@
-"""A command as it may be handed on: what it is, without what it was told."""
+"""A command as it may be shared: what it runs, without the arguments it was given."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 
 
 def withhold_arguments(words: Sequence[str]) -> str:
-    """The command as one line for a shell, in which every value that may be private is hidden.
+    """Return the command as one line for a shell, with every value hidden that may be private.
 
-    Kept are the program, the names of options and of modules to run, numbers, and the paths of
-    files that are there: with those one sees what was run. A value may be a password or code.
+    It keeps the program, the names of options and of modules to run, numbers, and the paths of
+    existing files: they show what was run. Any other value may be a password or code.
     """
     return " ".join(_words(words))
 

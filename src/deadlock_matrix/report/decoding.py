@@ -1,4 +1,4 @@
-"""Bytes from outside become types, or one sentence says what is wrong with them."""
+"""Turn bytes from outside into types, or say in one sentence what is wrong with them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are not what they should be."""
 
-MAX_WORDS = 300  # of a message that quotes what stands in the file
+MAX_WORDS = 300  # of a message that quotes the file
 
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """What is decoded has no cycles: looking for some takes longer than decoding it."""
+    """Turn garbage collection off: decoded values have no cycles, and looking for them is slow."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -30,7 +30,7 @@ def collector_off() -> Iterator[None]:
 
 
 def decode(data: bytes, wanted: type[T]) -> T:
-    """As `msgspec.json.decode`, several times faster for a large report.
+    """Decode as `msgspec.json.decode` does, several times faster for a large report.
 
     Raises:
         DAMAGE: One of these; `explain` puts it into words.
@@ -40,7 +40,7 @@ def decode(data: bytes, wanted: type[T]) -> T:
 
 
 def explain(error: Exception, data: bytes, what: str) -> str:
-    """What is wrong with ``data``, which should have been ``what``; for the end of a sentence."""
+    """Say what is wrong with ``data``, which should have been ``what``, to end a sentence."""
     if isinstance(error, RecursionError):
         return f"is nested deeper than any {what}"
     if isinstance(error, msgspec.ValidationError):
@@ -53,7 +53,7 @@ def explain(error: Exception, data: bytes, what: str) -> str:
 
 
 def one_line(text: str, limit: int = MAX_WORDS) -> str:
-    """A text from outside as a part of a message: one line, no control characters, not long."""
+    """Fit a text from outside into a message: one line, no control characters, not long."""
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:limit])
     return shown if len(text) <= limit else f"{shown}..."
 

@@ -1,4 +1,4 @@
-"""What of an earlier run still holds, so that it need not be run again."""
+"""Results of an earlier run that still hold, so that they need not be run again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _HUNG = (Verdict.DEADLOCK, Verdict.HANG, Verdict.SLOW)
 
 
 class Rerun(StrEnum):
-    """Which results are not taken from an earlier run although they still hold."""
+    """Which results to run again although they still hold."""
 
     NOT_OK = "not-ok"
     HUNG = "hung"
     UNEXPECTED = "unexpected"
 
     def wants(self, result: CellResult) -> bool:
-        """Whether the cell is to be run again."""
+        """Return whether the cell is to be run again."""
         match self:
             case Rerun.NOT_OK:
                 return result.verdict is not Verdict.OK
@@ -40,7 +40,7 @@ class Rerun(StrEnum):
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier run, or a report of several; ``plan`` is there if it can be gone on with."""
+    """An earlier run, or a report of several; ``plan`` is there if the run can be resumed."""
 
     report: Report
     folder: Path
@@ -48,7 +48,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_earlier(path: Path) -> Earlier:
-    """Read a report, or a run's folder, even of a killed run; evidence stays where it lies.
+    """Read a report, or a run's folder, even of a killed run; evidence stays where it is.
 
     Raises:
         ReportError: It is neither, or cannot be read.
@@ -63,9 +63,9 @@ def read_earlier(path: Path) -> Earlier:
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """Results of an earlier run that are those of the new plan's cells too.
+    """Results of an earlier run that are also those of the new plan's cells.
 
-    ``changed`` says of the other results with the id of a planned cell why they do not hold.
+    For the other results with a planned cell's id, ``changed`` says why they do not hold.
     """
 
     results: tuple[CellResult, ...]
@@ -75,10 +75,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 def holding(
     earlier: Report, cells: Iterable[Cell], now: Callable[[Cell], Circumstances]
 ) -> Holding:
-    """What of ``earlier`` holds for ``cells``, which are redacted as in a report.
+    """Return which results of ``earlier`` hold for ``cells``, which are redacted as in a report.
 
-    In a report of several runs the newest result that holds is taken. A result is that of the cell
-    as it is defined now, so that it is judged by what is expected now.
+    From a report of several runs, take the newest result that holds. A result gets its cell's
+    present definition, so that it is judged by what is expected now.
     """
     stored = _by_id(earlier)
     results, changed = [], {}
@@ -97,10 +97,10 @@ def holding(
 
 
 def without_needless_controls(results: Sequence[CellResult], cells: Sequence[Cell]) -> list[Cell]:
-    """The results' cells that need not be run: of a control only if nothing else is to be run.
+    """Return the cells of ``results`` to skip; controls only if nothing else is to be run.
 
-    A control speaks for the cells that are run beside it, so an interpreter of which a cell is
-    missing has all its controls run again; and one that came out wrong is run again in any case.
+    A control speaks for the cells that run beside it, so an interpreter that lacks a cell has all
+    its controls run again. A control that came out wrong is run again in any case.
     """
     have = {result.cell.id for result in results}
     busy = {
@@ -115,10 +115,10 @@ def without_needless_controls(results: Sequence[CellResult], cells: Sequence[Cel
 
 
 def require_the_same(earlier: Earlier, held: Holding) -> None:
-    """Check that a run can be gone on with.
+    """Check that a run can be resumed.
 
     Raises:
-        ReportError: Something that decides how a finished cell comes out is no longer as it was.
+        ReportError: Something has changed that decides how a finished cell comes out.
     """
     ran = {
         result.cell.id

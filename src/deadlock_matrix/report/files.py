@@ -20,10 +20,10 @@ PRIVATE = 0o600
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Put ``data`` at ``path``: a reader sees the old file or the new one, never a part.
 
-    It may come in parts, which are written as they come.
+    ``data`` may come in parts, which are written as they come.
 
-    The data is on disk when this returns; the folder is made if it is missing. A new file is for
-    its owner alone, an old one keeps its mode and its owner. What is no ordinary file, such as a
+    The data is on disk when this returns; a missing folder is made. A new file is for its owner
+    alone, an old one keeps its mode and its owner. Anything that is not an ordinary file, such as a
     link, a pipe or a device, is written into and never replaced.
 
     Raises:
@@ -48,12 +48,12 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):  # not there, or its folder is none
+        with contextlib.suppress(OSError):  # not there, or its folder is not a folder
             draft.unlink()
 
 
 def _status_of(path: Path) -> os.stat_result | None:
-    """Of the very thing at this path; a link is one."""
+    """Return the status of the very thing at this path, even of a link."""
     try:
         return path.lstat()
     except OSError:
@@ -88,9 +88,9 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def check_writable(path: Path) -> None:
-    """Find out whether ``path`` could be written now, before what it is for takes its time.
+    """Find out whether ``path`` could be written now, before spending time on its contents.
 
-    Makes nothing that stays, not even the folders that are missing.
+    Leaves nothing behind, not even missing folders.
 
     Raises:
         ReportError: The folder cannot be made or the file cannot be written.
@@ -111,10 +111,10 @@ def check_writable(path: Path) -> None:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """All bytes of ``path``, at most ``limit``.
+    """Return all bytes of ``path``, at most ``limit``.
 
     Raises:
-        ReportError: Not there, not readable, not a file, or larger than ``limit``.
+        ReportError: It is missing, not readable, not a file, or larger than ``limit``.
     """
     try:
         with path.open("rb") as file:
@@ -127,7 +127,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 @contextlib.contextmanager
 def open_bounded(path: Path, limit: int) -> Iterator[io.BufferedIOBase]:
-    """The file at ``path``, at most ``limit`` bytes, to be read from its start as often as needed.
+    """Open ``path``, at most ``limit`` bytes, to be read from its start as often as needed.
 
     Raises:
         ReportError: As for `read_bounded`.
@@ -137,7 +137,7 @@ def open_bounded(path: Path, limit: int) -> Iterator[io.BufferedIOBase]:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size <= limit:
                 yield file
-            else:  # a pipe can be read once only
+            else:  # a pipe can be read only once
                 yield io.BytesIO(_read(file, path, limit))
     except FileNotFoundError:
         raise ReportError(f"{path} does not exist") from None
@@ -146,13 +146,14 @@ def open_bounded(path: Path, limit: int) -> Iterator[io.BufferedIOBase]:
 
 
 def read_beside(folder: Path, name: str, limit: int) -> bytes:
-    """All bytes of a file that another file names; ``name`` is ``folder/file``, with a slash.
+    """Return all bytes of a file that another file names; ``name`` is ``folder/file``.
 
-    It may come from somebody else: what is not an ordinary file, right there, is refused.
+    The name may come from somebody else: anything that is not an ordinary file, right there, is
+    refused.
 
     Raises:
-        ReportError: As for `read_bounded`; or a link, a pipe, a device. It names the file by
-            ``name`` alone.
+        ReportError: As for `read_bounded`; or it is a link, a pipe or a device. The message names
+            the file only by ``name``.
     """
     inner, _, last = name.partition("/")
     try:
@@ -161,7 +162,7 @@ def read_beside(folder: Path, name: str, limit: int) -> bytes:
         path = folder / inner / last
         if path.is_symlink():
             raise ReportError(f"{name} is a symbolic link, which is not followed")
-        # Should it become one in this very moment; and opening a pipe must not wait for a writer.
+        # It may become a link in this very moment; and opening a pipe must not wait for a writer.
         with open(path, "rb", opener=_open_ordinary) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ReportError(f"{name} is not an ordinary file")
@@ -173,11 +174,11 @@ def read_beside(folder: Path, name: str, limit: int) -> bytes:
 
 
 def _read(file: io.BufferedIOBase, path: Path, limit: int) -> bytes:
-    # The size, where there is one, keeps a reader from asking for memory it will not need.
+    # The size, if there is one, keeps a reader from asking for memory that it will not need.
     status = os.fstat(file.fileno())
     expected = status.st_size if stat.S_ISREG(status.st_mode) else 0
     data = file.read(expected + 1) if expected <= limit else b""
-    if len(data) > expected:  # it grows, or has no size, as a pipe
+    if len(data) > expected:  # it grows, or has no size, like a pipe
         data += file.read(limit + 1 - len(data))
     if expected > limit or len(data) > limit:
         allowed = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
@@ -194,7 +195,7 @@ def _words(error: Exception) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where a folder can be opened at all."""
+    """Make a rename survive a power cut, where a folder can be opened at all."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

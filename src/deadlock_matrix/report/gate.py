@@ -19,7 +19,7 @@ from deadlock_matrix.model.report import Report
 
 
 def check_comparable(before: Report, after: Report) -> None:
-    """Check that a gate over these two can mean something.
+    """Check that a gate over these two reports means something.
 
     Raises:
         ReportError: One of them has no controls.
@@ -35,7 +35,7 @@ def check_comparable(before: Report, after: Report) -> None:
 def check_versions(before: int, after: int) -> None:
     """Check that both reports were written with the same schema version.
 
-    An older one can be read and compared, but what was not recorded then is unknown in it, and a
+    An older one can be read and compared, but what was not recorded then is unknown in it, so a
     gate would pass what nobody looked at.
 
     Raises:
@@ -76,7 +76,7 @@ def judge(comparison: Comparison, gate: Gate, today: date) -> GateResult:
 
 
 def covers(expected: ExpectedChange, change: Change) -> bool:
-    """Whether ``change`` is the one that is expected."""
+    """Return whether ``change`` is the one that is expected."""
     return expected.kind is change.kind and fnmatchcase(change.cell, expected.cell)
 
 
@@ -85,6 +85,6 @@ def _is_about(expected: ExpectedChange, subjects: Iterable[str]) -> bool:
 
 
 def _subjects(comparison: Comparison) -> tuple[str, ...]:
-    """Everything that a change can be about: cells, interpreters, the run."""
+    """Return everything that a change can be about: cells, interpreters, the run."""
     interpreters = (pair.after or pair.before for pair in comparison.interpreters)
     return (*comparison.cells, *interpreters, "")

@@ -1,4 +1,4 @@
-"""Facts of the machine and of the tool that end up in a report. No host name, no user name."""
+"""Facts about the machine and the tool for a report. No host name, no user name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deadlock_matrix.model.report import Host, Tool
 
 
 def describe_host() -> Host:
-    """The machine this process runs on; ``cores`` are those that it may use."""
+    """Return the machine this process runs on; ``cores`` are those that it may use."""
     return Host(
         system=platform.system(),
         release=platform.release(),
@@ -22,7 +22,7 @@ def describe_host() -> Host:
 
 
 def describe_tool() -> Tool:
-    """This tool and the Python that runs it."""
+    """Return this tool and the Python that runs it."""
     return Tool(name="deadlock-matrix", version=__version__, python=platform.python_version())
 
 

@@ -1,6 +1,6 @@
-"""What an interpreter is, apart from its name and from where it lies on the disk.
+"""What an interpreter is, apart from its name and its place on the disk.
 
-Two machines install the same thing in different folders, so no path counts. Nor does what an
+Two machines install the same thing in different folders, so paths do not count. Nor does what an
 interpreter showed when it ran: times and numbers of threads belong to the machine.
 """
 
@@ -15,7 +15,7 @@ from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts, Nat
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in which two interpreters differ; an empty side: it is not there."""
+    """One way in which two interpreters differ; an empty side means that it is not there."""
 
     what: str
     before: str
@@ -32,9 +32,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identify(facts: InterpreterFacts | None) -> str:
-    """A text that is equal for two interpreters if, and only if, they are the same.
+    """Return a text that is equal for two interpreters if, and only if, they are the same.
 
-    One whose fingerprint is unknown is the same as another only if the reason is the same.
+    One whose fingerprint is unknown equals another only if the reason is the same, too.
     """
     if facts is None:
         return ""
@@ -48,7 +48,7 @@ def identify(facts: InterpreterFacts | None) -> str:
 def differences(
     before: InterpreterFacts | None, after: InterpreterFacts | None
 ) -> tuple[Difference, ...]:
-    """In what two interpreters differ; what is unknown of one of them is not compared."""
+    """Return how two interpreters differ; what is unknown of either is not compared."""
     if before is None or after is None:
         return ()
     found = list(_between(before.set, after.set))
@@ -92,7 +92,7 @@ def _head(fingerprint: Fingerprint) -> dict[str, str]:
 
 
 def _by_name(libraries: tuple[NativeLibrary, ...]) -> dict[str, str]:
-    """Product -> what is known of each copy of it, without paths."""
+    """Map each product to what is known of each copy of it, without paths."""
     copies: dict[str, list[str]] = {}
     for library in libraries:
         copies.setdefault(library.name, []).append(_copy(library))

@@ -1,8 +1,8 @@
 """Finished cells, one a line, on disk before the next one starts.
 
-Each worker process has a file of its own, so that no line is ever interleaved with another, and
-whatever is killed, and however, every cell that was finished can be read afterwards. Evidence is
-written beside the journals first, then the line that refers to it: whoever reads a line finds it.
+Each worker process has its own file, so no line is ever interleaved with another, and whatever is
+killed, in whatever way, every finished cell can be read afterwards. Evidence is written beside the
+journals first, then the line that refers to it, so whoever reads a line finds its evidence.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Journal(Closing):
     """Appends results to ``journal/<worker>.jsonl`` in a run's folder. Close it, or use ``with``.
 
     Raises:
-        ReportError: The file cannot be made or written, or a result is not what its type says,
-            so that nobody could read it.
+        ReportError: The file cannot be made or written, or a result is not what its type says, so
+            that nobody could read it.
     """
 
     def __init__(self, folder: Path, worker: str) -> None:
@@ -55,7 +55,7 @@ class Journal(Closing):
         self._write(self._line(result))
 
     def extend(self, results: Iterable[CellResult]) -> None:
-        """Write results that lie in another run's journal too: one wait for the disk is enough."""
+        """Write results that are in another run's journal too: one wait for the disk is enough."""
         self._write(b"".join(map(self._line, results)))
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Journal(Closing):
             self._number = -1
 
     def _line(self, result: CellResult) -> bytes:
-        # Constructors check nothing, so what is written is read back, the evidence by itself.
+        # Constructors check nothing, so what is written is read back; evidence separately.
         try:
             line = encode(self._side_files.put(result))
             _decode_result(line)
@@ -86,7 +86,7 @@ class Journal(Closing):
             raise ReportError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def _mend(self) -> None:
-        """End a line that an earlier process of the same name was killed in the middle of."""
+        """End a line in the middle of which an earlier process of the same name was killed."""
         size = os.fstat(self._number).st_size
         if size == 0:
             return
@@ -97,14 +97,14 @@ class Journal(Closing):
 
 
 class Unwritten(msgspec.Struct, frozen=True, kw_only=True):
-    """A result that could not be written, without its evidence, and why it could not."""
+    """A result that could not be written, without its evidence, and the reason."""
 
     result: CellResult
     reason: str
 
 
 def unwritten(result: CellResult, error: ReportError) -> Unwritten:
-    """What is left of a result after `Journal.append` has failed: small enough to be handed on."""
+    """Keep what is left of a result after `Journal.append` failed: small enough to pass on."""
     cause = error.__cause__
     reason = cause.strerror if isinstance(cause, OSError) else None
     reason = reason or "it is not what its type says"
@@ -117,14 +117,14 @@ def unwritten(result: CellResult, error: ReportError) -> Unwritten:
 
 
 class JournalContents(msgspec.Struct, frozen=True, kw_only=True):
-    """Results in the order they were written, and one sentence for each line that is damaged."""
+    """Results in the order they were written, and one sentence for each damaged line."""
 
     results: tuple[CellResult, ...]
     damaged: tuple[str, ...]
 
 
 def read_journal(path: Path) -> JournalContents:
-    """Read one worker's file. A damaged line is told of and costs no other line.
+    """Read one worker's file. A damaged line is reported and costs no other line.
 
     Raises:
         ReportError: The file cannot be read at all.
@@ -149,7 +149,7 @@ def _read(path: Path, decoder: SharingDecoder[CellResult]) -> JournalContents:
 
 
 def _whole_error(line: bytes, error: Exception) -> Exception:
-    """What is wrong with a line, with the place in it as a whole."""
+    """Return what is wrong with a line, at the place counted in the whole line."""
     try:
         msgspec.json.decode(line, type=CellResult)
     except DAMAGE as again:
@@ -158,7 +158,7 @@ def _whole_error(line: bytes, error: Exception) -> Exception:
 
 
 def read_journals(folder: Path) -> JournalContents:
-    """All journals of the run in ``folder``, by name of the worker."""
+    """Read all journals of the run in ``folder``, by name of the worker."""
     decoder = SharingDecoder(CellResult)
     parts = [_read(path, decoder) for path in sorted((folder / JOURNAL_FOLDER).glob("*.jsonl"))]
     return JournalContents(

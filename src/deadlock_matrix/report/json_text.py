@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-# The categories Cc (but for what JSON escapes itself), Cf, Zl and Zp, which a terminal obeys or
-# hides: DEL and the second row of control characters, marks of direction, tags.
+# The categories Cc (except what JSON itself escapes), Cf, Zl and Zp, which a terminal obeys or
+# hides: DEL and the second row of control characters, direction marks, tags.
 _OBEYED = re.compile(
     "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
@@ -19,15 +19,15 @@ _OBEYED = re.compile(
 def encode(
     value: Any, *, indent: int = 0, order: Literal["deterministic", "sorted"] | None = None
 ) -> bytes:
-    """A value as JSON; what a terminal would obey or hide is spelled ``\\uXXXX``.
+    """Return a value as JSON; what a terminal would obey or hide is spelled ``\\uXXXX``.
 
     Args:
-        value: anything that msgspec writes.
-        indent: spaces a level, or 0 for all on one line.
-        order: of the keys, as for `msgspec.json.encode`.
+        value: Anything that msgspec writes.
+        indent: Spaces a level, or 0 for all on one line.
+        order: Of the keys, as for `msgspec.json.encode`.
 
     Raises:
-        UnicodeEncodeError: a text in it is none.
+        UnicodeEncodeError: A text in it cannot be encoded.
     """
     data = msgspec.json.encode(value, order=order)
     if indent:

@@ -1,8 +1,8 @@
-"""Several reports into one: shards of a matrix, and the same matrix on several platforms.
+"""Put several reports together: shards of a matrix, and the same matrix on several platforms.
 
-The result depends on the runs alone: not on the order in which they are named, nor on whether
-some of them were merged before. So a merged report is taken apart first, and each interpreter and
-each repeat gets its name and number anew.
+The result depends on the runs alone: not on the order in which they are named, nor on whether some
+of them were merged before. So a merged report is taken apart first, and each interpreter gets a new
+name and each repeat a new number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Results = tuple[CellResult, ...]
 class _Placed(msgspec.Struct, frozen=True, kw_only=True):
     """A run in the merged report.
 
-    ``ids`` leads from the id of a control, or of what could not be written, to the new one.
+    ``ids`` maps the id of a control, or of a result that could not be written, to the new one.
     """
 
     part: Part
@@ -45,10 +45,10 @@ def merge(reports: Iterable[Report], tool: Tool) -> Report:
 
     Args:
         reports: At least one; merged reports too.
-        tool: What writes the merged report.
+        tool: The tool that writes the merged report.
 
     Raises:
-        ReportError: None is given, or two differ that say they are the same run.
+        ReportError: No report is given, or two differ that claim to be the same run.
     """
     runs = _runs(part for report in reports for part in take_apart(report))
     names = name_interpreters(runs)
@@ -86,7 +86,7 @@ def merge(reports: Iterable[Report], tool: Tool) -> Report:
 
 
 def _runs(parts: Iterable[Report]) -> list[Report]:
-    """Each run once, by the time it started."""
+    """Return each run once, ordered by its start."""
     runs: dict[str, Report] = {}
     for part in parts:
         other = runs.setdefault(part.run, part)
@@ -105,20 +105,20 @@ def _runs(parts: Iterable[Report]) -> list[Report]:
 
 
 def _outcomes(run: Report) -> list[tuple[str, str, str]]:
-    """What tells two reports of one run apart; evidence may be missing in a copy."""
+    """Return what distinguishes two reports of one run; a copy may lack the evidence."""
     results = in_order((*run.cells, *run.controls))
     return [(each.cell.id, each.verdict.value, each.why) for each in results]
 
 
 def _evidence(run: Report) -> int:
-    """How many results have evidence that can be judged again."""
+    """Return how many results have evidence that can be judged again."""
     return sum(each.evidence is not None for each in (*run.cells, *run.controls))
 
 
 def _number(runs: Sequence[Report], names: Names) -> list[list[int]]:
-    """For each run, the number of the repeat in the merged report of each cell and control.
+    """Return, for each run, the number each cell and control gets as a repeat when merged.
 
-    Where one run alone has a cell, its numbers stay; else they are counted through all runs.
+    If only one run has a cell, its numbers stay; else they count through all runs.
     """
     points: dict[str, list[tuple[int, int, int]]] = {}  # run, number of the repeat, place in it
     numbers: list[list[int]] = []
@@ -137,7 +137,7 @@ def _number(runs: Sequence[Report], names: Names) -> list[list[int]]:
 
 
 def _place(run: Report, names: Names, repeats: Sequence[int]) -> _Placed:
-    """What a run becomes in the merged report."""
+    """Return what a run becomes in the merged report."""
     ids: dict[str, str] = {}
     numbers: dict[str, int] = {}
     unwritten = run.summary.unwritten
@@ -171,7 +171,7 @@ def _place(run: Report, names: Names, repeats: Sequence[int]) -> _Placed:
 def _summarise(
     placed: Sequence[_Placed], names: Names, cells: Results, controls: Results
 ) -> Summary:
-    """Count again; whether a control failed was found in its run, beside that run's cells."""
+    """Count again; whether a control failed was decided in its run, beside that run's cells."""
     failed: list[str] = []
     missing: set[str] = set()
     unwritten: dict[str, str] = {}
@@ -180,7 +180,7 @@ def _summarise(
         failed += [run.ids.get(id_, id_) for id_ in own.controls_failed]
         missing.update(names.in_id(run.part.run, id_) for id_ in own.controls_missing)
         unwritten |= {run.ids.get(id_, id_): why for id_, why in own.unwritten.items()}
-        # One run's controls tell nothing about what another run did elsewhere, or on another day.
+        # One run's controls say nothing about what another run did elsewhere, or on another day.
         if run.cells and not run.controls and not own.controls_missing:
             missing.add(f"all controls of run {run.part.run}")
     return msgspec.structs.replace(
@@ -194,6 +194,6 @@ def _summarise(
 
 
 def _merged_name(runs: Sequence[Report]) -> str:
-    """The same for the same runs, and different for others."""
+    """Return a name that is the same for the same runs, and differs for others."""
     digest = hashlib.sha256("\n".join(run.run for run in runs).encode()).hexdigest()
     return f"merged-{digest[:8]}"

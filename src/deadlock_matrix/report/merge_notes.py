@@ -11,11 +11,11 @@ from deadlock_matrix.report.identity import differences
 from deadlock_matrix.report.names import Names
 from deadlock_matrix.report.points import definition, point_id, tally
 
-_TOLD = 4  # differences of two interpreters
+_TOLD = 4  # differences between two interpreters
 
 
 def renamings(names: Names) -> Iterator[str]:
-    """Interpreters whose name meant several things, and in what they differ."""
+    """Yield interpreters whose name meant several things, and how they differ."""
     for old, new in names.split().items():
         first, *others = new
         yield f"{old} is not the same interpreter in all runs: it is now {', '.join(new)}"
@@ -28,7 +28,7 @@ def renamings(names: Names) -> Iterator[str]:
 
 
 def contradictions(parts: Sequence[Part], cells: Sequence[CellResult]) -> Iterator[str]:
-    """Cells that came out differently in different runs, and ids that mean different things."""
+    """Yield cells whose results differ between runs, and ids that mean different things."""
     run_of = {id_: part.run for part in parts for id_ in part.repeats}
     points: dict[str, dict[str, list[CellResult]]] = {}
     for result in cells:
@@ -45,7 +45,7 @@ def contradictions(parts: Sequence[Part], cells: Sequence[CellResult]) -> Iterat
 
 
 def own_notes(parts: Sequence[Part]) -> Iterator[str]:
-    """The notes of the runs, each with the run it is from."""
+    """Yield the notes of the runs, each with its run."""
     for part in parts:
         yield from (f"run {part.run}: {note}" for note in part.notes)
 

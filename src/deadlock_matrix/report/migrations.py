@@ -1,7 +1,7 @@
-"""One step for every schema version that came after another; version 3 is the first there is.
+"""One step for every later schema version; version 3 is the first.
 
-Steps work on plain JSON: the types know the newest version alone. They do not check what they are
-given, the types do that at the end; what they do not understand they leave as it is.
+Steps work on plain JSON: the types know only the newest version. They do not check what they are
+given, which the types do at the end; what they do not understand they leave as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FIRST_VERSION = 3
 
 
 def _time_of_chains(report: dict[str, Any]) -> dict[str, Any]:
-    """Each step of a chain had the time at which the import of the chain's last module began."""
+    """Move the time of import: each step of a chain had that of the chain's last module."""
     for result in (*_list(report, "cells"), *_list(report, "controls")):
         facts: Any = result
         for name in ("observation", "value", "probe", "value"):
@@ -43,9 +43,9 @@ def _last(steps: object) -> dict[str, Any] | None:
 MIGRATIONS: dict[int, Migration] = {3: _time_of_chains}
 """Schema version -> the step from it to the next one.
 
-A side file has the schema version of whoever wrote it, and is migrated by itself, see
+A side file has the schema version of the tool that wrote it, and is migrated by itself, see
 `EVIDENCE_MIGRATIONS`: a step that changes evidence must be written for both.
 """
 
 EVIDENCE_MIGRATIONS: dict[int, Migration] = {}
-"""Schema version -> the step for a piece of evidence alone; none: it stayed as it was."""
+"""Schema version -> the step for evidence alone; without one, evidence stayed as it was."""

@@ -1,4 +1,4 @@
-"""One name for one interpreter, where several runs use the same name for different ones."""
+"""One name for each interpreter, where several runs use the same name for different ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _ROLES = tuple(f"{role.value}/" for role in Role if role is not Role.MATRIX)
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """What the interpreters of several runs are called together.
+    """The names that the interpreters of several runs have together.
 
-    ``by_run`` leads from a run and a name in it to the new name; ``facts`` from the new name to
-    what is known of it, from the first run that has it.
+    ``by_run`` maps a run and a name in it to the new name; ``facts`` maps the new name to what is
+    known of it, from the first run that has it.
     """
 
     by_run: dict[str, dict[str, str]]
     facts: dict[str, InterpreterFacts]
 
     def of(self, run: str, name: str) -> str:
-        """The new name of the interpreter that ``run`` calls ``name``."""
+        """Return the new name of the interpreter that ``run`` calls ``name``."""
         return self.by_run[run][name]
 
     def in_run(self, run: str) -> dict[str, str]:
@@ -34,7 +34,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_run[run]
 
     def in_id(self, run: str, cell: str) -> str:
-        """The id of a cell that has no result, with its interpreter's new name."""
+        """Return the id of a cell that has no result, with its interpreter's new name."""
         role = next((role for role in _ROLES if cell.startswith(role)), "")
         name, slash, rest = cell.removeprefix(role).partition("/")
         return f"{role}{self.by_run[run].get(name, name)}{slash}{rest}"
@@ -49,11 +49,11 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_interpreters(runs: Sequence[Report]) -> Names:
-    """Name the interpreters of ``runs``, which are in their order.
+    """Name the interpreters of ``runs``, which are in order.
 
-    A name that means one thing everywhere stays. Else it is followed by the system and machine, as
-    in ``py@Linux-x86_64``, or, if there are several of the name on such machines, by the first run
-    that has it. The same files on another system or machine are another interpreter.
+    A name that means one thing everywhere stays. Otherwise the system and machine are added, as in
+    ``py@Linux-x86_64``, or, if such machines have several of that name, the first run that has it.
+    The same files on another system or machine are another interpreter.
     """
     meanings: dict[str, dict[tuple[str, str], str]] = {}  # name -> (platform, identity) -> run
     for run in runs:
@@ -73,7 +73,7 @@ def name_interpreters(runs: Sequence[Report]) -> Names:
 
 
 def platform_of(run: Report) -> str:
-    """System and machine of a run's host, fit for a name: ``Linux-x86_64``."""
+    """Return system and machine of a run's host, in a form for names: ``Linux-x86_64``."""
     return re.sub(r"[^\w.+-]+", "-", f"{run.host.system}-{run.host.machine}")
 
 
@@ -86,7 +86,7 @@ def _new_name(name: str, key: tuple[str, str], meanings: dict[tuple[str, str], s
 
 
 def _named(run: Report) -> dict[str, InterpreterFacts | None]:
-    """All interpreters of a run; ``None`` for one that only a cell names."""
+    """Return all interpreters of a run; ``None`` for one that only a cell names."""
     names: dict[str, InterpreterFacts | None] = {
         result.cell.interpreter.name: None for result in (*run.cells, *run.controls)
     }

@@ -1,4 +1,4 @@
-"""From how a run came out to the status that a command or pytest ends with."""
+"""The exit status of a command or of pytest, from how a run came out."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ EXIT_STATUS: dict[RunOutcome, ExitStatus] = {
     RunOutcome.UNEXPECTED: ExitStatus.FAILED,
     RunOutcome.AS_EXPECTED: ExitStatus.OK,
 }
-"""Each outcome has a status of its own, and only one of them is 0."""
+"""Each outcome has its own status, and only one of them is 0."""

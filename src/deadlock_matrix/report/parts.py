@@ -1,4 +1,4 @@
-"""A merged report taken apart into the runs that it was put together from."""
+"""A merged report, taken apart into the runs from which it was put together."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deadlock_matrix.model.report import SCHEMA_VERSION, Part, Report
 
 
 def take_apart(report: Report) -> tuple[Report, ...]:
-    """The runs in a report, each with its own names and numbers; one that is no merger is itself.
+    """Return the runs in a report, each with its own names and numbers; one run stays as it is.
 
-    Merging them again gives the same report, so that mergers of mergers are mergers of runs.
+    Merging them again gives the same report, so merging merged reports is merging their runs.
 
     Raises:
-        ReportError: What the merged report says of its runs does not fit its cells.
+        ReportError: What the merged report says about its runs does not fit its cells.
     """
     if report.merged:
         _check(report)
@@ -27,7 +27,7 @@ def take_apart(report: Report) -> tuple[Report, ...]:
 
 
 def rename(facts: InterpreterFacts, name: str) -> InterpreterFacts:
-    """The same facts of an interpreter under another name."""
+    """Return the same facts of an interpreter under another name."""
     found = facts.fingerprint
     if isinstance(found, Known):
         value = msgspec.structs.replace(found.value, name=name)
@@ -36,7 +36,7 @@ def rename(facts: InterpreterFacts, name: str) -> InterpreterFacts:
 
 
 def renumber(result: CellResult, interpreter: str, repeat: int) -> CellResult:
-    """The same result under another interpreter's name and number of repeat."""
+    """Return the same result under another interpreter's name and repeat number."""
     cell = result.cell
     if (cell.interpreter.name, cell.repeat) == (interpreter, repeat):
         return result
@@ -46,12 +46,12 @@ def renumber(result: CellResult, interpreter: str, repeat: int) -> CellResult:
 
 
 def in_order(results: Iterable[CellResult]) -> tuple[CellResult, ...]:
-    """Results by id, as they stand in a report."""
+    """Return results sorted by id, the order of a report."""
     return tuple(sorted(results, key=lambda result: result.cell.id))
 
 
 def _check(report: Report) -> None:
-    """Check that each result is from one run, which knows its interpreter."""
+    """Check that each result belongs to one run, which knows its interpreter."""
     runs: dict[str, Part] = {}
     for part in report.merged:
         for id_ in part.repeats:

@@ -1,8 +1,8 @@
-"""A report's file piece by piece: one result at a time, and what stands around them.
+"""A report's file piece by piece: one result at a time, and what surrounds them.
 
-Only the marks at which results begin are looked for; whether what lies between them is JSON is for
+This looks only for the marks at which results begin; whether the bytes between them are JSON is for
 whoever decodes the pieces to find out. In a text, a quotation mark has a backslash before it, so a
-mark is never part of one. A file in another order has no marks: all of it stands around no result.
+mark is never part of one. A file in another order has no marks: all of it surrounds no result.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import msgspec
 
 BLOCK_BYTES = 1 << 18
 MAX_PIECE_BYTES = 1 << 28
-"""Of one result, and of all that stands around them."""
+"""Of one result, and of everything around the results."""
 
 _MARK = re.compile(rb'\{\s*"cell"\s*:\s*\{')  # "cell" is a result's first key
-_LONGEST_MARK = 256  # a mark may lie across two blocks, with white space in it
+_LONGEST_MARK = 256  # a mark may straddle two blocks, with white space in it
 _LIST = re.compile(rb'"(cells|controls)"\s*:\s*\[\s*\Z')  # before the first result of a list
 _LAST = re.compile(rb'\]\s*,\s*"controls"\s*:\s*\[|\]\s*,\s*"planned"\s*:\s*[0-9]')
 _BRACE, _COMMA = b"{", b","
 
 
 class Piece(NamedTuple):
-    """One result, in the list that it stands in: ``cells`` or ``controls``.
+    """One result, with the list it belongs to: ``cells`` or ``controls``.
 
-    With an empty name, a part of what stands around the results. ``data`` is overwritten when the
-    next piece is asked for: to copy all of a large report takes as long as to look through it.
+    With an empty name, a part of what surrounds the results. ``data`` is overwritten when the next
+    piece is asked for: copying all of a large report takes as long as searching it.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Piece(NamedTuple):
 
 
 def pieces(file: BufferedIOBase) -> Iterator[Piece]:
-    """The pieces of a file; joined, those without a name are the report without its results.
+    """Yield the pieces of a file; joined, those without a name are the report without its results.
 
     Raises:
-        DecodeError: A piece is too large to be one.
+        DecodeError: A piece is too large to be a result.
     """
     name, outside = "", 0
     for data in _at_marks(file):
@@ -62,14 +62,14 @@ def pieces(file: BufferedIOBase) -> Iterator[Piece]:
 
 
 def _before_comma(data: memoryview) -> int:
-    """How long a piece is without the comma at its end; 0: there is none."""
+    """Return how long a piece is without the comma at its end; 0 if it has none."""
     end = bytes(data[-_LONGEST_MARK:])
     shorter = end.rstrip()
     return len(data) - len(end) + len(shorter) - 1 if shorter.endswith(_COMMA) else 0
 
 
 def _at_marks(file: BufferedIOBase) -> Iterator[memoryview]:
-    """The file cut before each mark, each time in the same memory."""
+    """Yield the file cut before each mark, each time in the same memory."""
     buffer = bytearray(BLOCK_BYTES)
     begin = looked = end = 0
     while True:
@@ -78,7 +78,7 @@ def _at_marks(file: BufferedIOBase) -> Iterator[memoryview]:
             begin, looked, end = 0, looked - begin, end - begin
         elif end == len(buffer):
             _check(end)
-            buffer = buffer + bytes(end)  # a new one: views of the old one may be left
+            buffer = buffer + bytes(end)  # a new one: somebody may still view the old one
         view = memoryview(buffer)
         read = file.readinto(view[end:])
         if not read:

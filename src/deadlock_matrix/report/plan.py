@@ -1,8 +1,8 @@
-"""What a run set out to do, written before its first cell is started.
+"""What a run set out to do, written before its first cell starts.
 
-The plan is what makes a killed run readable: together with the journals it holds everything that
-a report does. All workers of a run read their cells from it, so they agree on what there is to do
-and in which order.
+The plan is what makes a killed run readable: together with the journals it holds everything that a
+report does. All workers of a run read their cells from it, so they agree on what there is to do and
+in which order.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ MAX_PLAN_BYTES = 256 << 20
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's header. Controls and cells stand in the order they are to be run.
+    """A run's header. Controls and cells are in the order in which they are to run.
 
-    ``selected`` are the ids of the cells and controls left after a selection by the runner;
-    ``None`` until that is known, which means all of them. ``contents`` are digests of the code
-    under test, see `matrix.contents`. ``spent_s`` is what earlier sessions took, of a run that was
-    resumed.
+    ``selected`` are the ids of the cells and controls that the runner's selection left; ``None``
+    until that is known, which means all of them. ``contents`` are digests of the code under test,
+    see `matrix.contents`. ``spent_s`` is how long earlier sessions of a resumed run took.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -56,11 +55,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     def planned_cells(self) -> tuple[str, ...]:
-        """Ids of the matrix cells that were to be run."""
+        """Return ids of the matrix cells that were to be run."""
         return self._chosen(self.cells)
 
     def planned_controls(self) -> tuple[str, ...]:
-        """Ids of the controls that were to be run."""
+        """Return ids of the controls that were to be run."""
         return self._chosen(self.controls)
 
     def _chosen(self, cells: tuple[Cell, ...]) -> tuple[str, ...]:
@@ -72,13 +71,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_id(now: datetime | None = None) -> str:
-    """A name for a run that sorts by time and is used by no other: ``20260131-154500-9f3c``."""
+    """Return a unique name for a run that sorts by time: ``20260131-154500-9f3c``."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def timestamp(now: datetime | None = None) -> str:
-    """RFC 3339 in UTC, to the second."""
+    """Return the time in RFC 3339, in UTC, to the second."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -87,7 +86,7 @@ def begin(folder: Path, plan: Plan) -> None:
     """Open a run's folder with its plan.
 
     Raises:
-        ReportError: The folder holds a run already, whose journals would be mixed with this one.
+        ReportError: The folder already holds a run, whose journals would mix with this one's.
     """
     if os.path.lexists(folder / PLAN_FILE):
         raise ReportError(f"{folder} holds a run already: name another folder, or remove it")
@@ -97,7 +96,7 @@ def begin(folder: Path, plan: Plan) -> None:
 def go_on(folder: Path, plan: Plan) -> None:
     """Open a run's folder again, with the plan of what is left and what was there.
 
-    What another session was killed in the middle of writing is removed.
+    Removes a file that an earlier session did not finish writing because it was killed.
     """
     for name in (PLAN_FILE, REPORT_FILE):
         for draft in folder.glob(f".{name}.*"):
@@ -107,7 +106,7 @@ def go_on(folder: Path, plan: Plan) -> None:
 
 
 def session_s(folder: Path) -> float:
-    """Seconds from the beginning of a run's last session to its last journal entry."""
+    """Return seconds from the beginning of a run's last session to its last journal entry."""
     begun = (folder / PLAN_FILE).stat().st_mtime
     ends = [path.stat().st_mtime for path in (folder / JOURNAL_FOLDER).glob("*.jsonl")]
     return max([0.0, *(end - begun for end in ends)])
@@ -119,7 +118,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan of the run in ``folder``.
+    """Return the plan of the run in ``folder``.
 
     Raises:
         ReportError: There is none, it is damaged, or another version of the tool wrote it.

@@ -1,4 +1,4 @@
-"""Points of the matrix: the cells that are one another's repeats."""
+"""Points of the matrix: cells that are repeats of one another."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from deadlock_matrix.model.verdict import Verdict
 
 
 def point_id(cell: Cell) -> str:
-    """The cell's id without the number of its repeat."""
+    """Return the cell's id without the repeat number."""
     return cell.id if cell.repeat == 1 else msgspec.structs.replace(cell, repeat=1).id
 
 
 def group(results: Iterable[CellResult]) -> dict[str, list[CellResult]]:
-    """Results by point, in the order of their repeats."""
+    """Return results by point, in the order of their repeats."""
     points: dict[str, list[CellResult]] = {}
     for result in sorted(results, key=lambda each: each.cell.repeat):
         points.setdefault(point_id(result.cell), []).append(result)
@@ -26,7 +26,7 @@ def group(results: Iterable[CellResult]) -> dict[str, list[CellResult]]:
 
 
 def tally(results: Sequence[CellResult]) -> str:
-    """``ok``, ``ok 3``, ``deadlock 1, ok 2``: how often each verdict came out."""
+    """Return how often each verdict came out: ``ok``, ``ok 3``, ``deadlock 1, ok 2``."""
     counts = Counter(result.verdict for result in results)
     if len(results) == 1:
         return results[0].verdict.value
@@ -34,10 +34,10 @@ def tally(results: Sequence[CellResult]) -> str:
 
 
 def definition(cell: Cell) -> dict[str, str]:
-    """What an id stands for: two cells with the same id and another definition are not alike.
+    """Return what an id stands for: cells with the same id and another definition differ.
 
-    Not what a profile takes out of the environment, which changes with every other profile; nor
-    paths, which differ from machine to machine.
+    It omits what a profile removes from the environment, which changes with every other profile,
+    and paths, which differ from machine to machine.
     """
     context = cell.context
     return {

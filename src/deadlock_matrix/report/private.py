@@ -34,7 +34,7 @@ ORDINARY = frozenset(
         "vm", "windows", "work", "worker", "workspace"
     }
 )  # fmt: skip
-"""Names that tell nothing about anybody, and words that every report has."""
+"""Names that say nothing about anybody, and words that every report contains."""
 
 SHARED_FOLDERS = frozenset(
     {
@@ -43,19 +43,19 @@ SHARED_FOLDERS = frozenset(
         "/var/empty", "/var/lib", "/var/tmp"
     }
 )  # fmt: skip
-"""Home directories of nobody in particular, as daemons have them."""
+"""Home directories of nobody in particular, such as daemons have."""
 
 
 def make_redaction(
     plan: Plan | None, environment: Mapping[str, str] | None = None, *, include_host: bool = False
 ) -> Redaction:
-    """What takes everything private out of the results of a run, or out of an inspection.
+    """Build what removes everything private from a run's results, or from an inspection.
 
     Args:
-        plan: The run's, as it is, not redacted; ``None``: there is none. Its own variables may
-            hold secrets, and its own words are never taken for the name of a user.
-        environment: Whose secrets are looked for; `os.environ` by default.
-        include_host: Leave home directories and the names of user and host in. Secrets never are.
+        plan: The run's plan, not redacted; ``None`` if there is none. Its own variables may hold
+            secrets, and its own words are never taken for a user's name.
+        environment: The variables to search for secrets; `os.environ` by default.
+        include_host: Keep home directories and the names of user and host. Secrets are never kept.
     """
     own = os.environ if environment is None else environment
     words = ORDINARY | frozenset(word.lower() for word in _words(plan))
@@ -79,7 +79,7 @@ def make_redaction(
 
 
 def redact_plan(plan: Plan, redaction: Redaction) -> Plan:
-    """The plan as it may be written; what was selected is still selected."""
+    """Redact the plan so that it may be written; what was selected is still selected."""
     redacted = redaction.apply(plan)
     if plan.selected is None:
         return redacted
@@ -107,7 +107,7 @@ def _secrets(variables: Mapping[str, str]) -> Iterator[str]:
     for name, value in variables.items():
         if looks_secret(name):
             yield from _long_enough([value.strip(), *value.splitlines()])
-        # https://user:secret@host/, whatever the variable is called
+        # https://user:secret@host/, whatever the variable's name
         for found in re.finditer(r"://[^/\s:@]*:([^/\s@]+)@", value):
             yield from _long_enough([found[1], unquote(found[1])])
 
@@ -131,12 +131,12 @@ def _homes(environment: Mapping[str, str]) -> dict[str, str]:
         for path in (home.rstrip("/\\"), os.path.realpath(home) if home else ""):
             if path not in SHARED_FOLDERS and Path(path).is_absolute():
                 found[path] = mark
-    # The longest first: one may lie in another.
+    # The longest first: one may be inside another.
     return dict(sorted(found.items(), key=lambda each: -len(each[0])))
 
 
 def restored(text: str, environment: Mapping[str, str]) -> str:
-    """A path as it was before home and names were taken out, for the user whose they are."""
+    """Return a path as it was before redaction, for the user whose home and names are in it."""
     marks = {mark: home for home, mark in _homes(environment).items()}
     mark, slash, rest = text.partition("/")
     path = f"{marks[mark]}{slash}{rest}" if mark in marks else text
@@ -159,7 +159,7 @@ def _users(environment: Mapping[str, str]) -> list[str]:
 
 
 def _account() -> tuple[str, str]:
-    """Name and home directory of the account this process runs under; empty where there is none."""
+    """Return name and home directory of this process's account; empty if it has none."""
     if sys.platform == "win32":
         return "", ""
     import pwd
@@ -183,12 +183,12 @@ def _is_name(name: str, words: frozenset[str]) -> bool:
 
 
 def _numbered(mark: str, names: Iterable[str]) -> dict[str, str]:
-    """Another mark for each: two names that become one could make two different things one."""
+    """Give each name its own mark: one mark for two names could make two different things one."""
     return {name: f"{mark}{number if number > 1 else ''}" for number, name in enumerate(names, 1)}
 
 
 def _words(plan: Plan | None) -> Iterator[str]:
-    """What Python and the matrix call things. No paths, which may hold a user's name."""
+    """Yield the names that Python and the matrix use; no paths, which may hold a user's name."""
     yield from sys.stdlib_module_names
     for cell in _all_cells(plan):
         yield cell.target

@@ -1,8 +1,8 @@
-"""What must not leave this machine is taken out of a result before it is written anywhere.
+"""Removal of what must not leave this machine, from a result, before it is written anywhere.
 
-The same text always becomes the same other text, so that a report can be judged again. What
-decides a judgement and cannot hold a secret, names of functions and system calls, is left as it is.
-Memory is left as it is too (`Word.around`): a few words around a lock, on which proofs rest.
+The same text always becomes the same replacement, so that a report can be judged again. Names of
+functions and system calls decide a judgement and cannot hold a secret: they stay as they are.
+Memory stays as it is, too (`Word.around`): a few words around a lock, on which proofs rest.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from deadlock_matrix.model.thread_facts import SystemCall, ThreadFacts, Word
 T = TypeVar("T")
 
 HIDDEN = "***"
-SHORT = 12  # a secret of fewer characters is replaced only where it is not inside a word
+SHORT = 12  # a shorter secret is replaced only where it is not inside a word
 CUT_FROM = 100  # characters; shorter texts have not been cut
-EDGE = 6  # so many characters of a secret, at the edge of a text that was cut, are a part of it
+EDGE = 6  # that many characters of a secret, at the edge of a cut text, are part of it
 
 _VARIABLES = {(Interpreter, "set"), (InterpreterFacts, "set"), (Profile, "set")} | {
     (Observation, "environment")
@@ -48,7 +48,7 @@ _AS_THEY_ARE: set[tuple[type, str]] = {
     (ThreadFacts, "state"),
     (Word, "around"),
 }
-# A proof asks whether memory is that of a file, which is to say, whether its path is absolute.
+# A proof asks whether memory belongs to a file, which means whether its path is absolute.
 _ABSOLUTE = {(MemoryMapping, "path")}
 
 _CUT = re.compile(r"(\n\[\.\.\. \d+ bytes cut here \.\.\.\]\n|\.\.\.|…)")
@@ -65,11 +65,11 @@ _PARTS = (Interpreter, Profile, Layout, Entry, Context)
 
 
 class Private(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report may not hold, as found by `deadlock_matrix.report.private`.
+    """What a report may not contain, as found by `deadlock_matrix.report.private`.
 
-    ``secrets`` are replaced wherever they stand. ``homes``, ``users`` and ``hosts`` lead to what
-    stands in place of them. ``common`` are names of users that are words too: they are replaced
-    below ``/home`` and ``/Users`` alone.
+    ``secrets`` are replaced everywhere. ``homes``, ``users`` and ``hosts`` map to their
+    replacements. ``common`` are users' names that are also words: they are replaced only below
+    ``/home`` and ``/Users``.
     """
 
     secrets: frozenset[str] = frozenset()
@@ -80,7 +80,7 @@ class Private(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redaction:
-    """Replaces what is private in any of the model's types; it can be done twice, to no effect."""
+    """Replaces what is private in any of the model's types; doing it twice changes nothing more."""
 
     def __init__(self, private: Private) -> None:
         self._secrets = tuple(sorted(private.secrets, key=lambda text: (-len(text), text)))
@@ -99,14 +99,14 @@ class Redaction:
             **{form: new for home, new in private.homes.items() for form in _spellings(home)},
         }
         self._done: dict[str, str] = {}
-        self._parts: dict[int, tuple[object, object]] = {}  # with the part, so that its id is its
+        self._parts: dict[int, tuple[object, object]] = {}  # keeps the part: ids are reused
 
     def apply(self, value: T) -> T:
-        """The value with every text in it replaced, keys of dictionaries too."""
+        """Return the value with every text in it replaced, including keys of dictionaries."""
         return cast(T, self._walk(value))
 
     def text(self, text: str) -> str:
-        """One text."""
+        """Redact one text."""
         if text not in self._done:
             if len(self._done) > 100_000:
                 self._done.clear()
@@ -114,7 +114,7 @@ class Redaction:
         return self._done[text]
 
     def _replace(self, text: str) -> str:
-        if not text.isascii():  # a name or a variable need not be UTF-8, which JSON has to be
+        if not text.isascii():  # a name or a variable need not be UTF-8, which JSON must be
             text = text.encode(errors="backslashreplace").decode()
         if self._hidden is not None:
             text = self._hidden.sub(HIDDEN, text)
@@ -125,11 +125,11 @@ class Redaction:
         return text
 
     def _name(self, found: re.Match[str]) -> str:
-        # Only hosts are found in other letters, some of which have no small ones ("ſ").
+        # Only hosts are matched in other letter case, and some letters have no lower case ("ſ").
         return self._names.get(found[0]) or self._names.get(found[0].lower(), "HOST")
 
     def _without_edges(self, text: str) -> str:
-        """Without the part of a secret that is left where a text was cut in the middle of it."""
+        """Remove the rest of a secret that is left where a text was cut in the middle of it."""
         for secret in self._secrets:
             if len(secret) <= EDGE:
                 continue
@@ -156,7 +156,7 @@ class Redaction:
         return value
 
     def _part(self, value: msgspec.Struct) -> object:
-        """What many cells have in common is walked once."""
+        """Redact what many cells have in common, once."""
         known = self._parts.get(id(value))
         if known is None:
             if len(self._parts) > 10_000:
@@ -190,7 +190,7 @@ class Redaction:
 
 
 def looks_secret(variable: str) -> bool:
-    """Whether an environment variable's name says that its value is a secret."""
+    """Return whether an environment variable's name says that its value is a secret."""
     parts = [part.lower() for part in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", variable)]
     joined = "".join(parts)
     return (
@@ -221,7 +221,7 @@ def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
 
 
 def _secret_forms(secret: str) -> Iterable[str]:
-    """As it is, and as it is written in a literal, in JSON and in an address."""
+    """Yield it as it is, and as written in a literal, in JSON and in an address."""
     forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
     for form in sorted(forms, key=lambda text: (-len(text), text)):
         escaped = re.escape(form)
@@ -229,7 +229,7 @@ def _secret_forms(secret: str) -> Iterable[str]:
 
 
 def _spellings(home: str) -> Iterable[str]:
-    """A Windows path is written with slashes too, and with its backslashes doubled."""
+    """Return how a path may be written: a Windows one with slashes, or doubled backslashes."""
     return dict.fromkeys((home.replace("\\", "\\\\"), home, home.replace("\\", "/")))
 
 

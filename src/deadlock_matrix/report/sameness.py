@@ -1,17 +1,17 @@
 """Whether running a cell again would be the same experiment as one whose result is stored.
 
-What decides, and nothing else:
+These decide, and nothing else:
 
 - the version of this tool;
-- the system and the machine's architecture, not the kernel's version nor the number of cores;
+- the system and the machine's architecture, not the kernel's version or the number of cores;
 - what the interpreter is (`report.identity`): its version, build and distribution, each installed
   package with its version, each native library, and the variables that belong to it;
 - the content of the code under test (`matrix.contents`);
 - the statement, how it is called, standard input, prelude, the deadline and the watched modules;
 - the variables of the environment that are recorded, and those that the profile removes.
 
-Names do not decide, nor do paths, nor what a cell is expected to do. What is unknown on either
-side, or was hidden because it looked secret, is the same as nothing.
+Names do not decide, nor do paths, nor what a cell is expected to do. A value that is unknown on
+either side, or was hidden because it looked secret, equals nothing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from deadlock_matrix.report.redaction import HIDDEN
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell's definition does not say and yet decides how it comes out.
+    """What decides how a cell comes out besides the cell's definition.
 
-    ``environment`` are the recorded variables, redacted as in a report. ``content`` is empty where
-    it is unknown.
+    ``environment`` are the recorded variables, redacted as in a report. ``content`` is empty if
+    unknown.
     """
 
     tool: Tool
@@ -49,7 +49,7 @@ def circumstances_of(
     host: Host,
     facts: Mapping[str, InterpreterFacts],
 ) -> Circumstances:
-    """Those of a stored result, from the head of the run that it is of."""
+    """Return those of a stored result, from the head of its run."""
     seen = result.observation
     return Circumstances(
         tool=tool,
@@ -63,13 +63,13 @@ def circumstances_of(
 def differences(
     stored: CellResult, then: Circumstances, cell: Cell, now: Circumstances
 ) -> tuple[str, ...]:
-    """What keeps a stored result from being that of ``cell`` too, by name; none: it is the same.
+    """Name what keeps a stored result from being that of ``cell`` too; empty if it is the same.
 
     Args:
         stored: The result.
-        then: Under which it was found.
-        cell: What would be run, redacted as in a report.
-        now: Under which it would be run.
+        then: The circumstances in which it was found.
+        cell: The cell to run, redacted as in a report.
+        now: The circumstances in which it would run.
     """
     if stored.seen is None:
         return ("it was not run",)

@@ -11,7 +11,7 @@ from deadlock_matrix.report.side_files import SideFile
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of ``report.json``; ``$defs/SideFile`` is that of a side file."""
+    """Return the JSON Schema (2020-12) of ``report.json``; ``$defs/SideFile`` is a side file's."""
     (report, _), definitions = msgspec.json.schema_components(
         (Report, SideFile), ref_template="#/$defs/{name}"
     )

@@ -13,14 +13,14 @@ from deadlock_matrix.report.points import point_id
 
 
 class Lacking(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not there of one matrix: how many cells, and a sentence about them."""
+    """What is missing of one matrix: how many cells, and a sentence about them."""
 
     cells: int
     sentence: str
 
 
 def lacking_shards(parts: Iterable[Part]) -> tuple[Lacking, ...]:
-    """What is missing of the matrices whose shards ``parts`` are; none: they are whole.
+    """Return what is missing of the matrices whose shards ``parts`` are; empty if nothing.
 
     Shards belong together if they divide the same cells in the same way, on the same system and
     kind of machine. If a matrix was run several times, each shard must be there as often as the
@@ -52,9 +52,10 @@ def _lacking(members: Sequence[Part]) -> Lacking | None:
 
 
 def expected_times(earlier: Report, ids: Iterable[str]) -> dict[str, float]:
-    """Seconds that cells took in an earlier report, by id; a repeat takes as long as its point.
+    """Return seconds that cells took in an earlier report; a repeat takes as long as its point.
 
-    Where the report does not have the interpreter, its others tell. What is in neither is left out.
+    If the report lacks the interpreter, its other interpreters tell. Cells known to neither are
+    left out.
     """
     exact: dict[str, list[float]] = defaultdict(list)
     elsewhere: dict[str, list[float]] = defaultdict(list)

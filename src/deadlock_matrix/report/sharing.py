@@ -1,8 +1,8 @@
-"""Results as they are read by the thousand: what is equal in several of them is in memory once.
+"""Reading results by the thousand: what several of them have in common is in memory once.
 
 The cells of a matrix have a handful of interpreters, profiles and commands, and their processes
-load the same packages. So only what differs from result to result is decoded each time. Of
-everything else, the bytes are looked up among those that were decoded before.
+load the same packages. So only what differs from result to result is decoded each time. The bytes
+of everything else are looked up among those that were decoded before.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, Observation, ProbeFacts
 
 MOST_BYTES = 1 << 19
-"""How many bytes of one field are remembered; neighbours in a report are the most alike."""
+"""How many bytes of one field to remember; neighbours in a report are the most alike."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 Share = Callable[[Any], Any]
 
 _OPENED = (CellResult, Cell, Observation, ProbeFacts)  # each differs from the next in some fields
 _OWN = ("why", "command", "evidence", "judgement", "imported_s")
-"""Fields of those that differ from result to result, besides the numbers."""
+"""The fields that differ from result to result, besides the numbers."""
 
 
 class SharingDecoder(Generic[T]):
@@ -40,18 +40,19 @@ class SharingDecoder(Generic[T]):
         self._decoder = msgspec.json.Decoder(twin)
 
     def decode(self, data: bytes | memoryview) -> T:
-        """As `msgspec.json.decode`.
+        """Decode as `msgspec.json.decode` does.
 
         Raises:
-            DAMAGE: As there, but the place in a message may be that in a part of the value.
+            DAMAGE: As there, but the place in the message may be counted within a part of the
+                value.
         """
         value: T = self._finish(self._decoder.decode(data))
         return value
 
     def _opened(self, kind: type[msgspec.Struct]) -> tuple[Any, Share]:
-        """A type with the fields of ``kind``, undecoded where they may be shared, and the way back.
+        """Return a twin of ``kind``, whose shareable fields stay undecoded, and the way back.
 
-        It refuses and takes what ``kind`` does: names, defaults, unknown fields.
+        It accepts and refuses what ``kind`` does: names, defaults, unknown fields.
         """
         twins: list[tuple[str, Any, Any]] = []
         own: list[tuple[str, Share | None]] = []
@@ -71,10 +72,10 @@ class SharingDecoder(Generic[T]):
         return twin, _Finish(kind, own, alike)
 
     def _field(self, field: FieldInfo) -> tuple[Any, Share | None, bool]:
-        """The type of a field in the twin, how its value becomes that of the field, if it differs.
+        """Return a field's type in the twin, how its value becomes the field's, and if it differs.
 
-        A field that is alike in most results is undecoded in the twin, a `Raw`, which is empty
-        where the field is not there.
+        A field that is alike in most results stays undecoded in the twin, as a `Raw`, which is
+        empty if the field is missing.
         """
         kind = field.type
         if kind in _OPENED:
@@ -89,7 +90,7 @@ class SharingDecoder(Generic[T]):
         if known is not None and (get_args(known)[0] in (*_OPENED, int, float)):
             return *self._fact(kind, known), True
         decode: Share = msgspec.json.Decoder(kind).decode
-        if field.name == "command":  # has a folder of its own
+        if field.name == "command":  # contains a folder of its own
             decode = self._list_of_texts
         elif field.name != "imported_s":
             decode = _remembered(decode)
@@ -126,10 +127,10 @@ class SharingDecoder(Generic[T]):
 
 
 class _Finish:
-    """Makes values of their type from twins, nearly all from one that differs in a few fields.
+    """Makes values of their type from twins, nearly all from another that differs in a few fields.
 
-    A matrix has few kinds of cells: one look at all fields that are alike takes less time than one
-    at each of them.
+    A matrix has few kinds of cells: looking at all fields that are alike at once takes less time
+    than looking at each of them.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ def _remembered(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 
 def _or_default(decode: Callable[[bytes], Any], field: FieldInfo) -> Share:
-    """Decode a field, or take its default where it is not there."""
+    """Decode a field, or use its default if it is missing."""
 
     def take(raw: Any) -> Any:
         data = bytes(raw)
@@ -210,7 +211,7 @@ def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _is_small(kind: Any) -> bool:
-    """Whether a value takes no more room than a reference to a shared one, or little more."""
+    """Return whether a value takes hardly more room than a reference to a shared one."""
     if get_origin(kind) in (Union, UnionType):
         return all(each is type(None) or each in (int, float, bool) for each in get_args(kind))
     if get_origin(kind) is Literal or kind in (int, float, bool):

@@ -1,4 +1,4 @@
-"""Evidence in files of its own beside a report or a journal, each named by its content.
+"""Evidence in separate files beside a report or a journal, each named by its content.
 
 Evidence is by far the largest part of a report and the one that is read least. A file is on disk
 before anything refers to it, and is never changed afterwards.
@@ -54,7 +54,7 @@ class SideFiles:
     def put(self, result: CellResult) -> CellResult:
         """Write the evidence of a result into its file, and refer to it instead.
 
-        A result that has none, or refers to its file already, is as good as it was.
+        A result without evidence, or one that already refers to its file, stays as it is.
 
         Raises:
             ReportError: The file cannot be written.
@@ -70,7 +70,7 @@ class SideFiles:
     def fetch(self, result: CellResult) -> CellResult:
         """Read the evidence that a result refers to.
 
-        What is not there, or not what it should be, stays unknown, with the reason.
+        Evidence that is missing, or not what it should be, stays unknown, with the reason.
         """
         evidence = _evidence(result)
         if not isinstance(evidence, Aside):
@@ -81,9 +81,9 @@ class SideFiles:
         return _with_evidence(result, found)
 
     def adopt(self, result: CellResult, origin: Path) -> None:
-        """Copy the file that a result of another folder refers to; none if it is not there.
+        """Copy the file to which another folder's result refers, if it is there.
 
-        Byte by byte: an older version may have written what we would spell in another way, and the
+        Byte by byte: an older version may have written what we would spell differently, and the
         result names it by its content.
         """
         evidence = _evidence(result)
@@ -97,7 +97,7 @@ class SideFiles:
             write_atomically(self._folder / evidence.file, data)
 
     def read(self, aside: Aside) -> Known[Evidence] | str:
-        """The evidence, or one sentence why it cannot be had."""
+        """Return the evidence, or one sentence that says why it cannot be read."""
         key = (aside.file, aside.sha256, aside.size)
         if key not in self._seen:
             try:
@@ -129,9 +129,9 @@ class SideFiles:
         return data
 
     def _shared(self, evidence: Evidence) -> Evidence:
-        """The same evidence; what others have too, or what did not change, is in memory once.
+        """Return the same evidence, with whatever is the same as elsewhere in memory once.
 
-        Nobody else has seen it yet, so that it may be changed.
+        Nobody else has seen it yet, so it may be changed.
         """
         libraries: dict[int, Known[tuple[Library, ...]] | Unknown] = {}
         for process in (*evidence.before.processes, *evidence.after.processes):

@@ -46,8 +46,8 @@ class _Head(msgspec.Struct):
 def write_report(report: Report, folder: Path) -> Path:
     """Write ``report.json`` into ``folder``, atomically; the same report gives the same bytes.
 
-    Its evidence goes into files of its own before that, see `SideFiles`. Evidence that the report
-    only refers to must be in ``folder`` already.
+    Its evidence goes into separate files first, see `SideFiles`. Evidence that the report only
+    refers to must be in ``folder`` already.
 
     Returns:
         The path of the file.
@@ -65,10 +65,10 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def _lines(report: Report, side_files: SideFiles) -> Iterator[bytes]:
-    """The report as JSON, a line for each value, one result after another."""
+    """Yield the report as JSON, a line for each value, one result after another."""
     around = msgspec.structs.replace(report, cells=(), controls=())
     data = encode(around, indent=1, order="deterministic")
-    # A line in which one space stands first is of the report itself, whatever its texts hold.
+    # A line that begins with one space belongs to the report itself, whatever its texts contain.
     head, rest = data.split(b'\n "cells": []', 1)
     between, tail = rest.split(b'\n "controls": []', 1)
     yield head + b'\n "cells": '
@@ -93,18 +93,18 @@ def read_report(path: Path, limit: int = MAX_REPORT_BYTES, *, evidence: bool = T
     Args:
         path: The file or the folder.
         limit: The most bytes that the file may have.
-        evidence: Read the evidence too that lies in files beside the report. What is missing or
-            damaged there stays unknown, with the reason; a report without its folder still opens.
+        evidence: Also read the evidence in files beside the report. What is missing or damaged
+            there stays unknown, with the reason; a report without its folder still opens.
 
     Raises:
-        ReportError: Missing, too large, truncated, not a report, or from a newer version.
+        ReportError: It is missing, too large, truncated, not a report, or from a newer version.
     """
     loaded = load(path, limit)
     return fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report
 
 
 class Loaded(NamedTuple):
-    """A report without its evidence, where it was read, and the version that stands there."""
+    """A report without its evidence, where it was read, and the version in the file."""
 
     report: Report
     path: Path
@@ -112,7 +112,7 @@ class Loaded(NamedTuple):
 
 
 def load(path: Path, limit: int = MAX_REPORT_BYTES) -> Loaded:
-    """As `read_report`, for those who want to know what the file says before it is migrated."""
+    """Do as `read_report`, for callers who need to know what the file says before migration."""
     if path.is_dir():
         path = _in_folder(path)
     with open_bounded(path, limit) as file:
@@ -121,7 +121,7 @@ def load(path: Path, limit: int = MAX_REPORT_BYTES) -> Loaded:
 
 
 def fetch_evidence(report: Report, folder: Path) -> Report:
-    """The report with the evidence that it refers to, read from the files in ``folder``."""
+    """Return the report with the evidence that it refers to, read from the files in ``folder``."""
     side_files = SideFiles(folder)
     with collector_off():
         return msgspec.structs.replace(
@@ -160,10 +160,10 @@ def _read(
 
 
 def _decode_pieces(file: BufferedIOBase) -> Report:
-    """Decode a report of this version, with what its results have in common in memory once.
+    """Decode a report of this version; what its results have in common is in memory once.
 
     Raises:
-        DAMAGE: It is not one; what it says is not about the file as a whole.
+        DAMAGE: It is not one; the message is not about the file as a whole.
     """
     decoder = SharingDecoder(CellResult)
     around: list[bytes] = []
@@ -205,12 +205,12 @@ def assemble(
 ) -> Report:
     """Put the report of a run together from its plan and its journals.
 
-    Works at any time: for a run that is over, one that was killed, and one that still runs.
+    Works at any time: for a run that is over, one that was killed, and one that is still running.
 
     Args:
         folder: The run's folder.
         duration_s: How long its last session took; by default, until its last journal entry.
-        evidence: Read the evidence too, which the journals refer to.
+        evidence: Also read the evidence to which the journals refer.
         ended: What ended the run, if that is known.
         unwritten: Results that could not be written, or not with their evidence.
 
@@ -254,7 +254,7 @@ def assemble(
 
 
 def _origins(results: Iterable[CellResult]) -> Iterator[str]:
-    """Where results are from that this run has not found itself."""
+    """Yield the origins of results that this run did not find itself."""
     counts = Counter(result.taken_from for result in results if result.taken_from)
     for run, number in sorted(counts.items()):
         yield f"{number} of the results are taken from run {run}: nothing that decides them changed"

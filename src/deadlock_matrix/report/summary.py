@@ -27,8 +27,8 @@ def summarise(
 ) -> Summary:
     """Count what came out, against the ids of what was planned; say what ended the run.
 
-    A control fails when it has another verdict than it must have. One that is unavailable fails
-    too, unless its interpreter could run nothing: a matrix that ran without its controls is not
+    A control fails if its verdict is not the one it must have. One that is unavailable fails too,
+    unless its interpreter could run nothing: a matrix that ran without its controls is not
     controlled. For the same reason planned controls without a result are named.
     """
     answering = {
@@ -55,7 +55,7 @@ def summarise(
 
 
 def end_of_all(summaries: Iterable[Summary]) -> Known[RunEnd] | Unknown:
-    """What ended several runs together: the worst end of any; unknown if one of them is."""
+    """Return what ended several runs together: the worst end of any; unknown if one end is."""
     ends = [summary.ended for summary in summaries]
     for worst in _WORST_FIRST[:-1]:
         for end in ends:

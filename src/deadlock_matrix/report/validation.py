@@ -18,17 +18,17 @@ from deadlock_matrix.report.store import load
 from deadlock_matrix.report.summary import summarise
 
 COUNTED = ("cells", "verdicts", "unexpected", "controls", "controls_failed")
-"""What of a summary follows from the results alone."""
+"""The parts of a summary that follow from the results alone."""
 
 JudgeAgain = Callable[[CellResult], Iterable[str]]
-"""From a result with its evidence to what comes out otherwise now, one sentence each."""
+"""Takes a result with its evidence and says, a sentence each, what comes out differently now."""
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
     """What was checked, and one sentence for each thing that is wrong."""
 
     path: Path
-    schema_version: int  # as it stands in the file
+    schema_version: int  # as written in the file
     cells: int
     controls: int
     judged: int  # results whose evidence was judged again
@@ -36,7 +36,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """Everything in one line."""
         version = f"schema version {self.schema_version}"
         if self.schema_version != SCHEMA_VERSION:
             version += f" (read as {SCHEMA_VERSION})"

@@ -1,4 +1,4 @@
-"""Which cells' evidence goes into a page: the worst first, until there is no room."""
+"""Whose evidence goes into a page: that of the worst cells first, until there is no room."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from deadlock_matrix.render.html.hung import hung
 from deadlock_matrix.render.html.pool import Pools
 
 EVIDENCE_BYTES = 3_000_000
-"""What the evidence of all cells may take of a page, as JSON."""
+"""How many bytes of a page the evidence of all cells may take, as JSON."""
 
 _NAMED = 20
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence by the cells' ids, and the ids of cells that have more than is shown."""
+    """Evidence by cell id, and the ids of cells that have more than is shown."""
 
     shown: dict[str, Hung] = {}
     libraries: dict[str, tuple[str, ...]] = {}
@@ -29,7 +29,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep(results: Iterable[CellResult], pools: Pools, limit: int = EVIDENCE_BYTES) -> Kept:
-    """The evidence of the worst cells, as much as fits into ``limit`` bytes; at 0, of none."""
+    """Keep the evidence of the worst cells, up to ``limit`` bytes; with 0, none."""
     shown: dict[str, Hung] = {}
     libraries: dict[str, tuple[str, ...]] = {}
     left_out: list[str] = []
@@ -57,7 +57,7 @@ def _lies_aside(result: CellResult) -> bool:
 
 
 def left_out_note(ids: Sequence[str]) -> str:
-    """A sentence on what is not in the page."""
+    """Return a sentence on what the page leaves out."""
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return (
         f"the evidence of {count(len(ids), 'cell')} is not in this page, but in the report: "

@@ -1,4 +1,4 @@
-"""The cells of a report as rows of the grid, each with what is shown when it is opened."""
+"""The cells of a report as rows of the grid, each with what it shows when it is opened."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from deadlock_matrix.render.html.imports import import_tree
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.render.last_words import last_words
 
-_LEAST, _MOST = 400, 4000  # characters that are shown of an output
+_LEAST, _MOST = 400, 4000  # characters shown of an output
 _OUTPUTS = 1_500_000  # and of all outputs and tracebacks of cells that are not ok
 _PACKAGES = 12
-_MOST_TOLD = 100  # different errors and crashes of which the last words are shown in the list
+_MOST_TOLD = 100  # different errors and crashes whose last words are shown in the list
 
 
 class Details:
@@ -47,7 +47,7 @@ class Details:
         self._tail = min(max(_OUTPUTS // (3 * max(bad, 1)), _LEAST), _MOST)
 
     def of(self, result: CellResult) -> Detail:
-        """What is shown of a result when it is opened."""
+        """Return what a result shows when it is opened."""
         causes = tuple(self._recognised(result))
         gaps = result.judgement.gaps if result.judgement else ()
         told = tuple(one_line(f"{gap.subject}: {gap.detail}") for gap in gaps)
@@ -83,7 +83,7 @@ class Details:
             begun=begun,
             stdout=_tail(seen.stdout.kept, size, pools),
             stderr=_tail(seen.stderr.kept, size, pools),
-            # Of a healthy cell it says nothing that the axes do not, and it is never the same.
+            # For a healthy cell it says nothing that the axes do not, and it is never the same.
             command=() if healthy else tuple(pools.text(part) for part in seen.command),
             raised=_raised(seen, size, pools),
         )
@@ -108,7 +108,7 @@ class Details:
         return tuple(map(self._pools.facts.add, facts))
 
     def _last_words(self, result: CellResult) -> int | None:
-        """Told once of results that are told of together, and not without end."""
+        """Return them once for results that are listed together, and not without end."""
         key = result.verdict, result.as_expected, result.why
         if key in self._told or len(self._told) >= _MOST_TOLD:
             return None
@@ -134,7 +134,7 @@ class Details:
 
 
 def row(result: CellResult, choices: Choices, pools: Pools) -> Row:
-    """One result in the grid."""
+    """Return one result as a row of the grid."""
     cell = result.cell
     values = {axis: choices.add(cell, axis) for axis in AXES}
     probe = result.probe
@@ -152,7 +152,7 @@ def row(result: CellResult, choices: Choices, pools: Pools) -> Row:
 def _measured(
     result: CellResult, seen: Observation, probe: ProbeFacts | None
 ) -> Iterator[tuple[str, str]]:
-    """What differs from run to run."""
+    """Yield what differs from run to run."""
     if probe:
         yield "entry", seconds(probe.entry_s)
     yield "whole process", seconds(seen.duration_s)

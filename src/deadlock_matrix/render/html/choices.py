@@ -15,7 +15,7 @@ class Choices:
         self._choices: dict[Axis, list[Choice]] = {axis: [] for axis in AXES}
 
     def add(self, cell: Cell, axis: Axis) -> int:
-        """The number of the value that ``cell`` has on ``axis``."""
+        """Return the number of the value that ``cell`` has on ``axis``."""
         numbers = self._numbers[axis]
         name: str = getattr(cell, axis).name
         if name not in numbers:
@@ -25,5 +25,5 @@ class Choices:
 
     @property
     def values(self) -> dict[str, tuple[Choice, ...]]:
-        """All values by axis and number."""
+        """Return all values by axis and number."""
         return {axis: tuple(choices) for axis, choices in self._choices.items()}

@@ -14,7 +14,7 @@ INTERPRETERS_FILE = "interpreters.json"
 
 
 def choice(cell: Cell, axis: Axis) -> Choice:
-    """The value that a cell has on an axis, with the option that chooses it."""
+    """Return the value that a cell has on an axis, with the option that chooses it."""
     value = getattr(cell, axis)
     if isinstance(value, Interpreter):
         return _interpreter(value)

@@ -23,7 +23,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compared(base: Base, choices: Choices, pools: Pools) -> Compared:
-    """The earlier report's cells under the names that their interpreters have now."""
+    """Return the earlier report's cells under the names that their interpreters have now."""
     comparison = base.comparison
     now = {
         pair.before: pair.after

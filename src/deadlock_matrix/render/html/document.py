@@ -1,4 +1,4 @@
-"""What a page is given, as JSON. What many cells share stands once, and is referred to by index."""
+"""What a page is given, as JSON. What many cells share is there once, referred to by index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deadlock_matrix.model.fact import Unknown
 class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value of an axis. ``option`` chooses it on the command line.
 
-    ``file`` is what a file has to hold that ``option`` names; empty: it names none.
+    ``file`` is what the file must contain that ``option`` names; empty if it names none.
     """
 
     name: str
@@ -20,11 +20,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A result in the grid. The axes are indices of choices, ``why`` one of a text.
+    """A result in the grid. The axes are indices of choices, ``why`` is that of a text.
 
     A page has them as columns: a browser reads a few long lists faster than many short ones.
 
-    ``seconds`` is what the entry took; None: it did not come to its end.
+    ``seconds`` is how long the entry took; None if it did not finish.
     """
 
     interpreter: int
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """An import: which module, by whom, and the index of the text of where."""
+    """An import: which module, by whom, and the index of the text that says where."""
 
     module: str
     importer: str
@@ -49,14 +49,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A node of an import tree. ``parent`` is the index of a branch; -1: the entry itself."""
+    """A node of an import tree. ``parent`` is the index of a branch; -1 for the entry itself."""
 
     step: int
     parent: int
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A Python frame, or a native one; ``machinery`` is that of importing, or the harness's own."""
+    """A Python or native frame; ``machinery`` marks those of importing, or of the harness."""
 
     function: str
     where: int
@@ -105,11 +105,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Hung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was seen of a cell that hung, and what follows."""
 
-    kind: str = ""  # of the proof; empty: there is none
+    kind: str = ""  # the proof's; empty if there is none
     sentence: str = ""
     nodes: tuple[Node, ...] = ()
     links: tuple[Link, ...] = ()
-    conditions: tuple[tuple[str, str, str], ...] = ()  # name, about what, detail with its source
+    conditions: tuple[tuple[str, str, str], ...] = ()  # name, subject, detail with its source
     processes: tuple[Process, ...] = ()
     machine: str = ""
     strength: str = ""  # "proved", or "likely": under the assumptions
@@ -127,7 +127,7 @@ class Recognised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is shown of many cells alike when one is opened. Numbers are indices."""
+    """What many cells have in common when one is opened. Numbers are indices."""
 
     facts: tuple[int, ...] = ()
     environment: int | None = None
@@ -137,11 +137,11 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What else is shown when a cell is opened. Numbers that are not lengths are indices.
+    """What else a cell shows when it is opened. Numbers that are not lengths are indices.
 
-    ``begun`` has the milliseconds from the start of the entry at which each import of the tree was
-    begun; None: not recorded. ``hung`` is None where nothing hung, or where it was left out, as
-    ``left_out`` says.
+    ``begun`` says when each import of the tree began, in milliseconds from the start of the entry;
+    None if not recorded. ``hung`` is None if nothing hung, or if it was left out, as ``left_out``
+    says.
     """
 
     common: int
@@ -150,7 +150,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raised: tuple[str, int] | None = None  # type and message, traceback
     stdout: int | None = None
     stderr: int | None = None
-    last_words: int | None = None  # of the first of those of which the same is to be told
+    last_words: int | None = None  # of the first of those that are listed together
     command: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
     causes: tuple[Recognised, ...] = ()
@@ -180,7 +180,7 @@ class KnownCause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimAnswers(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim with its outcomes: outcome, sentence, interpreters, and rows that it rests on."""
+    """A claim with its outcomes: outcome, sentence, interpreters, and the rows it rests on."""
 
     statement: str
     source: str
@@ -222,7 +222,7 @@ class StudyTables(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The same change of one or more cells: each with its id, and what stood before and now."""
+    """The same change of one or more cells: each with its id, and the values before and now."""
 
     direction: str  # "worse", "better" or "other"
     kind: str

@@ -20,25 +20,25 @@ _ESCAPED = str.maketrans(
 
 
 def script_json(value: object) -> str:
-    """``value`` as JSON for ``<script type="application/json">``.
+    """Return ``value`` as JSON for ``<script type="application/json">``.
 
-    Whatever it holds, no tag, comment or entity is in it: ``<``, ``>``, ``&`` and the two line ends
-    that are none in JSON stand as escapes, which they only can inside of texts.
+    Whatever it holds, it contains no tag, comment or entity: ``<``, ``>``, ``&`` and the two line
+    ends that JSON does not know as such are written as escapes, which can occur only inside texts.
     """
     return msgspec.json.encode(value).decode().translate(_ESCAPED)
 
 
 def source_hash(text: str) -> str:
-    """The hash of a script or a style as a Content Security Policy spells it."""
+    """Return the hash of a script or a style as a Content Security Policy spells it."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str], *, graphs: bool) -> str:
-    """The Content Security Policy of a page: nothing is loaded, and nothing else is run.
+    """Return the Content Security Policy of a page: nothing is loaded, and nothing else is run.
 
-    ``graphs`` allows to compile WebAssembly, which Graphviz is, and one place that makes elements
-    of text, which is for what Graphviz has drawn.
+    ``graphs`` allows compiling WebAssembly, which Graphviz is, and one place that makes elements
+    from text, for what Graphviz has drawn.
     """
     allowed = [source_hash(script) for script in scripts]
     allowed += ["'wasm-unsafe-eval'"] * graphs

@@ -21,11 +21,11 @@ from deadlock_matrix.render.html.document import Frame, Hung, Link, Node, Proces
 from deadlock_matrix.render.html.pool import Pools
 from deadlock_matrix.render.stacks import import_chain
 
-_FRAMES = 200  # of one stack: a recursion without end has a thousand alike
+_FRAMES = 200  # of one stack: an endless recursion has a thousand alike
 
 
 def hung(result: CellResult, evidence: Evidence, pools: Pools) -> Hung:
-    """The proof as a graph, and every process with its threads side by side."""
+    """Return the proof as a graph, and every process with its threads side by side."""
     judgement = result.judgement
     doing = {(each.pid, each.tid): each for each in judgement.threads} if judgement else {}
     machine = evidence.machine
@@ -100,7 +100,7 @@ def _process(
 
 
 def _stacks(evidence: Evidence, pid: int, *, native: bool) -> tuple[dict[int, ThreadStack], str]:
-    """A process's stacks by thread, and who read them or why there are none."""
+    """Return a process's stacks by thread, and who read them or why there are none."""
     said = "no stacks were read"
     for facts in evidence.native_stacks if native else evidence.stacks:
         if facts.pid != pid:

@@ -1,4 +1,4 @@
-"""Import chains put together to one tree: who imported whom, and when."""
+"""Import chains joined into one tree: who imported whom, and when."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from deadlock_matrix.render.html.pool import Pools
 def import_tree(
     chains: Mapping[str, Sequence[ImportStep]], imported_s: Mapping[str, float], pools: Pools
 ) -> tuple[tuple[Branch, ...], tuple[float | None, ...]]:
-    """The branches of the tree, a parent before its children, and when they began in milliseconds.
+    """Return the tree's branches, parents first, and when they began, in milliseconds.
 
-    It is known of a chain's last module alone when its import began.
+    Only of a chain's last module is it known when its import began.
     """
     numbers: dict[tuple[str, ...], int] = {}
     found: list[tuple[int, ImportStep]] = []

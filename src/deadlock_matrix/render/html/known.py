@@ -16,9 +16,9 @@ from deadlock_matrix.render.html.document import Remedy as RemedyView
 def known_causes(
     details: Sequence[Detail], rows: int, causes: Sequence[Cause]
 ) -> tuple[tuple[Detail, ...], tuple[KnownCause, ...]]:
-    """The causes that fit at least one detail, and the details, referring to these alone.
+    """Return the causes that fit at least one detail, and the details, referring to these alone.
 
-    ``rows`` is how many of the details belong to cells; those of controls, which hang on purpose,
+    ``rows`` is how many of the details belong to cells; controls hang on purpose, so their details
     do not make a cause one of the report's.
     """
     fitting = [

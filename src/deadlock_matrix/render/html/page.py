@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs no network and nothing beside it."""
+"""A report as one HTML file that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TOGETHER = 500
 
 
 class Assets(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that a page is made of, as text: see ``render/assets/README.md``."""
+    """The files that make a page, as text: see ``render/assets/README.md``."""
 
     template: str
     style: str
@@ -54,16 +54,16 @@ def html(
     base: Base | None = None,
     evidence_bytes: int = EVIDENCE_BYTES,
 ) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        report: What is shown, with the evidence that may be shown.
+        report: The report, with the evidence that may be shown.
         assets: Template, style and scripts.
         causes: Known causes, to be looked for in what hung or failed.
-        studies: What they add is shown too.
+        studies: Studies whose tables and findings are shown, too.
         base: An earlier report to compare with.
-        evidence_bytes: What the evidence may take; the worst cells have theirs first. At 0, the
-            page tells what came out and leaves out how that was seen.
+        evidence_bytes: How much room the evidence may take; the worst cells come first. With 0, the
+            page says what came out, without how that was seen.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -115,7 +115,7 @@ def document(
     evidence_bytes: int = EVIDENCE_BYTES,
     studies: Sequence[Study] = (),
 ) -> Document:
-    """What the page shows; the arguments are those of `html`."""
+    """Return what the page shows; the arguments are those of `html`."""
     pools, choices = Pools(), Choices()
     cells = _shown(report) if base is None else report.cells
     results = (*cells, *report.controls)
@@ -155,7 +155,7 @@ def document(
 
 
 def _shown(report: Report) -> tuple[CellResult, ...]:
-    """The cells of the grid: without the interpreters of which a line says why none could run."""
+    """Return the cells of the grid, without interpreters of which a line says why none ran."""
     missing = answer.never_ran(report)
     return tuple(each for each in report.cells if interpreter_of(each) not in missing)
 

@@ -12,18 +12,18 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Pool(Generic[T]):
-    """Gives each different value a number, from 0."""
+    """Gives each different value a number, starting at 0."""
 
     def __init__(self) -> None:
         self._numbers: dict[T, int] = {}
 
     def add(self, value: T) -> int:
-        """The number of ``value``."""
+        """Return the number of ``value``."""
         return self._numbers.setdefault(value, len(self._numbers))
 
     @property
     def values(self) -> tuple[T, ...]:
-        """All values, by their numbers."""
+        """Return all values, by their numbers."""
         return tuple(self._numbers)
 
 
@@ -39,14 +39,14 @@ class Pools:
         self.common: Pool[Common] = Pool()
 
     def text(self, text: str) -> int:
-        """The number of a text, in which nothing is left that is not printable."""
+        """Return the number of a text, from which everything unprintable is removed."""
         return self._texts.add(printable(text))
 
     def list(self, texts: Iterable[str]) -> int:
-        """The number of a list of texts."""
+        """Return the number of a list of texts."""
         return self.lists.add(tuple(self.text(text) for text in texts))
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All texts, by their numbers."""
+        """Return all texts, by their numbers."""
         return self._texts.values

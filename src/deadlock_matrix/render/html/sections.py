@@ -1,4 +1,4 @@
-"""What a page tells besides its cells: interpreters, claims, times, cures."""
+"""What a page shows besides its cells: interpreters, claims, times, cures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deadlock_matrix.render.view import described, findings, tables_by_title
 
 
 def interpreter_views(report: Report, studies: Sequence[Study]) -> Iterator[InterpreterView]:
-    """What each interpreter is, as measured."""
+    """Yield what each interpreter is, as measured."""
     for facts in report.interpreters:
         found = facts.fingerprint.or_else(None)
         packages = found.packages if found is not None else {}
@@ -62,7 +62,7 @@ def _facts(facts: InterpreterFacts) -> Iterator[tuple[str, str]]:
 def claim_answers(
     report: Report, studies: Sequence[Study], rows: Mapping[str, int]
 ) -> Iterator[ClaimAnswers]:
-    """Each claim that was tested, then the others; ``rows`` leads from a cell's id to its row."""
+    """Yield each claim that was tested, then the others; ``rows`` maps a cell's id to its row."""
     for each in tested_claims(report, studies):
         yield ClaimAnswers(
             statement=one_line(each.claim.statement),
@@ -80,7 +80,7 @@ def claim_answers(
 
 
 def times_tables(report: Report, studies: Sequence[Study]) -> Iterator[TimesTable]:
-    """Median time of each entry, by layout, on each interpreter where one came to its end."""
+    """Yield median times of each entry, by layout, on each interpreter where one finished."""
     for interpreter, results in grouped(report.cells, interpreter_of).items():
         found = times(results, compared_by(studies))
         if found.layouts:
@@ -101,14 +101,14 @@ def times_tables(report: Report, studies: Sequence[Study]) -> Iterator[TimesTabl
 
 
 def cure_rows(results: Sequence[CellResult]) -> Iterator[tuple[str, ...]]:
-    """Each place that hangs under the baseline, and what the other profiles do to it."""
+    """Yield each place that hangs under the baseline, and what the other profiles do to it."""
     for each in cures(results):
         if each.tried:
             yield one_line(each.place), *(one_line(", ".join(names)) for names in each.tried)
 
 
 def study_tables(report: Report, studies: Sequence[Study]) -> Iterator[StudyTables]:
-    """The tables of studies, those with the same title together."""
+    """Yield the tables of studies, those with the same title together."""
     for title, tables in tables_by_title(report, studies):
         yield StudyTables(
             title=one_line(title),

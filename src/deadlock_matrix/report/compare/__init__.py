@@ -1,1 +1,1 @@
-"""Two reports beside each other. Pure: what changed, and whether chance explains it."""
+"""Two reports side by side. Pure: what changed, and whether chance explains it."""

@@ -29,7 +29,7 @@ _ORDER = {kind: at for at, kind in enumerate(ChangeKind)}
 
 
 def compare(before: Report, after: Report, limits: Limits | None = None) -> Comparison:
-    """What is different in ``after``: behaviour, times, cells, interpreters, validity.
+    """Return what is different in ``after``: behaviour, times, cells, interpreters, validity.
 
     Raises:
         ReportError: The two have different schema versions, so their facts do not compare.

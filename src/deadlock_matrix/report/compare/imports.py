@@ -11,9 +11,9 @@ from deadlock_matrix.report.compare.pairing import Point
 
 
 def compare_imports(point: Point) -> Iterator[Change]:
-    """Modules that no run loaded on one side, and some run on the other.
+    """Yield modules that no run loaded on one side, and some run on the other.
 
-    A module inside another one that changed likewise is not told of its own.
+    A module inside another one that changed in the same way is not listed separately.
     """
     before, after = _facts(point.before), _facts(point.after)
     if not before or not after:
@@ -42,7 +42,7 @@ def compare_imports(point: Point) -> Iterator[Change]:
 
 
 def _facts(results: Sequence[CellResult]) -> tuple[ProbeFacts, ...]:
-    """Of the runs in which the entry finished: only they tell what it did not load."""
+    """Return the facts of runs in which the entry finished: only they tell what it did not load."""
     return tuple(
         result.probe
         for result in results
@@ -51,7 +51,7 @@ def _facts(results: Sequence[CellResult]) -> tuple[ProbeFacts, ...]:
 
 
 def _loaded(module: str, runs: Sequence[ProbeFacts]) -> bool | None:
-    """Whether any run loaded it; ``None``: not known of all of them, and no run did."""
+    """Return whether any run loaded it; ``None`` if no run did and some are unknown."""
     answers = [_loads(module, facts) for facts in runs]
     if any(answers):
         return True
@@ -59,7 +59,7 @@ def _loaded(module: str, runs: Sequence[ProbeFacts]) -> bool | None:
 
 
 def _loads(module: str, facts: ProbeFacts) -> bool | None:
-    """Whether the module was executed; a top-level package is counted even if not watched."""
+    """Return whether the module was executed; a top-level package counts even if not watched."""
     if module in facts.watched:
         return facts.watched[module] > 0
     return None if "." in module else module in facts.top_levels

@@ -10,11 +10,11 @@ from deadlock_matrix.model.fingerprint import InterpreterFacts
 from deadlock_matrix.report.compare.pairing import Paired
 from deadlock_matrix.report.identity import Difference, differences
 
-_TOLD = 6  # differences in a sentence; all of them are in before and after
+_TOLD = 6  # differences in a sentence; before and after have all of them
 
 
 def compare_interpreter(pair: Paired) -> Iterator[Change]:
-    """What is different about an interpreter that both reports have."""
+    """Yield what differs in an interpreter that both reports have."""
     if pair.before is None or pair.after is None:
         return
     name = pair.after.name

@@ -1,4 +1,4 @@
-"""Which interpreter and which cell of the old report is which of the new one."""
+"""Which interpreter and which cell of the new report is which of the old one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deadlock_matrix.report.points import group
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter as one report has it: what it is, where it ran, what its runs called it."""
+    """An interpreter as one report shows it: what it is, where it ran, what its runs called it."""
 
     name: str
     facts: InterpreterFacts | None
@@ -29,7 +29,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
-    """One interpreter in both reports; ``None``: it is not in that one."""
+    """One interpreter in both reports; ``None`` where a report does not have it."""
 
     before: Seen | None
     after: Seen | None
@@ -46,10 +46,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pair_interpreters(before: Report, after: Report) -> tuple[Paired, ...]:
-    """Match interpreters: by name, else by what they are, else by the name in their own run.
+    """Match interpreters by name, else by what they are, else by the name in their own run.
 
     The last two need the same system and machine, and a single candidate on each side: a merged
-    report may have given another name to what the other report has.
+    report may have given another name to an interpreter that the other report has, too.
     """
     old, new = list(_seen(before)), list(_seen(after))
     pairs: list[Paired] = []
@@ -69,7 +69,7 @@ def pair_interpreters(before: Report, after: Report) -> tuple[Paired, ...]:
 
 
 def pair_cells(before: Report, after: Report, pairs: Sequence[Paired]) -> tuple[Point, ...]:
-    """All matrix cells of both reports by what they are in the new one, sorted by id."""
+    """Return all matrix cells of both reports by what they are in the new one, sorted by id."""
     renamed = {
         pair.before.name: pair.after.name
         for pair in pairs
@@ -95,7 +95,7 @@ def pair_cells(before: Report, after: Report, pairs: Sequence[Paired]) -> tuple[
 
 
 def verdicts_of(report: Report, seen: Seen | None) -> dict[str, int]:
-    """The matrix cells of an interpreter counted by verdict."""
+    """Count an interpreter's matrix cells by verdict."""
     if seen is None:
         return {}
     verdicts = (each.verdict for each in report.cells if each.cell.interpreter.name == seen.name)

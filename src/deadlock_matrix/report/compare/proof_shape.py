@@ -1,7 +1,7 @@
-"""What a proof says without the numbers of one process: addresses, ids, how many threads alike.
+"""What a proof says without the numbers of one process: addresses, ids, how many threads are alike.
 
-Two processes that deadlock in the same way have the same shape. Threads that wait alike for
-the same kind of thing are one in it: a pool has as many as the machine has processors.
+Two processes that deadlock in the same way have the same shape. Threads that wait in the same way
+for the same kind of thing are one in it: a pool has as many as the machine has processors.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _LIBRARY_VERSION = re.compile(r"(\.so|\.dylib)(\.\d+)+")
 _NUMBER = re.compile(r"\b\d+\b")
 _DIGITS = re.compile(r"\d+")
 _QUOTED = re.compile(r"'[^']*'")
-# Longer than any chain in a proof: by then what differs anywhere differs at the roots.
+# Longer than any chain in a proof: after that many rounds a difference anywhere shows at the roots.
 _ROUNDS = 32
 _MODULE = "import lock of module "
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The canonical form; equal if, and only if, two proofs say the same.
+    """The canonical form, equal if and only if two proofs say the same.
 
-    ``steps`` are for people, ``digest`` tells apart what reads alike.
+    ``steps`` are for people; ``digest`` distinguishes what reads alike.
     """
 
     kind: str
@@ -44,18 +44,18 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shape(proof: Proof) -> Shape:
-    """The canonical form of a proof.
+    """Return the canonical form of a proof.
 
-    Nodes are told apart by what can be reached from them: two from which everything looks alike
-    are one (bisimulation, by hashing what lies one step further in each round).
+    Two nodes from which everything that can be reached looks alike are one (bisimulation, by
+    hashing, in each round, what lies one step further).
     """
-    proof = core_of(proof)  # that nobody else goes on is no part of what hangs
+    proof = core_of(proof)  # that nobody else goes on is not part of what hangs
     labels = {node.id: _label(node) for node in proof.nodes}
     following: dict[str, list[Edge]] = {}
     for edge in proof.edges:
         following.setdefault(edge.tail, []).append(edge)
     looks = {node.id: _digest(node.kind, labels[node.id]) for node in proof.nodes}
-    for _ in range(_ROUNDS):  # always as many, or the same look would get another digest
+    for _ in range(_ROUNDS):  # always as many, or the same shape would get another digest
         looks = {
             node.id: _digest(
                 node.kind,
@@ -72,7 +72,7 @@ def shape(proof: Proof) -> Shape:
 
 
 def shapes(results: Sequence[CellResult]) -> tuple[Shape, ...]:
-    """The different shapes among the deadlocks in ``results``."""
+    """Return the different shapes among the deadlocks in ``results``."""
     found = {
         shape(result.judgement.proof)
         for result in results
@@ -86,7 +86,7 @@ def shapes(results: Sequence[CellResult]) -> tuple[Shape, ...]:
 def _steps(
     proof: Proof, labels: dict[str, str], following: dict[str, list[Edge]]
 ) -> tuple[str, ...]:
-    """Who waits for what, held by whom, from the roots on; the same thing said once."""
+    """Return who waits for what, held by whom, starting at the roots; each statement once."""
     told: dict[str, None] = {}
     waits = [edge for edge in proof.edges if edge.relation == "waits for"]
     waits.sort(key=lambda edge: (edge.tail not in proof.roots, labels[edge.tail]))

@@ -1,6 +1,6 @@
 """Tests that tell a change from chance, exact where they can be.
 
-Each is asked of one cell, with the chance of a false alarm in `Limits.alpha`.
+Each is applied to one cell; `Limits.alpha` is the chance of a false alarm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from deadlock_matrix.errors import MissingExtra
 
 
 def rate_grew(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Chance that a rate as high as ``after``'s, or higher, comes from an unchanged one.
+    """Return the chance that a rate as high as ``after``'s, or higher, comes from an unchanged one.
 
     Fisher's exact test, one-sided. Both are (how often, of how many runs).
     """
@@ -25,10 +25,10 @@ def rate_grew(before: tuple[int, int], after: tuple[int, int]) -> float:
 def shift_beyond(
     before: Sequence[float], after: Sequence[float], ratio: float, difference: float
 ) -> float:
-    """Chance of values as large as ``after``'s if they had grown by no more than the limits.
+    """Return the chance of values as large as ``after``'s if they grew by no more than the limits.
 
-    The rank test of Mann and Whitney, one-sided, of ``after`` against ``before`` enlarged by
-    the ratio and the difference: that there is some difference, however small, is not asked.
+    The one-sided rank test of Mann and Whitney, of ``after`` against ``before`` enlarged by the
+    ratio and the difference: a difference within the limits does not count.
     """
     stats = _scipy_stats()
     enlarged = [max(value * ratio, value + difference) for value in before]
@@ -37,12 +37,12 @@ def shift_beyond(
 
 
 def smallest_chance(before: int, after: int) -> float:
-    """The smallest result `shift_beyond` can have with so many runs: all of one side above."""
+    """Return the smallest result of `shift_beyond` for so many runs: all of one side are above."""
     return 1 / math.comb(before + after, before)
 
 
 def runs_needed(alpha: float) -> int:
-    """How many runs each side must have at least for any shift to be shown."""
+    """Return how many runs each side needs at least before any shift can be shown."""
     runs = 1
     while smallest_chance(runs, runs) > alpha:
         runs += 1
@@ -50,7 +50,7 @@ def runs_needed(alpha: float) -> int:
 
 
 def _scipy_stats() -> Any:
-    """scipy's statistics: slow to import, and no part of the small install.
+    """Import scipy's statistics, which is slow to import, and not in the small install.
 
     Raises:
         MissingExtra: It is not installed.

@@ -1,4 +1,4 @@
-"""Whether an entry takes longer than before, beyond what runs differ among themselves."""
+"""Whether an entry takes longer than before, beyond the variation among runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deadlock_matrix.report.compare.verdicts import ROUNDING
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of the entry in each run that was ok, before and now."""
+    """Seconds that the entry took in each run that was ok, before and now."""
 
     before: tuple[float, ...]
     after: tuple[float, ...]
@@ -28,18 +28,18 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.before and self.after)
 
     def too_few(self, limits: Limits) -> bool:
-        """Whether no difference, however large, could be shown with so many runs."""
+        """Return whether so many runs are too few to show a difference, however large."""
         smallest = smallest_chance(len(self.before), len(self.after))
         return smallest > limits.alpha + ROUNDING
 
 
 def times_of(point: Point) -> Times:
-    """The times of one cell's runs that finished well."""
+    """Return the times of one cell's runs that finished ok."""
     return Times(before=_seconds(point.before), after=_seconds(point.after))
 
 
 def compare_times(point: Point, limits: Limits) -> Iterator[Change]:
-    """Whether the cell is slower or faster, or looks so and cannot be decided."""
+    """Yield a change if the cell is slower or faster, or seems so and cannot be decided."""
     times = times_of(point)
     if not times.comparable:
         return
@@ -75,7 +75,7 @@ def _seconds(results: Sequence[CellResult]) -> tuple[float, ...]:
 
 
 def _hosts_apart(point: Point) -> str:
-    """Why times on these machines do not compare; empty: they do."""
+    """Return why times on these machines do not compare; empty if they do."""
     before, after = (_speeds(hosts) for hosts in (point.hosts_before, point.hosts_after))
     if before == after:
         return ""
@@ -112,5 +112,5 @@ def _summary(seconds: Sequence[float]) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits: no clock is better than that."""
+    """Format with three digits: no clock is better than that."""
     return f"{float(f'{value:.3g}'):.15g}"

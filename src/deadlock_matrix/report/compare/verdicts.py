@@ -1,10 +1,11 @@
-"""Verdicts that are new, cured, changed, more often or more seldom than before.
+"""Verdicts that are new, cured, changed, more frequent or less frequent than before.
 
-Ordered by how bad they are for who imports: something that does not return is worse than
-something that fails, and whether a hang could be proved to be a deadlock changes nothing for them.
-A verdict that was never seen before is new, however rarely it comes, unless every run before came
-out as badly or worse: the cell can come out so, and was never seen to. One that was seen before is
-a change only if the rates differ by more than chance alone would rarely bring about.
+Verdicts are ordered by how bad they are for whoever imports: something that does not return is
+worse than something that fails, and whether a hang could be proved to be a deadlock changes nothing
+for them. A verdict that was never seen before is new, however rare, unless every earlier run came
+out as badly or worse: otherwise the cell could come out better, and does not always do so now. A
+verdict that was seen before is a change only if the rates differ by more than chance alone would
+rarely cause.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ RANK: dict[Verdict, int] = {
     Verdict.HANG: 4,
     Verdict.DEADLOCK: 4,
 }
-"""How bad; verdicts that are not here say nothing about the import."""
+"""How bad each is; verdicts that are missing here say nothing about the import."""
 
 ROUNDING = 1e-9  # one in twenty is 0.05, not a little more
-_LONGEST = 160  # of what an error said
+_LONGEST = 160  # characters of an error's message
 
 
 def compare_verdicts(point: Point, limits: Limits) -> Iterator[Change]:
-    """How the verdicts of one cell changed."""
+    """Yield how the verdicts of one cell changed."""
     before, after = told(point.before), told(point.after)
     if not point.before or not point.after:
         yield from _come_or_gone(point)
@@ -47,7 +48,7 @@ def compare_verdicts(point: Point, limits: Limits) -> Iterator[Change]:
 
 
 def compare_definitions(point: Point) -> Iterator[Change]:
-    """Whether the same id means the same experiment."""
+    """Yield a change if the same id means another experiment."""
     if not point.before or not point.after:
         return
     before, after = (definition(side[0].cell) for side in (point.before, point.after))
@@ -58,7 +59,7 @@ def compare_definitions(point: Point) -> Iterator[Change]:
 
 
 def told(results: Sequence[CellResult]) -> tuple[CellResult, ...]:
-    """Results that say something about the import."""
+    """Return the results that say something about the import."""
     return tuple(result for result in results if result.verdict in RANK)
 
 
@@ -95,7 +96,7 @@ def _worse(
                 yield _change(ChangeKind(f"new-{verdict.value}"), point, sentence)
             continue
         if len(new) * len(before) <= len(old) * len(after):
-            continue  # not more often
+            continue  # not more frequent
         chance = rate_grew((len(old), len(before)), (len(new), len(after)))
         if chance <= limits.alpha + ROUNDING:
             sentence = (
@@ -109,7 +110,7 @@ def _worse(
 def _not_worse(
     point: Point, before: Sequence[CellResult], after: Sequence[CellResult], limits: Limits
 ) -> Iterator[Change]:
-    """Something failed before or now, or both, and it is not worse."""
+    """Yield changes where something failed, before or now or both, and it is not worse."""
     bad, still = _as_bad(before, 1), _as_bad(after, 1)
     if not bad:
         return
@@ -133,13 +134,13 @@ def _flaky(
     before: Sequence[CellResult],
     after: Sequence[CellResult],
 ) -> Iterator[Change]:
-    """It came and went, before or now. Is it rarer, or is that chance?"""
+    """Handle a failure that came and went, before or now: is it rarer, or is that chance?"""
     bad, still = _as_bad(before, 1), _as_bad(after, 1)
     rates = (
         f"not ok in {len(bad)} of {len(before)} before ({tally(before)}), "
         f"in {len(still)} of {len(after)} now ({tally(after)})"
     )
-    # That it is rarer now is that it was more frequent before.
+    # "Rarer now" is the same test as "more frequent before".
     chance = rate_grew((len(still), len(after)), (len(bad), len(before)))
     if chance <= limits.alpha + ROUNDING:
         kind = ChangeKind.LESS_OFTEN if still else ChangeKind(f"cured-{verdict.value}")
@@ -180,7 +181,7 @@ def _verdicts(results: Sequence[CellResult]) -> set[Verdict]:
 
 
 def _worst(results: Sequence[CellResult]) -> Verdict:
-    # A proved hang says more than one that is not: it comes first among the worst.
+    # A proved hang says more than an unproved one, so it comes first among the worst.
     return max(
         (result.verdict for result in results),
         key=lambda verdict: (RANK[verdict], verdict is Verdict.DEADLOCK),
@@ -192,7 +193,7 @@ def _rate(verdicts: Sequence[Verdict], bad: Sequence[CellResult], of: Sequence[C
 
 
 def _why(results: Sequence[CellResult], verdict: Verdict) -> str:
-    """What the proof says, without the numbers of one process; else the result's own sentence."""
+    """Return what the proof says, without one process's numbers; else the result's own sentence."""
     found = shapes(results) if verdict is Verdict.DEADLOCK else ()
     if found and found[0].steps:
         return found[0].sentence
