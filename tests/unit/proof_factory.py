@@ -78,8 +78,10 @@ CHANNELS = {
     "select": "do_select",
     "pselect6": "do_select",
     "epoll_wait": "ep_poll",
+    "epoll_pwait": "do_epoll_wait",
+    "epoll_pwait2": "do_epoll_wait",
 }
-"""The kernel functions in which these system calls sleep."""
+"""The kernel functions in which the calls that a proof follows were seen to sleep."""
 
 
 def thread(tid: int, doing: Activity, **facts: Any) -> ThreadFacts:

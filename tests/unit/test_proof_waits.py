@@ -169,7 +169,7 @@ def in_channel(name: str, channel: Any) -> Evidence:
     return evidence(process(waiter, descriptors=ends), process(sleeping(20), parent=1))
 
 
-CHANNELS = {
+OF_KERNELS = {
     "futex": ["futex_wait_queue_me", "futex_wait_queue", "futex_do_wait", "__futex_wait"],
     "wait4": ["do_wait"],
     "waitid": ["do_wait"],
@@ -187,7 +187,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize(
-    ("name", "channel"), [(name, channel) for name in CHANNELS for channel in CHANNELS[name]]
+    ("name", "channel"), [(name, channel) for name in OF_KERNELS for channel in OF_KERNELS[name]]
 )
 def test_asleep_in_that_call(name: str, channel: str) -> None:
     wait = wait_of(index(in_channel(name, known(channel, "wchan"))), 1)
@@ -195,14 +195,14 @@ def test_asleep_in_that_call(name: str, channel: str) -> None:
     assert channel in told.detail and told.source == "wchan" and told.subject == "thread-1-1"
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("name", OF_KERNELS)
 def test_asleep_elsewhere(name: str) -> None:
-    for channel in (*ELSEWHERE, *({"do_wait", "futex_wait_queue"} - set(CHANNELS[name]))):
+    for channel in (*ELSEWHERE, *({"do_wait", "futex_wait_queue"} - set(OF_KERNELS[name]))):
         gap = gap_of(index(in_channel(name, known(channel, "wchan"))), 1)
         assert gap == ("does-not-hold", f"sleeps in {channel}, not in its call of {name}")
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("name", OF_KERNELS)
 def test_where_it_sleeps_is_not_known(name: str) -> None:
     kind, detail = gap_of(index(in_channel(name, UNKNOWN)), 1)
     assert kind == "unknown" and "which kernel function it sleeps in" in detail

@@ -33,12 +33,29 @@ def test_a_step_of_a_proof_has_somebody_who_ends_it(name: str, row: BlockingCall
 
 
 @ROWS
+def test_the_limit_of_a_descriptor_is_that_of_one(name: str, row: BlockingCall) -> None:
+    assert len(row.descriptors_at) == 1 or row.limit is not Limit.OF_DESCRIPTOR
+
+
+@ROWS
+def test_what_its_reader_looks_at_is_named(name: str, row: BlockingCall) -> None:
+    """`proof.pipes` follows the descriptors of a row, or those that are polled."""
+    if row.ended_by == "other-ends":
+        assert row.descriptors_at or row.arrays_at
+        assert row.waits_for in (WaitsFor.READ, WaitsFor.WRITE) or row.polls
+    if row.ended_by == "threads":
+        assert row.waits_for is WaitsFor.WORD
+    if row.ended_by == "child":
+        assert row.waits_for is WaitsFor.CHILD
+
+
+@ROWS
 def test_what_polls_has_its_descriptors_somewhere(name: str, row: BlockingCall) -> None:
     assert row.polls is (bool(row.arrays_at) or row.waits_for is WaitsFor.EPOLL)
     assert (row.count_at >= 0) is bool(row.arrays_at)
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("name", [name for name, row in BLOCKING.items() if row.channels])
 def test_where_the_kernel_sleeps_was_seen(name: str) -> None:
     assert any(part in CHANNELS[name] for part in blocking(name).channels)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Sequence
 
 from deadlock_matrix.capture.descriptors import target_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -130,8 +131,7 @@ def _futex_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown
     return unknown(f"futex operation {operation:#x} is not a wait")
 
 
-def _descriptor_timeout(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
-    number = _int32(call.arguments[0])
+def _descriptor_timeout(number: int, memory: Memory) -> Known[Timeout] | Unknown:
     try:
         target = target_of(number, memory.directory)
     except OSError as error:
@@ -152,7 +152,7 @@ def timeout_of(call: SystemCall, memory: Memory) -> Known[Timeout] | Unknown:
         case Limit.NONE:
             return known(NoTimeout(), f"{name} has no time limit")
         case Limit.OF_DESCRIPTOR:
-            return _descriptor_timeout(call, memory)
+            return _descriptor_timeout(_int32(arguments[row.descriptors_at[0]]), memory)
         case Limit.MILLISECONDS:
             return _milliseconds(_int32(limit))
         case Limit.LENGTH:
@@ -193,11 +193,10 @@ def _pollfds(memory: Memory, address: int, count: int) -> tuple[PolledDescriptor
     )
 
 
-def _fd_sets(memory: Memory, call: SystemCall) -> tuple[PolledDescriptor, ...]:
-    count = _int32(call.arguments[0])
+def _fd_sets(memory: Memory, addresses: Sequence[int], count: int) -> tuple[PolledDescriptor, ...]:
     size = (count + 63) // 64 * 8  # whole machine words, as the kernel copies them
     wanted: dict[int, int] = {}
-    for address, event in zip(call.arguments[1:4], (POLLIN, POLLOUT, POLLPRI), strict=True):
+    for address, event in zip(addresses, (POLLIN, POLLOUT, POLLPRI), strict=True):
         if address == 0:
             continue
         bits = int.from_bytes(memory.read(address, size), "little")
@@ -236,18 +235,21 @@ def polled_of(call: SystemCall, memory: Memory) -> Known[tuple[PolledDescriptor,
     threads sleep: the arrays are in its own memory.
     """
     source = f"/proc/{memory.pid}/mem"
+    row = blocking(call.name)
+    addresses = [call.arguments[at] for at in row.arrays_at]
     try:
-        row = blocking(call.name)
-        if row.waits_for is WaitsFor.EVENTS and len(row.arrays_at) == 1:
-            if call.arguments[1] > POLLED_LIMIT:
-                return unknown(f"{call.name} on {call.arguments[1]} descriptors: too many to read")
-            return known(_pollfds(memory, call.arguments[0], call.arguments[1]), source)
+        if row.waits_for is WaitsFor.EVENTS and len(addresses) == 1:
+            count = call.arguments[row.count_at]
+            if count > POLLED_LIMIT:
+                return unknown(f"{call.name} on {count} descriptors: too many to read")
+            return known(_pollfds(memory, addresses[0], count), source)
         if row.waits_for is WaitsFor.EVENTS:
-            if not 0 <= _int32(call.arguments[0]) <= POLLED_LIMIT:
-                return unknown(f"{call.name} up to descriptor {call.arguments[0]}: too many")
-            return known(_fd_sets(memory, call), source)
+            count = _int32(call.arguments[row.count_at])
+            if not 0 <= count <= POLLED_LIMIT:
+                return unknown(f"{call.name} up to descriptor {count}: too many")
+            return known(_fd_sets(memory, addresses, count), source)
         if row.waits_for is WaitsFor.EPOLL:
-            number = _int32(call.arguments[0])
+            number = _int32(call.arguments[row.descriptors_at[0]])
             return known(_epoll(memory, number), f"/proc/{memory.pid}/fdinfo/{number}")
     except Unreadable as error:
         return unknown(f"memory not readable: {error}")

@@ -46,8 +46,9 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
     if not isinstance(descriptors, Known):
         return Gap(kind="unknown", subject=name, detail=f"its descriptors: {descriptors.reason}")
     by_number = {descriptor.number: descriptor for descriptor in descriptors.value}
-    if not blocking(call.name).polls:
-        wanted = [call.arguments[0] & 0xFFFF_FFFF]
+    row = blocking(call.name)
+    if not row.polls:
+        wanted = [call.arguments[at] & 0xFFFF_FFFF for at in row.descriptors_at]
     elif isinstance(thread.polled, Known):
         # Whatever is asked for, an error and a hang-up end the wait too: all of them count.
         wanted = [polled.descriptor for polled in thread.polled.value]
@@ -71,13 +72,13 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
     assert isinstance(thread.activity, Known)
     outside = world.outside_holders
     assert isinstance(outside, Known)
-    writes = blocking(call.name).waits_for is WaitsFor.WRITE
+    writes = row.waits_for is WaitsFor.WRITE
     verb = "write to" if writes else "read from"
     what = " or ".join(targets)
     return PipeWait(
         node=Node(
             id=f"pipe-{key[0]}-{key[1]}-" + "+".join(targets),
-            kind="polled" if blocking(call.name).polls else "pipe",
+            kind="polled" if row.polls else "pipe",
             label=what,
         ),
         source=thread.activity.source,
