@@ -20,12 +20,13 @@ from deadlock_matrix.proof.shared_words import holder_of_semaphore
 from deadlock_matrix.proof.words import base_name, duration, enumeration
 from deadlock_matrix.proof.world import Key, World
 
-_NAMED = {
+NAMED = {
     WaitsFor.TIME: "sleeps",
     WaitsFor.CONNECTION: "waits for a connection",
     WaitsFor.SIGNAL: "waits for a signal",
     WaitsFor.IO_URING: "waits for io_uring",
 }
+"""Waits of which nothing more is told: as what a thread does, and as why it is in no proof."""
 _UNTIL_OPENED = ("wait_for_partner", "fifo_open")
 """The kernel function that waits for the other end, or its caller if it was inlined (fs/pipe.c)."""
 
@@ -85,8 +86,8 @@ def _in_kernel(world: World, key: Key, call: SystemCall) -> str:
         case WaitsFor.WORD:
             lock = lock_of(world, key)
             return phrase_of_lock(lock) if lock else f"waits for a lock{_place(world, key)}"
-    if row.waits_for in _NAMED:
-        return _NAMED[row.waits_for] + _place(world, key)
+    if row.waits_for in NAMED:
+        return NAMED[row.waits_for] + _place(world, key)
     return f"is in the system call {call.name}{_place(world, key)}"
 
 

@@ -26,7 +26,7 @@ from deadlock_matrix.model.thread_facts import (
 )
 from deadlock_matrix.model.verdict import Condition, Gap
 from deadlock_matrix.proof import futexes, interpreter, processes, world_stop
-from deadlock_matrix.proof.activity import activity_of, stopped
+from deadlock_matrix.proof.activity import NAMED, activity_of, stopped
 from deadlock_matrix.proof.interrupts import with_interrupts
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.words import duration
@@ -159,10 +159,7 @@ _STATES = {
 }
 
 _WAITS_FOR = {
-    WaitsFor.TIME: "sleeps",
-    WaitsFor.CONNECTION: "waits for a connection",
-    WaitsFor.SIGNAL: "waits for a signal",
-    WaitsFor.IO_URING: "waits for io_uring",
+    **NAMED,
     WaitsFor.FILE_LOCK: "waits for a file lock",
     WaitsFor.RESTARTED: "is in a system call that was interrupted and began again; which, and "
     "until when, the kernel does not show",
