@@ -1,9 +1,9 @@
 """The system calls that block: what each waits for, until when, on what, and who can end it.
 
-This is the one table of them. To teach the tool a new call, add a row here, and its number to
-`deadlock_matrix.capture.syscalls`. Source: the calls' manual pages, and for the functions in which
-the kernel lets them sleep ``kernel/futex``, ``kernel/exit.c``, ``fs/pipe.c``, ``fs/select.c`` and
-``fs/eventpoll.c``, from Linux 4 to 6.
+This is the one table of them; "Changes that come up" in ``docs/architecture.md`` says what else a
+new call needs. Source: the calls' manual pages, and for the functions in which the kernel lets them
+sleep ``kernel/futex``, ``kernel/exit.c``, ``fs/pipe.c``, ``fs/select.c`` and ``fs/eventpoll.c``,
+from Linux 4 to 6.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ class Limit(Enum):
 
 
 Enders = Literal["threads", "child", "other-ends", "not-followed"]
-"""Who could end a wait: threads that share the word, a child, who has the other ends of pipes."""
+"""Who could end a wait: threads that share the word, a child, who has the other ends of pipes.
+
+``not-followed``: anybody, for all that a proof knows. Each of the others has one function that
+reads its calls, see `proof.waits`, and that must know where their arguments are.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
