@@ -1,4 +1,4 @@
-"""The lists of calls in docs/architecture.md are true."""
+"""The lists of calls in docs/architecture.md are true, and the files that it names are there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "architecture.md"
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENT = REPOSITORY / "docs" / "architecture.md"
+FILES = re.findall(r"`([\w.-]+/[\w./-]+\.(?:css|html|js|py|toml))`", DOCUMENT.read_text("utf-8"))
 INDENT = 2
 
 
@@ -52,3 +54,9 @@ def test_it_exists_and_is_called_there(name: str, caller: str) -> None:
 
 def test_there_are_three() -> None:
     assert len([name for name, caller in calls() if not caller]) == 3
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES)))
+def test_a_file_is_named_by_its_path(name: str) -> None:
+    """In the package, or in the repository."""
+    assert any((base / name).is_file() for base in (REPOSITORY / "src/deadlock_matrix", REPOSITORY))
