@@ -42,7 +42,7 @@ def convert(value: object, kind: type[T]) -> T:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table that a file is.
+    """Return the table that a file is.
 
     Raises:
         ConfigurationError: It cannot be read, or is no TOML.

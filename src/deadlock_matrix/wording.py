@@ -32,7 +32,7 @@ Step = str | int
 
 
 def suggestion(given: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence about a wrong name: the nearest right one, or all of them."""
+    """Return the end of a sentence about a wrong name: the nearest right one, or all of them."""
     names = list(allowed)
     near = difflib.get_close_matches(given, names, n=1)
     if near:
@@ -41,7 +41,7 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
 
 
 def duplicate(names: Sequence[str]) -> str | None:
-    """The first name that stands there twice."""
+    """Return the first name that stands there twice."""
     return next((name for at, name in enumerate(names) if name in names[:at]), None)
 
 
@@ -94,7 +94,7 @@ def _steps(path: str) -> list[Step]:
 
 
 def _place(steps: Sequence[Step], document: Any) -> str:
-    """Where it is: ``[[profile]] 'threads-1'``; empty for the outermost table."""
+    """Return where it is: ``[[profile]] 'threads-1'``; empty for the outermost table."""
     words: list[str] = []
     value = document
     for at, step in enumerate(steps):
@@ -126,7 +126,7 @@ def _inside(value: Any, step: Step) -> Any:
 
 
 def _words(kind: Any) -> list[str]:
-    """The words that an enumeration or a ``Literal`` allows."""
+    """Return the words that an enumeration or a ``Literal`` allows."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return [str(member.value) for member in kind]
     return [str(word) for word in typing.get_args(kind)]
@@ -139,7 +139,7 @@ def _keys(kind: Any) -> list[str]:
 
 
 def _type_at(kind: Any, steps: Sequence[Step], document: Any) -> Any:
-    """The type that the schema has at ``steps``, or ``None``."""
+    """Return the type that the schema has at ``steps``, or ``None``."""
     for step in steps:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}

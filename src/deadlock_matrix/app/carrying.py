@@ -72,7 +72,7 @@ def carry(
 
 
 def _c_source_of(name: str, path: Path) -> str:
-    """The file in C, beside a compiled one, that it is built from; empty: there is none."""
+    """Return the file in C, beside a compiled one, that it is built from; empty: there is none."""
     stem = path.name.partition(".")[0]
     for each in (stem, stem.removeprefix("lib")):
         source = path.with_name(f"{each}.c")
@@ -129,7 +129,7 @@ def _add(sources: dict[str, Source], name: str, path: Path) -> str:
 
 
 def _files_of(folder: Path, name: str) -> list[tuple[str, Path]] | None:
-    """The files of a module or package that lies in a folder; ``None``: it does not."""
+    """Return the files of a module or package that lies in a folder; ``None``: it does not."""
     package = folder / name
     if package.is_dir() and (any(package.glob("*.py")) or any(_compiled(package))):
         return [

@@ -211,7 +211,7 @@ class Case:
         return SourceTexts(cell.entry.statement, overlays, self.experiment.cache / "layouts")
 
     def _blank(self, found: Found, rate: Rate, remedies: Remedies) -> Diagnosis:
-        """What every diagnosis has."""
+        """Return what every diagnosis has."""
         measurements = Measurements(
             result=found.result,
             clean=(*found.clean, *remedies.clean),
@@ -255,7 +255,7 @@ class Case:
         return Reproduction(diagnosis, cell, statement, folders, self.experiment).make()
 
     def _folders(self, layout: Layout) -> list[Path]:
-        """Where the user's modules are looked for first."""
+        """Return where the user's modules are looked for first."""
         target = self.target
         overlays = [Path(each) for each in reversed(layout.overlays)]
         path = [Path(target.path)] if target.path else []
@@ -264,7 +264,7 @@ class Case:
 
 
 def _nearby(target: Target) -> str:
-    """The folder ``src`` beside, if the package is in it: a common arrangement."""
+    """Return the folder ``src`` beside, if the package is in it: a common arrangement."""
     folder = Path(target.path, "src")
     inside = folder / (imported_package(target.entry.statement) or "?")
     return str(folder) if inside.exists() or inside.with_suffix(".py").exists() else ""

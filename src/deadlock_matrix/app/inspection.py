@@ -78,7 +78,7 @@ def with_causes(found: Inspection) -> Inspection:
 
 
 def recognise_causes(found: Inspection) -> tuple[Recognition, ...]:
-    """The known causes that are recognised in what threads did."""
+    """Return the known causes that are recognised in what threads did."""
     if not isinstance(found.evidence, Known):
         return ()
     from deadlock_matrix.causes import load_causes
@@ -88,7 +88,7 @@ def recognise_causes(found: Inspection) -> tuple[Recognition, ...]:
 
 
 def _unmoved(watched: Watched) -> Known[float] | Unknown:
-    """How long the main thread had not moved at the last look."""
+    """Return how long the main thread had not moved at the last look."""
     if watched.progressing.or_else(False):
         return unknown("the main thread was moving")
     if not isinstance(watched.evidence, Known):

@@ -15,7 +15,7 @@ from deadlock_matrix.studies import load_studies
 
 
 def known_cause(found: Recognition) -> KnownCause:
-    """A recognised cause for a reader; what this project has seen to help stands first."""
+    """Return a recognised cause for a reader; what this project has seen to help stands first."""
     helping = [remedy for remedy in found.cause.remedy if remedy.helps]
     helping.sort(key=lambda remedy: remedy.confirmed is not Confirmation.HERE)
     return KnownCause(
@@ -37,7 +37,7 @@ def known_cause(found: Recognition) -> KnownCause:
 
 
 def is_pool(path: str) -> bool:
-    """Whether a study knows a library as one that computes with threads of its own."""
+    """Return whether a study knows a library as one that computes with threads of its own."""
     return any(study.is_pool(path) for study in load_studies())
 
 

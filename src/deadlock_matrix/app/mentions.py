@@ -14,7 +14,7 @@ MOST_BYTES = 64 << 20
 def mentioned(
     names: Collection[str], texts: Iterable[str], files: Sequence[str], libraries: Sequence[str]
 ) -> frozenset[str]:
-    """Those of ``names`` that stand somewhere where they could be read.
+    """Return those of ``names`` that stand somewhere where they could be read.
 
     Args:
         names: Variables.

@@ -81,7 +81,7 @@ class Options:
         needed: Sequence[str] | None,
         folders: Sequence[Path],
     ) -> tuple[list[Remedy], tuple[Change, ...]]:
-        """What to try, and the changes of the source among it or beside it.
+        """Return what to try, and the changes of the source among it or beside it.
 
         Args:
             hang: What is known of it.
@@ -141,7 +141,7 @@ class Options:
     def changed(
         self, change: Change, context: Context, folders: Sequence[Path]
     ) -> Iterator[Remedy]:
-        """The target with a change made, in a copy; nothing if that cannot be made."""
+        """Yield the target with a change made, in a copy; nothing if that cannot be made."""
         target = self._target
         same = replace(
             unchanged(target, context),
@@ -195,7 +195,7 @@ def variables_read_in(texts: Sequence[str]) -> frozenset[str]:
 
 
 def _root_of(file: Path, folders: Sequence[Path]) -> Path | None:
-    """The folder in which the file's top-level package lies."""
+    """Return the folder in which the file's top-level package lies."""
     installed = [each for each in file.parents if each.name.endswith("-packages")]
     return next((each for each in (*folders, *installed) if file.is_relative_to(each)), None)
 

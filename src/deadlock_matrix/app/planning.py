@@ -60,7 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_cells(wanted: Wanted) -> tuple[Cell, ...]:
-    """The cells that are wanted, in the order in which they are run.
+    """Return the cells that are wanted, in the order in which they are run.
 
     No interpreter is asked what it is, so some of these cells may turn out to be unavailable.
 
@@ -76,11 +76,11 @@ class Elsewhere(Protocol):
     """Other machines that have the interpreters of a run."""
 
     def plan(self, wanted: Sequence[str]) -> Sequence[Planned]:
-        """The interpreters that these names mean."""
+        """Return the interpreters that these names mean."""
         ...
 
     def machines(self, run: str) -> dict[str, Host]:
-        """The machines, by the names that the results of ``run`` have for them."""
+        """Return the machines, by the names that the results of ``run`` have for them."""
         ...
 
 

@@ -104,7 +104,7 @@ class Reproduction:
         )
 
     def _data_folder(self) -> Path | None:
-        """Where the program finds its data files, if it runs in a folder of the user's."""
+        """Return where the program finds its data files, if it runs in a folder of the user's."""
         return Path.cwd() if self._diagnosis.target.script else None
 
     def _shrunk(self, best: Try) -> Try:
@@ -132,7 +132,7 @@ class Reproduction:
         return replace(best, script=script, alone=last[-1], statements=said)
 
     def _scripts(self, carried: Carried) -> list[Script]:
-        """The most self-contained one first."""
+        """Return the most self-contained one first."""
         base = Script(
             statement=self._statement,
             context=self._cell.context,
@@ -225,7 +225,7 @@ class Reproduction:
         return last
 
     def _same(self, alone: Alone) -> Known[str] | Unknown:
-        """Another hang than the one that was diagnosed does not count."""
+        """Return another hang than the one that was diagnosed does not count."""
         if not is_hung(alone.came_to):
             return alone.came_to
         watched = alone.watched
@@ -269,7 +269,7 @@ class Reproduction:
         )
 
     def _needs(self, carried: Carried) -> list[str]:
-        """Distributions by the names of the modules that are imported."""
+        """Return distributions by the names of the modules that are imported."""
         packages = self._fingerprint.packages if self._fingerprint else {}
         by_name = {_normal(name): (name, version) for name, version in packages.items()}
         needs = []
@@ -280,7 +280,7 @@ class Reproduction:
 
 
 def _shape(judgement: Judgement | None, evidence: Evidence | None) -> frozenset[str]:
-    """The functions in which the stuck threads wait; empty where none was read."""
+    """Return the functions in which the stuck threads wait; empty where none was read."""
     if judgement is None or evidence is None:
         return frozenset()
     stuck = {each.tid for each in judgement.threads if each.stuck or each.likely}

@@ -25,7 +25,7 @@ class _Described:
 
 
 def described() -> list[tuple[str, str]]:
-    """Each option, with its metavariable, and its help."""
+    """Return each option, with its metavariable, and its help."""
     noted = _Described()
     add(noted)
     return noted.rows

@@ -23,7 +23,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def first_sentence(best: Try) -> str:
-    """What the script did when it was run alone."""
+    """Return what the script did when it was run alone."""
     if is_hung(best.alone):
         assert isinstance(best.alone, Known)
         what = best.alone.value
@@ -38,7 +38,7 @@ def first_sentence(best: Try) -> str:
 
 
 def what_is_missing(best: Try, carried: Carried) -> list[str]:
-    """What keeps it from being self-contained."""
+    """Return what keeps it from being self-contained."""
     missing = []
     if best.script.path:
         why = "; ".join(carried.missing) or "its files alone do not make it hang"
@@ -54,7 +54,7 @@ def what_is_missing(best: Try, carried: Carried) -> list[str]:
 
 
 def about_variables(best: Try) -> str:
-    """Which variables it sets, of how many; empty: none."""
+    """Return which variables it sets, of how many; empty: none."""
     if best.variables is None:
         return ""
     elements, out_of = best.variables.elements, best.variables.out_of
@@ -68,7 +68,7 @@ def about_variables(best: Try) -> str:
 
 
 def about_statements(best: Try) -> str:
-    """How much was left out of it; empty: nothing."""
+    """Return how much was left out of it; empty: nothing."""
     if best.statements is None:
         return ""
     whole = "; without any one of them it does not hang" if best.statements.whole else ""
@@ -76,5 +76,5 @@ def about_statements(best: Try) -> str:
 
 
 def is_hung(came_to: Known[str] | Unknown) -> bool:
-    """Whether a run of a script hung."""
+    """Return whether a run of a script hung."""
     return isinstance(came_to, Known) and came_to.value.startswith(HUNG)

@@ -41,7 +41,7 @@ def account_for(
     folders: Sequence[Path],
     experiment: Experiment,
 ) -> Times | None:
-    """What the samples of the first run show; ``None``: none were taken.
+    """Return what the samples of the first run show; ``None``: none were taken.
 
     Args:
         result: That run.
@@ -95,7 +95,7 @@ def _try_lazily(
 
 
 def _entry_s(cell: Cell, experiment: Experiment) -> Known[float] | Unknown:
-    """What the entry takes in one run that ends well."""
+    """Return what the entry takes in one run that ends well."""
     (result,) = experiment.run([cell])
     facts = result.probe
     if facts is None or result.verdict is not Verdict.OK:

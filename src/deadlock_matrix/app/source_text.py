@@ -33,18 +33,18 @@ class SourceTexts:
         self._texts: dict[str, str] = {}
 
     def text(self, file: str) -> str:
-        """The whole text of a file, as Python reads it."""
+        """Return the whole text of a file, as Python reads it."""
         if file not in self._texts:
             self._texts[file] = self._read(file)
         return self._texts[file]
 
     def line(self, file: str, number: int) -> str:
-        """The text of one line, without its indentation; empty where there is none."""
+        """Return the text of one line, without its indentation; empty where there is none."""
         lines = self.text(self.original(file)).splitlines()
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
     def original(self, file: str) -> str:
-        """Where the user has a file that a layout was assembled from."""
+        """Return where the user has a file that a layout was assembled from."""
         if not file.startswith(f"{self._assembled}/"):
             return file
         parts = Path(file).relative_to(self._assembled).parts[1:]
@@ -63,18 +63,18 @@ class SourceTexts:
         return msgspec.json.decode(changed, type=Diagnosis)
 
     def fill(self, stuck: Iterable[Stuck]) -> tuple[Stuck, ...]:
-        """The same threads, with the text of their lines and the user's paths."""
+        """Return the same threads, with the text of their lines and the user's paths."""
         return tuple(
             replace(each, lines=tuple(self.filled(line) for line in each.lines)) for each in stuck
         )
 
     def files_of(self, stuck: Iterable[Stuck]) -> dict[str, str]:
-        """The texts of the files that the threads are in."""
+        """Return the texts of the files that the threads are in."""
         names = dict.fromkeys(line.file for each in stuck for line in each.lines)
         return {name: text for name in names if name != ENTRY and (text := self.text(name))}
 
     def filled(self, line: SourceLine) -> SourceLine:
-        """The line with its text, and with the user's path."""
+        """Return the line with its text, and with the user's path."""
         text = self.line(line.file, line.line)
         return replace(line, file=self.original(line.file), text=text)
 
@@ -92,7 +92,7 @@ class SourceTexts:
 
 
 def changed(text: str, change: Change) -> str:
-    """A file's text with a change made."""
+    """Return a file's text with a change made."""
     lines = text.splitlines()
     first = change.line - 1
     lines[first : first + len(change.before)] = change.after

@@ -60,7 +60,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_target(asked: Asked, configuration: Configuration, here: Path) -> Target:
-    """What is to be diagnosed.
+    """Return what is to be diagnosed.
 
     Args:
         asked: What was asked for.
@@ -122,7 +122,7 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
 
 
 def _with_folder(interpreter: Interpreter, folder: Path) -> Interpreter:
-    """The interpreter with a folder that is looked in for modules before any other."""
+    """Return the interpreter with a folder that is looked in for modules before any other."""
     further = interpreter.set.get("PYTHONPATH")
     path = os.pathsep.join([str(folder), *([further] if further else [])])
     return replace(interpreter, set={**interpreter.set, "PYTHONPATH": path})
@@ -154,7 +154,7 @@ def _statement(asked: Asked, here: Path) -> tuple[str, str]:
 
 
 def script_statement(script: Path, arguments: Sequence[str], here: Path) -> str:
-    """Code that does what ``python script arguments`` does in the folder ``here``."""
+    """Return code that does what ``python script arguments`` does in the folder ``here``."""
     return "\n".join(
         [
             "import os, sys",
@@ -168,7 +168,7 @@ def script_statement(script: Path, arguments: Sequence[str], here: Path) -> str:
 
 
 def _text_of(script: Path | None) -> str:
-    """The text of a script as Python reads it; empty where it cannot be read as such."""
+    """Return the text of a script as Python reads it; empty where it cannot be read as such."""
     if script is None:
         return ""
     try:
@@ -179,7 +179,7 @@ def _text_of(script: Path | None) -> str:
 
 
 def _interpreters(pythons: Sequence[str], configuration: Configuration) -> list[Interpreter]:
-    """Those that were asked for, or the one that a shell would start here."""
+    """Return those that were asked for, or the one that a shell would start here."""
     if pythons:
         return list(resolve(pythons, configuration))
     found = shutil.which("python") or shutil.which("python3") or sys.executable
@@ -232,13 +232,13 @@ def _layouts(given: Sequence[str]) -> tuple[Layout, ...]:
 
 
 def _is_about(configuration: Configuration, statement: str) -> bool:
-    """Whether the configured layouts and entries are of the package that is diagnosed."""
+    """Return whether the configured layouts and entries are of the package that is diagnosed."""
     package = imported_package(statement)
     return bool(package) and package == configuration.target
 
 
 def _profiles(configuration: Configuration) -> Iterator[Profile]:
-    """What each profile sets, on top of what there is; and without what there is of it."""
+    """Yield what each profile sets, on top of what there is; and without what there is of it."""
     there = {name for each in configuration.profiles for name in each.set} & set(os.environ)
     if there:
         yield Profile(

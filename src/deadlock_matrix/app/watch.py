@@ -24,7 +24,7 @@ class Onlooker(Protocol):
         """The command runs."""
 
     def wants_end(self) -> bool:
-        """Whether to end the watch now; asked again and again."""
+        """Return whether to end the watch now; asked again and again."""
 
     def found_stuck(self, collector: Collector, evidence: Evidence, judgement: Judgement) -> None:
         """Threads are stuck while the command goes on; told once for the same threads."""
@@ -33,7 +33,7 @@ class Onlooker(Protocol):
         """The watch is over, and the processes are still as they were found."""
 
     def lets_go_on(self, watched: Watched) -> bool:
-        """Whether what is left of the tree lives on without us; else it is ended."""
+        """Return whether what is left of the tree lives on without us; else it is ended."""
 
 
 def watch_command(

@@ -29,7 +29,7 @@ from deadlock_matrix.model.statement import imported_package
 def further_ways(
     target: Target, first: CellResult, carried: Carried, fingerprint: Fingerprint | None
 ) -> list[Cell]:
-    """The target under each profile whose variables the package or its libraries mention.
+    """Return the target under each profile whose variables the package or its libraries mention.
 
     And by each further interpreter.
 
@@ -54,7 +54,7 @@ def further_ways(
 
 
 def _installed(target: Target, fingerprint: Fingerprint | None) -> Sequence[str]:
-    """A file of the package, where it is installed: all of the package is searched then."""
+    """Return a file of the package, where it is installed: all of the package is searched then."""
     package = imported_package(text_of(target))
     if fingerprint is None or not package:
         return ()

@@ -227,7 +227,7 @@ def _kernel_has_one(processes: tuple[ProcessFacts, ...], wanted: frozenset[str])
 
 
 def _inherited_from_out_of_sight(root: ProcessFacts, wanted: frozenset[str]) -> str:
-    """In a PID namespace: whether the root may have inherited a pipe from outside it."""
+    """Say whether the root, in a PID namespace, may have inherited a pipe from outside it."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError as error:

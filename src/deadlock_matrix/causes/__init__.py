@@ -16,7 +16,7 @@ SUFFIX = ".toml"
 
 
 def load_causes(folders: Iterable[Path] = ()) -> tuple[Cause, ...]:
-    """The known causes: the built-in ones, and those of ``folders``.
+    """Return the known causes: the built-in ones, and those of ``folders``.
 
     Raises:
         ConfigurationError: A file cannot be read, or says something impossible.
@@ -25,7 +25,7 @@ def load_causes(folders: Iterable[Path] = ()) -> tuple[Cause, ...]:
 
 
 def read_causes(folders: Iterable[Path] = ()) -> dict[str, dict[str, Any]]:
-    """The tables of all cause files, by name: the built-in ones, then those of ``folders``.
+    """Return the tables of all cause files, by name: the built-in ones, then those of ``folders``.
 
     A file takes the place of an earlier one with the same name.
 

@@ -67,7 +67,7 @@ def jobs(
     systems: Sequence[str],
     shards: int = 1,
 ) -> list[dict[str, Any]]:
-    """The jobs, in the order of the interpreters.
+    """Return the jobs, in the order of the interpreters.
 
     Raises:
         ConfigurationError: An interpreter has no name, the selection is empty or names what there

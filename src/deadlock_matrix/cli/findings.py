@@ -75,7 +75,7 @@ def tell(
 
 
 def read_source(collector: Collector, evidence: Evidence) -> Mapping[tuple[str, int], str]:
-    """The lines of source text that the text shows; ask while the processes are there."""
+    """Return the lines of source text that the text shows; ask while the processes are there."""
     places: dict[int, set[tuple[str, int]]] = {}
     for facts in evidence.stacks:
         of_process = places.setdefault(facts.pid, set())

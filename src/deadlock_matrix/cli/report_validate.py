@@ -84,7 +84,7 @@ def judge_again(result: CellResult) -> Iterator[str]:
 
 
 def _lacks_new_facts(judgement: Judgement) -> bool:
-    """Whether all that has to be assumed is what the version that wrote it did not read."""
+    """Return whether all that has to be assumed is what the version that wrote it did not read."""
     proof = judgement.proof
     return proof is not None and all(
         assumption.source == "not read by this version" for assumption in proof.assumptions

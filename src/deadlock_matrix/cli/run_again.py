@@ -81,7 +81,7 @@ def _value(arguments: Sequence[str], option: str) -> str | None:
 
 
 def _restored(argument: str) -> str:
-    """A report has ``~`` in place of a home directory, and ``USER`` in place of a name.
+    """Return a report has ``~`` in place of a home directory, and ``USER`` in place of a name.
 
     A path may stand behind names: ``--interpreter=py=/home/me/bin/python``.
     """

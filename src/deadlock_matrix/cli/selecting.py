@@ -74,7 +74,7 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def wanted(given: dict[str, Any], folder: Path) -> Wanted:
-    """What the options ask for, in a folder that the configuration is looked for from."""
+    """Return what the options ask for, in a folder that the configuration is looked for from."""
     from deadlock_matrix.app.planning import Wanted
     from deadlock_matrix.matrix.selection import Coverage, Selection
 
@@ -95,7 +95,7 @@ def wanted(given: dict[str, Any], folder: Path) -> Wanted:
 
 
 def as_arguments(given: dict[str, Any]) -> Iterator[str]:
-    """The options again, as the pytest plugin takes them; without ``--config``."""
+    """Yield the options again, as the pytest plugin takes them; without ``--config``."""
     for name, value in given.items():
         if name == "config" or value in (None, ()) or (name, value) == ("repeat", 1):
             continue

@@ -186,7 +186,7 @@ class _Onlooker:
         self.source: Mapping[tuple[str, int], str] = {}
 
     def view(self, source: Mapping[tuple[str, int], str]) -> View:
-        """What is shown, with these lines of source text."""
+        """Return what is shown, with these lines of source text."""
         from deadlock_matrix.render.inspection import View
 
         return View(proof=self._answer.proof, all_frames=self._answer.all_frames, source=source)
@@ -237,7 +237,7 @@ def _inherited_descriptors() -> tuple[int, ...]:
 
 
 def _environment() -> dict[str, str]:
-    """Our environment, without the LC_CTYPE that Python sets in the C locale (PEP 538)."""
+    """Return our environment, without the LC_CTYPE that Python sets in the C locale (PEP 538)."""
     environment = dict(os.environ)
     try:
         given = Path("/proc/self/environ").read_bytes()
@@ -283,5 +283,5 @@ class _Interrupts:
                 os.kill(self.pid, number)
 
     def want_end(self) -> bool:
-        """Whether to end the command now."""
+        """Return whether to end the command now."""
         return self.number != 0 and time.monotonic() >= self._since

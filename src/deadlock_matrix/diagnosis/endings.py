@@ -25,7 +25,7 @@ class Ending(Enum):
 
 
 def ending(result: CellResult) -> Ending:
-    """What a run counts as. ``sys.exit()`` without a status is a clean end."""
+    """Return what a run counts as. ``sys.exit()`` without a status is a clean end."""
     if result.verdict in HANGS:
         return Ending.HUNG
     if result.verdict is Verdict.OK or exited_cleanly(result):
@@ -36,7 +36,7 @@ def ending(result: CellResult) -> Ending:
 
 
 def exited_cleanly(result: CellResult) -> bool:
-    """Whether the entry ended the interpreter by itself, with status 0."""
+    """Return whether the entry ended the interpreter by itself, with status 0."""
     seen = result.seen
     if seen is None or seen.raised is None:
         return False
@@ -44,7 +44,7 @@ def exited_cleanly(result: CellResult) -> bool:
 
 
 def was_interrupted(result: CellResult) -> bool:
-    """Whether somebody ended the run before its deadline, and nothing was proved by then."""
+    """Return whether somebody ended the run before its deadline, and nothing was proved by then."""
     seen = result.seen
     return seen is not None and seen.end == Stopped(reason="interrupted")
 
@@ -57,14 +57,14 @@ def rate_of(results: Iterable[CellResult]) -> Rate:
 
 
 def entry_s(results: Iterable[CellResult]) -> Known[float] | Unknown:
-    """Median seconds of the entries of the clean runs."""
+    """Return median seconds of the entries of the clean runs."""
     facts = [result.probe for result in results if ending(result) is Ending.CLEAN]
     times = [each.entry_s for each in facts if each is not None]
     return known(median(times), f"{len(times)} clean runs") if times else unknown("no clean run")
 
 
 def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
-    """How many threads the process had after its entry; the most of all clean runs."""
+    """Return how many threads the process had after its entry; the most of all clean runs."""
     counts = []
     for result in results:
         facts = result.probe
@@ -74,7 +74,7 @@ def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
 
 
 def threads_when_hung(result: CellResult) -> Known[int] | Unknown:
-    """How many threads the process tree had when it hung."""
+    """Return how many threads the process tree had when it hung."""
     if result.evidence is None:
         return unknown("no evidence was read")
     processes = result.evidence.after.processes

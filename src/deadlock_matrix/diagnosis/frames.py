@@ -53,7 +53,7 @@ class Fold(NamedTuple):
 
 
 def is_users(frame: PythonFrame) -> bool:
-    """Whether a frame runs neither the standard library nor an installed package."""
+    """Return whether a frame runs neither the standard library nor an installed package."""
     path = frame.file.replace("\\", "/")
     return not (path.startswith("<frozen ") or _INSTALLED.search(path) or _is_standard(path))
 
@@ -64,7 +64,7 @@ def is_probes(frame: PythonFrame) -> bool:
 
 
 def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
-    """The line in which a reader looks first.
+    """Return the line in which a reader looks first.
 
     The innermost frame of the user's own code; where there is none, that of an installed package
     that does not merely lead to it; ``None`` where Python's own frames are all there is.

@@ -52,7 +52,7 @@ def fold(results: Sequence[CellResult]) -> Field:
 def grouped(
     results: Iterable[CellResult], key: Callable[[CellResult], str]
 ) -> dict[str, list[CellResult]]:
-    """Results by ``key``: the baseline first, the others as the matrix has them."""
+    """Return results by ``key``: the baseline first, the others as the matrix has them."""
     groups: dict[str, list[CellResult]] = {}
     for result in results:
         name = key(result)
@@ -64,22 +64,22 @@ def grouped(
 
 
 def interpreter_of(result: CellResult) -> str:
-    """The interpreter's name."""
+    """Return the interpreter's name."""
     return result.cell.interpreter.name
 
 
 def profile_of(result: CellResult) -> str:
-    """The profile's name."""
+    """Return the profile's name."""
     return result.cell.profile.name
 
 
 def layout_of(result: CellResult) -> str:
-    """The layout's name."""
+    """Return the layout's name."""
     return result.cell.layout.name
 
 
 def entry_of(result: CellResult) -> str:
-    """The entry's name."""
+    """Return the entry's name."""
     return result.cell.entry.name
 
 

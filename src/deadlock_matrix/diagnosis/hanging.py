@@ -80,7 +80,7 @@ Runs = dict[Place, dict[str, list[CellResult]]]  # results of each profile
 
 
 def answer(report: Report, traits: Sequence[Trait] = ()) -> Answer:
-    """Whether the cells of a report hang, where, and under which profiles they do not."""
+    """Return whether the cells of a report hang, where, and under which profiles they do not."""
     ran = [each for each in report.cells if each.verdict is not Verdict.UNAVAILABLE]
     runs = _runs(ran)
     hung = [each for each in ran if each.verdict in HANGS]

@@ -12,13 +12,13 @@ _IMPORTLIB = ("<frozen importlib", "importlib/_bootstrap")
 
 
 def is_importlib(frame: PythonFrame) -> bool:
-    """Whether a frame belongs to the machinery of imports."""
+    """Return whether a frame belongs to the machinery of imports."""
     path = frame.file.replace("\\", "/")
     return any(part in path for part in _IMPORTLIB)
 
 
 def imported_module(frame: PythonFrame) -> str:
-    """The module that a frame of importlib imports; empty: its name was not read.
+    """Return the module that a frame of importlib imports; empty: its name was not read.
 
     Asked of any frame: empty too where it begins no import.
     """
@@ -28,7 +28,7 @@ def imported_module(frame: PythonFrame) -> str:
 
 
 def import_chain(frames: Iterable[PythonFrame]) -> tuple[str, ...]:
-    """The modules whose import is under way, outermost first: ``package.part (m.py:3)``."""
+    """Return the modules whose import is under way, outermost first: ``package.part (m.py:3)``."""
     chain: list[str] = []
     importer = ""
     for frame in frames:

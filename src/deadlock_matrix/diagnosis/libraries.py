@@ -18,5 +18,5 @@ def short_name(library: NativeLibrary) -> str:
 
 
 def of_kind(libraries: Iterable[NativeLibrary], kind: str) -> list[NativeLibrary]:
-    """The libraries of one kind, in their order."""
+    """Return the libraries of one kind, in their order."""
     return [library for library in libraries if library.kind == kind]

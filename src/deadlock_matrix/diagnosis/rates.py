@@ -38,7 +38,7 @@ class PointRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def point_rates(results: Iterable[CellResult]) -> tuple[PointRate, ...]:
-    """Each point that was run more than once, those that hang most often first."""
+    """Return each point that was run more than once, those that hang most often first."""
     points: dict[tuple[str, ...], list[CellResult]] = {}
     for result in results:
         cell = result.cell
@@ -62,7 +62,7 @@ def point_rates(results: Iterable[CellResult]) -> tuple[PointRate, ...]:
 
 
 def rate_lines(results: Iterable[CellResult], shown: int = _SHOWN) -> Iterator[str]:
-    """A line for each point that was not ok in every run, and one for all that were.
+    """Yield a line for each point that was not ok in every run, and one for all that were.
 
     Args:
         results: Of a report.

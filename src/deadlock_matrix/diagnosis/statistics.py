@@ -44,12 +44,12 @@ def interval_of(rate: Rate, confidence: float = CONFIDENCE) -> Interval:
 
 
 def upper_bound(clean_runs: int, confidence: float = CONFIDENCE) -> float:
-    """What the true rate is below if none of ``clean_runs`` hung: 1 without a run."""
+    """Return what the true rate is below if none of ``clean_runs`` hung: 1 without a run."""
     return 1.0 if clean_runs == 0 else 1.0 - (1.0 - confidence) ** (1.0 / clean_runs)
 
 
 def level_for(remedies: int) -> float:
-    """The chance of a false cure that each of several remedies may have."""
+    """Return the chance of a false cure that each of several remedies may have."""
     return LEVEL / max(1, remedies)
 
 
@@ -63,7 +63,7 @@ def chance_of_luck(before: Rate, clean_runs: int) -> float:
 
 
 def runs_needed(before: Rate, level: float = LEVEL) -> int:
-    """How many runs, all clean, exclude that a remedy changes nothing; at most `MOST_RUNS`.
+    """Return how many runs, all clean, exclude that a remedy changes nothing; at most `MOST_RUNS`.
 
     Raises:
         ValueError: Nothing hung before, so that no number of clean runs shows a cure.
@@ -83,7 +83,7 @@ def runs_needed(before: Rate, level: float = LEVEL) -> int:
 
 
 def is_cured(before: Rate, after: Rate, level: float = LEVEL) -> bool:
-    """Whether a remedy cures: no run hung with it, and they are enough to exclude luck."""
+    """Return whether a remedy cures: no run hung with it, and they are enough to exclude luck."""
     if before.hangs == 0 or after.hangs:
         return False
     return chance_of_luck(before, after.runs) <= level + _ROUNDING
@@ -111,7 +111,7 @@ def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
 
 
 def _scipy(part: str) -> Any:
-    """A part of scipy: slow to import, and no part of the small install.
+    """Return a part of scipy: slow to import, and no part of the small install.
 
     Raises:
         MissingExtra: It is not installed.

@@ -21,7 +21,7 @@ ENTRY = "<entry>"
 def stuck_threads(
     result: CellResult, own: str = "", samples: Sequence[Sample] = ()
 ) -> tuple[Stuck, ...]:
-    """The threads that are stuck, with the lines that led there, outermost first.
+    """Return the threads that are stuck, with the lines that led there, outermost first.
 
     ``own`` is the package that was asked for: where it is installed, its lines are the ones to see.
     ``samples`` tell where the run was before, should nobody have been able to look in the end.
@@ -44,7 +44,7 @@ def stuck_threads(
 
 
 def heaviest(samples: Sequence[Sample]) -> Sample | None:
-    """Where a run was for the longest time: of one that hangs, where it does."""
+    """Return where a run was for the longest time: of one that hangs, where it does."""
     return max(samples, key=lambda each: each.seconds, default=None)
 
 
@@ -60,7 +60,7 @@ def known_so_far(outcome: Outcome, stuck: Sequence[Stuck]) -> Iterator[str]:
 
 
 def lines_of(frames: Sequence[PythonFrame], own: str = "") -> tuple[SourceLine, ...]:
-    """The lines a reader can change: the user's own, or else an installed package's.
+    """Return the lines a reader can change: the user's own, or else an installed package's.
 
     Of installed packages, ``own`` comes first.
     """

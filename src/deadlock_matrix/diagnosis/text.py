@@ -14,7 +14,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def base_name(path: str) -> str:
-    """The last part of a path of any system."""
+    """Return the last part of a path of any system."""
     return path.replace("\\", "/").rpartition("/")[2]
 
 
@@ -41,7 +41,7 @@ def one_line(text: str) -> str:
 
 
 def last_lines(text: str, count: int) -> tuple[str, ...]:
-    """The last ``count`` lines that are not empty."""
+    """Return the last ``count`` lines that are not empty."""
     lines = [line.rstrip() for line in printable(text).splitlines() if line.strip()]
     return tuple(lines[-count:])
 

@@ -69,7 +69,7 @@ def machine_name(run: str, announcement: Announcement, *, include_host: bool) ->
 def plan_interpreters(
     announcements: Iterable[Announcement], wanted: Sequence[str], *, include_host: bool
 ) -> tuple[Planned, ...]:
-    """The interpreters of a run.
+    """Return the interpreters of a run.
 
     One name may mean different interpreters on different machines: then each gets its label's end
     behind its name.

@@ -76,7 +76,7 @@ class CellHost:
         return tuple(self._offers)
 
     def announce(self) -> Announcement:
-        """What it can run."""
+        """Return what it can run."""
         private = tuple(
             Offer(label=label, interpreter=interpreter, facts=facts)
             for label, (interpreter, facts) in self._offers.items()
@@ -149,7 +149,7 @@ class CellHost:
 
 
 def _as_ordered(result: CellResult, order: Order) -> CellResult:
-    """The cell as the coordinator knows it, but for the path by which it was run."""
+    """Return the cell as the coordinator knows it, but for the path by which it was run."""
     interpreter = msgspec.structs.replace(
         order.cell.interpreter, executable=result.cell.interpreter.executable
     )

@@ -63,7 +63,7 @@ class Cluster:
         return {address: each for address, each in found.items() if each is not None}
 
     def wait_for_workers(self, within_s: float) -> tuple[Announcement, ...]:
-        """What the workers announce, as soon as there are any.
+        """Return what the workers announce, as soon as there are any.
 
         Raises:
             Unavailable: There is none in time.

@@ -34,7 +34,7 @@ _host: CellHost | None = None
 
 
 def run_order(order: bytes) -> bytes:
-    """What a scheduler sends: run one cell, and return its `Delivery`."""
+    """Return what a scheduler sends: run one cell, and return its `Delivery`."""
     if _host is None:
         raise RunError("this worker was not started by 'deadlock-matrix worker'")
     worker = get_worker()

@@ -44,7 +44,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pack_layout(overlays: tuple[str, ...], cache: Path) -> tuple[str, bytes]:
-    """The digest of a layout, and its files as an archive.
+    """Return the digest of a layout, and its files as an archive.
 
     Raises:
         ConfigurationError: As for `assemble`.
@@ -59,7 +59,7 @@ def pack_layout(overlays: tuple[str, ...], cache: Path) -> tuple[str, bytes]:
 
 
 def unpack_layout(digest: str, content: bytes, cache: Path) -> Path:
-    """The folder of a layout that came by content.
+    """Return the folder of a layout that came by content.
 
     Raises:
         RunError: The archive is not what the digest says, or reaches out of its folder.

@@ -29,7 +29,7 @@ class Room:
         self._spare = max(1, sum(each.free for each in self._workers) // 4)
 
     def take(self, label: str) -> bool:
-        """Whether one more cell of this interpreter has room; if so, it is counted.
+        """Return whether one more cell of this interpreter has room; if so, it is counted.
 
         The worker with the fewest interpreters gets it: the others can still take something else.
         """

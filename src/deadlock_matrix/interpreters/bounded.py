@@ -125,7 +125,7 @@ else:
 
 
 def scratch_folder() -> str | None:
-    """Where to write what must not outlive this run; ``None``: where everybody does."""
+    """Return where to write what must not outlive this run; ``None``: where everybody does."""
     return os.environ.get(SCRATCH_VARIABLE)
 
 
@@ -172,7 +172,7 @@ def _end(child: subprocess.Popen[bytes], mark: str) -> None:
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    """The descendants of a process that are not merely left to be waited for."""
+    """Return the descendants of a process that are not merely left to be waited for."""
     found = []
     with suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):

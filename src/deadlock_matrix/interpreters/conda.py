@@ -94,7 +94,7 @@ def run_listing(
 
 
 def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
-    """The folders of environments in an answer; unknown: it is no such answer.
+    """Return the folders of environments in an answer; unknown: it is no such answer.
 
     Args:
         text: JSON of ``env list`` or of ``pixi info``, words may stand before it.
@@ -111,7 +111,7 @@ def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
 
 
 def known_prefixes(surroundings: Surroundings) -> Iterator[str]:
-    """Folders that may be conda environments, without running anything.
+    """Yield folders that may be conda environments, without running anything.
 
     Named by variables and by ``~/.conda/environments.txt``, pixi's of the project, and the folders
     that installers propose.
@@ -141,5 +141,5 @@ def list_pythons(prefixes: Iterable[str]) -> Iterator[str]:
 
 
 def is_prefix(folder: Path) -> bool:
-    """Whether ``folder`` is a conda environment: conda notes in it what it installs."""
+    """Return whether ``folder`` is a conda environment: conda notes in it what it installs."""
     return is_there(folder / "conda-meta")

@@ -113,11 +113,11 @@ class _Search:
                 self._asked[key] = self._pool.submit(_look_at, path, self._cache, self._deadline_s)
 
     def wrapped(self) -> list[str]:
-        """What the wrappers start, when all have answered."""
+        """Return what the wrappers start, when all have answered."""
         return [path for each in self._seen() if (path := each.stands_for)]
 
     def facts(self) -> list[InterpreterFacts]:
-        """What was found out, without the wrappers, when all have answered."""
+        """Return what was found out, without the wrappers, when all have answered."""
         return [each.facts for each in self._seen() if not each.stands_for]
 
     def _seen(self) -> list[_Seen]:
@@ -125,7 +125,7 @@ class _Search:
 
 
 def _candidates(surroundings: Surroundings, cache: Path | None, notes: list[str]) -> Iterator[str]:
-    """Paths of what may be a Python, in the order in which a shell would prefer them."""
+    """Yield paths of what may be a Python, in the order in which a shell would prefer them."""
     in_trees, bins = search_trees(surroundings.trees)
     root = pyenv_root(surroundings.variables, Path(surroundings.home))
     versions = pyenv_versions(root)

@@ -85,7 +85,7 @@ def _recognise_windows(answer: Answer) -> str:
 
 
 def _registered_company(base: PureWindowsPath) -> str | None:
-    """Who registered the folder (PEP 514); ``PythonCore`` is python.org's installer."""
+    """Return who registered the folder (PEP 514); ``PythonCore`` is python.org's installer."""
     if sys.platform != "win32":
         return None
     import winreg

@@ -21,7 +21,7 @@ _UNSEARCHED = frozenset({".git", ".hg", "__pycache__", "node_modules", "site-pac
 
 
 def list_environments(surroundings: Surroundings) -> Iterator[str]:
-    """The interpreters of virtual environments, also of those that are broken.
+    """Yield the interpreters of virtual environments, also of those that are broken.
 
     Looked at are ``VIRTUAL_ENV``, ``.venv`` and ``venv`` in the current folder and above it up to
     the project's, nox's and tox's in the current folder, and ``WORKON_HOME``.
@@ -32,7 +32,7 @@ def list_environments(surroundings: Surroundings) -> Iterator[str]:
 
 
 def is_environment(folder: Path) -> bool:
-    """Whether ``folder`` is one of venv's or virtualenv's, or of conda's."""
+    """Return whether ``folder`` is one of venv's or virtualenv's, or of conda's."""
     return is_there(folder / "pyvenv.cfg") or is_there(folder / "conda-meta")
 
 

@@ -39,7 +39,7 @@ def take_fingerprint(interpreter: Interpreter, answer: Answer) -> Fingerprint:
 
 
 def metadata_folders(answer: Answer) -> tuple[str, ...]:
-    """The folders in which the interpreter finds installed packages, in its order."""
+    """Return the folders in which the interpreter finds installed packages, in its order."""
     user = (answer.user_site,) if answer.user_site and "PYTHONNOUSERSITE" not in os.environ else ()
     folders = (*user, *answer.site_packages)
     return tuple(dict.fromkeys(folder for folder in folders if Path(folder).is_dir()))

@@ -67,7 +67,7 @@ def identify(
 def _ask(
     interpreter: Interpreter, cache: Path | None, deadline_s: float
 ) -> tuple[Memory, Path | None]:
-    """What it says and what its files tell; and where that may be kept, if it may."""
+    """Return what it says and what its files tell; and where that may be kept, if it may."""
     executable = str(Path(interpreter.executable).absolute())
     if missing := _what_is_missing(executable):
         return Memory(stamps=(), fingerprint=Unknown(reason=missing)), None

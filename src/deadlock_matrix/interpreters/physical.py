@@ -30,7 +30,7 @@ def key_of(path: str) -> Key:
 
 
 def may_wrap(path: str) -> bool:
-    """Whether ``path`` may start another Python: a script, or a program of another name."""
+    """Return whether ``path`` may start another Python: a script, or a program of another name."""
     real = os.path.realpath(path)
     if not _has_name_of_python(real):
         return True
@@ -53,7 +53,7 @@ def choose_path(paths: Iterable[str]) -> str:
 
 
 def name_of(executable: str) -> str:
-    """A name for an interpreter: its environment's, or else its file's."""
+    """Return a name for an interpreter: its environment's, or else its file's."""
     path = Path(executable)
     home = Path(home_of(executable))
     if any(is_there(home / mark) for mark in ("pyvenv.cfg", "conda-meta")):

@@ -45,7 +45,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_around(trees: Iterable[Path] = ()) -> Surroundings:
-    """The surroundings of this process, and ``trees`` that the caller wants searched."""
+    """Return the surroundings of this process, and ``trees`` that the caller wants searched."""
     home, top = Path.home(), Path("/")
     usual = [(home, each[2:]) if each[0] == "~" else (top, each[1:]) for each in _USUAL]
     return Surroundings(
@@ -58,7 +58,7 @@ def look_around(trees: Iterable[Path] = ()) -> Surroundings:
 
 
 def expand(base: Path, pattern: str) -> tuple[Path, ...]:
-    """The paths in ``base`` that match ``pattern``, in the order that a reader expects."""
+    """Return the paths in ``base`` that match ``pattern``, in the order that a reader expects."""
     try:
         found = list(base.glob(pattern))
     except OSError:
@@ -67,7 +67,7 @@ def expand(base: Path, pattern: str) -> tuple[Path, ...]:
 
 
 def in_order(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A key to sort by in which 3.9 comes before 3.10."""
+    """Return a key to sort by in which 3.9 comes before 3.10."""
     parts = re.findall(r"\d+|\D+", text)
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
 
@@ -82,7 +82,7 @@ def up_to_project(here: Path) -> tuple[Path, ...]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether ``path`` leads to something; no, where we may not look."""
+    """Return whether ``path`` leads to something; no, where we may not look."""
     try:
         return path.exists()
     except OSError:
@@ -90,7 +90,7 @@ def is_there(path: Path) -> bool:
 
 
 def home_of(executable: str) -> str:
-    """The folder that an executable is installed in, if it lies there as most do."""
+    """Return the folder that an executable is installed in, if it lies there as most do."""
     folder = Path(executable).parent
     return str(folder.parent if folder.name in ("bin", "Scripts", "condabin") else folder)
 
@@ -102,7 +102,7 @@ def python_in(folder: Path) -> Path | None:
 
 
 def usual_python(folder: Path) -> Path:
-    """Where the interpreter of an environment would be, were there one."""
+    """Return where the interpreter of an environment would be, were there one."""
     if sys.platform != "win32":
         return folder / "bin" / "python"
     conda = is_there(folder / "conda-meta")

@@ -15,7 +15,7 @@ def pyenv_root(variables: Mapping[str, str], home: Path) -> Path:
 
 
 def pyenv_versions(root: Path, major: int | None = None, minor: int | None = None) -> list[str]:
-    """The executables of the versions in ``root``, the oldest first.
+    """Return the executables of the versions in ``root``, the oldest first.
 
     Args:
         root: From `pyenv_root`.
@@ -32,5 +32,5 @@ def pyenv_versions(root: Path, major: int | None = None, minor: int | None = Non
 
 
 def is_shim(path: str, root: Path) -> bool:
-    """Whether ``path`` is a wrapper of pyenv's, all of whose versions are listed anyway."""
+    """Return whether ``path`` is a wrapper of pyenv's, all of whose versions are listed anyway."""
     return os.path.realpath(Path(path).parent) == os.path.realpath(root / "shims")

@@ -139,7 +139,7 @@ def ask(
 
 
 def clean_environment() -> dict[str, str]:
-    """The caller's environment without what would tell a Python to be another than it is."""
+    """Return the caller's environment without what would tell a Python to be another than it is."""
     dropped = ("PYTHON", "__PYVENV_LAUNCHER__")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 

@@ -77,7 +77,7 @@ def recall(interpreter: Interpreter, cache: Path, deadline_s: float) -> Memory |
 
 
 def holds(memory: Memory) -> bool:
-    """Whether all files are still as they were."""
+    """Return whether all files are still as they were."""
     return all(_stamp(stamp.path) == stamp for stamp in memory.stamps)
 
 

@@ -47,12 +47,12 @@ def check_names(axis: str, values: Iterable[Named]) -> None:
 
 
 def to_name(text: str) -> str:
-    """The nearest name to ``text``: what cannot stand in one becomes ``-``."""
+    """Return the nearest name to ``text``: what cannot stand in one becomes ``-``."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.+") or "unnamed"
 
 
 def extend(built_in: Sequence[NamedT], own: Sequence[NamedT]) -> tuple[NamedT, ...]:
-    """The built-in values, then the user's; one with a built-in's name takes its place."""
+    """Return the built-in values, then the user's; one with a built-in's name takes its place."""
     replaced = {value.name: value for value in own}
     known = {value.name for value in built_in}
     kept = [replaced.get(value.name, value) for value in built_in]
@@ -80,7 +80,7 @@ def isolate(profiles: Sequence[Profile]) -> tuple[Profile, ...]:
 
 
 def patterns_of(table: AxesTable) -> dict[Axis, tuple[str, ...]]:
-    """The patterns of a table by axis; axes that it does not name are left out."""
+    """Return the patterns of a table by axis; axes that it does not name are left out."""
     found: dict[Axis, tuple[str, ...]] = {}
     for axis in AXES:
         patterns: Patterns = getattr(table, axis)
@@ -90,7 +90,7 @@ def patterns_of(table: AxesTable) -> dict[Axis, tuple[str, ...]]:
 
 
 def choose(names: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
-    """Those of ``names`` that ``patterns`` choose, in the order of ``names``.
+    """Return those of ``names`` that ``patterns`` choose, in the order of ``names``.
 
     Glob patterns, case matters; one that begins with ``!`` takes out what it matches. No pattern
     that takes in: all of them.

@@ -91,7 +91,7 @@ _NO_TARGET: dict[str, Any] = {"target": "", "statement": "", "entry": (), "layou
 
 
 def load_gate(file: Path | None, start: Path) -> Gate:
-    """The gate of a configuration, without the rest of it.
+    """Return the gate of a configuration, without the rest of it.
 
     Reports may be compared where nothing of what they are about is installed.
 
@@ -110,7 +110,7 @@ def load_gate(file: Path | None, start: Path) -> Gate:
 
 
 def _read_base(offers: Sequence[Offer]) -> Table:
-    """The built-in values with those that studies offer to every target."""
+    """Return the built-in values with those that studies offer to every target."""
     tables = [_read(_BUILT_IN), *(_read(Path(each.axes)) for each in offers if each.axes)]
     base = tables[0]
     for table in tables[1:]:

@@ -57,7 +57,7 @@ def content_key(cell: Cell) -> str:
 
 
 def contents(cells: Iterable[Cell]) -> dict[str, str]:
-    """The digest of the content of each cell, by `content_key`.
+    """Return the digest of the content of each cell, by `content_key`.
 
     Where it cannot be told it is empty: a layout that is not there, an interpreter that does not
     answer, a package of more than 256 MiB.

@@ -55,7 +55,7 @@ def expand(
     selection: Selection | None = None,
     facts: Sequence[InterpreterFacts] = (),
 ) -> tuple[Cell, ...]:
-    """The cells that ``selection`` wants, in the order of the axes' values.
+    """Return the cells that ``selection`` wants, in the order of the axes' values.
 
     A combination that cannot be run, such as a layout in syntax that the interpreter does not
     have, is a cell too, and comes out unavailable. With pairwise coverage it covers nothing: every
@@ -89,7 +89,7 @@ def expand(
 
 
 def unavailable_reason(cell: Cell, fingerprint: Known[Fingerprint] | Unknown) -> str | None:
-    """Why ``cell`` cannot be run, as far as can be told beforehand; ``None``: it may run.
+    """Return why ``cell`` cannot be run, as far as can be told beforehand; ``None``: it may run.
 
     Args:
         cell: Its context, layout and interpreter are looked at.
@@ -143,7 +143,7 @@ class _Grid:
         self.names = {axis: [value.name for value in self.values[axis]] for axis in AXES}
 
     def merge(self, conditions: Sequence[str]) -> Patterns:
-        """Conditions as patterns by axis, of which any may hold."""
+        """Return conditions as patterns by axis, of which any may hold."""
         merged: Patterns = {}
         for condition in self.parse(conditions):
             for axis, pattern in condition.items():
@@ -151,7 +151,7 @@ class _Grid:
         return merged
 
     def parse(self, conditions: Sequence[str], where: str = "") -> list[Condition]:
-        """Conditions, each pattern of which matches a value.
+        """Return conditions, each pattern of which matches a value.
 
         ``where`` is the option they were given with; empty: the one that has the axis's name.
         """
@@ -162,7 +162,7 @@ class _Grid:
         return parsed
 
     def rows(self, part: Part, included: Patterns, excluded: Iterable[Condition]) -> list[Row]:
-        """The rows of one part that are included and not excluded."""
+        """Return the rows of one part that are included and not excluded."""
         numbers = []
         for axis in AXES:
             names = choose(self.names[axis], part.axes.get(axis, ()))
@@ -200,7 +200,7 @@ class _Grid:
         return None if fingerprint is None else unavailable_reason(cell, fingerprint)
 
     def cell(self, row: Row) -> Cell:
-        """The cell that a row stands for."""
+        """Return the cell that a row stands for."""
         found = {axis: self.values[axis][at] for axis, at in zip(AXES, row, strict=True)}
         cell = Cell(
             target=self.configuration.target,

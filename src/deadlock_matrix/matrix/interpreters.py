@@ -23,7 +23,7 @@ THIS = "this"
 
 
 def resolve(names: Sequence[str], configuration: Configuration) -> tuple[Interpreter, ...]:
-    """The interpreters that ``names`` mean, in their order.
+    """Return the interpreters that ``names`` mean, in their order.
 
     Args:
         names: Each the name of a configured interpreter; the path of an executable or of an

@@ -12,7 +12,7 @@ from deadlock_matrix.model.cell import Interpreter
 
 
 def read_interpreters(path: Path) -> tuple[Interpreter, ...]:
-    """The interpreters of a JSON list of objects with the fields of `Interpreter`.
+    """Return the interpreters of a JSON list of objects with the fields of `Interpreter`.
 
     Paths that are not absolute are taken from the folder of the file.
 

@@ -12,7 +12,7 @@ Pair = tuple[int, int, int, int]
 
 
 def pairs_of(row: Row) -> Iterator[Pair]:
-    """The pairs that a row covers: two axes, and the value of each."""
+    """Yield the pairs that a row covers: two axes, and the value of each."""
     for first, second in combinations(range(len(row)), 2):
         yield first, second, row[first], row[second]
 

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def repro_root() -> Path:
-    """The folder with ``scenarios``, and with what studies run.
+    """Return the folder with ``scenarios``, and with what studies run.
 
     An installed package carries it as ``deadlock_matrix/repro``, with no scenarios but the
     controls; in a checkout it stands beside ``src``.

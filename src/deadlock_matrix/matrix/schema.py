@@ -129,7 +129,7 @@ def read_table(path: Path) -> Table | None:
 
 
 def _misspelt(tools: dict[str, Any]) -> str:
-    """The name of a table that was meant to be ours; empty: there is none."""
+    """Return the name of a table that was meant to be ours; empty: there is none."""
     others = {name.lower().replace("_", "-"): name for name in tools if name != TABLE}
     near = get_close_matches(TABLE, others, n=1, cutoff=0.85)
     return others[near[0]] if near else ""

@@ -45,7 +45,7 @@ class Expectation(_Frozen, frozen=True, kw_only=True):
     deadline_s: float | None = None
 
     def covers(self, cell: Cell, system: str = sys.platform) -> bool:
-        """Whether this is about ``cell``, on this system."""
+        """Return whether this is about ``cell``, on this system."""
         return (not self.systems or system in self.systems) and all(
             choose([getattr(cell, axis).name], patterns) for axis, patterns in self.axes.items()
         )
@@ -71,7 +71,7 @@ class Configuration(_Frozen, frozen=True, kw_only=True):
     gate: Gate = Gate()
 
     def values(self, axis: Axis) -> tuple[Named, ...]:
-        """The values of one axis, in their order."""
+        """Return the values of one axis, in their order."""
         found: dict[Axis, tuple[Named, ...]] = {
             "interpreter": self.interpreters,
             "profile": self.profiles,
@@ -87,11 +87,11 @@ class Configuration(_Frozen, frozen=True, kw_only=True):
         return next(profile for profile in self.profiles if profile.name == BASELINE)
 
     def names(self, axis: Axis) -> tuple[str, ...]:
-        """The names of the values of one axis, in their order."""
+        """Return the names of the values of one axis, in their order."""
         return tuple(value.name for value in self.values(axis))
 
     def expectation(self, cell: Cell, system: str = sys.platform) -> Expectation | None:
-        """What is said about ``cell``; where several are, the last of them."""
+        """Return what is said about ``cell``; where several are, the last of them."""
         said = [each for each in self.expectations if each.covers(cell, system)]
         return said[-1] if said else None
 

@@ -38,7 +38,7 @@ def parse_shard(text: str) -> Which:
 
 
 def divide(ids: Sequence[str], of: int, times: Mapping[str, float] | None = None) -> dict[str, int]:
-    """Each cell's shard, from 1; none is empty. The order of ``ids`` does not matter.
+    """Return each cell's shard, from 1; none is empty. The order of ``ids`` does not matter.
 
     Without times every shard has as many cells as the others, or one fewer. With times, the longest
     cell goes first, each to the shard that has least to do until then.
@@ -71,7 +71,7 @@ def divide(ids: Sequence[str], of: int, times: Mapping[str, float] | None = None
 def take_shard(
     cells: Sequence[Cell], which: Which, times: Mapping[str, float] | None = None
 ) -> tuple[tuple[Cell, ...], Shard]:
-    """The cells of one shard in their order, and what tells it from the others.
+    """Return the cells of one shard in their order, and what tells it from the others.
 
     Raises:
         ConfigurationError: As for `divide`.

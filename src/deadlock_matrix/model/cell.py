@@ -13,9 +13,9 @@ from deadlock_matrix.model.verdict import Verdict
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Python executable. ``name`` is the user's word; what it *is* is in its fingerprint.
 
-    ``set`` are variables without which it is another one, such as an ``LD_LIBRARY_PATH``; a
-    profile's come after them. ``unavailable`` says why there is none: then ``executable``
-    is empty, and its cells come out as such.
+    ``set`` are variables without which it would be another one, such as an ``LD_LIBRARY_PATH``; a
+    profile's come after them. ``unavailable`` says why there is none: then ``executable`` is empty,
+    and its cells come out as unavailable.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A named set of environment variables to set, and of variables that must not be there."""
+    """A named set of environment variables to set, and of variables that must not be set."""
 
     name: str
     set: dict[str, str] = {}
@@ -37,8 +37,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One arrangement of the package under test.
 
     ``overlays`` are folders laid over each other, later ones on top; the result goes first on
-    ``sys.path``. No overlay: the package is what the interpreter finds by itself.
-    ``python`` is a PEP 440 specifier of the interpreters that can read it, ``requires`` names the
+    ``sys.path``. Without overlays the package is what the interpreter finds by itself. ``python``
+    is a PEP 440 specifier of the interpreters that can read it, ``requires`` names the
     distributions it needs.
     """
 
@@ -59,13 +59,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Calling(StrEnum):
-    """From where the entry is reached."""
+    """From where the entry is called."""
 
     MAIN = "main"
     THREAD = "thread"  # a second thread; the main one joins it
-    TWO_THREADS = "two-threads"  # two at once, let go together
+    TWO_THREADS = "two-threads"  # two at once, released together
     FORK = "fork"  # a child forked after the prelude ran in the parent
-    FORK_AGAIN = "fork-again"  # in the process itself, and then again in a child forked from it
+    FORK_AGAIN = "fork-again"  # in the process itself, then again in a child forked from it
     SPAWN = "spawn"  # a child of multiprocessing's spawn method
     # Several threads import different submodules of the entry's package at the same moment.
     CONCURRENT_IMPORTS = "concurrent-imports"
@@ -78,11 +78,11 @@ class Stdin(StrEnum):
 
     NULL = "null"  # the null device
     CLOSED_PIPE = "closed-pipe"  # a pipe whose writer is gone: end of file at once
-    SILENT_PIPE = "silent-pipe"  # a pipe that stays open and never says anything
+    SILENT_PIPE = "silent-pipe"  # a pipe that stays open and never delivers anything
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the entry is reached.
+    """How the entry is called.
 
     ``prelude`` runs first, before a fork in the parent; ``requires`` names the distributions that
     it needs.
@@ -119,7 +119,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_f
     role: Role = Role.MATRIX
     expect: tuple[Verdict, ...] = (Verdict.OK,)
     deadline_s: float = 120.0
-    repeat: int = 1  # which of several runs of the same point, from 1
+    repeat: int = 1  # which of several runs of the same point, counted from 1
     watch_modules: tuple[str, ...] = ()  # whose first importer is recorded
 
     @property

@@ -1,4 +1,4 @@
-"""Two reports beside each other: what changed, and which changes fail a gate."""
+"""Two reports side by side: what changed, and which changes fail a gate."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ChangeKind(StrEnum):
     NEW_CRASH = "new-crash"
     NEW_ERROR = "new-error"
     NEW_SLOW = "new-slow"  # the deadline came while it was still progressing
-    MORE_OFTEN = "more-often"  # it came out so before too, but more rarely than chance explains
-    NEWLY_IMPORTED = "newly-imported"  # a watched module is imported that was not
+    MORE_OFTEN = "more-often"  # it did so before too, but less often than chance explains
+    NEWLY_IMPORTED = "newly-imported"  # a watched module is imported now, and was not before
     SLOWER = "slower"
     MISSING_CELL = "missing-cell"
     UNAVAILABLE_NOW = "unavailable-now"
@@ -59,7 +59,7 @@ WORSE: tuple[ChangeKind, ...] = (
     ChangeKind.MISSING_CELL,
     ChangeKind.UNAVAILABLE_NOW,
 )
-"""Kinds that fail a gate where the configuration does not say which."""
+"""Kinds that fail a gate unless the configuration says which."""
 
 
 BETTER: tuple[ChangeKind, ...] = (
@@ -77,9 +77,9 @@ BETTER: tuple[ChangeKind, ...] = (
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One difference.
 
-    ``cell`` is the cell's id in the new report, or in the old one if it is gone, without a number
-    of a repeat; the name of the interpreter for a change of an interpreter; empty for one of the
-    run. ``sentence`` says it without the cell, so that the same change in many is told once.
+    ``cell`` is the cell's id, without a repeat number, in the new report, or in the old one if it
+    is gone; the interpreter's name for a change of an interpreter; empty for a change of the run.
+    ``sentence`` omits the cell, so that the same change in many cells is listed once.
     """
 
     kind: ChangeKind
@@ -90,7 +90,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two reports; ``runs`` are those that were merged into it, or itself."""
+    """One of the two reports; ``runs`` are those that were merged into it, or the report itself."""
 
     run: str
     started: str
@@ -104,7 +104,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 class InterpreterPair(msgspec.Struct, frozen=True, kw_only=True):
     """An interpreter in both reports, with its matrix cells counted by verdict.
 
-    An empty name: it is not in that report.
+    An empty name means that it is not in that report.
     """
 
     before: str
@@ -117,9 +117,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a difference must exceed to be more than chance.
 
     Args:
-        alpha: Chance of a false alarm that is accepted in a test of one cell.
-        ratio: Times are different if their medians differ by this factor at least,
-        difference_s: and by so many seconds at least.
+        alpha: Accepted chance of a false alarm in a test of one cell.
+        ratio: Times differ if their medians differ by at least this factor,
+        difference_s: And by at least this many seconds.
     """
 
     alpha: float = 0.05
@@ -130,15 +130,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that differs, worst first; ``unchanged`` counts the cells without any change.
 
-    ``timed`` is in how many cells times were compared, ``too_few`` in how many of them there are
-    too few runs for any difference to be shown.
+    ``timed`` counts the cells whose times were compared, ``too_few`` those among them that had too
+    few runs to show any difference.
     """
 
     before: Side
     after: Side
     interpreters: tuple[InterpreterPair, ...]
     changes: tuple[Change, ...]
-    cells: tuple[str, ...]  # ids of those that the new report tells something about
+    cells: tuple[str, ...]  # ids of those about which the new report says something
     unchanged: int
     timed: int
     too_few: int
@@ -146,7 +146,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExpectedChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that is known and does not fail the gate, up to and including the day ``until``.
+    """A change that is known, and does not fail the gate up to and including the day ``until``.
 
     ``cell`` is a glob pattern over what `Change.cell` holds.
     """
@@ -158,7 +158,7 @@ class ExpectedChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """Which changes fail, and which of them do not yet."""
+    """Which changes fail, and which of them do not fail yet."""
 
     fail_on: tuple[ChangeKind, ...] = WORSE
     expected: tuple[ExpectedChange, ...] = ()
@@ -174,9 +174,8 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate says on the day ``judged``.
 
-    ``expired`` no longer let anything pass. ``passing`` matched no change although a cell that
-    they are about was run: what was expected to fail does not. ``idle`` are about no cell that
-    was run.
+    ``expired`` no longer let anything pass. ``passing`` matched no change although a cell they are
+    about was run: what was expected to fail does not. ``idle`` concern no cell that was run.
     """
 
     passed: bool  # nothing failed
@@ -190,7 +189,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparisonDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written as JSON; without a gate ``gate`` is null."""
+    """The JSON document; ``gate`` is null without a gate."""
 
     schema_version: int = COMPARISON_VERSION
     tool: Tool

@@ -15,7 +15,7 @@ from deadlock_matrix.model.report import Tool
 
 DIAGNOSIS_VERSION = 1
 HUNG = ("deadlock", "hang")
-"""What a script comes to that hangs, as `Reproducer.alone` begins."""
+"""How `Reproducer.alone` begins for a script that hangs."""
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,13 +23,13 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(_Frozen, frozen=True, kw_only=True):
-    """What is diagnosed, and what else may be tried of it.
+    """What is diagnosed, and what else may be tried with it.
 
-    ``profile`` leaves the caller's environment as it is, or says what is different. ``contexts``
-    are tried in their order until one hangs. Everything ``other_`` is a remedy to be tried; the
-    profiles and interpreters are also other ways to look for a hang.
-    ``deadline_s`` is for one run, ``budget_s`` for all of them together; a run that has begun is
-    not cut off by the latter. ``runs`` is how many may be made to find a hang that comes seldom.
+    ``profile`` leaves the caller's environment as it is, or says what differs. ``contexts`` are
+    tried in order until one hangs. Everything ``other_`` is a remedy to try; the profiles and
+    interpreters are also other ways to look for a hang. ``deadline_s`` is for one run, ``budget_s``
+    for all of them together, which does not cut off a run that has begun. ``runs`` is how many runs
+    may be made to find a rare hang.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Target(_Frozen, frozen=True, kw_only=True):
     other_layouts: tuple[Layout, ...] = ()
     other_entries: tuple[Entry, ...] = ()
     watch_modules: tuple[str, ...] = ()
-    path: str = ""  # the folder that is first where modules are looked for
+    path: str = ""  # the folder in which modules are looked for first
     script: str = ""  # the file that the statement executes
-    script_text: str = ""  # what is in it
-    arguments: tuple[str, ...] = ()  # of the script
+    script_text: str = ""  # its contents
+    arguments: tuple[str, ...] = ()  # the script's
     deadline_s: float = 30.0
     budget_s: float = 50.0
     runs: int = 10
-    thorough: bool = False  # to be looked at from everywhere also if one run takes long
+    thorough: bool = False  # look at it from everywhere even if one run takes long
 
 
 class Rate(_Frozen, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ class Rate(_Frozen, frozen=True, kw_only=True):
 
 
 class Interval(_Frozen, frozen=True, kw_only=True):
-    """Between what the true rate lies, with the confidence that is said."""
+    """The range of the true rate, at the stated confidence."""
 
     low: float
     high: float
@@ -76,7 +76,7 @@ class Series(_Frozen, frozen=True, kw_only=True):
 
 
 class SourceLine(_Frozen, frozen=True, kw_only=True):
-    """A line of source that a thread is in; ``text`` is empty where it could not be read."""
+    """A line of source that a thread is in; ``text`` is empty if it could not be read."""
 
     file: str
     line: int
@@ -87,8 +87,8 @@ class SourceLine(_Frozen, frozen=True, kw_only=True):
 class Sample(_Frozen, frozen=True, kw_only=True):
     """Where a run was for some seconds, seen from outside as often as ``times`` says.
 
-    ``call`` is the number of the system call that it slept in, empty where it ran; ``detail`` says
-    what that waited for, where that was read.
+    ``call`` is the number of the system call in which it slept, empty if it ran; ``detail`` says
+    what that waited for, if that was read.
     """
 
     frames: tuple[PythonFrame, ...]
@@ -99,7 +99,7 @@ class Sample(_Frozen, frozen=True, kw_only=True):
 
 
 class ImportTime(_Frozen, frozen=True, kw_only=True):
-    """A module's import, with those that it led to: seconds by itself, and altogether."""
+    """A module's import, with the imports it caused: seconds by itself, and altogether."""
 
     module: str
     importer: SourceLine | None
@@ -109,7 +109,7 @@ class ImportTime(_Frozen, frozen=True, kw_only=True):
 
 
 class LineTime(_Frozen, frozen=True, kw_only=True):
-    """A line of the user's or a package's that a run spent time in, and what it did there."""
+    """A line of the user's or a package's on which a run spent time, and what it did there."""
 
     line: SourceLine
     doing: str
@@ -117,7 +117,7 @@ class LineTime(_Frozen, frozen=True, kw_only=True):
 
 
 class Saving(_Frozen, frozen=True, kw_only=True):
-    """What it saves to import modules when they are first used, or to change a line.
+    """What is saved by importing modules when they are first used, or by changing a line.
 
     Measured by one run.
     """
@@ -129,7 +129,7 @@ class Saving(_Frozen, frozen=True, kw_only=True):
 
 
 class Times(_Frozen, frozen=True, kw_only=True):
-    """Where a run's time went, from samples that were taken from outside.
+    """Where a run's time went, from samples taken from outside.
 
     What took less than ``coarse_s`` was seen once or twice, or by chance not at all.
     """
@@ -143,7 +143,7 @@ class Times(_Frozen, frozen=True, kw_only=True):
 
 
 class Stuck(_Frozen, frozen=True, kw_only=True):
-    """A thread that is stuck: what it does, and the user's lines that led there, innermost last."""
+    """A stuck thread: what it does, and the user's lines that led there, innermost last."""
 
     thread: str
     does: str
@@ -151,10 +151,10 @@ class Stuck(_Frozen, frozen=True, kw_only=True):
 
 
 class Change(_Frozen, frozen=True, kw_only=True):
-    """A change of the user's source: lines that become others.
+    """A change of the user's source: lines and their replacements.
 
-    ``call`` is the function that has to be called when the import has ended. Not ``tried``: a run
-    would show nothing of it.
+    ``call`` is the function that must be called once the import has ended. If not ``tried``, a run
+    would not show its effect.
     """
 
     name: str
@@ -179,7 +179,7 @@ class RemedyKind(StrEnum):
 
 
 class Remedy(_Frozen, frozen=True, kw_only=True):
-    """A change to try: whatever is not the target's own replaces it."""
+    """A change to try: each part that differs from the target's own replaces that."""
 
     kind: RemedyKind
     name: str
@@ -192,12 +192,12 @@ class Remedy(_Frozen, frozen=True, kw_only=True):
 
 
 class Effect(StrEnum):
-    """What was measured of a remedy, from the best to the worst."""
+    """What was measured of a remedy, from best to worst."""
 
-    CURES = "cures"  # enough clean runs to exclude that it does nothing
-    CLEAN = "clean"  # clean so far, but in too few runs to exclude that
-    HELPS = "helps"  # hangs, but more seldom
-    NOTHING = "does nothing"  # hangs, and nothing shows that it does so more seldom or more often
+    CURES = "cures"  # enough clean runs to rule out that it does nothing
+    CLEAN = "clean"  # clean so far, but in too few runs to rule that out
+    HELPS = "helps"  # hangs, but less often
+    NOTHING = "does nothing"  # hangs, and nothing shows that it does so less or more often
     WORSE = "makes it worse"
     FAILS = "fails"  # does not hang, but fails by itself: with an exception, a status, a signal
     SLOW = "slow"  # was still moving at the deadline
@@ -205,18 +205,18 @@ class Effect(StrEnum):
 
 
 class Threads(_Frozen, frozen=True, kw_only=True):
-    """How many threads the process had: when it hung, and after the remedied entry."""
+    """How many threads the process had when it hung, and after the remedied entry."""
 
     before: Known[int] | Unknown
     after: Known[int] | Unknown
 
 
 class Trial(_Frozen, frozen=True, kw_only=True):
-    """A remedy with what was measured of it.
+    """A remedy, with what was measured of it.
 
-    ``needed`` is how many clean runs were to be made before a cure may be claimed, said before the
-    first. ``entry_s`` is the median of seconds that the clean runs' entries took. ``why`` is the
-    sentence of the run that decided.
+    ``needed`` is how many clean runs a cure must have before it may be claimed, decided before the
+    first. ``entry_s`` is the median of the seconds that the clean runs' entries took. ``why`` is
+    the sentence of the run that decided.
     """
 
     remedy: Remedy
@@ -229,7 +229,7 @@ class Trial(_Frozen, frozen=True, kw_only=True):
 
 
 class Outcome(StrEnum):
-    """What a diagnosis comes to."""
+    """How a diagnosis ends."""
 
     DEADLOCK = "deadlock"
     HANG = "hang"
@@ -265,9 +265,9 @@ class ImportCost(_Frozen, frozen=True, kw_only=True):
 
 
 class Minimised(_Frozen, frozen=True, kw_only=True):
-    """What is left of several elements when none of them can go; ``whole``: it was proved so.
+    """What is left of several elements when none of them can go; ``whole`` if that was proved.
 
-    Not ``whole``: the time was up, so that elements may be superfluous.
+    If not ``whole``, the time was up, and some elements may be superfluous.
     """
 
     of: str  # the remedy or entry whose elements they are
@@ -278,9 +278,9 @@ class Minimised(_Frozen, frozen=True, kw_only=True):
 
 
 class Reproducer(_Frozen, frozen=True, kw_only=True):
-    """A script that shows the hang without this tool, and what it did when it was run alone.
+    """A script that shows the hang without this tool, and what it did when run alone.
 
-    Alone means: in an empty folder, without a single environment variable. ``missing`` says what
+    Alone means in an empty folder, without a single environment variable. ``missing`` says what
     keeps it from being self-contained, ``variables`` which of the caller's variables it needs.
     """
 
@@ -289,16 +289,16 @@ class Reproducer(_Frozen, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # distributions, as pip spells them
     variables: Minimised | None = None
-    brings: tuple[str, ...] = ()  # the user's files whose text it has in it
+    brings: tuple[str, ...] = ()  # the user's files whose text it contains
 
     @property
     def hung(self) -> bool:
-        """Whether it hung when it was run alone."""
+        """Whether it hung when run alone."""
         return isinstance(self.alone, Known) and self.alone.value.startswith(HUNG)
 
 
 class KnownRemedy(_Frozen, frozen=True, kw_only=True):
-    """What helps against a known cause; ``confirmed``: this project has seen that it does."""
+    """What helps against a known cause; ``confirmed`` if this project has seen it help."""
 
     advice: str
     code: str
@@ -306,7 +306,7 @@ class KnownRemedy(_Frozen, frozen=True, kw_only=True):
 
 
 class KnownCause(_Frozen, frozen=True, kw_only=True):
-    """A cause from the collection of known ones that fits; ``recognised`` or only ``possible``."""
+    """A fitting cause from the collection of known ones; ``recognised`` or only ``possible``."""
 
     name: str
     title: str
@@ -320,9 +320,9 @@ class KnownCause(_Frozen, frozen=True, kw_only=True):
 class Diagnosis(_Frozen, frozen=True, kw_only=True):
     """The whole answer.
 
-    ``result`` is the run that decided. ``rate`` is of fresh runs of that cell alone, made after a
-    first one had hung; ``below`` is the rate that its true one is below, with 95 % confidence, if
-    nothing hung. ``cure`` is the smallest remedy that cures.
+    ``result`` is the run that decided. ``rate`` counts only fresh runs of that cell, made after a
+    first one had hung. ``below``, if nothing hung, is an upper bound of the true rate at 95 %
+    confidence. ``cure`` is the smallest remedy that cures.
     """
 
     schema_version: int = DIAGNOSIS_VERSION
@@ -338,8 +338,8 @@ class Diagnosis(_Frozen, frozen=True, kw_only=True):
     interval: Interval | None
     below: float | None
     stuck: tuple[Stuck, ...] = ()
-    changes: tuple[Change, ...] = ()  # of the source that fit, tried or not
-    imports: tuple[str, ...]  # that were under way, outermost first
+    changes: tuple[Change, ...] = ()  # of the source, that fit, tried or not
+    imports: tuple[str, ...]  # under way, outermost first
     involved: tuple[str, ...]  # libraries in which the stuck threads wait
     causes: tuple[KnownCause, ...]
     trials: tuple[Trial, ...]

@@ -12,10 +12,10 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     """Every Python that was found, once each, those that do not work last.
 
     One does not work if its ``fingerprint`` is unknown; the reason is a sentence without its
-    subject. ``notes`` say where it could not be looked, such as a tool that did not answer.
+    subject. ``notes`` say where the search failed, such as a tool that did not answer.
     """
 
-    schema_version: int = SCHEMA_VERSION  # that of a report: an interpreter is described alike
+    schema_version: int = SCHEMA_VERSION  # a report's: it describes interpreters likewise
     tool: Tool
     interpreters: tuple[InterpreterFacts, ...]
     notes: tuple[str, ...] = ()

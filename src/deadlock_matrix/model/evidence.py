@@ -1,7 +1,7 @@
 """What was seen of a process tree from outside: raw facts, not interpretation.
 
-Everything here is stored in a report as it was read, so that the verdict can be worked out again
-on another machine. Numbers that come from the kernel keep the kernel's units.
+Everything here is stored in a report as it was read, so that the verdict can be worked out again on
+another machine. Numbers from the kernel keep the kernel's units.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     system: str  # "linux", "darwin", "win32"
     architecture: str  # "x86_64", "aarch64"
     kernel: str
-    libc: str  # of the target: "glibc 2.36", "musl", or why it is not known
+    libc: str  # the target's: "glibc 2.36", "musl", or why it is not known
     pointer_bits: int = 64
 
 
 class Parent(msgspec.Struct, frozen=True, kw_only=True):
     """A process above the tree: the parent, and others that may act by themselves.
 
-    By a POSIX timer, that is, or after some time. ``threads`` are the ids of its threads in its own
-    eyes: a lock that a fork left behind may name one of them.
+    They may act by a POSIX timer, or otherwise after some time. ``threads`` are the ids that its
+    threads have for themselves: a lock that a fork left behind may name one of them.
     """
 
     pid: int
@@ -34,14 +34,14 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     timers: tuple[str, ...]
     acts: str  # "has a timer", "waits with a time limit", "is running", or nothing
     threads: tuple[int, ...] = ()
-    sends: str = ""  # the signal it sends then, where its arguments tell: "SIGTERM"
+    sends: str = ""  # the signal that it then sends, if its arguments tell: "SIGTERM"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Two snapshots with the stacks read between them.
 
     ``native_stacks`` need the process to be stopped for a moment; they are read after ``after``,
-    for people: no proof rests on them. ``parents`` are the one above the tree and those further up
+    for people: no proof rests on them. ``parents`` are the parent of the tree and those ancestors
     that are known to act by themselves, and could interrupt its root.
     """
 
@@ -50,8 +50,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     stacks: tuple[StackFacts, ...]
     after: Snapshot
     native_stacks: tuple[StackFacts, ...] = ()
-    parents: tuple[Parent, ...] = ()  # looked for where the observer is not the parent
+    parents: tuple[Parent, ...] = ()  # looked for if the observer is not the parent
 
     def python(self) -> dict[tuple[int, int], ThreadStack]:
-        """The Python stacks that were read, by process and thread."""
+        """Map process and thread to the Python stack, where one was read."""
         return {(facts.pid, each.tid): each for facts in self.stacks for each in facts.threads}

@@ -23,7 +23,7 @@ class Known(
     source: str
 
     def or_else(self, default: object) -> T:
-        """The value."""
+        """Return the value."""
         return self.value
 
 
@@ -33,7 +33,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", tag="
     reason: str
 
     def or_else(self, default: D) -> D:
-        """``default``, where it comes to the same whether the value is that or nobody knows it."""
+        """Return ``default``, where that value and not knowing come to the same."""
         return default
 
 
@@ -41,9 +41,8 @@ class Aside(Unknown, frozen=True, kw_only=True, tag="aside"):
     """A value that is known, but lies in a file beside the one that is read.
 
     Whoever does not follow the reference has an `Unknown` that says so. The file is named by its
-    content: ``file`` is its path from the folder of the file that refers to it, with slashes,
-    ``sha256`` the hash of its bytes in hexadecimal, ``size`` their number; ``source`` is that of
-    the value.
+    content: ``file`` is its path, with slashes, from the folder of the referring file, ``sha256``
+    the hash of its bytes in hexadecimal, ``size`` their number; ``source`` is that of the value.
     """
 
     file: str

@@ -8,19 +8,18 @@ from deadlock_matrix.model.fact import Known, Unknown
 
 
 class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
-    """One native library that installed packages load, told from files, nothing being imported.
+    """A native library that installed packages load, found from files, with nothing imported.
 
     ``name`` is that of the product, ``kind`` one of `interpreters.native.kinds.LibraryKind`.
-    ``version`` is as the file has it: of a static library the day it was built, of some runtimes
-    their newest interface.
+    ``version`` is what the file states: for a static library the day it was built, for some
+    runtimes their newest interface.
 
-    ``path`` is the real file that holds it; ``static``: it is a part of that file, which is another
-    library. ``threading`` is how it makes threads: "pthreads", "serial", "chosen at run time";
-    empty: the file does not tell.
-    ``users`` are the distributions whose modules load it, directly or through other libraries; none
-    for a preloaded one. ``system`` is true for one that comes with the operating system.
-    ``shared_symbols`` are weak symbols that it exports, so that a second copy in the process uses
-    this one's objects.
+    ``path`` is the real file that holds it; ``static`` if it is a part of that file, which is
+    another library. ``threading`` is how it makes threads: "pthreads", "serial", "chosen at run
+    time", or empty if the file does not tell. ``users`` are the distributions whose modules load
+    it, directly or through other libraries; none for a preloaded one. ``system`` is true for one
+    that comes with the operating system. ``shared_symbols`` are weak symbols that it exports, so
+    that a second copy in the process uses this one's objects.
     """
 
     name: str
@@ -35,11 +34,11 @@ class NativeLibrary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThreadPool(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of threadpoolctl's table: a library that makes threads, as it is when it runs.
+    """One row of threadpoolctl's table: a library that makes threads, as it is while it runs.
 
     ``name`` is threadpoolctl's, ``prefix`` the library's own, ``path`` its real path, ``threads``
-    how many it may use, ``layer`` how it makes them. ``version`` and ``layer`` are empty for a
-    library that has none to tell.
+    how many it may use, ``layer`` how it makes them. ``version`` and ``layer`` are empty if the
+    library does not tell them.
     """
 
     name: str
@@ -51,12 +50,12 @@ class ThreadPool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process showed that imported one module alone, and made one product of matrices.
+    """What a process showed that imported only one module, and multiplied matrices once.
 
-    ``configuration`` is what the module says of itself. ``mapped`` are the real paths of the
-    libraries that were mapped in the end, of those whose names are of a kind that is looked for.
-    ``described`` is what the library that computes says of itself with its version; known and
-    empty: none that does so is mapped. ``seconds`` is what the import took.
+    ``configuration`` is what the module says about itself. ``mapped`` are the real paths of the
+    libraries that were mapped in the end and whose names are of a kind that is looked for.
+    ``described`` is what the computing library says about itself and its version; known but empty
+    if none is mapped that does so. ``seconds`` is how long the import took.
     """
 
     module: str
@@ -73,9 +72,9 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     ``packages`` are versions of distributions, from metadata. ``libraries`` are read from files.
     ``running`` is by module; a module that is not installed is not in it, and one that hangs when
-    it is imported is unknown, with the reason: everything else is still known. ``printers`` are
-    those of the libraries in ``libraries`` and of the mapped ones in ``running`` that contain the
-    text of the message "Lock blocking", which many a hang is known by.
+    imported is unknown, with the reason: everything else is still known. ``printers`` are those of
+    the libraries in ``libraries`` and of the mapped ones in ``running`` that contain the text of
+    the message "Lock blocking", by which many hangs are known.
     """
 
     name: str
@@ -92,7 +91,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InterpreterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter of a run; unknown: it did not answer, and why.
+    """An interpreter of a run; if it is unknown, it did not answer, with the reason.
 
     ``set`` are the variables that belong to it, as in `model.cell.Interpreter`.
     """

@@ -1,4 +1,4 @@
-"""One process, or one command, looked at outside of any matrix: what the command line prints."""
+"""A process or a command, looked at outside any matrix: what the command line prints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from deadlock_matrix.model.verdict import Doing, Gap, Outcome, Proof, TaskDoing
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one process tree, and what follows.
+    """What is known about one process tree, and what follows.
 
-    ``verdict`` is ``not-proved`` where a look at a living process proves nothing: it may be
-    healthy. It is ``ended`` where a command that was watched ended by itself, or was interrupted:
-    ``end`` says how, and the rest what was found stuck before. ``detected_after_s`` counts from the
-    last progress seen, known where a command was watched from its start; so does ``unmoved_s``, up
-    to the last look.
+    ``verdict`` is ``not-proved`` if a look at a living process proves nothing: it may be healthy.
+    It is ``ended`` if a watched command ended by itself, or was interrupted: ``end`` says how, and
+    the rest what was found stuck before. ``detected_after_s`` counts from the last progress seen,
+    known if a command was watched from its start; so does ``unmoved_s``, up to the last look.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -39,6 +38,6 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = "not-proved"  # what the last look shows, with its strength
     unmoved_s: Known[float] | Unknown = Unknown(reason="not read by this version")
     tasks: tuple[TaskDoing, ...] = ()
-    likely: Proof | None = None  # beside a proof about some: what is likely of all threads
+    likely: Proof | None = None  # besides a proof about some threads: what is likely about all
     end: Known[End] | Unknown = Unknown(reason="not read by this version")
-    causes: tuple[KnownCause, ...] = ()  # known ones that were recognised, with what helps
+    causes: tuple[KnownCause, ...] = ()  # known causes that were recognised, with what helps

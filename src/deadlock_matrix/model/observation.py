@@ -1,7 +1,7 @@
 """What one run of one cell showed: raw facts, no interpretation.
 
-There may be a hundred thousand results at once. None is part of a cycle, so those types of which
-each has its own are left out of the garbage collector's searches (``gc=False``).
+There may be a hundred thousand results at once. None is part of a cycle, so the types of which each
+result has its own are left out of the garbage collector's searches (``gc=False``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="
 
 
 class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="ended", tag="signalled"):
-    """A signal ended the process, and it was not sent by us."""
+    """A signal that we did not send ended the process."""
 
     signal: int
 
@@ -41,7 +41,7 @@ Phase = Literal["start", "prelude", "entry", "exit", "ended"]
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of one stream: the first and the last bytes kept, as text.
 
-    ``size`` counts all bytes written; ``kept`` is the text with a line in place of what was cut.
+    ``size`` counts all bytes written; ``kept`` is the text, with a line in place of what was cut.
     """
 
     size: int
@@ -58,7 +58,7 @@ class ImportStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a probe that finished its entry tells about itself."""
+    """What a probe that finished its entry says about itself."""
 
     python: str  # "3.11.7"
     entry_s: float  # wall-clock seconds for the entry alone
@@ -67,9 +67,9 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     modules_after: int
     top_levels: dict[str, int]  # top-level package -> number of its modules that the entry loaded
     watched: dict[str, int]  # watched module -> how many times its file was executed
-    chains: dict[str, tuple[ImportStep, ...]]  # watched module -> from the entry to it
+    chains: dict[str, tuple[ImportStep, ...]]  # watched module -> steps from the entry to it
     imported_s: dict[str, float]  # watched module -> when its import began
-    own_modules: tuple[str, ...]  # of the packages the entry names, as their imports ended
+    own_modules: tuple[str, ...]  # of the packages that the entry names, as their imports ended
     native_libraries: Known[tuple[str, ...]] | Unknown
     threads: Known[tuple[str, ...]] | Unknown  # names, as the kernel has them
     python_threads: int
@@ -77,7 +77,7 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Raised(msgspec.Struct, frozen=True, kw_only=True):
-    """The exception that the entry ended with."""
+    """The exception with which the entry ended."""
 
     type: str
     message: str
@@ -85,7 +85,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
-    """How the process tree was ended: how many were, and who could not be."""
+    """How the process tree was ended: how many were in it, and who could not be ended."""
 
     ended: int
     alive: tuple[str, ...]
@@ -113,9 +113,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class CellResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One cell with its observation and what was concluded. ``why`` is one sentence.
 
-    ``content`` is the digest of the code under test; empty: nobody could tell. ``taken_from`` names
-    the run that this result was taken from instead of running the cell again; empty: it was run.
-    ``machine`` is a key of the report's ``machines``; empty: where the run was started.
+    ``content`` is the digest of the code under test, empty if unknown. ``taken_from`` names the run
+    from which this result was taken, instead of running the cell again; empty if it was run.
+    ``machine`` is a key of the report's ``machines``; empty for where the run was started.
     """
 
     cell: Cell
@@ -135,7 +135,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def probe(self) -> ProbeFacts | None:
-        """What the probe told of itself; ``None`` if it did not come that far."""
+        """What the probe said about itself; ``None`` if it did not get that far."""
         return self.seen.probe.or_else(None) if self.seen is not None else None
 
     @property
@@ -145,5 +145,5 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def as_expected(self) -> bool:
-        """Whether the cell came out as it was expected to; unavailable is never a failure."""
+        """Whether the cell came out as expected; unavailable is never a failure."""
         return self.verdict in self.cell.expect or self.verdict is Verdict.UNAVAILABLE

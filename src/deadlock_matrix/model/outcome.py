@@ -1,4 +1,4 @@
-"""How a run as a whole came out, and how it came to its end."""
+"""How a run as a whole came out, and how it ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RunEnd(StrEnum):
 class RunOutcome(StrEnum):
     """What the first line of every rendering says; the exit status and the colour follow from it.
 
-    Only `AS_EXPECTED` is a success. Where several hold, the first of them is told.
+    Only `AS_EXPECTED` is a success. If several hold, the first of them counts.
     """
 
     NOT_WRITTEN = "not-written"  # a result or the report could not be written

@@ -24,7 +24,7 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     """An open file.
 
-    ``target`` is the link's text, ``pipe:[123]`` and ``socket:[123]`` included. A FIFO, which may
+    ``target`` is the link's text, including ``pipe:[123]`` and ``socket:[123]``. A FIFO, which may
     have several paths, is spelled ``fifo:[device:inode]``. ``signals`` says why the kernel may send
     a signal for it, by itself: ``O_ASYNC`` or ``a message queue``.
     """
@@ -36,12 +36,12 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """The other end of a socket that a thread sleeps on.
+    """The other end of a socket on which a thread sleeps.
 
-    ``other`` is an address and port (``127.0.0.1:80``) for TCP, and another ``socket:[1]`` for
-    Unix sockets: whoever has that one open is at the other end. ``pair``: nobody but the other end
-    can send to it, as with the two sockets of ``socketpair()`` (a stream, connected). ``own`` is
-    the address and port of this end, for TCP.
+    ``other`` is an address and port (``127.0.0.1:80``) for TCP, and another ``socket:[1]`` for Unix
+    sockets: whoever has that one open is at the other end. ``pair``: nobody but the other end can
+    send to it, as with the two sockets of ``socketpair()`` (a stream, connected). ``own`` is the
+    address and port of this end, for TCP.
     """
 
     socket: str
@@ -55,8 +55,8 @@ class FileLock(msgspec.Struct, frozen=True, kw_only=True):
     """A file lock that a thread waits for, and the processes that took it.
 
     ``kind`` is ``flock``, ``posix`` or ``ofdlck``; a holder of -1 is one that the kernel does not
-    tell. Those of ``holders`` that have ended are in ``ended``: who has the open file from them has
-    the lock.
+    show. Those of ``holders`` that have ended are in ``ended``: whoever got the open file from them
+    has the lock.
     """
 
     path: str
@@ -73,15 +73,15 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PythonHandler(msgspec.Struct, frozen=True, kw_only=True):
-    """What CPython's own table of handlers (``signal.getsignal``) says of one signal.
+    """What CPython's own table of handlers (``signal.getsignal``) says about one signal.
 
     ``default`` and ``ignored`` are SIG_DFL and SIG_IGN. ``foreign`` is None: a handler was there
     before Python came. ``python`` is a function or method written in Python, with its qualified
     name (``Arbiter.stop``), file and first line; ``builtin`` one written in C, with its name
     (``default_int_handler``); ``object`` any other callable, named by its type
-    (``functools.partial``). The table knows nothing of a handler that C code installed: for such
-    a signal the kernel says *caught* and the table says ``default``. ``own``:
-    its code is of the interpreter's own library.
+    (``functools.partial``). The table knows nothing of a handler that C code installed: for such a
+    signal the kernel says *caught* and the table says ``default``. ``own``: its code is in the
+    interpreter's own library.
     """
 
     signal: int
@@ -95,11 +95,11 @@ class PythonHandler(msgspec.Struct, frozen=True, kw_only=True):
 class PythonRuntime(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of CPython without stopping it.
 
-    ``runtime_start`` and ``runtime_end`` bound the exported object ``_PyRuntime``, in which the
-    main interpreter's GIL lies. ``interrupt_handler`` is the Python-level handler of SIGINT, by
-    the name in the interpreter's own handler table: ``default_int_handler`` is Python's own.
-    ``handlers`` is that whole table: one entry for each signal that Python has.
-    ``free_threaded`` is whether the interpreter says that it is built without a GIL.
+    ``runtime_start`` and ``runtime_end`` bound the exported object ``_PyRuntime``, which contains
+    the main interpreter's GIL. ``interrupt_handler`` is the Python-level handler of SIGINT, by its
+    name in the interpreter's own handler table: ``default_int_handler`` is Python's own.
+    ``handlers`` is that whole table: one entry for each signal that Python has. ``free_threaded``
+    is whether the interpreter says that it is built without a GIL.
     """
 
     runtime_start: int
@@ -111,7 +111,7 @@ class PythonRuntime(msgspec.Struct, frozen=True, kw_only=True):
     free_threaded: bool = False
 
     def may_be_gil(self, address: int) -> bool:
-        """Whether a word lies where the GIL does: CPython waits for that 5 ms at a time."""
+        """Return whether a word lies where the GIL does: CPython waits for that 5 ms at a time."""
         return self.runtime_start <= address < self.runtime_end
 
 
@@ -136,21 +136,21 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     libraries: Known[tuple[Library, ...]] | Unknown
     special_mappings: Known[tuple[str, ...]] | Unknown  # memory of kernel objects: "anon_inode:..."
     python: Known[PythonRuntime] | Unknown
-    # Libraries that name pthread_cancel, pthread_setcanceltype, PyEval_AcquireLock; looked for
-    # where a thread seems to wait for an owner.
+    # Libraries that name pthread_cancel, pthread_setcanceltype, PyEval_AcquireLock; looked for if a
+    # thread seems to wait for an owner.
     cancelling: Known[tuple[str, ...]] | Unknown = Unknown(reason="not looked for")
     cancelling_at_once: Known[tuple[str, ...]] | Unknown = Unknown(
         reason="not read by this version"
     )
     old_gil_calls: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
-    # The program and, of a Python, its script or module; what it was told besides is private.
+    # The program and, for a Python, its script or module; further arguments are private.
     command: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
     age_s: Known[float] | Unknown = Unknown(reason="not read by this version")
     peers: Known[tuple[Peer, ...]] | Unknown = Unknown(reason="not read by this version")
     file_locks: Known[tuple[FileLock, ...]] | Unknown = Unknown(reason="not read by this version")
-    # Files, removed ones too, that it has mapped for others to see what it writes.
+    # Files, including removed ones, that it has mapped so that others see what it writes.
     shared_files: Known[tuple[str, ...]] | Unknown = Unknown(reason="not read by this version")
-    # The signal that stopped it, where it is stopped.
+    # The signal that stopped it, if it is stopped.
     stopped_by: Known[int] | Unknown = Unknown(reason="not read by this version")
     # Seconds until each alarm (setitimer(ITIMER_REAL), alarm) that the process has set.
     alarms: Known[tuple[float, ...]] | Unknown = Unknown(reason="not read by this version")

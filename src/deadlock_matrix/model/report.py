@@ -34,8 +34,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Counts by verdict of the matrix cells, whether the controls came out right, and the end.
 
-    ``unwritten`` leads from the id of a result, or the name of a file, that could not be written
-    into the run's folder, to the reason. Such a result is in the report without its evidence.
+    ``unwritten`` maps the id of a result, or the name of a file, that could not be written into the
+    run's folder, to the reason. Such a result is in the report without its evidence.
     """
 
     cells: int
@@ -52,21 +52,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of a whole matrix a run is.
 
-    ``cells`` is how many the whole has; ``partition`` tells apart wholes, and ways to divide one.
+    ``cells`` is how many the whole has; ``partition`` distinguishes wholes, and ways to divide one.
     """
 
-    number: int  # from 1
+    number: int  # counted from 1
     of: int
     cells: int
     partition: str
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of those that were merged into a report: its own head, and what became of it.
+    """One of the runs that were merged into a report: its own head, and what became of it.
 
-    ``interpreters`` leads from an interpreter's name in the run to its name in the merged report,
-    ``repeats`` from the id of a cell or control in the merged report to its number in the run. The
-    two make it possible to take a merged report apart again.
+    ``interpreters`` maps an interpreter's name in the run to its name in the merged report,
+    ``repeats`` the id of a cell or control in the merged report to its number in the run. With
+    these two a merged report can be taken apart again.
     """
 
     run: str
@@ -87,8 +87,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run, or several merged. Cells are sorted by id.
 
-    Merged: ``merged`` has the runs by the time they started, ``host`` is that of the first of
-    them, ``duration_s`` is what they took together.
+    In a merged report, ``merged`` has the runs by the time they started, ``host`` is that of the
+    first of them, ``duration_s`` is what they took together.
     """
 
     schema_version: int
@@ -104,7 +104,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     planned: int  # matrix cells that were to be run
     summary: Summary
     notes: tuple[str, ...] = ()  # what went wrong with the run itself, one sentence each
-    merged: tuple[Part, ...] = ()  # none: it is one run
+    merged: tuple[Part, ...] = ()  # empty for a single run
     shard: Shard | None = None  # of one run; a merged report has those of its runs
     machines: dict[str, Host] = {}  # others than ``host`` that ran cells, by the names in results
 
@@ -122,7 +122,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def controlled(self) -> bool:
-        """A run whose controls fail proves nothing; nor does one without controls."""
+        """Whether its results count: a run whose controls fail, or without any, proves nothing."""
         failed = self.summary.controls_failed or self.summary.controls_missing
         return bool(self.controls) and not failed
 

@@ -1,4 +1,4 @@
-"""What looking over many processes finds: one process's deadlock, and when it is over."""
+"""What a scan of many processes finds: one process's deadlock, and when it is over."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from deadlock_matrix.model.verdict import Outcome
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process runs. ``words`` are its arguments, as it shows them itself."""
+    """What a process runs. ``words`` are its arguments, as the process itself shows them."""
 
     words: tuple[str, ...]
-    python: bool  # a Python interpreter is in it
+    python: bool  # it contains a Python interpreter
 
 
 class StuckThread(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread that cannot go on, or, if ``likely``, cannot if the assumptions hold.
+    """A thread that cannot go on or, if ``likely``, cannot if the assumptions hold.
 
     ``stack`` are its Python frames, outermost first: ``File "app.py", line 3, in work``.
     """
@@ -43,10 +43,10 @@ class StuckTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A deadlock in one process, as a line of JSON tells it, or its end.
+    """A deadlock in one process, or its end, as a line of JSON reports it.
 
-    ``pid`` and ``started`` (clock ticks since boot) name the process for good: ids are used again.
-    ``over`` says in words why the deadlock is none any more; it is empty while it lasts.
+    ``pid`` and ``started`` (clock ticks since boot) name the process for good: ids are reused.
+    ``over`` says in words why there is no deadlock any more; it is empty while it lasts.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -60,7 +60,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     assumptions: tuple[str, ...]
     threads: tuple[StuckThread, ...]
     tasks: tuple[StuckTask, ...] = ()
-    likely: str = ""  # beside a proof about some threads: what is likely of all
+    likely: str = ""  # besides a proof about some threads: what is likely about all
     over: str = ""
 
     @property
@@ -71,9 +71,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How many processes there were. ``refused`` leads from a reason to a number."""
+    """How many processes there were. ``refused`` maps a reason to a number."""
 
     processes: int
     looked_closely: int
-    late: int  # not looked at closely in this round, for want of time
+    late: int  # not looked at closely in this round, for lack of time
     refused: dict[str, int]

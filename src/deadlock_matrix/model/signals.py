@@ -46,7 +46,7 @@ FIRST_REALTIME, LAST_REALTIME = 34, 64
 
 
 def signal_name(number: int) -> str:
-    """``SIGTERM`` of 15, ``SIGRTMIN+2`` of 36."""
+    """Return a signal's name: ``SIGTERM`` for 15, ``SIGRTMIN+2`` for 36."""
     if 1 <= number <= len(_NAMES):
         return _NAMES[number - 1]
     if number == FIRST_REALTIME:

@@ -1,4 +1,4 @@
-"""The stacks of a process: its frames, and what they say of locks and of what is waited for."""
+"""The stacks of a process: its frames, and what they say about locks and other waits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from deadlock_matrix.model.tasks import EventLoop, Task
 
 
 class NativeFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """A native frame; ``symbol`` is ``??`` where the library carries no name for the address.
+    """A native frame; ``symbol`` is ``??`` if the library carries no name for the address.
 
-    ``address`` is 0 where the reader does not tell it.
+    ``address`` is 0 if the reader does not report it.
     """
 
     symbol: str
@@ -26,13 +26,13 @@ class NativeFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PythonLock(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock of Python's ``_thread`` module that a thread sleeps for.
+    """A lock of Python's ``_thread`` module for which a thread sleeps.
 
-    ``name`` is that under which the code at ``file`` and ``line`` knows it, such as ``self._lock``
-    of an object of type ``of``; both are empty where none was found. ``owner`` is the observer's id
-    of the thread that an RLock names as its owner, 0 if that has ended or was lost in a fork; a
-    Lock names none. ``owner_ident`` is what Python calls that thread. ``word`` is the futex on
-    which the waiting thread sleeps.
+    ``name`` is the name that the code at ``file`` and ``line`` has for it, such as ``self._lock``
+    of an object of type ``of``; both are empty if none was found. ``owner`` is the observer's id of
+    the thread that an RLock names as its owner, 0 if that has ended or was lost in a fork; a Lock
+    names none. ``owner_ident`` is Python's ident of that thread. ``word`` is the futex on which the
+    waiting thread sleeps.
     """
 
     kind: Literal["Lock", "RLock"]
@@ -48,10 +48,10 @@ class PythonLock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PythonMutex(msgspec.Struct, frozen=True, kw_only=True):
-    """A ``PyMutex`` that a thread of a free-threaded build sleeps for, on the futex ``word``.
+    """A ``PyMutex`` for which a thread of a free-threaded build sleeps, on the futex ``word``.
 
-    ``object`` is the type of the object that it belongs to, if it does. ``inside`` is the
-    observer's id of the one thread that is inside a critical section of it.
+    ``object`` is the type of the object to which it belongs, if any. ``inside`` is the observer's
+    id of the one thread that is inside a critical section of it.
     """
 
     address: int
@@ -61,10 +61,11 @@ class PythonMutex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldLock(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock inside whose ``with`` block a thread is: its ``__exit__`` lies on the frame's stack.
+    """A lock whose ``with`` block a thread is in: its ``__exit__`` is on the frame's stack.
 
-    ``line`` is that of the ``with``. It took the lock there; that it still has it does not follow,
-    because any code may release a Lock. ``semaphore`` is the file of one of ``multiprocessing``.
+    ``line`` is that of the ``with``. The thread took the lock there; it does not follow that it
+    still has it, because any code may release a Lock. ``semaphore`` is the file of one of
+    ``multiprocessing``.
     """
 
     kind: Literal["Lock", "RLock", "multiprocessing.Lock", "multiprocessing.RLock"]
@@ -89,7 +90,7 @@ class RunningTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue with something in it that stands in the frame of a thread which waits."""
+    """A queue that is not empty, in the frame of a thread that waits."""
 
     kind: str
     address: int
@@ -98,7 +99,7 @@ class QueueSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 POOL_RESULTS = ("MapResult", "ApplyResult", "IMapIterator")
-"""Kinds of `Awaited` that a multiprocessing pool hands over."""
+"""Kinds of `Awaited` that a multiprocessing pool returns."""
 
 
 class Awaited(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +107,11 @@ class Awaited(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` is its class, such as ``Event`` or ``multiprocessing.Queue``, or what it is to the
     kernel: ``mutex``, ``pipe``, ``socket``. ``action`` is the function that waits (``get``).
-    ``name`` is that under which the code at ``file`` and ``line`` knows it, such as ``self._ready``
-    of an object of type ``of``. ``detail`` tells its state: ``holds 3 of 3``. ``owner`` is the
+    ``name`` is the name that the code at ``file`` and ``line`` has for it, such as ``self._ready``
+    of an object of type ``of``. ``detail`` is its state: ``holds 3 of 3``. ``owner`` is the
     observer's id of the thread that it names as its owner, 0 if that has ended or a fork lost it.
-    ``semaphore`` is the file of a semaphore that processes share, as ``maps`` spells it.
-    ``filled`` are queues that its code may have put something into and now waits for an answer.
+    ``semaphore`` is the file of a semaphore that processes share, as ``maps`` spells it. ``filled``
+    are queues into which its code may have put something that it now awaits an answer to.
     """
 
     kind: str
@@ -128,14 +129,14 @@ class Awaited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 How = Literal["users", "runner", "pool"]
-"""How those were told who could end a wait; see `Enders`."""
+"""How it was found out who could end a wait; see `Enders`."""
 
 
 class Enders(msgspec.Struct, frozen=True, kw_only=True):
-    """The threads that could end a wait for an object without an owner, as far as can be told.
+    """The threads that could end a wait for an object without an owner, as far as is known.
 
-    ``how``: ``users``, in whose frames the object stands; ``runner``, which does the work of a
-    future; ``pool``, all threads of the pool in whose queue that work stands.
+    ``how``: ``users``, in whose frames the object is; ``runner``, which does the work of a future;
+    ``pool``, all threads of the pool in whose queue that work is.
     """
 
     threads: tuple[int, ...]
@@ -146,9 +147,9 @@ _NOT_READ = Unknown(reason="not read by this version")
 
 
 class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
-    """Stacks of one thread, outermost frame first, and what they show of Python's locks.
+    """Stacks of one thread, outermost frame first, and what they show about Python's locks.
 
-    ``ident`` is what Python calls the thread (``threading.get_ident()``); 0 where it was not read.
+    ``ident`` is Python's name for the thread (``threading.get_ident()``); 0 if it was not read.
     ``stopped_by`` are the attached threads for which a thread waits that has asked all others to
     stop, in a free-threaded build.
     """
@@ -164,9 +165,9 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
     awaits: Known[Awaited] | Unknown = _NOT_READ
     stopped_by: Known[tuple[int, ...]] | Unknown = _NOT_READ
     waits_for_mutex: Known[PythonMutex] | Unknown = _NOT_READ
-    # Read where somebody else waits for the thread.
+    # Read if somebody else waits for the thread.
     enders: Known[Enders] | Unknown = _NOT_READ
-    # All threads that can get to what it waits for, itself among them, by counts of references.
+    # All threads that can reach what it waits for, itself among them, by counts of references.
     reached: Known[tuple[int, ...]] | Unknown = _NOT_READ
     # Whether the futex it waits on is that of the Python lock its innermost line waits for.
     waits_on_lock_of_line: Known[bool] | Unknown = _NOT_READ
@@ -204,6 +205,6 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tasks(self) -> Iterator[Task]:
-        """The tasks of asyncio that were read."""
+        """Yield the tasks of asyncio that were read."""
         loops = self.stacks.value.loops.or_else(()) if isinstance(self.stacks, Known) else ()
         return (task for loop in loops for task in loop.tasks)

@@ -1,4 +1,4 @@
-"""What a statement says of itself."""
+"""What a statement says about itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 
 
 def imported_package(statement: str) -> str:
-    """The first package that a statement imports; empty: there is none."""
+    """Return the first package that a statement imports; empty if there is none."""
     try:
         nodes = list(ast.walk(ast.parse(statement)))
     except (SyntaxError, ValueError):

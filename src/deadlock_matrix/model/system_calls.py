@@ -1,9 +1,9 @@
 """The system calls that block: what each waits for, until when, on what, and who can end it.
 
-This is the one table of them; "Changes that come up" in ``docs/architecture.md`` says what else a
-new call needs. Source: the calls' manual pages, and for the functions in which the kernel lets them
-sleep ``kernel/futex``, ``kernel/exit.c``, ``fs/pipe.c``, ``fs/select.c`` and ``fs/eventpoll.c``,
-from Linux 4 to 6.
+This is the only table of them; "Changes that come up" in ``docs/architecture.md`` says what else a
+new call needs. Source: the calls' manual pages, and, for the functions in which the kernel lets
+them sleep, ``kernel/futex``, ``kernel/exit.c``, ``fs/pipe.c``, ``fs/select.c`` and
+``fs/eventpoll.c``, from Linux 4 to 6.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WaitsFor(Enum):
 
 
 class Limit(Enum):
-    """How a call is told until when to wait."""
+    """How a call learns until when to wait."""
 
     NONE = "it has no time limit"
     OF_DESCRIPTOR = "a socket or a terminal may have one of its own; a pipe has none"
@@ -53,7 +53,7 @@ class Limit(Enum):
 
 
 Enders = Literal["threads", "child", "other-ends", "not-followed"]
-"""Who could end a wait: threads that share the word, a child, who has the other ends of pipes.
+"""Who could end a wait: threads that share the word, a child, or whoever has a pipe's other end.
 
 ``not-followed``: anybody, for all that a proof knows. Each of the others has one function that
 reads its calls, see `proof.waits`, and that must know where their arguments are.
@@ -62,7 +62,7 @@ reads its calls, see `proof.waits`, and that must know where their arguments are
 
 @dataclass(frozen=True, kw_only=True)
 class BlockingCall:
-    """One row. Positions count arguments from 0; -1 or nothing: it has none of that kind.
+    """One row. Positions count arguments from 0; -1 or nothing means that it has none of that kind.
 
     ``channels`` are parts of the names of the kernel functions in which the call sleeps. A frozen
     thread, one that waits for a page from a fault handler in user space, or for a supervisor that
@@ -77,7 +77,7 @@ class BlockingCall:
     descriptors_at: tuple[int, ...] = ()
     of_sockets: bool = False  # its descriptor is a socket, or the call fails
     count_at: int = -1  # how many descriptors there are
-    arrays_at: tuple[int, ...] = ()  # pointers to them
+    arrays_at: tuple[int, ...] = ()  # pointers to arrays of them
     ended_by: Enders = "not-followed"
     channels: tuple[str, ...] = ()
 
@@ -231,5 +231,5 @@ _UNLISTED = BlockingCall(waits_for=WaitsFor.OTHER)
 
 
 def blocking(name: str) -> BlockingCall:
-    """The row of a call; for one that the table lacks, a row that knows nothing."""
+    """Return the row of a call; for one that the table lacks, a row that knows nothing."""
     return BLOCKING.get(name, _UNLISTED)

@@ -34,8 +34,8 @@ class TaskAwaits(msgspec.Struct, frozen=True, kw_only=True):
     calls it, as in `PythonLock`. ``tasks`` are addresses of the tasks whose ends it waits for, as
     far as they are pending. ``busy``: a lock is locked, a semaphore has none left; True for
     everything else. ``waiters`` counts the futures that wait in it. ``thread`` is the observer's id
-    of the thread that runs the executor's job, 0 if none is seen to. ``limited``: it gives up after
-    some time. ``known_to`` are the tasks whose frames have references to it; unless
+    of the thread that runs the executor's job, 0 if none is seen running it. ``limited``: it gives
+    up after some time. ``known_to`` are the tasks whose frames have references to it; unless
     ``known_to_others``, nobody else has one.
     """
 
@@ -53,7 +53,7 @@ class TaskAwaits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entered(msgspec.Struct, frozen=True, kw_only=True):
-    """An object inside whose ``async with`` block a task is, and where that block begins.
+    """An object whose ``async with`` block a task is in, and where that block begins.
 
     A ``threading.Lock`` in a ``with`` block counts too: it stays locked while the task sleeps.
     """
@@ -68,10 +68,10 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is not done, its coroutines as frames, the outermost first.
+    """A task that is not done, with its coroutines as frames, outermost first.
 
-    ``awaits`` is unknown where it awaits nothing (it runs, or will), with that as the reason, or
-    where it was not understood. ``steady``: it was in the same place when it was read once more.
+    ``awaits`` is unknown if the task awaits nothing (it runs, or will), with that as the reason, or
+    if it was not understood. ``steady``: it was in the same place when it was read once more.
     """
 
     address: int
@@ -86,7 +86,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class EventLoop(msgspec.Struct, frozen=True, kw_only=True):
     """A loop with its tasks; ``tid`` is the observer's id of the thread that runs it, or 0.
 
-    ``main`` is the task that the loop runs until it is done, as ``asyncio.run`` has one, or 0.
+    ``main`` is the task that the loop runs until it is done, as for ``asyncio.run``, or 0.
     """
 
     address: int

@@ -1,4 +1,4 @@
-"""What one thread was doing at one instant, as the kernel has it."""
+"""What one thread was doing at one instant, as the kernel shows it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from deadlock_matrix.model.fact import Known, Unknown
 class SystemCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="doing", tag="system-call"):
     """A thread inside a system call (``/proc/PID/task/TID/syscall``).
 
-    ``name`` is resolved with the table of the target's architecture; a number without a name in
-    that table is spelled ``syscall_N``. ``arguments`` are six raw machine words.
+    ``name`` comes from the table of the target's architecture; a number without a name in that
+    table is spelled ``syscall_N``. ``arguments`` are six raw machine words.
     """
 
     name: str
@@ -29,7 +29,8 @@ class OutsideSystemCall(
 ):
     """Blocked, but in no system call: a page fault or a stop in user mode (the kernel shows -1).
 
-    One inside a system call, and a freezer, show that call: see ``ThreadFacts.wait_channel``.
+    Such a stop inside a system call, or a freezer, shows that call: see
+    ``ThreadFacts.wait_channel``.
     """
 
 
@@ -41,7 +42,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
 
     They grow when a thread leaves the processor. A thread in state S with equal counters and the
     same `SystemCall` at two instants has slept all the time between; state and counters alone do
-    not tell, because a thread sets its state shortly before it leaves the processor.
+    not show that, because a thread sets its state shortly before it leaves the processor.
     """
 
     voluntary: int
@@ -59,10 +60,10 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory around the address a thread waits on.
+    """Memory around the address on which a thread waits.
 
-    ``around`` is hexadecimal, little-endian as read, beginning at ``around_start``. ``thread`` is,
-    where the word may be the ``joinstate`` of a thread, what lies at that thread's id.
+    ``around`` is hexadecimal, little-endian as read, beginning at ``around_start``. ``thread`` is
+    the contents of a thread's id, if the word may be that thread's ``joinstate``.
     """
 
     address: int
@@ -86,8 +87,8 @@ class NoTimeout(msgspec.Struct, frozen=True, kw_only=True, tag_field="timeout", 
 class TimeLimit(msgspec.Struct, frozen=True, kw_only=True, tag_field="timeout", tag="limited"):
     """A wait with a time limit.
 
-    ``due_s`` is in seconds from the reading until the wait ends by itself. For a limit given as
-    an instant (``exact``) it is that; for one given as a length it is the latest moment possible,
+    ``due_s`` is in seconds from the reading until the wait ends by itself. For a limit given as an
+    instant (``exact``) it is that; for one given as a length it is the latest possible moment,
     because the kernel does not tell when the wait began.
     """
 
@@ -101,8 +102,8 @@ Timeout = NoTimeout | TimeLimit
 class Code(msgspec.Struct, frozen=True, kw_only=True):
     """The code a blocked thread will return to, from its program counter.
 
-    ``in_syscall_wrapper`` tells libc's public ``syscall()`` function (through which hand-made
-    locks call futex) from libc's own locking code.
+    ``in_syscall_wrapper`` distinguishes libc's public ``syscall()`` function (through which
+    hand-made locks call futex) from libc's own locking code.
     """
 
     library: str
@@ -113,9 +114,9 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 class ThreadFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One thread at one instant.
 
-    ``tid`` is the id as the observer sees it, ``own_tid`` as the thread itself does (they differ
-    in a container); locks in memory hold the latter. ``started`` is in clock ticks since boot:
-    together with ``tid`` it identifies the thread, an id alone may be used again.
+    ``tid`` is the id as the observer sees it, ``own_tid`` as the thread itself does (they differ in
+    a container); locks in memory hold the latter. ``started`` is in clock ticks since boot:
+    together with ``tid`` it identifies the thread, since an id alone may be reused.
     """
 
     tid: int
@@ -127,7 +128,7 @@ class ThreadFacts(msgspec.Struct, frozen=True, kw_only=True):
     switches: Known[Switches] | Unknown
     activity: Known[Activity] | Unknown
     blocked_signals: int  # bit mask, bit 0 is signal 1
-    word: Known[Word] | Unknown  # the futex it waits on
+    word: Known[Word] | Unknown  # the futex on which it waits
     polled: Known[tuple[PolledDescriptor, ...]] | Unknown
     timeout: Known[Timeout] | Unknown  # of the system call it is in
     code: Known[Code] | Unknown
@@ -135,6 +136,6 @@ class ThreadFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def call(self) -> SystemCall | None:
-        """The system call it is known to be in."""
+        """The system call in which it is known to be."""
         activity = self.activity.or_else(None)
         return activity if isinstance(activity, SystemCall) else None

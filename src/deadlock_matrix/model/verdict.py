@@ -35,33 +35,33 @@ NodeKind = Literal[
     "thread",
     "lock",  # native, with an owner
     "end",  # of a thread that is joined natively
-    "python-lock",  # an import lock or a Thread.join, whose owner the stacks tell
+    "python-lock",  # an import lock or a Thread.join, whose owner the stacks show
     "rlock",  # of Python, which names its owner
-    "with-lock",  # a Lock of Python that one thread is inside a ``with`` block of
+    "with-lock",  # a Lock of Python whose ``with`` block one thread is in
     "object",  # of Python, without an owner, that only some threads know
     "gil",
     "stop",  # of the world, in a free-threaded build: of a thread that is attached
     "futex",  # without an owner
     "child",
     "pipe",
-    "polled",  # pipes, or pairs of sockets, of which any could end the wait
+    "polled",  # pipes, or pairs of sockets, any of which could end the wait
     "threads",  # those that know an object
     "process",
     "tree",
-    "all-threads",  # of the root process: that none of them goes on is claimed too
+    "all-threads",  # of the root process: the proof also claims that none of them goes on
     "task",  # of asyncio
-    "task-lock",  # of asyncio: a lock or semaphore that tasks are inside ``async with`` blocks of
-    "task-wait",  # an event, a queue, a future: who has a reference may end the wait for it
+    "task-lock",  # of asyncio: a lock or semaphore whose ``async with`` blocks tasks are in
+    "task-wait",  # an event, a queue, a future: whoever has a reference may end the wait for it
     "task-end",  # of tasks that another one awaits
-    "tasks",  # several, of which any could end a wait
+    "tasks",  # several, any of which could end a wait
 ]
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A thread, what a thread waits for, or a group of threads.
 
-    ``id`` is unique within one proof. ``members`` is how many threads a process has that can run,
-    or how many processes a tree has; 0 for everything else.
+    ``id`` is unique within one proof. ``members`` is how many threads of a process can run, or how
+    many processes a tree has; 0 for everything else.
     """
 
     id: str
@@ -76,7 +76,7 @@ Relation = Literal["waits for", "held by", "ended only by", "consists of"]
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a proof, from ``tail`` to ``head``; ``source`` is where it was read.
 
-    A thread *waits for* something. That is *held by* one thread, who alone can end the wait, or
+    A thread *waits for* something. That is *held by* one thread, which alone can end the wait, or
     it can be *ended only by* some thread of a process or a tree, which *consists of* its members.
     """
 
@@ -87,7 +87,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strength(StrEnum):
-    """Whether an answer rests on facts alone, or on assumptions besides."""
+    """Whether an answer rests on facts alone, or also on assumptions."""
 
     PROVED = "proved"
     LIKELY = "likely"
@@ -101,14 +101,14 @@ class AssumptionKind(StrEnum):
     FOREIGN_HANDLER = "foreign-handler"  # a handler in C, whose code is not known, wakes nobody
     NOT_INTERRUPTED = "not-interrupted"  # nobody sends SIGINT, which Python's main thread obeys
     NOT_CANCELLED = "not-cancelled"  # nobody cancels the waiting thread, or task
-    RELEASED_BY_HOLDER = "lock-released-by-holder"  # only who took the lock releases it
-    ENDED_BY_USERS = "ended-by-users"  # only threads in whose frames it stands use an object
-    DONE_BY_ITS_POOL = "done-by-its-pool"  # only its pool makes a future done
+    RELEASED_BY_HOLDER = "lock-released-by-holder"  # only the thread that took the lock releases it
+    ENDED_BY_USERS = "ended-by-users"  # only threads in whose frames an object is use it
+    DONE_BY_ITS_POOL = "done-by-its-pool"  # only its pool completes a future
     NOT_TOUCHED = "not-touched"  # nobody changes what the wait is on behind the kernel's back
 
 
 class Assumption(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that cannot be read, taken to be so, with what speaks for it.
+    """Something that cannot be read, assumed to be so, with what speaks for it.
 
     ``detail`` is a clause that follows "if": ``no SIGTERM comes (its handler is app.stop,
     app.py:12)``. ``source`` is where the evidence for it was read.
@@ -159,7 +159,7 @@ ConditionName = Literal[
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a proof needs besides its edges, and that was found to hold.
 
-    What ``assumes`` names had to be assumed for it; a fact assumes nothing.
+    ``assumes`` names what had to be assumed for it; a fact assumes nothing.
     """
 
     name: ConditionName
@@ -170,7 +170,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is no proof: a fact that is not known, or a condition that does not hold."""
+    """Why there is no proof: an unknown fact, or a condition that does not hold."""
 
     kind: Literal["unknown", "does-not-hold"]
     subject: str  # what it is about, for a reader: "thread 12 'worker'"
@@ -181,9 +181,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """Why none of the threads in it can ever move again.
 
     It begins at ``roots`` and is closed: whatever could end the wait of a thread in it is itself a
-    thread in it. Instead of threads it may be about tasks of asyncio. Nothing in it is spare: see
-    ``deadlock_matrix.proof.check``. It is *proved* if it rests on facts alone; ``assumptions`` are
-    those that its conditions name, and make it *likely*.
+    thread in it. It may be about tasks of asyncio instead of threads. Nothing in it is superfluous:
+    see ``deadlock_matrix.proof.check``. It is *proved* if it rests on facts alone; ``assumptions``
+    are those that its conditions name, and make it *likely*.
     """
 
     kind: ProofKind
@@ -201,7 +201,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def core_of(proof: Proof) -> Proof:
-    """What lies behind the threads it begins at, without the claim that nobody else goes on."""
+    """Return what is behind the threads at which it begins, without the claim about all others."""
     claims = {node.id for node in proof.nodes if node.kind == "all-threads"}
     following: dict[str, list[str]] = {}
     for edge in proof.edges:
@@ -223,9 +223,9 @@ def core_of(proof: Proof) -> Proof:
 
 
 class HeldBy(msgspec.Struct, frozen=True, kw_only=True):
-    """The one thread that has what another waits for, and how that was told.
+    """The one thread that has what another waits for, and how that was found out.
 
-    A lock may also be a suspended task's: then ``tid`` is the thread that runs its loop, or 0.
+    A suspended task may hold a lock, too: then ``tid`` is the thread that runs its loop, or 0.
     """
 
     pid: int
@@ -237,9 +237,9 @@ class HeldBy(msgspec.Struct, frozen=True, kw_only=True):
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
     """What one thread does, in words: ``waits for mutex 0x7f.. of libfoo.so, held by thread 3``.
 
-    ``waits_for`` is what it sleeps for, as its program knows it; ``holds`` are the locks inside
-    whose ``with`` blocks it is. ``held_by`` is told of native locks, joins and import locks too.
-    ``lead`` is a clause that speaks for a wait without an end, of which nothing is proved.
+    ``waits_for`` is what it sleeps for, as its program knows it; ``holds`` are the locks whose
+    ``with`` blocks it is in. ``held_by`` is given for native locks, joins and import locks too.
+    ``lead`` is a clause that suggests an endless wait where nothing is proved.
     """
 
     pid: int
@@ -247,7 +247,7 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # in words: "main thread 12"
     does: str
     stuck: bool  # nobody but the stuck threads could wake it
-    likely: bool = False  # stuck, if the assumptions of the answer are so
+    likely: bool = False  # stuck, if the answer's assumptions hold
     waits_for: Awaited | None = None
     holds: tuple[HeldLock, ...] = ()
     held_by: HeldBy | None = None
@@ -255,7 +255,7 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskHolder(msgspec.Struct, frozen=True, kw_only=True):
-    """The task that has what another waits for, and how that was told."""
+    """The task that has what another waits for, and how that was found out."""
 
     address: int
     name: str  # "task 'writer'"
@@ -300,10 +300,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What one piece of evidence shows.
 
     All but ``not-proved`` carry a proof. ``deadlock``: no thread of the root process can go on;
-    ``partial``: some threads cannot, be it the main thread or one process of the tree, but
-    others of the root process may still do work. ``likely`` and ``likely-partial`` say the same
-    under assumptions. ``likely`` holds, beside a ``partial`` that is proved, what is likely of the
-    whole. ``gaps`` tell what keeps the main thread, or else the proof, from being stuck.
+    ``partial``: some threads cannot, whether the main thread or one process of the tree, but others
+    of the root process may still do work. ``likely`` and ``likely-partial`` say the same under
+    assumptions. The field ``likely``, besides a ``partial`` that is proved, is what is likely about
+    the whole. ``gaps`` say what keeps the main thread, or else the proof, from being stuck.
     """
 
     outcome: Outcome

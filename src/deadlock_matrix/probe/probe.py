@@ -44,7 +44,7 @@ class ImportWatcher:
 
 
 def import_chain(frame):
-    """The import statements that are under way in this thread, outermost first."""
+    """Return the import statements that are under way in this thread, outermost first."""
     chain = []
     below_is_importlib = True
     while frame is not None:
@@ -62,7 +62,7 @@ def import_chain(frame):
 
 
 def package_of(statement):
-    """The package that a statement imports first; without ast, which would be an import."""
+    """Return the package that a statement imports first; without ast, which would be an import."""
     words = statement.replace(",", " ").replace(";", " ").split()
     for word, name in zip(words, words[1:]):
         if word in ("import", "from"):
@@ -71,7 +71,7 @@ def package_of(statement):
 
 
 def submodules(package):
-    """The modules in a package's folders, two levels deep, without importing it."""
+    """Return the modules in a package's folders, two levels deep, without importing it."""
     for finder in sys.meta_path:
         spec = finder.find_spec(package, None) if package else None
         if spec is not None:
@@ -100,7 +100,7 @@ def in_folders(package, folders, levels):
 
 
 def lazy_names(module):
-    """What a module exports and does not have yet."""
+    """Return what a module exports and does not have yet."""
     names = list(getattr(module, "__all__", ())) or [n for n in dir(module) if n[:1] != "_"]
     return [name for name in names if name not in module.__dict__][:MOST_THREADS]
 
@@ -500,7 +500,7 @@ def own_modules(statement, loaded):
 
 
 def attempt(read):
-    """A fact as the report spells it: known with its source, or unknown with its reason."""
+    """Return a fact as the report spells it: known with its source, or unknown with its reason."""
     try:
         value, source = read()
     except Exception as error:

@@ -34,9 +34,9 @@ _TERMINAL = ("/dev/pts/", "/dev/tty", "/dev/console")
 
 
 def activity_of(world: World, key: Key) -> str:
-    """``reads from socket:[123]``, ``waits for an item in Queue 0x7f.. (jobs) in take (m.py:3)``.
+    """Return ``reads from socket:[1]``, ``waits for an item in Queue 0x7f.. in take (m.py:3)``.
 
-    What the program calls it comes first; where it does not tell all, what the kernel says too.
+    What the program calls it comes first; where that does not tell all, the kernel's view follows.
     """
     thread = world.threads[key]
     if thread.state == "T":
@@ -55,7 +55,7 @@ def activity_of(world: World, key: Key) -> str:
 
 
 def _inside_block_of(world: World, semaphore: str) -> str:
-    """Who has a lock that processes share, if a ``with`` block tells it."""
+    """Say who has a lock that processes share, if a ``with`` block shows it."""
     holder = holder_of_semaphore(world, semaphore)
     if holder is None:
         return ""
@@ -105,7 +105,7 @@ def _place(world: World, key: Key) -> str:
 
 
 def _until(thread: ThreadFacts) -> str:
-    """The time limit of its wait."""
+    """Describe the time limit of its wait."""
     timeout = thread.timeout
     if not isinstance(timeout, Known) or not isinstance(timeout.value, TimeLimit):
         return ""
@@ -114,7 +114,7 @@ def _until(thread: ThreadFacts) -> str:
 
 
 def file_lock(world: World, key: Key) -> str:
-    """``waits for a lock of the file /srv/db (flock), which process 12 has``."""
+    """Return ``waits for a lock of the file /srv/db (flock), which process 12 has``."""
     fact = world.after[key[0]].file_locks
     if not isinstance(fact, Known) or not fact.value:
         reason = f" (whose is not known: {fact.reason})" if not isinstance(fact, Known) else ""
@@ -128,16 +128,16 @@ def file_lock(world: World, key: Key) -> str:
 
 
 def _also_open(world: World, path: str) -> str:
-    """The processes of the tree that have a file open, as `` (process 12)``."""
+    """Name the processes of the tree that have a file open, as `` (process 12)``."""
     pids = [f"process {pid}" for pid in sorted(_who_has(world, path))]
     return f" ({enumeration(pids)})" if pids else ""
 
 
 def stopped(world: World, key: Key) -> str:
-    """A stop, and what is known about its cause.
+    """Describe a stop, and what is known about its cause.
 
-    The kernel tells the signal (``exit_code`` in ``/proc/PID/stat``) until the parent has asked for
-    it. What job control stops stands, besides, in the call that its terminal refused.
+    The kernel shows the signal (``exit_code`` in ``/proc/PID/stat``) until the parent has asked for
+    it. A thread that job control stops is, besides, in the call that its terminal refused.
     """
     fact = world.after[key[0]].stopped_by
     name = signal_name(fact.value) if isinstance(fact, Known) else ""
@@ -191,7 +191,7 @@ def _without_call(thread: ThreadFacts) -> str:
 
 
 def _in_words(world: World, key: Key, call: SystemCall) -> str:
-    """What a call is about, with what is known of a socket's other end."""
+    """Say what a call is about, with what is known of a socket's other end."""
     target = _target(world, key, call.arguments[0])
     if not target.startswith("socket:["):
         return f"a socket ({target})" if blocking(call.name).of_sockets else target
@@ -215,9 +215,9 @@ def _who_has(world: World, target: str) -> Iterator[int]:
 
 
 def _in_python(world: World, key: Key, target: str) -> str:
-    """That Python has set no timeout, where a socket of Python's is read.
+    """Say that Python has set no timeout, if a socket of Python's is read.
 
-    With one it waits in ``poll`` first (``sock_call_ex`` in ``Modules/socketmodule.c``).
+    With a timeout it would first wait in ``poll`` (``sock_call_ex`` in ``Modules/socketmodule.c``).
     """
     stack = world.stack_by_thread.get(key)
     inner = stack.python[-1].file if stack is not None and stack.python else ""

@@ -1,8 +1,8 @@
 """The condition that no alarm ends another process, for waits for a child or on a pipe.
 
 ``alarm`` and ``setitimer(ITIMER_REAL)`` send SIGALRM, whose default action ends the process, and
-with it closes its ends of pipes. The other two interval timers, and limits of processor time, count
-only while somebody runs. POSIX timers are asked about for every process (`conditions`).
+thereby closes its ends of pipes. The other two interval timers, and limits of processor time, count
+only while a thread runs. POSIX timers are checked for every process (`conditions`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME: ConditionName = "no-alarm"
 
 
 def no_alarm_of_others(world: World, pid: int) -> tuple[Condition, ...] | Gap:
-    """One condition for every other process of the tree; a Gap where an alarm is pending."""
+    """Return one condition for every other process of the tree, or a Gap if an alarm is pending."""
     conditions: list[Condition] = []
     for process in world.after.values():
         if process.pid == pid or not world.live(process.pid):

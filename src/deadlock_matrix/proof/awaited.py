@@ -33,7 +33,7 @@ _RESULTS = ("MapResult", "ApplyResult", "IMapIterator")
 
 
 def awaited_object(world: World, key: Key) -> Awaited | None:
-    """The object of Python that a thread waits for, if it was read and is more than a lock."""
+    """Return the Python object that a thread waits for, if it was read and is more than a lock."""
     stack = stacks_of(world, key)
     if stack is None or not isinstance(stack.awaits, Known):
         return None
@@ -41,7 +41,7 @@ def awaited_object(world: World, key: Key) -> Awaited | None:
 
 
 def awaited_by(world: World, key: Key, wait: Wait | None) -> Awaited | None:
-    """What a thread waits for, be it an object of Python or something of the kernel."""
+    """Return what a thread waits for, whether an object of Python or something of the kernel."""
     found = awaited_object(world, key)
     if found is not None:
         return found
@@ -82,7 +82,7 @@ def _of_call(world: World, key: Key) -> Awaited | None:
 
 
 def phrase_of_object(awaited: Awaited) -> str:
-    """``waits for an item in Queue 0x7f.. (jobs, empty) in take (store.py:3)``."""
+    """Return ``waits for an item in Queue 0x7f.. (jobs, empty) in take (store.py:3)``."""
     place = f" in {awaited.function} ({base_name(awaited.file)}:{awaited.line})"
     if awaited.kind == "Thread":
         named = f"thread {awaited.detail!r}" if awaited.detail else label_of_object(awaited)
@@ -96,8 +96,8 @@ def phrase_of_object(awaited: Awaited) -> str:
 
 
 def label_of_object(awaited: Awaited) -> str:
-    """The object with its name and state: ``Queue 0x7f.. (self._jobs of Store, holds 3 of 3)``."""
+    """Name the object, with its state: ``Queue 0x7f.. (self._jobs of Store, holds 3 of 3)``."""
     name = f"{awaited.name} of {awaited.of}" if awaited.name and awaited.of else awaited.name
-    state = "" if awaited.kind in _RESULTS else awaited.detail  # told as what keeps it waiting
+    state = "" if awaited.kind in _RESULTS else awaited.detail  # mentioned as what keeps it waiting
     told = ", ".join(each for each in (name, state) if each)
     return f"{awaited.kind} {awaited.address:#x}" + (f" ({told})" if told else "")

@@ -1,7 +1,7 @@
-"""The condition that nobody cancels a waiting thread: a cancelled one lets go of what it holds.
+"""The condition that nobody cancels a waiting thread: a cancelled one releases what it holds.
 
 ``pthread_join`` and the interpreter's wait for the GIL (``pthread_cond_timedwait``) are
-cancellation points. A wait for a mutex is not one: there a thread can only be cancelled if it has
+cancellation points. A wait for a mutex is not one: there a thread can be cancelled only if it
 allowed that at any moment (``PTHREAD_CANCEL_ASYNCHRONOUS``). Code that cancels must name
 ``pthread_cancel``, and code that allows it ``pthread_setcanceltype``; hardly any library does.
 """
@@ -18,14 +18,15 @@ from deadlock_matrix.proof.world import Key, World
 
 CAUGHT_FROM_THE_BEGINNING = (2, 33)
 GLIBC_SIGNAL, MUSL_SIGNAL = 32, 33
-"""``SIGCANCEL``: caught only once a thread has been cancelled, by glibc from 2.34 on, by musl ever
-(glibc's ``nptl/pthread_cancel.c``, musl's ``src/thread/pthread_cancel.c``)."""
+"""``SIGCANCEL``: glibc from 2.34 on catches it only once a thread has been cancelled, and so does
+musl in every version (glibc's ``nptl/pthread_cancel.c``, musl's ``src/thread/pthread_cancel.c``).
+"""
 
 NAME: ConditionName = "no-cancellation"
 
 
 def not_cancelled(world: World, key: Key) -> Condition:
-    """At a cancellation point: nobody can cancel, or it is assumed that nobody does."""
+    """At a cancellation point: return that nobody can cancel, or assume that nobody does."""
     process = world.after[key[0]]
     telling = _signals_that_tell(world.machine.libc)
     doubt = _who_names("pthread_cancel", process.cancelling) or _has_cancelled(process, telling)
@@ -42,7 +43,7 @@ def not_cancelled(world: World, key: Key) -> Condition:
 
 
 def not_cancelled_at_once(world: World, key: Key) -> Condition:
-    """Anywhere else: nobody can be cancelled at any moment, or it is assumed."""
+    """Anywhere else: return that nobody can be cancelled at any moment, or assume it."""
     process = world.after[key[0]]
     doubt = _who_names("pthread_setcanceltype", process.cancelling_at_once)
     if not doubt:
@@ -68,7 +69,7 @@ def _who_names(name: str, libraries: Known[tuple[str, ...]] | Unknown) -> str:
 
 
 def _signals_that_tell(libc: str) -> tuple[int, ...]:
-    """By which caught signals a thread was cancelled: one, none, or of an unknown C library any."""
+    """Return the caught signals that show a cancelled thread; for an unknown C library, all."""
     version = re.match(r"glibc (\d+)\.(\d+)", libc)
     if version:
         late = (int(version[1]), int(version[2])) > CAUGHT_FROM_THE_BEGINNING

@@ -1,7 +1,7 @@
-"""Does a proof stand by itself? Asked of the data alone, without the evidence it came from.
+"""Does a proof stand by itself? Decided from the data alone, without the evidence it came from.
 
-This is written apart from the code that makes proofs, so that each holds the other: a proof with
-an edge, a condition or an assumption taken away does not stand.
+This is written independently of the code that makes proofs, so that each checks the other: a proof
+without one of its edges, conditions or assumptions does not stand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ INTERRUPTIBLE: Set[NodeKind] = {"python-lock", "futex", "child", "pipe", "polled
 """Kinds of waits that a signal handler could end: they need all conditions of the process."""
 
 INTERRUPTIBLE_IN_MAIN: Set[NodeKind] = {"rlock", "with-lock", "object"}
-"""The same, in the main thread alone: only there Python runs handlers."""
+"""The same, but only in the main thread: only there does Python run handlers."""
 
 OF_A_PIPE: Names = ASLEEP | {
     "no-outside-end",
@@ -62,11 +62,11 @@ TASK_NEEDS: dict[NodeKind, Names] = {
 ASSUMED_OF_A_TASK: Names = {"not-cancelled", "released-by-holder"}
 
 CANCELLED_BY_OTHERS: Set[NodeKind] = {"python-lock", "rlock", "with-lock"}
-"""These need ``no-cancellation`` where one thread holds them: others may go on, and cancel."""
+"""These need ``no-cancellation`` if one thread holds them: others may go on, and cancel."""
 
 
 def find_faults(proof: Proof) -> tuple[str, ...]:
-    """Everything that is missing for the proof to stand, or is spare in it; empty if it stands."""
+    """Return everything that is missing for the proof to stand, or superfluous in it."""
     return tuple(_Checked(proof).faults())
 
 
@@ -82,7 +82,7 @@ class _Checked:
             self._next.setdefault((edge.tail, edge.relation), []).append(edge.head)
 
     def faults(self) -> Iterator[str]:
-        """All that is wrong, the plain contradictions first."""
+        """Yield all that is wrong, the plain contradictions first."""
         unknown = list(self._unknown_nodes())
         if unknown:
             yield from unknown
@@ -120,7 +120,7 @@ class _Checked:
                 yield "it begins at an unknown node"
 
     def _assumptions(self) -> Iterator[str]:
-        """What the conditions assume is what the proof says it assumes."""
+        """Check that the proof lists exactly what its conditions assume."""
         made = {each for condition in self._proof.conditions for each in condition.assumes}
         for assumption in made - set(self._proof.assumptions):
             yield f"it does not say that it assumes: {assumption.detail}"
@@ -146,7 +146,7 @@ class _Checked:
         return ", ".join(sorted(needed - self._holds.get(identifier, set())))
 
     def _is_subject(self, node: Node, reached: dict[str, Node]) -> bool:
-        """A process may be there for its conditions, if one of its threads is in the proof."""
+        """Return whether it is a process of a thread in the proof, there for its conditions."""
         return node.kind == "process" and any(
             identifier.startswith(f"thread-{node.id.removeprefix('process-')}-")
             for identifier in reached
@@ -202,7 +202,7 @@ class _Checked:
                 yield f"{node.label}: {condition.name} cannot be known of a loop that goes on"
 
     def _faults_of_others(self, own: str, wait: str) -> Iterator[str]:
-        """The end of any other process would end the wait too, so all of them must be in it."""
+        """Check that all other processes are in it: the end of any of them would end the wait."""
         trees = self._heads(self._nodes[wait], "ended only by")
         if [self._nodes[tree].kind for tree in trees] != ["tree"]:
             yield f"{self._nodes[wait].label}: any process of the tree could end the wait for it"

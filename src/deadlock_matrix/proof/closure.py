@@ -1,12 +1,12 @@
 """Which threads can never be woken, because only they themselves could do it.
 
 This is the greatest fixed point: begin with every thread whose wait has a complete list of those
-who could end it, and take away, as long as there is one, a thread that somebody outside the rest
-could wake. What remains wakes nobody and is woken by nobody. A cycle of mutexes and a process all
-of whose threads sleep are the same thing here; they differ in who the wakers are.
+who could end it, and, as long as there is one, remove a thread that somebody outside the set could
+wake. What remains wakes nobody and is woken by nobody. A cycle of mutexes and a process all of
+whose threads sleep are the same thing here; they differ only in who the wakers are.
 
-It is worked out from facts alone, and can be again with a set of assumptions allowed. A wait may
-then be read in more than one way; that one of them has nobody left who could end it is enough.
+It is computed from facts alone, and again, if wanted, with a set of assumptions allowed. A wait may
+then have more than one reading; it is enough that one of them has nobody left who could end it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deadlock_matrix.proof.world import Key, World
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:
-    """What every live thread waits for, and the conditions of every process; read once."""
+    """What every live thread waits for, and the conditions of every process, read once."""
 
     waits: dict[Key, Wait | Open]
     conditions: dict[int, Conditions]
@@ -50,11 +50,11 @@ class Stuck:
     waits: dict[Key, Wait]  # of the stuck threads alone
     gaps: dict[Key, tuple[Gap, ...]]  # of threads whose own wait may end, or is not understood
     free: dict[Key, Wait]  # of the rest: they wait for somebody who may move
-    readings: Readings  # what it was worked out from
+    readings: Readings  # from which it was computed
 
     @cached_property
     def gil_holders(self) -> frozenset[Key]:
-        """Stuck threads' holders of the GIL."""
+        """The holders of the GIL for which stuck threads wait."""
         waits = (wait for wait in self.waits.values() if wait.node.kind == "gil")
         return frozenset(holder for wait in waits for holder in wait.wakers)
 
@@ -68,13 +68,13 @@ def read_all(world: World) -> Readings:
 
 
 def find_stuck(readings: Readings, allowed: Collection[Assumption] = frozenset()) -> Stuck:
-    """Find the largest set of threads that nobody outside it can wake, if what is allowed is so."""
+    """Find the largest set of threads that nobody outside it can wake, given what is allowed."""
     problems: dict[object, tuple[Gap, ...]] = {}
 
     def why_not(key: Key, wait: Wait) -> tuple[Gap, ...]:
         if not all(each in allowed for each in wait.assumptions):
             return tuple(_as_gap(each) for each in wait.assumptions if each not in allowed)
-        # Asked once of the tree, or of a process: thousands of waits rest on the same conditions.
+        # Checked once per tree or process: thousands of waits rest on the same conditions.
         rests_on = "tree" if wait.scope == "tree" else (key[0], wait.interruptible)
         if rests_on not in problems:
             found = (
@@ -101,7 +101,7 @@ def find_stuck(readings: Readings, allowed: Collection[Assumption] = frozenset()
 
     candidates = set(possible)
     while True:
-        # Most threads of a process share one set of wakers: ask of each set once.
+        # Most threads of a process share one set of wakers: check each set once.
         sets = {id(wait.wakers): wait.wakers for key in candidates for wait in possible[key]}
         closed = {identity for identity, wakers in sets.items() if wakers <= candidates}
         stuck = {
@@ -122,7 +122,7 @@ def find_stuck(readings: Readings, allowed: Collection[Assumption] = frozenset()
 
 
 def _readings(read: Wait | Open) -> tuple[Wait, ...]:
-    """All readings of a wait, the one by facts first."""
+    """Return all readings of a wait, the one by facts first."""
     return read.assuming if isinstance(read, Open) else (read, *read.assuming)
 
 
@@ -151,14 +151,14 @@ def _as_gap(assumption: Assumption) -> Gap:
 def conditions_needed(
     readings: Readings, key: Key, wait: Wait
 ) -> tuple[tuple[int, tuple[ConditionName, ...]], ...]:
-    """The processes on whose conditions the wait rests, and on which of them."""
+    """Return the processes on whose conditions the wait rests, and on which of them."""
     if wait.scope == "tree":
         return tuple((pid, NAMES) for pid in sorted(readings.conditions))
     return ((key[0], NAMES if wait.interruptible else OF_EVERY_WAIT),)
 
 
 def conditions_of(stuck: Stuck, keys: Iterable[Key]) -> list[Condition]:
-    """All conditions that the waits of these threads rest on, each once."""
+    """Return all conditions on which the waits of these threads rest, each once."""
     found: dict[Condition, None] = {}
     asked: set[tuple[int, tuple[ConditionName, ...]]] = set()
     for key in keys:
@@ -172,7 +172,7 @@ def conditions_of(stuck: Stuck, keys: Iterable[Key]) -> list[Condition]:
 
 
 def reachable(stuck: Stuck, roots: Iterable[Key]) -> list[Key]:
-    """The stuck threads that ``roots`` wait for, themselves first, near ones before far ones."""
+    """Return the stuck threads that ``roots`` wait for, themselves first, then by distance."""
     order: list[Key] = []
     waiting = deque(sorted(roots))
     seen = set(waiting)

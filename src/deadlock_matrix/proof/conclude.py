@@ -1,4 +1,4 @@
-"""From what was observed and judged to a verdict and one sentence that says why."""
+"""From what was observed and judged to a verdict, and one sentence that says why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PHASES = {
 
 
 def conclude(observation: Observation, judgement: Judgement | None) -> tuple[Verdict, str]:
-    """Name the verdict of one observation; it can be done again at any time from a report."""
+    """Name the verdict of one observation; it can be redone at any time from a report."""
     end = observation.end
     where = _PHASES[observation.phase]
     if isinstance(end, Signalled):
@@ -58,7 +58,7 @@ def reasons(judgement: Judgement | None, evidence: object) -> str:
 
     Args:
         judgement: None if there was nothing to judge.
-        evidence: As far as it was read; if it is unknown, its reason is told.
+        evidence: As far as it was read; if it is unknown, its reason is given.
     """
     if judgement is None:
         why = f": {evidence.reason}" if isinstance(evidence, Unknown) else ""
@@ -87,7 +87,7 @@ def _first_line(text: str) -> str:
 
 
 def _last_words(observation: Observation) -> str:
-    """The last line on standard error, or else, as libraries in C use that too, on its output."""
+    """Return the last line on standard error, or else on output, which libraries in C use, too."""
     if said := _last_line(observation.stderr.kept):
         return f": {said}"
     said = _last_line(observation.stdout.kept)

@@ -1,12 +1,12 @@
 """What must hold of a whole process before a wait in it counts as endless.
 
-For a wait that only its owner can end, one thing: no signal handler in C, which could let the
-owner's lock go. For every other wait, somebody inside the process could end it, so everybody
-inside must be known and stuck, and nothing from outside may reach in: no signal handler, no timer,
-no debugger, no shared memory, no kernel work that completes by itself.
+For a wait that only its owner can end, one thing: no signal handler in C, which could release the
+owner's lock. Any other wait could be ended by somebody inside the process, so everybody inside must
+be known and stuck, and nothing from outside may reach in: no signal handler, no timer, no debugger,
+no shared memory, no kernel work that completes by itself.
 
-What cannot be read of signals can be assumed: that none of those comes whose handler could wake a
-thread. Such a condition says so (`Condition.assumes`), and makes a deadlock a likely one.
+What cannot be read about signals can be assumed: that no signal comes whose handler could wake a
+thread. Such a condition says so (`Condition.assumes`), and makes a deadlock only likely.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ NAMES: tuple[ConditionName, ...] = (
 
 
 def process_id(pid: int) -> str:
-    """The id of a process's node."""
+    """Return the id of a process's node."""
     return f"process-{pid}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The conditions of one process by their name, and what is wrong where one does not hold."""
+    """The conditions of one process by name, and what is wrong if one does not hold."""
 
     hold: dict[ConditionName, Condition]
     gaps: dict[ConditionName, Gap]
 
     def wanted(self, names: tuple[ConditionName, ...]) -> tuple[Condition, ...]:
-        """Those conditions of ``names`` that hold."""
+        """Return those conditions of ``names`` that hold."""
         return tuple(self.hold[name] for name in names if name in self.hold)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A condition holds: by what was read, or if what is assumed is so."""
+    """A condition holds: by what was read, or given what is assumed."""
 
     detail: str
     source: str
@@ -69,7 +69,7 @@ class Found:
 
 
 def check_process(world: World, pid: int) -> Conditions:
-    """All conditions of one process: those that hold, and what is wrong with the others."""
+    """Check all conditions of one process: those that hold, and what is wrong with the others."""
     hold: dict[ConditionName, Condition] = {}
     gaps: dict[ConditionName, Gap] = {}
     for name, check in _CHECKS.items():
@@ -91,11 +91,11 @@ Check = Callable[[World, ProcessFacts], Found | Gap]
 
 
 def _in_both(check: Check, world: World, pid: int) -> Found | Gap:
-    """A condition must hold in both snapshots.
+    """Check that a condition holds in both snapshots.
 
-    In the second alone it would not do: a handler that is used once is gone when it has run, and
-    a process on the same memory when it has done what it came for. In the first, everybody was
-    asleep already when it was read, or counts as moving.
+    The second alone would not do: a handler that is used once is gone when it has run, and a
+    process on the same memory when it has done its work. When the first was read, everybody was
+    already asleep, or counts as moving.
     """
     now = check(world, world.after[pid])
     earlier = world.before.get(pid)
@@ -147,11 +147,14 @@ def _no_waking_signal(world: World, process: ProcessFacts) -> Found | Gap:
 
 
 def _not_by_its_parents(world: World, process: ProcessFacts) -> Iterator[Assumption]:
-    """``timeout -s INT`` and its like, above the tree; who waits for ever does not act."""
+    """Yield what to assume about ``timeout -s INT`` and the like above the tree.
+
+    A parent that waits for ever does not act.
+    """
     if process.pid != world.root or not may_be_interrupted(world, process):
         return
     for parent in world.evidence.parents:
-        if parent.timers and parent.sends in ("", "SIGINT"):  # another one interrupts nothing
+        if parent.timers and parent.sends in ("", "SIGINT"):  # any other signal interrupts nothing
             yield Assumption(
                 kind=AssumptionKind.NOT_INTERRUPTED,
                 subject=process_id(process.pid),
@@ -162,8 +165,8 @@ def _not_by_its_parents(world: World, process: ProcessFacts) -> Iterator[Assumpt
 
 
 def _no_foreign_handler(world: World, process: ProcessFacts) -> Found | Gap:
-    # A handler of Python runs in the main thread's Python code, so not in a wait that no signal
-    # interrupts. One in C runs at once, in whichever thread the signal comes to.
+    # A handler of Python runs in the main thread's Python code, so not during a wait that no signal
+    # interrupts. One in C runs at once, in whichever thread receives the signal.
     handlers = handlers_of(world, process)
     if isinstance(handlers, Unknown):
         return _gap(process, f"which signals it catches: {handlers.reason}", known=False)

@@ -1,12 +1,12 @@
-"""Waits for what has no owner, which by assumption only some threads end.
+"""Waits for something without an owner, which by assumption only some threads end.
 
-Who waits for a queue, a condition, an event or a future waits for anybody. But if all threads that
-know the object are stuck themselves, or all that could do the work, it is likely that nobody ever
-will. It is an assumption: another thread may come to know it. A pipe that the process alone has is
-an object like the others: whoever knows the number of its write end may write.
+A thread that waits for a queue, a condition, an event or a future waits for anybody. But if all
+threads that know the object are stuck themselves, or all that could do the work, it is likely that
+nobody ever will. That is an assumption: another thread may come to know the object. A pipe that the
+process alone has is an object like the others: whoever knows the number of its write end may write.
 
-Whoever waits for the same thing in the same way is none of them: of two consumers neither feeds the
-other. Where nobody else knows it, nothing is likely: somebody will be told of it.
+A thread that waits for the same thing in the same way is not counted: of two consumers neither
+feeds the other. If nobody else knows the object, nothing is likely: somebody will be told of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_NAMED = 3
 
 
 def ended_wait(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wait | None:
-    """The wait of a thread that only those end who know its object, if any are known."""
+    """Return the wait that only threads which know the object end, if any are known."""
     awaited = awaited_object(world, key)
     if awaited is None:
         return None
@@ -46,7 +46,7 @@ def ended_wait(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wai
 def reached_wait(
     world: World, key: Key, lock: PythonLock | None, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The wait for an object that nobody but some threads can get to: a fact."""
+    """Return the wait for an object that only some threads can reach, which is a fact."""
     stack, awaited = stacks_of(world, key), awaited_object(world, key)
     if stack is None or not isinstance(stack.reached, Known):
         return None
@@ -91,7 +91,7 @@ def reached_wait(
 def ended_by_writers(
     world: World, key: Key, pipe: Node, phrase: str, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The same of a thread that reads a pipe which no other process has."""
+    """Return the same for a thread that reads a pipe which no other process has."""
     for pid, process in world.after.items():
         if pid == key[0]:
             continue
@@ -150,7 +150,7 @@ def _ended(
 
 
 def _whom(who: str, several: bool, how: How) -> str:
-    """``which thread 12 'feeder' uses too``, for the end of a phrase."""
+    """Return ``which thread 12 'feeder' uses too``, for the end of a phrase."""
     if how == "runner":
         return f"whose work {who} does"
     if how == "pool":

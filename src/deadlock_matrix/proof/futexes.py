@@ -33,7 +33,7 @@ FUTEX_WAITS = {0, 9}  # WAIT, WAIT_BITSET
 def futex_wait(
     world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
 ) -> Wait | Open:
-    """What a thread asleep in a futex call waits for: an owner where one can be told."""
+    """Say what a thread asleep in a futex call waits for: an owner, if one can be found out."""
     thread = world.threads[key]
     no = Refusal(world.name(key))
     assert isinstance(thread.activity, Known)
@@ -101,7 +101,7 @@ def _by_stacks(
     conditions: tuple[Condition, ...],
     assuming: tuple[Wait, ...],
 ) -> Wait:
-    """A wait whose owner alone can end it; or anybody inside, who could cancel the waiter.
+    """Return the wait that only its owner can end, or anybody inside who could cancel the waiter.
 
     CPython waits in ``sem_wait`` and ``pthread_cond_wait``, which are cancellation points.
     """
@@ -137,7 +137,7 @@ def _by_stacks(
 def _phrase_of_python(
     world: World, key: Key, lock: PythonLock | PythonMutex | None, held: Wait | None
 ) -> str:
-    """The object of Python's by name, with who holds it; nothing where it is an inner lock."""
+    """Name the Python object, with who holds it; empty if it is an inner lock."""
     waited = awaited_object(world, key)
     if waited is not None:
         return phrase_of_object(waited)
@@ -185,7 +185,7 @@ def _ended(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wait | 
 def _owned(
     world: World, key: Key, lock: Owned, where: str, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The wait for a lock that its owner alone can end, if nobody is cancelled; or None."""
+    """Return the wait for a lock that only its owner can end, if nobody is cancelled; or None."""
     thread = world.threads[key]
     assert isinstance(thread.activity, Known) and isinstance(thread.word, Known)
     alone = _memory_is_its_own(world, key)
@@ -208,7 +208,7 @@ def _owned(
 
 
 def _memory_is_its_own(world: World, key: Key) -> Condition | None:
-    """A process on the same memory may hold the lock, under the id of one of our threads."""
+    """Require that no process shares the memory: it may hold the lock under one of our ids."""
     sharing = world.after[key[0]].shares_memory_with
     earlier = world.before[key[0]].shares_memory_with
     for fact in (earlier, sharing):
@@ -224,7 +224,7 @@ def _memory_is_its_own(world: World, key: Key) -> Condition | None:
 
 
 def _is_a_baton(key: Key, lock: Owned) -> bool:
-    """Whether another thread may be meant to unlock it.
+    """Return whether another thread may be meant to unlock it.
 
     A thread that locks a plain mutex twice is stuck if only owners unlock. But such a mutex does
     not enforce that, and programs exist that use it as a semaphore: one thread locks it twice,
@@ -241,7 +241,7 @@ def _why_not_its_owner(world: World, key: Key, lock: Owned | Ownerless) -> str:
 
 
 def _phrase(world: World, key: Key, lock: Owned | Ownerless, label: str) -> str:
-    """What is known of the lock, or else where Python waits, and in whose code."""
+    """Say what is known of the lock, or else where Python waits, and in whose code."""
     if isinstance(lock, Owned):
         if lock.what == JOINED:
             return f"joins {world.name(lock.owner)}"

@@ -1,10 +1,10 @@
-"""Who handles each signal of a process, and what has to be assumed for it to wake nobody.
+"""Who handles each signal of a process, and what must be assumed for it to wake nobody.
 
-Three kinds of handlers are told apart. CPython's own C handler stands behind every entry of
-Python's table: it sets a flag, and the Python function runs later, in the main thread of the main
-interpreter alone, and only while that thread runs Python code or waits for something that a signal
-interrupts. glibc's own two act only on signals that the process sends itself. Everything else is C
-code, which could post a semaphore or unlock a mutex in whichever thread the signal comes to.
+There are three kinds of handlers. CPython's own C handler is behind every entry of Python's table:
+it sets a flag, and the Python function runs later, only in the main thread of the main interpreter,
+and only while that thread runs Python code or waits for something that a signal interrupts. glibc's
+own two act only on signals that the process sends itself. Everything else is C code, which could
+post a semaphore or unlock a mutex in whichever thread receives the signal.
 
 The address of a handler cannot be read from outside. That C code has not replaced a handler behind
 the back of Python or glibc is an axiom.
@@ -29,12 +29,12 @@ FAULTHANDLER = frozenset((4, 6, 7, 8, 11))
 """What ``faulthandler.enable`` installs: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV."""
 
 GLIBC_INTERNAL = frozenset((32, 33))
-"""glibc's handlers act on these only when they come from the process itself (``si_pid``)."""
+"""glibc's handlers act on these only if they come from the process itself (``si_pid``)."""
 
 DEFAULT_INT_HANDLER = "default_int_handler"
 
 MOST_NAMED = 3
-"""Of the handlers of one kind, in a sentence; the conditions of a proof name them all."""
+"""How many handlers of one kind a sentence names; the conditions of a proof name them all."""
 
 Whose = Literal["interrupt", "libc", "python", "foreign"]
 
@@ -43,7 +43,7 @@ Whose = Literal["interrupt", "libc", "python", "foreign"]
 class Handler:
     """The handler of one signal that a thread of the process could receive.
 
-    ``interrupt`` is Python's own of SIGINT, which makes KeyboardInterrupt, or asyncio's.
+    ``interrupt`` is Python's own handler of SIGINT, which raises KeyboardInterrupt, or asyncio's.
     ``told`` is what is known of it, in words: ``app.stop, app.py:12``.
     """
 
@@ -53,7 +53,7 @@ class Handler:
 
 
 def handlers_of(world: World, process: ProcessFacts) -> tuple[Handler, ...] | Unknown:
-    """The handlers of all signals that some thread would receive."""
+    """Return the handlers of all signals that some thread would receive."""
     if not isinstance(process.signals, Known):
         return process.signals
     blocked_by_all = ~0
@@ -70,7 +70,7 @@ def handlers_of(world: World, process: ProcessFacts) -> tuple[Handler, ...] | Un
 
 
 def may_be_interrupted(world: World, process: ProcessFacts) -> bool:
-    """Whether SIGINT would end a wait with KeyboardInterrupt, or nothing says that it would not."""
+    """Return whether SIGINT would end a wait with KeyboardInterrupt, or nothing rules that out."""
     if process.pid not in world.interruptible:
         handlers = handlers_of(world, process)
         world.interruptible[process.pid] = isinstance(handlers, Unknown) or any(
@@ -80,7 +80,7 @@ def may_be_interrupted(world: World, process: ProcessFacts) -> bool:
 
 
 def _python_table(process: ProcessFacts) -> dict[int, Handler]:
-    """The signals that Python's table knows a function for."""
+    """Return the signals for which Python's table knows a function."""
     python = process.python
     if not isinstance(python, Known):
         return {}
@@ -92,8 +92,8 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
                 told = f"{entry.name or 'an object'}{place}"
                 whose: Whose = "interrupt" if _is_of_asyncio(entry, python.value) else "python"
                 found[entry.signal] = Handler(number=entry.signal, whose=whose, told=told)
-    # Read with care that it is CPython's own function, not one of that name; and all that older
-    # evidence has.
+    # Read with care: it must be CPython's own function, not one of that name. It is also all that
+    # older evidence has.
     interrupt = python.value.interrupt_handler
     if isinstance(interrupt, Known):
         if interrupt.value == DEFAULT_INT_HANDLER:
@@ -106,11 +106,11 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
 
 
 def _is_of_asyncio(entry: PythonHandler, python: PythonRuntime) -> bool:
-    """``asyncio.run``'s own handler of SIGINT, from Python 3.11 on.
+    """Recognise ``asyncio.run``'s own handler of SIGINT, from Python 3.11 on.
 
     It cancels the main task, and then raises KeyboardInterrupt: the same, in two steps.
     """
-    interrupt = python.interrupt_handler  # what was read of SIGINT alone must say the same
+    interrupt = python.interrupt_handler  # what was read about SIGINT alone must agree
     return (
         entry.signal == SIGINT
         and entry.own
@@ -122,7 +122,7 @@ def _is_of_asyncio(entry: PythonHandler, python: PythonRuntime) -> bool:
 
 
 def _foreign(world: World, process: ProcessFacts, number: int, others: frozenset[int]) -> Handler:
-    # Python's programs, and those with threads, have let the C library install its own two.
+    # Python's programs, and those with threads, have made the C library install its own two.
     installed = isinstance(process.python, Known) or len(world.live(process.pid)) > 1
     has_internal = world.machine.libc.startswith(("glibc", "musl"))
     if number in GLIBC_INTERNAL and has_internal and installed:
@@ -131,7 +131,7 @@ def _foreign(world: World, process: ProcessFacts, number: int, others: frozenset
 
 
 def _of_foreign(process: ProcessFacts, number: int, others: frozenset[int]) -> str:
-    """What speaks for the handler of ``number`` to be harmless, or what is known of it."""
+    """Say why the handler of ``number`` seems harmless, or what is known of it."""
     python = process.python
     if not isinstance(python, Known):
         return "in C"

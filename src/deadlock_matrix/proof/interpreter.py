@@ -1,7 +1,7 @@
 """Waits that only the interpreter's own state explains: the GIL, joins, import locks.
 
-The stacks are read between the two snapshots without stopping the process. They are the truth for
-a thread that slept all that time, and for nobody else.
+The stacks are read between the two snapshots without stopping the process. They are the truth for a
+thread that slept all that time, and for no other.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class PythonWait:
     source: str
     held_source: str
     phrase: str
-    names_owner: bool  # the phrase says already who it is
+    names_owner: bool  # the phrase already says who it is
     conditions: tuple[Condition, ...]
 
 
 def gil_wait(world: World, key: Key, call: SystemCall) -> GilWait | Gap | None:
-    """Recognise a wait for the GIL; None if it is another wait, a Gap if its holder is not known.
+    """Recognise a wait for the GIL; None if it is another wait, a Gap if its holder is unknown.
 
-    CPython waits for the GIL on a condition variable inside the exported object ``_PyRuntime``,
-    5 ms at a time (``take_gil`` in ``ceval_gil.c``), so such a wait has a time limit that ends
+    CPython waits for the GIL on a condition variable inside the exported object ``_PyRuntime``, 5
+    ms at a time (``take_gil`` in ``ceval_gil.c``), so such a wait has a time limit that ends
     nothing. No other timed wait of the interpreter is on a word inside that object.
     """
     thread = world.threads[key]
@@ -128,7 +128,7 @@ def _gil_holder(world: World, pid: int) -> tuple[Key, str] | Gap:
 
 def _by_thread_state(world: World, key: Key) -> Condition:
     old_calls = world.after[key[0]].old_gil_calls
-    assert isinstance(old_calls, Known)  # who holds it is not known otherwise
+    assert isinstance(old_calls, Known)  # otherwise the holder is unknown
     return Condition(
         name="gil-by-thread-state",
         subject=thread_id(key),
@@ -139,7 +139,7 @@ def _by_thread_state(world: World, key: Key) -> Condition:
 
 
 def stacks_of(world: World, key: Key) -> ThreadStack | None:
-    """A thread's stacks, if they are from between the snapshots."""
+    """Return a thread's stacks, if they are from between the snapshots."""
     stack = world.stack_by_thread.get(key)
     if stack is None:
         return None
@@ -150,12 +150,12 @@ def stacks_of(world: World, key: Key) -> ThreadStack | None:
 
 
 def may_be_main(world: World, key: Key) -> bool:
-    """Whether a thread may be Python's main one, in which alone handlers written in Python run.
+    """Return whether a thread may be Python's main one, the only one that runs Python handlers.
 
-    That is who initialised the interpreter, or forked: not always the process's main thread, even
-    if that one runs Python. But it is none that ``threading`` began, with ``Thread._bootstrap`` as
-    its outermost line: then the interpreter was there already. A fork makes the thread that called
-    it the process's main one.
+    That is the thread that initialised the interpreter, or forked: not always the process's main
+    thread, even if that one runs Python. But it is never one that ``threading`` started, with
+    ``Thread._bootstrap`` as its outermost line: then the interpreter was there already. A fork
+    makes the calling thread the process's main one.
     """
     stack, fact = stacks_of(world, key), world.stacks.get(key[0])
     if key[0] == key[1] or stack is None or not stack.python or not isinstance(fact, Known):
@@ -165,17 +165,17 @@ def may_be_main(world: World, key: Key) -> bool:
 
 
 def _own_threading(stacks: ProcessStacks) -> set[str]:
-    """The standard library's own ``threading.py``: others are called so too."""
+    """Return the standard library's own ``threading.py``: others have that name, too."""
     standard = stacks.standard_library
     folders = standard.value if isinstance(standard, Known) else ()
     return {f"{folder}/threading.py" for folder in folders}
 
 
 def python_wait(world: World, key: Key) -> PythonWait | None:
-    """Recognise ``Thread.join`` and the import lock of a module, if their owner can be told.
+    """Recognise ``Thread.join`` and the import lock of a module, if their owner can be found out.
 
-    The innermost Python line alone does not tell: a profiler, a destructor or a debugger may hold
-    the thread up in it. So the memory must say that the futex is that of the line's own lock.
+    The innermost Python line alone does not show it: a profiler, a destructor or a debugger may
+    hold the thread up in it. So the memory must show that the futex is that of the line's own lock.
     """
     stack, fact = stacks_of(world, key), world.stacks.get(key[0])
     if stack is None or not stack.python or not isinstance(fact, Known):
@@ -197,10 +197,10 @@ def python_wait(world: World, key: Key) -> PythonWait | None:
 def _thread_join(
     world: World, key: Key, stack: ThreadStack, stacks: ProcessStacks, condition: Condition
 ) -> PythonWait | None:
-    """``Thread.join``: only the end of that thread releases it.
+    """Recognise ``Thread.join``, which only the end of that thread releases.
 
-    3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself. Who is joined is
-    told by an ident, or shows the same ``self`` in its ``_bootstrap_inner``.
+    3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself. An ident shows who
+    is joined, or the same ``self`` in that thread's ``_bootstrap_inner``.
     """
     frame = stack.python[-1]
     if frame.function not in ("join", "_wait_for_tstate_lock"):
@@ -229,7 +229,7 @@ def _thread_join(
 
 
 def _by_ident(world: World, key: Key, stack: ThreadStack, target: str) -> tuple[Key, str] | None:
-    """The thread that the lock or event of the join names by its ident: the main thread too."""
+    """Find the thread that the join's lock or event names by its ident, even the main thread."""
     awaited = stack.awaits.value if isinstance(stack.awaits, Known) else None
     if awaited is None or awaited.kind != "Thread" or not isinstance(awaited.owner, Known):
         return None
@@ -240,12 +240,12 @@ def _by_ident(world: World, key: Key, stack: ThreadStack, target: str) -> tuple[
 
 
 def _by_object(world: World, key: Key, own_files: set[str], target: str) -> tuple[Key, str] | None:
-    """The one thread that was begun by the object that is joined."""
+    """Find the one thread that was started by the object that is joined."""
     if key[0] not in world.begun_by_objects:
         world.begun_by_objects[key[0]] = _begun_by_objects(world, key[0], own_files)
     by_object, of_none = world.begun_by_objects[key[0]]
     joined = [other for other in by_object.get(target, []) if other != key]
-    # A thread on its way out has left its frame. Was it this one, and is the object used for a
+    # A thread on its way out has left its frame. If it was this one, and the object is used for a
     # second thread, then both have the same object, and the end of this one counts.
     if len(joined) != 1 or of_none - {key}:
         return None
@@ -271,7 +271,7 @@ def _begun_by_objects(world: World, pid: int, own_files: set[str]) -> BegunByObj
 def _module_lock(
     world: World, key: Key, stack: ThreadStack, condition: Condition
 ) -> PythonWait | None:
-    """An import lock: held by the thread that is inside that module's import."""
+    """Recognise an import lock, held by the thread that is inside that module's import."""
     module = waited_module(stack)
     if not module:
         return None
@@ -297,7 +297,7 @@ def _module_lock(
 
 
 def _importing(world: World, pid: int) -> dict[str, list[Key]]:
-    """Who is inside the import of each module."""
+    """Return who is inside the import of each module."""
     found: dict[str, list[Key]] = {}
     for key, stack in _stacks_of_process(world, pid):
         for module in dict.fromkeys(modules_held(stack)):
@@ -306,7 +306,7 @@ def _importing(world: World, pid: int) -> dict[str, list[Key]]:
 
 
 def waited_module(stack: ThreadStack) -> str:
-    """The module whose import lock the innermost frames wait for, or nothing."""
+    """Return the module whose import lock the innermost frames wait for, or an empty text."""
     frames = stack.python
     if not frames or (frames[-1].file, frames[-1].function) != (IMPORTLIB, "acquire"):
         return ""
@@ -319,7 +319,7 @@ def waited_module(stack: ThreadStack) -> str:
 
 
 def modules_held(stack: ThreadStack) -> tuple[str, ...]:
-    """Modules whose import is under way in this thread, outermost first: it holds their locks."""
+    """Return the modules that this thread is importing, outermost first: it holds their locks."""
     return tuple(
         outer.values.get("name", "").strip("'\"")
         for outer, inner in zip(stack.python, stack.python[1:], strict=False)
@@ -330,7 +330,7 @@ def modules_held(stack: ThreadStack) -> tuple[str, ...]:
 
 
 def describe(world: World, key: Key) -> str:
-    """What the innermost Python line waits in, for a sentence: ``waits in acquire (m.py:3)``."""
+    """Say what the innermost Python line waits in: ``waits in acquire (m.py:3)``."""
     stack = world.stack_by_thread.get(key)
     if stack is None or not stack.python:
         return ""

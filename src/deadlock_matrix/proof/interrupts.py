@@ -1,7 +1,7 @@
 """Who else could end a wait: by SIGINT, or by a write into the memory.
 
 Both need a thread of the tree that can still move. So such a wait has two readings: by facts, any
-such thread could end it; and, assuming that none does, the wait as it was.
+such thread could end it; and, assuming that none does, the wait is as it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deadlock_matrix.proof.world import Key, World
 
 
 def with_interrupts(world: World, key: Key, read: Wait | Open) -> Wait | Open:
-    """The same, and each of its readings, with who could interrupt it."""
+    """Return the wait and each of its readings, with who could interrupt it."""
     others = (_widen(world, key, each) for each in read.assuming)
     assuming = tuple(
         each
@@ -34,15 +34,16 @@ def with_interrupts(world: World, key: Key, read: Wait | Open) -> Wait | Open:
 
 
 def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
-    """Python's own handler of SIGINT ends a wait of the main thread with KeyboardInterrupt.
+    """Add that Python's own SIGINT handler ends a main thread's wait with KeyboardInterrupt.
 
-    Who types Ctrl-C does not count. But a thread or a process of the tree that can still move may
-    send the signal too, as a timer with ``interrupt_main`` does. So nobody may be able to, or it
-    has to be assumed that nobody does. Of another thread it ends what is not Python's own wait.
+    Somebody who types Ctrl-C does not count. But a thread or a process of the tree that can still
+    move may send the signal too, as a timer with ``interrupt_main`` does. So either nobody is able
+    to, or we must assume that nobody does. In other threads, SIGINT ends no wait of Python's own.
 
-    A futex without an owner is a protocol of the program's own, and that can be between processes
-    of its tree: one of them writes the word (``process_vm_writev``, ``/proc/PID/mem``), stops and
-    continues the waiter, and it looks at the word again. So the same holds of whoever can move.
+    A futex without an owner is a protocol of the program's own, which may be between processes of
+    its tree: one of them writes the word (``process_vm_writev``, ``/proc/PID/mem``), stops and
+    continues the waiter, and the waiter looks at the word again. So whoever can move counts here,
+    too.
     """
     if not wait.interruptible:
         return wait
@@ -90,7 +91,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         refused = Refusal(world.name(key)).because(processes.SOMEBODY_ENDED)
         return replace(refused, assuming=(narrow,))
     scope: Scope = "tree" if others else "process"
-    # Whoever could cancel it waits too.
+    # Whoever could cancel it waits, too.
     conditions = tuple(each for each in wait.conditions if each.name != NO_CANCELLATION)
     might = "interrupt it by SIGINT" if interrupts else "write into its memory"
     phrase = wait.phrase
@@ -98,7 +99,7 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
         phrase += f", held by {world.name(*wait.wakers)}{wait.held_note}"
     wide = replace(
         wait,
-        # A node of its own: another thread may wait for the same, and not be interrupted.
+        # A separate node: another thread may wait for the same, and not be interrupted.
         node=msgspec.structs.replace(
             wait.node, id=f"{wait.node.id.removesuffix('-process')}-{scope}"
         ),

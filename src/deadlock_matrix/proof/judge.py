@@ -35,14 +35,14 @@ from deadlock_matrix.proof.writing import write_proof
 MOST_GAPS = 20
 
 MOST_TRIED = 20
-"""Of how many assumptions it is asked whether they are needed; each takes one pass."""
+"""How many assumptions are tested for being needed; each takes one pass."""
 
 
 def judge(evidence: Evidence) -> Judgement:
     """Decide whether the evidence proves a deadlock, or makes one likely.
 
-    What facts alone prove comes first. A whole process stuck by facts is a ``deadlock``; less than
-    that is ``partial``, the main thread's own first. Only then are assumptions allowed.
+    What facts alone prove comes first. A whole process stuck by facts is a ``deadlock``; anything
+    less is ``partial``, the main thread's own first. Only then are assumptions allowed.
 
     Returns:
         The judgement; ``not-proved`` with what stands in the way, the main thread's reasons first.
@@ -66,7 +66,7 @@ def judge(evidence: Evidence) -> Judgement:
     everything = readings.assumptions()
     likely = find_stuck(readings, everything) if everything else facts
     judgement = _less(world, readings, facts, likely, tasks)
-    # Threads are told before tasks: what is said of them rests on less.
+    # Threads come before tasks: what is said about them rests on less.
     of_tasks = stuck_tasks(tasks) if judgement.proof is None else {}
     if of_tasks:
         proof = write_task_proof(tasks, of_tasks)
@@ -75,7 +75,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _less(world: World, readings: Readings, facts: Stuck, likely: Stuck, tasks: Tasks) -> Judgement:
-    """What is less than a proof that the whole process is stuck."""
+    """Judge what is less than a proof that the whole process is stuck."""
     threads = tuple(_doings(world, facts, likely, tasks))
     whole = None
     if _is_whole(world, likely):
@@ -99,14 +99,14 @@ def _telling_others(world: World, stuck: Stuck, proof: Proof) -> Proof:
 
 
 def _is_whole(world: World, stuck: Stuck) -> bool:
-    """Whether none of the root process's threads can go on, and no other may have begun."""
+    """Return whether no thread of the root process can go on, and no other may have begun."""
     live = world.live(world.root)
     complete = "threads-complete" in stuck.readings.conditions[world.root].hold
     return bool(live) and complete and live <= stuck.waits.keys()
 
 
 def _first(world: World, stuck: Stuck) -> list[Key]:
-    """Whose deadlock to tell: the main thread's, or the smallest; others are separate ones."""
+    """Choose whose deadlock to report: the main thread's, or the smallest; others are separate."""
     roots = sorted(world.roots())
     if roots and all(root in stuck.waits for root in roots):
         return roots
@@ -116,7 +116,7 @@ def _first(world: World, stuck: Stuck) -> list[Key]:
 def _fewest(
     world: World, readings: Readings, stuck: Stuck, roots: Iterable[Key], *, whole: bool
 ) -> Proof:
-    """A proof from which no assumption can be taken away without losing it."""
+    """Return a proof that would be lost if any of its assumptions were taken away."""
     roots = sorted(roots)
     proof = write_proof(world, stuck, roots, whole=whole)
     needed = list(proof.assumptions)
@@ -132,7 +132,7 @@ def _fewest(
 
 
 def _doings(world: World, facts: Stuck, likely: Stuck, tasks: Tasks) -> Iterable[Doing]:
-    # Ids are used again, so the main thread need not have the lowest.
+    # Ids are reused, so the main thread need not have the lowest.
     for key in sorted(
         world.everyone, key=lambda key: (key[0] != world.root, key[0], key[0] != key[1], key)
     ):
@@ -166,9 +166,9 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
     if holder is not None:
         thread, how = holder.thread, holder.inside or holder.source
     else:
-        # Others may be able to end the wait, too; that is the proof's affair.
+        # Others may be able to end the wait, too; that matters only for the proof.
         readings = () if wait is None else (wait, *wait.assuming)
-        # Who knows an object does not have it.
+        # Knowing an object is not having it.
         owned = next(
             (each for each in readings if each.scope == "thread" and each.node.kind != "object"),
             None,
@@ -186,7 +186,7 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
 
 
 def _held_by_task(world: World, key: Key, tasks: Tasks) -> HeldBy | None:
-    """The one task that is suspended inside a ``with`` block of the lock a thread waits for."""
+    """Return the one task that is suspended inside a ``with`` block of the lock waited for."""
     lock = lock_of(world, key)
     holders = tasks.holders.get((key[0], lock.address), ()) if lock is not None else ()
     if len(holders) != 1:
@@ -197,7 +197,7 @@ def _held_by_task(world: World, key: Key, tasks: Tasks) -> HeldBy | None:
 
 
 def describe_gap(gap: Gap, about: str) -> str:
-    """A gap in words; its subject is left out where it is ``about``."""
+    """Put a gap into words; its subject is left out if it is ``about``."""
     subject = "" if gap.subject == about else f"{gap.subject} "
     if gap.kind == "does-not-hold":
         return f"{subject}{gap.detail}"
@@ -205,11 +205,11 @@ def describe_gap(gap: Gap, about: str) -> str:
 
 
 def could_be_stuck(evidence: Evidence, *, parts: bool = False) -> bool:
-    """Whether stacks, once read, could make a proof of this evidence, or tell more of one.
+    """Return whether stacks, once read, could prove something with this evidence, or prove more.
 
-    A wait for the GIL, a join or an import lock has its owner on the stacks alone. This is a quick
-    look for the watchdog, so that it does not ask for stacks of a process that is at work. With
-    ``parts`` it is also asked of threads beside a main thread that goes on.
+    Only the stacks show the owner for a wait for the GIL, a join or an import lock. This is a quick
+    look for the watchdog, so that it does not request stacks of a process that is at work. With
+    ``parts`` it also considers threads beside a main thread that goes on.
     """
     world = index(evidence)
     if world.root not in world.after:
@@ -225,7 +225,7 @@ def could_be_stuck(evidence: Evidence, *, parts: bool = False) -> bool:
 
 
 def _may_run_tasks(world: World, key: Key) -> bool:
-    """Whether a thread sleeps as an event loop of Python does, whose tasks may be stuck."""
+    """Return whether a thread sleeps as Python's event loop does, whose tasks may be stuck."""
     activity = world.threads[key].activity
     call = activity.value if isinstance(activity, Known) else None
     is_python = isinstance(world.after[key[0]].python, Known)
@@ -247,12 +247,12 @@ def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
 
 
 def _stacks_may_tell(world: World, key: Key, wait: Wait) -> bool:
-    """Whether a wait without an owner may turn out to be one of Python's that has one."""
+    """Return whether a wait without an owner may turn out to be one of Python's that has one."""
     return wait.node.kind == "futex" and isinstance(world.after[key[0]].python, Known)
 
 
 def _gaps(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterator[Gap]:
-    """Why the roots are not stuck: follow whom they wait for to those who can move."""
+    """Say why the roots are not stuck: follow their waits to those who can move."""
     waiting = deque(sorted(roots))
     seen = set(waiting)
     told: set[Gap] = set()

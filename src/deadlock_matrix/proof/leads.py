@@ -1,4 +1,4 @@
-"""What speaks for a wait that never ends, where nothing is proved: for people alone."""
+"""What suggests a wait that never ends, where nothing is proved: for people alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deadlock_matrix.proof.world import GONE, Key, World
 
 
 def lead_of(world: World, key: Key) -> str:
-    """The first that is found, as a clause; empty if nothing is."""
+    """Return the first lead found, as a clause; empty if there is none."""
     return next(_leads(world, key), "")
 
 
@@ -36,7 +36,7 @@ def _leads(world: World, key: Key) -> Iterator[str]:
 
 
 def _taken_by_nobody(world: World, key: Key, awaited: Awaited) -> Iterator[str]:
-    """What it asked for stands in a queue from which only a thread of the parent takes."""
+    """Yield that its request is in a queue from which only a thread of the parent takes."""
     for queue in awaited.filled:
         if any(_takes(world, other, queue.address) for other in world.live(key[0])):
             continue
@@ -54,7 +54,7 @@ def _taken_by_nobody(world: World, key: Key, awaited: Awaited) -> Iterator[str]:
 
 
 def _lost_by_a_worker(world: World, key: Key, awaited: Awaited) -> Iterator[str]:
-    """No worker of a multiprocessing pool is at work; all is handed out, and all results are in."""
+    """Yield that no worker of a pool is at work, with all tasks handed out and all results in."""
     if awaited.kind not in POOL_RESULTS:
         return
     own = world.live(key[0])
@@ -76,7 +76,7 @@ def _lost_by_a_worker(world: World, key: Key, awaited: Awaited) -> Iterator[str]
 
 
 def _in_pool(world: World, key: Key, function: str) -> bool | None:
-    """Whether a thread in this function of a pool waits for something to do; None: in no such."""
+    """Return whether a thread in this pool function waits for work; None if none is in it."""
     stack = stacks_of(world, key)
     frames = stack.python if stack is not None else ()
     at = [n for n, frame in enumerate(frames) if _of_pool(frame) and frame.function == function]
@@ -96,7 +96,7 @@ def _takes(world: World, key: Key, queue: int) -> bool:
 
 
 def _waits_in_turn(world: World, key: Key) -> Iterator[str]:
-    """Both ends of a pair of sockets wait to read."""
+    """Yield that both ends of a pair of sockets wait to read."""
     own = _read_socket(world, key)
     if not own:
         return
@@ -109,7 +109,7 @@ def _waits_in_turn(world: World, key: Key) -> Iterator[str]:
 
 
 def _read_socket(world: World, key: Key) -> tuple[str, str] | None:
-    """The socket that a thread reads from, and its other end: of TCP, their addresses."""
+    """Return the socket that a thread reads from, and its other end; for TCP, as addresses."""
     activity = world.threads[key].activity
     process = world.after[key[0]]
     if not isinstance(activity, Known) or not isinstance(activity.value, SystemCall):

@@ -1,10 +1,10 @@
-"""Whose lock is it: reading an owner out of the memory a thread waits on.
+"""Whose lock is it: reading an owner from the memory on which a thread waits.
 
-Only glibc's own locks have a known layout, so an owner is believed only when the system call was
-made by libc's own code (not through its public ``syscall()``, which hand-made locks use, and not
-from another library), the value waited for is the one that kind of lock waits for, every field of
-the structure is one that glibc would write, and the owner is a live thread of the same process.
-Anything else has no owner here, with the reason; that is not an error: such a wait may still be
+Only glibc's own locks have a known layout, so an owner is believed only if the system call was made
+by libc's own code (not through its public ``syscall()``, which hand-made locks use, and not from
+another library), the value waited for is the one that kind of lock waits for, every field of the
+structure is one that glibc would write, and the owner is a live thread of the same process.
+Anything else has no owner here, with the reason. That is not an error: such a wait may still be
 part of a closed world.
 
 Layouts: glibc's ``struct_mutex.h`` and ``struct_rwlock.h``, the same on x86-64 and aarch64 from
@@ -26,11 +26,11 @@ FUTEX_PRIVATE = 0x80
 
 MUTEX_NAMES = {0: "mutex", 1: "recursive mutex", 2: "error-checking mutex", 3: "adaptive mutex"}
 MUTEX_ROBUST = 0x10
-MUTEX_PRIORITY = 0x60  # inherit or protect: other paths in glibc
+MUTEX_PRIORITY = 0x60  # inherit or protect: other code paths in glibc
 MUTEX_KNOWN_BITS = 0x39F  # type, robust, process-shared, elision on or off
 
 JOINED = "end of a thread"
-"""What `Owned.what` says of ``pthread_join``."""
+"""What `Owned.what` says for ``pthread_join``."""
 
 ROBUST_HEAD_OFFSET = 24  # from ``tid`` to ``robust_head.futex_offset``
 ROBUST_FUTEX_OFFSET = (0xFFFF_FFE0, 0xFFFF_FFFF)  # -32, from a mutex's list to its lock word
@@ -54,7 +54,7 @@ class Owned:
 class Ownerless:
     """No owner could be read; ``note`` says what is known instead, for a reader.
 
-    ``holder`` names one that cannot let it go any more, where that is known.
+    ``holder`` names a holder that can no longer release it, if that is known.
     """
 
     what: str
@@ -99,7 +99,7 @@ def _not_libc(world: World, thread: ThreadFacts) -> str:
 
 
 def _field(word: Word, address: int) -> int | None:
-    """The 32-bit word at ``address``, or None where it was not read."""
+    """Return the 32-bit word at ``address``, or None if it was not read."""
     begin = (address - word.around_start) * 2
     text = word.around[begin : begin + 8] if begin >= 0 else ""
     return int.from_bytes(bytes.fromhex(text), "little") if len(text) == 8 else None
@@ -117,7 +117,7 @@ def _plain_mutex(world: World, key: Key, word: Word, expected: int) -> Owned | O
     if kind & ~MUTEX_KNOWN_BITS or kind & (MUTEX_ROBUST | MUTEX_PRIORITY):
         return None
     recursive = kind & 3 == 1
-    # Each condition variable whose waiters use the mutex keeps one user more.
+    # Each condition variable whose waiters use the mutex counts as one more user.
     if (count > 0) != recursive or not 1 <= users <= len(world.threads) + 1:
         return None
     what = MUTEX_NAMES[kind & 3]
@@ -149,7 +149,7 @@ def _rwlock(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerl
             continue
         if shared not in (0, 1, 128) or flags not in (0, 1, 2):
             continue
-        # Padding and elision words that glibc leaves at zero.
+        # Padding and elision words, which glibc leaves at zero.
         if any(_field(word, base + at) != 0 for at in (16, 20, 32, 36, 40, 44)):
             continue
         source = f"writer field at {base + 24:#x}"
@@ -158,11 +158,11 @@ def _rwlock(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerl
 
 
 def _joined_thread(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerless | None:
-    # pthread_join waits, not privately because the kernel does the waking, on the thread's id,
-    # which the kernel sets to 0 when the thread ends.
+    # pthread_join waits on the thread's id, which the kernel sets to 0 when the thread ends; not
+    # privately, because it is the kernel that wakes.
     if expected == 0 or _field(word, word.address) != expected:
         return None
-    # Behind the id in glibc's struct pthread lies its robust list, whose futex offset is constant
+    # In glibc's struct pthread the robust list follows the id, and its futex offset is constant
     # (``robust_head``, set up in ``__tls_init_tp`` and ``pthread_create``): no other lock has that.
     at = word.address + ROBUST_HEAD_OFFSET
     if (_field(word, at), _field(word, at + 4)) != ROBUST_FUTEX_OFFSET:
@@ -181,7 +181,7 @@ def _joined_thread(world: World, key: Key, word: Word, expected: int) -> Owned |
 def _thread_by_state(world: World, key: Key, word: Word, expected: int) -> Owned | Ownerless | None:
     # From 2.43 on it waits on ``joinstate``. That is the address at which the kernel, and nobody
     # else, writes 0 and wakes when the thread ends (CLONE_CHILD_CLEARTID; the main thread does it
-    # itself at its end). Nothing changes the state before but the thread's own end, and
+    # itself at its end). Before that, nothing changes the state but the thread's own end, and
     # ``pthread_detach``, which wakes nobody. The id and the robust list lie before it.
     if expected != JOINABLE or _field(word, word.address) != JOINABLE:
         return None

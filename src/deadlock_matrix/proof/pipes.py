@@ -1,9 +1,9 @@
 """Waits on pipes: who has the other end open.
 
-Only anonymous pipes are followed, and Unix sockets that are connected to one another, as a pipe
-that leads both ways: an event loop sleeps on such a pair to be woken. A FIFO with a name can be
-opened by anybody at any time, and who is behind any other socket, a terminal or an event counter is
-not told by its descriptor.
+Only anonymous pipes are followed, and Unix sockets that are connected to each other, as a pipe that
+leads both ways: an event loop sleeps on such a pair in order to be woken. Anybody can open a named
+FIFO at any time, and the descriptor of any other socket, a terminal or an event counter does not
+show who is behind it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from deadlock_matrix.proof.words import enumeration
 from deadlock_matrix.proof.world import Key, World
 
 MOST_NAMED = 3
-"""Pipes, and processes that have the other end of one, in a phrase."""
+"""How many pipes, or processes that have the other end of one, a phrase names."""
 
 OWN_FRAMES = 1 << 14
-"""Bytes above the stack pointer within which a caller's variables are expected."""
+"""How far above the stack pointer, in bytes, a caller's variables are expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
     if not row.polls:
         wanted = [call.arguments[at] & 0xFFFF_FFFF for at in row.descriptors_at]
     elif isinstance(thread.polled, Known):
-        # Whatever is asked for, an error and a hang-up end the wait too: all of them count.
+        # Whatever was asked for, an error and a hang-up end the wait too: all of them count.
         wanted = [polled.descriptor for polled in thread.polled.value]
     else:
         detail = f"the descriptors it polls: {thread.polled.reason}"
@@ -99,7 +99,7 @@ def waited_for(world: World, key: Key, call: SystemCall) -> PipeWait | Gap:
 
 
 def _phrase(world: World, key: Key, call: SystemCall, verb: str, targets: Sequence[str]) -> str:
-    """What it waits for; an event loop sleeps on a pair of sockets of its own, to be woken."""
+    """Say what it waits for; an event loop sleeps on a pair of sockets of its own, to be woken."""
     sockets = [target for target in targets if target.startswith("socket:")]
     if len(sockets) == len(targets) == 2:  # both ends of the one pair
         told = f"({' and '.join(targets)})"
@@ -118,7 +118,7 @@ def _some(targets: Sequence[str]) -> str:
 
 
 def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
-    """Who has the other end of the one pipe that is read or written, for a reader."""
+    """Say who has the other end of the one pipe that is read or written, for a reader."""
     row = blocking(call.name)
     if row.arrays_at:
         return ""
@@ -133,11 +133,11 @@ def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
 
 
 def _between_processes(world: World, key: Key, targets: Iterable[str]) -> Condition:
-    """That the pipes lead from one process of the tree to another, or what is assumed instead.
+    """Require that the pipes connect processes of the tree, or say what is assumed instead.
 
-    One that the waiting process alone has leads nowhere: either an end was left open by mistake,
-    or somebody is expected to open it by ``/proc/PID/fd``, as one does to feed a program from
-    a shell. Nobody can tell these apart.
+    A pipe that only the waiting process has leads nowhere: either an end was left open by mistake,
+    or somebody is expected to open it by ``/proc/PID/fd``, as one does to feed a program from a
+    shell. Nobody can tell the two apart.
     """
     source = f"/proc/{key[0]}/fd"
     others = [process for pid, process in world.after.items() if pid != key[0]]
@@ -175,10 +175,10 @@ def _has_open(process: ProcessFacts, target: str) -> bool:
 
 
 def _list_unchanged(key: Key, call: SystemCall) -> tuple[Condition, ...]:
-    """That nobody outside can change what an epoll waits for.
+    """Require that nobody outside can change what an epoll waits for.
 
-    Whoever could has a descriptor of it. `capture.pipes` has looked for an epoll outside of the
-    tree that watches the same sockets; the tree's own threads are all in the proof.
+    Whoever could has a descriptor of it. `capture.pipes` has looked for an epoll outside the tree
+    that watches the same sockets; the tree's own threads are all in the proof.
     """
     if blocking(call.name).waits_for is not WaitsFor.EPOLL:
         return ()
@@ -193,10 +193,10 @@ def _list_unchanged(key: Key, call: SystemCall) -> tuple[Condition, ...]:
 
 
 def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Condition, ...]:
-    """That the array of a poll in progress is still what the kernel copied when it began.
+    """Require that the array of a poll in progress is still what the kernel copied at its start.
 
-    Nobody else is there to change it; or it lies in the caller's own frames, to which no other
-    thread is expected to have a pointer; or that nobody has is assumed.
+    Either nobody else is there to change it; or it lies in the caller's own frames, to which no
+    other thread is expected to have a pointer; or it is assumed that nobody has changed it.
     """
     arrays_at = blocking(call.name).arrays_at
     if not arrays_at:
@@ -241,9 +241,9 @@ def _array_unchanged(world: World, key: Key, call: SystemCall) -> tuple[Conditio
 def _inside(
     world: World, key: Key, descriptor: Descriptor | None, number: int, call: SystemCall
 ) -> tuple[str, ...] | Gap:
-    """The pipe behind a descriptor, if all of its ends are known and inside the tree.
+    """Return the pipe behind a descriptor, if all of its ends are known and inside the tree.
 
-    Of a socket both ends: whoever has either could end the wait.
+    For a socket return both ends: whoever has either could end the wait.
     """
     name = world.name(key)
     if descriptor is None:
@@ -279,7 +279,7 @@ def _inside(
 
 
 def _other_end(world: World, key: Key, target: str) -> tuple[str, ...]:
-    """The other socket of a pair, if the kernel said which it is, in both snapshots the same."""
+    """Return the other socket of a pair, if the kernel named it, the same in both snapshots."""
     was, now = (
         tuple(
             peer.other
@@ -292,7 +292,7 @@ def _other_end(world: World, key: Key, target: str) -> tuple[str, ...]:
 
 
 def _in_flight(world: World, name: str) -> Gap | None:
-    """A descriptor on its way in a Unix socket is in nobody's list."""
+    """Return a gap if a descriptor is on its way in a Unix socket, and so in nobody's list."""
     for process in (*world.before.values(), *world.after.values()):
         number = process.descriptors_in_flight
         if not isinstance(number, Known):

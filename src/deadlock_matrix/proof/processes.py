@@ -1,7 +1,7 @@
 """Waits that another process ends: for a child, on a pipe.
 
-A process can also be killed, by any other of the tree. So such a wait counts as endless only if
-nobody in the whole tree can move, and no alarm ends one of them.
+Any other process of the tree can also kill a process. So such a wait counts as endless only if
+nobody in the whole tree can move, and no alarm ends one of its processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SOMEBODY_ENDED = "waits in a tree in which a process began or ended between the 
 def child_wait(
     world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
 ) -> Wait | Open:
-    """What a thread asleep in ``wait4`` or ``waitid`` waits for."""
+    """Say what a thread asleep in ``wait4`` or ``waitid`` waits for."""
     no = Refusal(world.name(key))
     thread = world.threads[key]
     assert isinstance(thread.activity, Known)
@@ -64,7 +64,7 @@ def child_wait(
 def pipe_wait(
     world: World, key: Key, call: SystemCall, asleep: tuple[Condition, ...]
 ) -> Wait | Open:
-    """What a thread asleep on pipes waits for, if only pipes could wake it."""
+    """Say what a thread asleep on pipes waits for, if only pipes could wake it."""
     ends = pipes.waited_for(world, key, call)
     if isinstance(ends, Gap):
         return Open(gap=ends)
@@ -96,9 +96,9 @@ def pipe_wait(
 
 
 def _no_signal_by_file(world: World, key: Key) -> Condition | Gap:
-    """That no open file lets the kernel send a signal, which could end a process of the tree.
+    """Require that no open file lets the kernel send a signal, which could end a process.
 
-    Of the waiting process's own handlers other conditions speak.
+    Other conditions cover the waiting process's own handlers.
     """
     sources = []
     for pid, process in world.after.items():
@@ -126,11 +126,12 @@ def _no_signal_by_file(world: World, key: Key) -> Condition | Gap:
 
 
 def processes_complete(world: World) -> Condition | None:
-    """That no process ended between the snapshots; None if one did.
+    """Return the condition that no process ended between the snapshots; None if one did.
 
-    Who has ended may have left children, which are now somebody else's and out of sight.
+    A process that has ended may have left children, which now belong to another parent, out of
+    sight.
 
-    That nobody began is a condition of each process.
+    That no process began is a condition of each process.
     """
     if world.before.keys() != world.after.keys():
         return None

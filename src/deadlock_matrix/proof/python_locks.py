@@ -4,9 +4,9 @@ Only its owner can release an ``RLock``: ``release`` raises in any other thread.
 whom the wait depends. Any thread may release a ``Lock``. If one thread is inside a ``with`` block
 of it, that thread took it; that it also releases it is an assumption.
 
-Both were read between the snapshots. The owner or holder slept all that time, or it is none of
-those who are stuck; asleep it neither takes nor releases anything, so what it held when the lock
-was read it holds at the moment between the snapshots too.
+Both were read between the snapshots. The owner or holder either slept all that time, or is not
+among the stuck threads. Asleep it neither takes nor releases anything, so what it held when the
+lock was read it also holds at the moment between the snapshots.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ UNINTERRUPTED = Condition(
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who has a lock, as far as it can be told, and by what."""
+    """Who has a lock, as far as that is known, and how it was found out."""
 
     thread: Key
-    block: HeldLock | None  # nothing: the RLock itself names its owner
+    block: HeldLock | None  # None if the RLock itself names its owner
     source: str
 
     @property
     def inside(self) -> str:
-        """Where it is, if a block tells of it: ``inside `with a` at store.py:40``."""
+        """Where it is, if a block shows that: ``inside `with a` at store.py:40``."""
         return f"inside `{with_of(self.block)}` at {place_of(self.block)}" if self.block else ""
 
 
 def lock_of(world: World, key: Key) -> PythonLock | None:
-    """The lock a thread sleeps for, if it was read, and the thread sleeps on its futex."""
+    """Return the lock a thread sleeps for, if that was read and the thread sleeps on its futex."""
     stack, word = stacks_of(world, key), world.threads[key].word
     if stack is None or not isinstance(stack.waits_for, Known) or not isinstance(word, Known):
         return None
@@ -56,7 +56,7 @@ def lock_of(world: World, key: Key) -> PythonLock | None:
 
 
 def mutex_of(world: World, key: Key) -> PythonMutex | None:
-    """The ``PyMutex`` a thread sleeps for, if it was read, and the thread sleeps on its futex."""
+    """Return the ``PyMutex`` a thread sleeps for, if that was read and the futex is its own."""
     stack, word = stacks_of(world, key), world.threads[key].word
     if stack is None or not isinstance(word, Known):
         return None
@@ -67,13 +67,13 @@ def mutex_of(world: World, key: Key) -> PythonMutex | None:
 
 
 def held_locks(world: World, key: Key) -> tuple[HeldLock, ...]:
-    """The locks inside whose ``with`` blocks a thread is, as far as they were read."""
+    """Return the locks whose ``with`` blocks a thread is in, as far as they were read."""
     stack = stacks_of(world, key)
     return stack.holds.value if stack is not None and isinstance(stack.holds, Known) else ()
 
 
 def holder_of(world: World, key: Key, lock: PythonLock) -> Holder | None:
-    """The one live thread that has ``lock``, for which ``key`` waits, or nobody."""
+    """Return the one live thread that has ``lock``, for which ``key`` waits, or None."""
     if lock.kind == "RLock":
         owner = (key[0], lock.owner.value) if isinstance(lock.owner, Known) else key
         if owner == key or owner not in world.live(key[0]):
@@ -90,7 +90,7 @@ def holder_of(world: World, key: Key, lock: PythonLock) -> Holder | None:
 
 
 def _inside_blocks(world: World, pid: int) -> dict[int, list[InsideBlock]]:
-    """Who is inside the ``with`` blocks of a process's locks, by the lock's address."""
+    """Return who is inside the ``with`` blocks of a process's locks, by the lock's address."""
     found: dict[int, list[InsideBlock]] = {}
     for key in sorted(world.live(pid)):
         stack = stacks_of(world, key)
@@ -101,11 +101,11 @@ def _inside_blocks(world: World, pid: int) -> dict[int, list[InsideBlock]]:
 
 
 def left_behind(world: World, key: Key, lock: PythonLock) -> Holder | None:
-    """The thread of a parent that has the lock, where no live thread of the process has it.
+    """Return the parent's thread that has the lock, if no live thread of the process has it.
 
-    A fork copies memory as it is, to the same addresses, and only the thread that forks. This is
-    told; nothing is proved by it: the child may have taken the lock itself, and the parent may have
-    another one at that address since.
+    A fork copies memory as it is, to the same addresses, but only the thread that forks. This is
+    shown to readers, and proves nothing: the child may have taken the lock itself, and the parent
+    may have another lock at that address since.
     """
     owned = isinstance(lock.owner, Known) and lock.owner.value
     if owned or holder_of(world, key, lock) is not None:
@@ -139,7 +139,7 @@ def _has(world: World, key: Key, lock: PythonLock) -> Iterator[tuple[HeldLock | 
 def held_wait(
     world: World, key: Key, lock: PythonLock, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The wait for a lock that its owner, or by assumption its holder, alone can end."""
+    """Return the wait for a lock that only its owner, or by assumption its holder, can end."""
     holder = holder_of(world, key, lock)
     if holder is None:
         return None
@@ -171,7 +171,7 @@ def held_wait(
 def section_wait(
     world: World, key: Key, mutex: PythonMutex, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """The wait for a mutex that, by assumption, the one thread inside its section alone unlocks.
+    """Return the wait for a mutex that, by assumption, only the thread in its section unlocks.
 
     It is locked as long as that thread sleeps: only the thread itself suspends its sections.
     """
@@ -203,24 +203,24 @@ def section_wait(
 
 
 def phrase_of_mutex(world: World, key: Key, mutex: PythonMutex) -> str:
-    """``waits in append (a.py:3) for the mutex of the list at 0x7f..``."""
+    """Return ``waits in append (a.py:3) for the mutex of the list at 0x7f..``."""
     return f"{describe(world, key) or 'waits'} for {label_of_mutex(mutex)}"
 
 
 def label_of_mutex(mutex: PythonMutex) -> str:
-    """``the mutex of the list at 0x7f..``, or ``PyMutex 0x7f..``."""
+    """Return ``the mutex of the list at 0x7f..``, or ``PyMutex 0x7f..``."""
     if mutex.object:
         return f"the mutex of the {mutex.object} at {mutex.address - MUTEX_IN_OBJECT:#x}"
     return f"PyMutex {mutex.address:#x}"
 
 
 def phrase_of_lock(lock: PythonLock) -> str:
-    """``waits for Lock 0x7f.. (self._lock of Store) in get (store.py:3)``."""
+    """Return ``waits for Lock 0x7f.. (self._lock of Store) in get (store.py:3)``."""
     return f"waits for {label_of(lock)} in {lock.function} ({_base_name(lock.file)}:{lock.line})"
 
 
 def phrase_of_left(world: World, key: Key, lock: PythonLock) -> str:
-    """The same, with the thread that a fork did not copy, where there is one."""
+    """Return the same, with the thread that a fork did not copy, if there is one."""
     phrase = phrase_of_lock(lock)
     left = left_behind(world, key, lock)
     if left is not None:
@@ -233,24 +233,24 @@ def phrase_of_left(world: World, key: Key, lock: PythonLock) -> str:
 
 
 def label_of(lock: PythonLock) -> str:
-    """The lock with its name, if the frame has one for it."""
+    """Name the lock by its name in the frame, if that has one."""
     of = f" of {lock.of}" if lock.of else ""
     name = f" ({lock.name}{of})" if lock.name else ""
     return f"{lock.kind} {lock.address:#x}{name}"
 
 
 def with_of(block: HeldLock) -> str:
-    """The block's first words: ``with self._lock``."""
+    """Return the block's first words: ``with self._lock``."""
     return f"with {block.name}" if block.name else "with"
 
 
 def place_of(block: HeldLock) -> str:
-    """File and line of the block."""
+    """Return file and line of the block."""
     return f"{_base_name(block.file)}:{block.line}"
 
 
 def uninterrupted(key: Key) -> Condition:
-    """That no signal ends the wait of a thread in which Python runs no handlers."""
+    """Return the condition that no signal ends a wait where Python runs no handlers."""
     return Condition(
         name=UNINTERRUPTED.name,
         subject=thread_id(key),
@@ -264,7 +264,7 @@ def _base_name(path: str) -> str:
 
 
 def _released(key: Key, detail: str, source: str) -> Condition:
-    """The condition that, by assumption, the holder alone ends this thread's wait."""
+    """Return the condition that, by assumption, only the holder ends this thread's wait."""
     subject = thread_id(key)
     assumed = Assumption(
         kind=AssumptionKind.RELEASED_BY_HOLDER, subject=subject, detail=detail, source=source

@@ -1,4 +1,4 @@
-"""A proof as a sentence that a person reads first."""
+"""A proof as a sentence, which a person reads first."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def put_into_words(
     kind: ProofKind,
     assumptions: Sequence[Assumption] = (),
 ) -> str:
-    """Say who waits for whom, from the first thread of ``order`` on, and what is assumed."""
+    """Say who waits for whom, starting at the first thread of ``order``, and what is assumed."""
     told = _chain(world, stuck, order) if kind is ProofKind.OWNER else _closed(world, stuck, order)
     return f"{told}{_if(assumptions)}."
 
 
 def phrase_of(world: World, wait: Wait) -> str:
-    """What a thread with this wait does, with the owner."""
+    """Say what a thread with this wait does, with the owner."""
     if wait.scope != "thread" or wait.names_owner:
         return wait.phrase
     return f"{wait.phrase}, held by {world.name(*wait.wakers)}{wait.held_note}"
 
 
 def who_goes_on(world: World, stuck: Stuck) -> str:
-    """A sentence that names those who are not stuck, the root process's first."""
+    """Name, in a sentence, those who are not stuck, the root process's first."""
     free = sorted(world.everyone - stuck.waits.keys(), key=lambda key: (key[0] != world.root, key))
     if not free:
         return ""
@@ -74,7 +74,7 @@ def _chain(world: World, stuck: Stuck, order: list[Key]) -> str:
 
 
 def _gil(stuck: Stuck, key: Key) -> str:
-    """Say who has the GIL, where somebody waits for it."""
+    """Say who has the GIL, if somebody waits for it."""
     return " holds the GIL and" if key in stuck.gil_holders else ""
 
 

@@ -10,11 +10,11 @@ from deadlock_matrix.proof.world import Key, World
 
 MOST_NAMED = 3
 DELETED = " (deleted)"
-_NAMELESS = "/dev/zero"  # of memory shared without a file; all of it is called so
+_NAMELESS = "/dev/zero"  # memory shared without a file always has this name
 
 
 def obstacle_of(world: World, key: Key, mapping: Mapping) -> str:
-    """Why a wait on shared memory is open, with who else has it, as far as can be told."""
+    """Say why a wait on shared memory is open, and who else has it, as far as is known."""
     path = mapping.path.removesuffix(DELETED)
     if not path.startswith("/") or path == _NAMELESS:
         return "waits on memory that other processes may share"
@@ -38,7 +38,7 @@ def obstacle_of(world: World, key: Key, mapping: Mapping) -> str:
 
 
 def holder_of_semaphore(world: World, path: str) -> tuple[Key, HeldLock] | None:
-    """The one thread of the tree that is inside a ``with`` block of a semaphore's lock."""
+    """Return the one thread of the tree that is inside a ``with`` block of a semaphore's lock."""
     found = [
         (key, block)
         for key, stack in world.stack_by_thread.items()

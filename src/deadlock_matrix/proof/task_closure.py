@@ -1,7 +1,7 @@
-"""Which tasks can never go on, because only they themselves could let one another go.
+"""Which tasks can never go on, because only they themselves could release one another.
 
-The same greatest fixed point as that of threads (`closure`), under the assumptions that the waits
-name. And in a loop whose thread is stuck, every task is.
+This is the same greatest fixed point as for threads (`closure`), under the assumptions that the
+waits name. In addition, every task is stuck in a loop whose thread is stuck.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MOST_TOLD = 6
 
 
 def stuck_tasks(tasks: Tasks) -> dict[TaskKey, TaskWait]:
-    """The largest set of tasks that no other task could let go."""
+    """Return the largest set of tasks that no other task could release."""
     read = {key: read_task(tasks, key) for key in tasks.by_key}
     stuck = {key: wait for key, wait in read.items() if isinstance(wait, TaskWait)}
     while True:
@@ -49,7 +49,7 @@ def stuck_tasks(tasks: Tasks) -> dict[TaskKey, TaskWait]:
 
 
 def reachable(stuck: dict[TaskKey, TaskWait], roots: Iterable[TaskKey]) -> list[TaskKey]:
-    """The tasks that ``roots`` wait for, themselves first."""
+    """Return the tasks that ``roots`` wait for, themselves first."""
     order: list[TaskKey] = []
     waiting = deque(sorted(roots))
     seen = set(waiting)
@@ -63,9 +63,9 @@ def reachable(stuck: dict[TaskKey, TaskWait], roots: Iterable[TaskKey]) -> list[
 
 
 def _told(stuck: dict[TaskKey, TaskWait]) -> list[TaskKey]:
-    """The smallest closed set, first those in which tasks wait for one another alone.
+    """Choose the smallest closed set, preferring those in which tasks wait only for one another.
 
-    A task that nobody waits for, and that waits for what nobody has, does the least harm.
+    A task that nobody waits for, and that waits for something nobody has, does the least harm.
     """
 
     def rank(key: TaskKey) -> tuple[int, int, TaskKey]:
@@ -77,7 +77,7 @@ def _told(stuck: dict[TaskKey, TaskWait]) -> list[TaskKey]:
 
 
 def write_task_proof(tasks: Tasks, stuck: dict[TaskKey, TaskWait]) -> Proof:
-    """Write down the smallest set of tasks that is closed; others wait for it, or are like it."""
+    """Write down the smallest closed set of tasks; others wait for it, or are like it."""
     order = _told(stuck)
     root = order[0]
     nodes: dict[str, Node] = {}
@@ -125,7 +125,7 @@ def write_task_proof(tasks: Tasks, stuck: dict[TaskKey, TaskWait]) -> Proof:
 
 
 def _sentence(tasks: Tasks, order: list[TaskKey], assumptions: tuple[Assumption, ...]) -> str:
-    """Who waits for what, and everything that is assumed."""
+    """Say who waits for what, and everything that is assumed."""
     order = _first_what_is_waited_for(tasks, order)
     clauses = [f"{tasks.name(key)} {phrase_of(tasks, key)}" for key in order[:MOST_TOLD]]
     if len(order) > MOST_TOLD:
@@ -141,7 +141,7 @@ def _sentence(tasks: Tasks, order: list[TaskKey], assumptions: tuple[Assumption,
 
 
 def _first_what_is_waited_for(tasks: Tasks, order: list[TaskKey]) -> list[TaskKey]:
-    """Those first that wait for something else than tasks: there it begins."""
+    """Put those first that wait for something other than tasks: there it begins."""
 
     def waits_for_tasks(key: TaskKey) -> bool:
         awaits = tasks.by_key[key].awaits
@@ -156,7 +156,7 @@ def _first_what_is_waited_for(tasks: Tasks, order: list[TaskKey]) -> list[TaskKe
 def task_doings(
     tasks: Tasks, facts: Stuck, likely: Stuck, of_tasks: dict[TaskKey, TaskWait]
 ) -> tuple[TaskDoing, ...]:
-    """What every task does, those first that the answer is about."""
+    """Return what every task does; those that the answer is about come first."""
     core = _core(tasks, facts, likely, of_tasks)
     places = {key: number for number, key in enumerate(core)}
     doings = []
@@ -174,17 +174,17 @@ def task_doings(
 
 
 def _by_thread(tasks: Tasks, key: TaskKey, stuck: Stuck) -> bool:
-    """Whether the thread that runs a task's loop is stuck."""
+    """Return whether the thread that runs a task's loop is stuck."""
     return (key[0], tasks.loops[key].tid) in stuck.waits
 
 
 def _core(
     tasks: Tasks, facts: Stuck, likely: Stuck, of_tasks: dict[TaskKey, TaskWait]
 ) -> list[TaskKey]:
-    """Of the stuck tasks those that explain the rest: a circle, or who waits for no other task.
+    """Choose the stuck tasks that explain the rest: a circle, or those that wait for no other task.
 
-    None of those whose loop does not come to run them, as its thread is stuck elsewhere: they are
-    no reason for anything, and that thread is told.
+    Leave out tasks whose loop cannot run them because its thread is stuck elsewhere: they explain
+    nothing, and that thread is reported.
     """
     if of_tasks:
         return _first_what_is_waited_for(tasks, _told(of_tasks))
@@ -198,14 +198,14 @@ def _core(
 
 
 def _in_loop(tasks: Tasks, key: TaskKey, facts: Stuck, likely: Stuck) -> bool:
-    """Whether the thread that runs a task's loop is stuck where the loop waits for events."""
+    """Return whether the thread of a task's loop is stuck where the loop waits for events."""
     thread = (key[0], tasks.loops[key].tid)
     wait = facts.waits.get(thread) or likely.waits.get(thread)
     return wait is not None and wait.node.kind == "polled"
 
 
 def _circle(edges: dict[TaskKey, tuple[TaskKey, ...]]) -> list[TaskKey]:
-    """The tasks of one circle, in its order; none if there is no circle."""
+    """Return the tasks of one circle, in its order; empty if there is no circle."""
     done: set[TaskKey] = set()
     for start in edges:
         path: dict[TaskKey, Iterator[TaskKey]] = {}
@@ -227,7 +227,7 @@ def _circle(edges: dict[TaskKey, tuple[TaskKey, ...]]) -> list[TaskKey]:
 
 
 def _waits_for(tasks: Tasks, key: TaskKey) -> tuple[TaskKey, ...]:
-    """The tasks that a task waits for: by awaiting them, or because they are inside a block."""
+    """Return the tasks that a task waits for, by awaiting them or because they are in a block."""
     awaits = tasks.by_key[key].awaits
     if not isinstance(awaits, Known):
         return ()

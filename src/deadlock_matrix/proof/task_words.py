@@ -16,7 +16,7 @@ _VERBS = {
 
 
 def phrase_of(tasks: Tasks, key: TaskKey) -> str:
-    """What a task does: ``waits for Lock 0x7f.. (b), held by task 'two' (inside ..)``."""
+    """Say what a task does: ``waits for Lock 0x7f.. (b), held by task 'two' (inside ..)``."""
     task = tasks.by_key[key]
     if not isinstance(task.awaits, Known):
         return f"is not waiting: {task.awaits.reason}"
@@ -51,7 +51,7 @@ def _alone(awaits: TaskAwaits) -> str:
 
 
 def _of_executor(awaits: TaskAwaits) -> str:
-    """A job, or the end of all of them: asyncio waits for it at its own end."""
+    """Name a job, or the end of all of them, for which asyncio waits at its own end."""
     if awaits.what == "job":
         thread = f", which thread {awaits.thread} runs" if awaits.thread else ""
         return f"waits for a job of an executor{thread}"
@@ -73,7 +73,7 @@ def _of_tasks(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> str:
 
 
 def _function(task: Task) -> str:
-    """The function of asyncio in which a task waits, the outermost one: ``get``."""
+    """Return the outermost function of asyncio in which a task waits: ``get``."""
     inner = ""
     for frame in reversed(task.frames):
         if "/asyncio/" not in frame.file:

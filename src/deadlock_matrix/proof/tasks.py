@@ -1,8 +1,8 @@
 """What each task of asyncio waits for, and which tasks could end that.
 
-A loop that lives lets nobody see all that could finish a task: whoever has a future may complete
-it, and whoever has a task may cancel it. So nothing here is a fact alone; a wait is read under the
-assumptions that it names. One that a time limit would end is open, and so is that of a task that
+A living loop does not show everybody who could finish a task: whoever has a future may complete it,
+and whoever has a task may cancel it. So nothing here rests on facts alone; a wait is read under the
+assumptions that it names. A wait that a time limit would end is open, and so is that of a task that
 was not in the same place when it was read again.
 """
 
@@ -29,14 +29,14 @@ OF_TASKS = ("task", "gather", "tasks")
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A task inside a block of what another, or a thread, waits for."""
+    """A task inside a block of what another task, or a thread, waits for."""
 
     key: TaskKey
     block: Entered
 
     @property
     def how(self) -> str:
-        """``inside `async with lock` at store.py:40``."""
+        """Where it is: ``inside `async with lock` at store.py:40``."""
         name = f" {self.block.name}" if self.block.name else ""
         block = "with" if self.block.what.startswith("threading.") else "async with"
         return f"inside `{block}{name}` at {base_name(self.block.file)}:{self.block.line}"
@@ -55,13 +55,13 @@ class Tasks:
     several_processes: bool = False
 
     def name(self, key: TaskKey) -> str:
-        """``task 'reader'``."""
+        """Return ``task 'reader'``."""
         task = self.by_key[key]
         name = f"task {task.name!r}" if task.name else f"task {task.address:#x}"
         return f"{name} of process {key[0]}" if self.several_processes else name
 
     def of_awaits(self, key: TaskKey, awaits: TaskAwaits) -> tuple[Holder, ...]:
-        """Who is inside blocks of the lock or semaphore that a task waits for."""
+        """Return who is inside blocks of the lock or semaphore that a task waits for."""
         if awaits.kind not in LOCKS:
             return ()
         return tuple(self.holders.get((key[0], awaits.address), ()))
@@ -69,7 +69,7 @@ class Tasks:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskWait:
-    """A wait that only ``wakers`` could end, if what the conditions assume is so."""
+    """A wait that only ``wakers`` could end, if what the conditions assume holds."""
 
     node: Node
     wakers: frozenset[TaskKey]
@@ -78,7 +78,7 @@ class TaskWait:
 
 
 def index_tasks(world: World) -> Tasks:
-    """All tasks of all loops, if they were read between the snapshots."""
+    """Index all tasks of all loops, if they were read between the snapshots."""
     by_key: dict[TaskKey, Task] = {}
     loops: dict[TaskKey, EventLoop] = {}
     sources: dict[int, str] = {}
@@ -115,7 +115,7 @@ def _stacks(world: World) -> Iterator[tuple[int, ProcessStacks]]:
 
 
 def _limited(by_key: dict[TaskKey, Task]) -> Iterator[TaskKey]:
-    """Tasks that end after some time, and those they wait for: these are cancelled with them."""
+    """Yield tasks that end after some time, and those they wait for, cancelled with them."""
     waiting = [
         key
         for key, task in by_key.items()
@@ -134,7 +134,7 @@ def _limited(by_key: dict[TaskKey, Task]) -> Iterator[TaskKey]:
 
 
 def read_task(tasks: Tasks, key: TaskKey) -> TaskWait | str:
-    """What a task waits for, or why that may end."""
+    """Say what a task waits for, or why that may end."""
     task = tasks.by_key[key]
     if not isinstance(task.awaits, Known):
         return task.awaits.reason
@@ -205,7 +205,7 @@ def _for_tasks(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str
 
 
 def _for_known(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str:
-    """A wait that whoever has a reference could end, where the tasks that have one are known."""
+    """Read a wait that anybody with a reference could end, if all tasks that have one are known."""
     wakers = frozenset((key[0], address) for address in awaits.known_to)
     if not wakers <= tasks.by_key.keys():
         return "a task that has a reference to it is not among those that were read"
@@ -266,12 +266,12 @@ def _of_every_task(tasks: Tasks, key: TaskKey) -> tuple[Condition, ...]:
 
 
 def task_id(key: TaskKey) -> str:
-    """The id of a task's node."""
+    """Return the id of a task's node."""
     return f"task-{key[0]}-{key[1]:#x}"
 
 
 def label_of(awaits: TaskAwaits) -> str:
-    """``Lock 0x7f.. (self._lock of Store)``."""
+    """Return ``Lock 0x7f.. (self._lock of Store)``."""
     of = f" of {awaits.of}" if awaits.of else ""
     name = f" ({awaits.name}{of})" if awaits.name else ""
     return f"{awaits.what} {awaits.address:#x}{name}"

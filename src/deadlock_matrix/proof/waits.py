@@ -1,8 +1,8 @@
 """What each thread waits for, and who could end that wait.
 
-Every wait comes out as one of two things. A `Wait` names *all* threads that could possibly end
-it; an `Open` says why such a list cannot be given: the wait may end by itself, or by somebody
-outside, or a fact is missing. An `Open` is never part of a proof, so every doubt ends here.
+Every wait comes out as one of two things. A `Wait` names *all* threads that could possibly end it;
+an `Open` says why such a list cannot be given: the wait may end by itself, or somebody outside may
+end it, or a fact is missing. An `Open` is never part of a proof, so every doubt ends here.
 
 Why two snapshots show that a thread slept all the time between them: the kernel counts a switch
 whenever a thread stops running, so a thread that is asleep in both with equal counters has not run
@@ -74,7 +74,7 @@ def read_wait(world: World, key: Key) -> Wait | Open:
 def _asleep(
     world: World, key: Key, earlier: ThreadFacts, thread: ThreadFacts, call: SystemCall
 ) -> tuple[Condition, ...] | Open:
-    """Asleep from the first snapshot to the second, and with no time limit."""
+    """Check that it sleeps from the first snapshot to the second, and with no time limit."""
     no = Refusal(world.name(key))
     timeout = thread.timeout
     if isinstance(timeout, Known) and isinstance(timeout.value, TimeLimit):
@@ -149,7 +149,7 @@ _READERS: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wa
     "child": processes.child_wait,
     "other-ends": processes.pipe_wait,
 }
-"""How a call that can be a step of a proof is read, by whom it is ended."""
+"""How to read a call that can be a step of a proof, by who ends it."""
 
 _STATES = {
     "R": "is running, or ready to run",

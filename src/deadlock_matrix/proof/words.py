@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 
 def base_name(path: str) -> str:
-    """The last part of a path."""
+    """Return the last part of a path."""
     return path.rpartition("/")[2]
 
 
 def alternatives(names: Sequence[str]) -> str:
-    """``SIGHUP, SIGINT or SIGTERM``."""
+    """Return ``SIGHUP, SIGINT or SIGTERM``."""
     return _joined(names, "or")
 
 
 def enumeration(names: Sequence[str]) -> str:
-    """``thread 1, thread 2 and thread 3``."""
+    """Return ``thread 1, thread 2 and thread 3``."""
     return _joined(names, "and")
 
 
@@ -25,7 +25,7 @@ def _joined(names: Sequence[str], word: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.8 s``, ``12 min``, ``28.0 h``."""
+    """Return ``0.8 s``, ``12 min``, ``28.0 h``."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     if seconds < 7200:

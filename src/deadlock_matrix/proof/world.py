@@ -41,7 +41,7 @@ class World:
     everyone: frozenset[Key] = frozenset()  # of all processes
     by_own_ids: dict[tuple[int, int], Key] = field(default_factory=dict)
     stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
-    # Answers about whole processes that every thread asks for, kept by who works them out.
+    # Answers about whole processes that every thread needs, kept by whoever works them out.
     interruptible: dict[int, bool] = field(default_factory=dict)
     gil_holders: dict[int, tuple[Key, str] | Gap] = field(default_factory=dict)
     inside_blocks: dict[int, dict[int, list[InsideBlock]]] = field(default_factory=dict)
@@ -70,23 +70,23 @@ class World:
         return known(tuple(found), "/proc/*/fd")
 
     def live(self, pid: int) -> frozenset[Key]:
-        """The threads of a process that have not ended."""
+        """Return the threads of a process that have not ended."""
         return self.live_by_process[pid]
 
     def roots(self) -> frozenset[Key]:
-        """Who must get on for the program to get on: the main thread, or what is left without."""
+        """Return who must go on for the program to go on: the main thread, or else all others."""
         live = self.live(self.root)
         main = (self.root, self.root)
         return frozenset([main]) if main in live else live
 
     def by_own_tid(self, pid: int, own_tid: int) -> Key | None:
-        """The live thread of a process with this id in its own eyes."""
+        """Return the live thread of a process that has this id for itself."""
         return self.by_own_ids.get((pid, own_tid))
 
     def left_behind(self, pid: int, own_tid: int) -> Key | None:
-        """The thread of a parent that has this id: one that a fork did not copy into ``pid``.
+        """Return an ancestor's thread with this id, which a fork did not copy into ``pid``.
 
-        Of the parent of the whole tree nothing but the ids of its threads may be known.
+        For the parent of the whole tree, perhaps only the ids of its threads are known.
         """
         above = self.after.get(self.after[pid].parent)
         while above is not None:
@@ -100,13 +100,13 @@ class World:
         return None
 
     def name(self, key: Key) -> str:
-        """A thread in words: ``main thread 12``, ``thread 13``, ``thread 14 'worker'``."""
+        """Name a thread: ``main thread 12``, ``thread 13``, ``thread 14 'worker'``."""
         pid, tid = key
         thread = self.threads[key]
         main = self.threads.get((pid, pid))
         stack = self.stack_by_thread.get(key)
         name = (stack.name if stack is not None else "") or thread.name
-        # Threads that nobody named have the name of the program: that tells nothing.
+        # Threads that nobody named have the program's name, which says nothing.
         named = main is None or name not in (main.name, "MainThread")
         quoted = f" '{name}'" if named else ""
         if len(self.after) == 1:
@@ -151,7 +151,7 @@ def index(evidence: Evidence) -> World:
 
 
 def between_snapshots(world: World, stacks: ProcessStacks) -> bool:
-    """Whether stacks were read between the two snapshots, while who sleeps in both slept."""
+    """Return whether stacks were read between the snapshots, while those asleep in both slept."""
     before, after = world.evidence.before, world.evidence.after
     return before.ended_s <= stacks.begun_s <= stacks.ended_s <= after.begun_s
 

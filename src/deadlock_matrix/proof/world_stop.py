@@ -2,8 +2,8 @@
 
 A free-threaded build stops all threads to collect garbage, to fork, and for other things that
 nobody may disturb. The thread that asks for it looks again once a millisecond, so its waits have a
-time limit that ends nothing: it goes on when no other thread is attached. An attached thread that
-slept in one call from the first snapshot to the second was attached all the time: it alone can
+time limit that ends nothing: it goes on only when no other thread is attached. An attached thread
+that slept in one call from the first snapshot to the second was attached all the time: only it can
 detach itself. So from the moment between the snapshots at which both were read, the one waits for
 the other.
 """
@@ -25,9 +25,9 @@ LONGEST_S = 0.01
 
 
 def stop_wait(world: World, key: Key) -> Wait | Open | None:
-    """Recognise it; None if it is another wait, open if stacks have yet to tell.
+    """Recognise such a wait; None if it is another wait, open if stacks have yet to tell.
 
-    There may be several attached threads; that one of them never stops is enough.
+    There may be several attached threads; it is enough that one of them never stops.
     """
     thread, python = world.threads[key], world.after[key[0]].python
     if not isinstance(python, Known) or not python.value.free_threaded:

@@ -18,7 +18,7 @@ def write_proof(world: World, stuck: Stuck, roots: Iterable[Key], *, whole: bool
 
     Args:
         world: The evidence.
-        stuck: Those who are stuck.
+        stuck: The threads that are stuck.
         roots: Where to begin.
         whole: Whether to claim that no thread of the root process goes on.
     """
@@ -64,7 +64,7 @@ class _Page:
         self.edges: dict[tuple[str, str, Relation], Edge] = {}
 
     def add_wait(self, stuck: Stuck, key: Key) -> None:
-        """One thread, what it waits for, and who could end that."""
+        """Add one thread, what it waits for, and who could end that."""
         wait = stuck.waits[key]
         thread, lock = self._add_thread(key), self._add(wait.node)
         self._connect(thread, lock, "waits for", wait.source)
@@ -78,7 +78,7 @@ class _Page:
             self._connect(lock, head, "ended only by", wait.held_source)
 
     def _add_threads(self, wait: Wait) -> str:
-        """Those who know what somebody waits for."""
+        """Add the threads that know what somebody waits for."""
         label = f"those who know {wait.node.label}"
         node = Node(
             id=f"{wait.node.id}-known", kind="threads", label=label, members=len(wait.wakers)
@@ -89,12 +89,12 @@ class _Page:
         return group
 
     def add_all_threads(self, pid: int) -> str:
-        """The node that claims something of all threads of a process."""
+        """Add the node that claims something about all threads of a process."""
         label = f"all threads of process {pid}"
         return self._add_group(f"all-{pid}", "all-threads", label, pid)
 
     def add_process_alone(self, pid: int) -> None:
-        """A process that is only the subject of conditions."""
+        """Add a process that is only the subject of conditions."""
         members = len(self._world.live(pid))
         self._add(Node(id=process_id(pid), kind="process", label=f"process {pid}", members=members))
 

@@ -73,12 +73,12 @@ def _end_with_controller(config: pytest.Config) -> None:
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this process runs tests for a pytest-xdist controller."""
+    """Return whether this process runs tests for a pytest-xdist controller."""
     return hasattr(config, "workerinput")
 
 
 def workers() -> int:
-    """How many cells to run at once on this machine."""
+    """Return how many cells to run at once on this machine."""
     from deadlock_matrix.run.capacity import MEMORY_PER_CELL_MIB, jobs
 
     return jobs(MEMORY_PER_CELL_MIB)

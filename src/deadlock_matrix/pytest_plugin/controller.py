@@ -93,7 +93,7 @@ class Controller:
         self._error: str | None = None
 
     def is_control(self, cell: str) -> bool:
-        """Whether the id of a cell is that of a control."""
+        """Return whether the id of a cell is that of a control."""
         return self.plan is not None and any(cell == each.id for each in self.plan.controls)
 
     @pytest.hookimpl(tryfirst=True)
@@ -222,7 +222,7 @@ class Controller:
         return self._dask.by_name() if self._dask is not None else {}
 
     def open_dask_engine(self) -> Engine:
-        """What runs the cells on other machines."""
+        """Return what runs the cells on other machines."""
         assert self._dask is not None and self.plan is not None
         return self._dask.engine(self.plan.run)
 

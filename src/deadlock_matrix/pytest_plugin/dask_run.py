@@ -64,21 +64,21 @@ class DaskRun:
             raise
 
     def plan(self, wanted: Sequence[str]) -> tuple[Planned, ...]:
-        """The interpreters of the run."""
+        """Return the interpreters of the run."""
         names = [] if self._local is not None else wanted  # those were given to the worker
         self._planned = plan_interpreters(self.announced, names, include_host=self._include_host)
         return self._planned
 
     def by_name(self) -> dict[str, Planned]:
-        """The same by name, those apart that nobody has."""
+        """Return the same by name, those apart that nobody has."""
         return {each.interpreter.name: each for each in self._planned if each.label}
 
     def machines(self, run: str) -> dict[str, Host]:
-        """The machines that there are, by the names that results have for them."""
+        """Return the machines that there are, by the names that results have for them."""
         return {self._name(run, each): each.host for each in self.announced}
 
     def engine(self, run: str) -> DaskEngine:
-        """What runs the cells."""
+        """Return what runs the cells."""
         from deadlock_matrix.grid.dask_engine import DaskEngine
 
         assert self._cluster is not None
@@ -93,7 +93,7 @@ class DaskRun:
         return self._engine
 
     def ended(self) -> tuple[dict[str, Host], tuple[str, ...]]:
-        """Machines that joined later, and notes for the report."""
+        """Return machines that joined later, and notes for the report."""
         if self._engine is None:
             return {}, ()
         again = self._engine.again

@@ -43,7 +43,7 @@ def not_ok(result: CellResult) -> str:
 
 
 def too_long(result: CellResult, took_s: float, allowed_s: float, facts: ProbeFacts) -> str:
-    """An import that took longer than it may; the largest packages are where to look."""
+    """Return an import that took longer than it may; the largest packages are where to look."""
     largest = sorted(facts.top_levels.items(), key=lambda item: -item[1])[:_LARGEST]
     told = ", ".join(f"{one_line(name)} ({count(number, 'module')})" for name, number in largest)
     return "\n".join(
@@ -55,7 +55,7 @@ def too_long(result: CellResult, took_s: float, allowed_s: float, facts: ProbeFa
 
 
 def imported(result: CellResult, found: Mapping[str, Importer]) -> str:
-    """An import that loads what it must not: by which line of which file."""
+    """Return an import that loads what it must not: by which line of which file."""
     return "\n".join(_imported(result, found))
 
 
@@ -99,7 +99,7 @@ def _place(step: ImportStep, root: Path) -> str:
 
 
 def _last_own(importer: Importer) -> ImportStep | None:
-    """The last step in the project's own code, rather than in what is installed."""
+    """Return the last step in the project's own code, rather than in what is installed."""
     own = [
         step
         for step in importer.chain

@@ -161,7 +161,7 @@ def as_statement(target: str) -> str:
 
 
 def open_probe(config: pytest.Config) -> ImportProbe:
-    """The one of this pytest process."""
+    """Return the one of this pytest process."""
     probe = config.stash.get(_OPEN, None)
     if probe is None:
         probe = config.stash[_OPEN] = ImportProbe(config)

@@ -54,7 +54,7 @@ def _wanted(config: pytest.Config) -> planning.Wanted:
 
 
 def report_folder(config: pytest.Config, run: str) -> Path:
-    """The folder of the run's journals and report."""
+    """Return the folder of the run's journals and report."""
     given = config.getoption("deadlock_matrix_report")
     if given is not None:
         return Path(config.invocation_params.dir, given)
@@ -73,12 +73,12 @@ def cell_id(nodeid: str, ids: Iterable[str]) -> str | None:
 
 
 def parameters_of(nodeid: str) -> str:
-    """What stands in the brackets of a test's id."""
+    """Return what stands in the brackets of a test's id."""
     return nodeid.partition("[")[2].removesuffix("]")
 
 
 def as_pytest_writes(text: str) -> str:
-    """A parameter's id as it stands in a test's."""
+    """Return a parameter's id as it stands in a test's."""
     return text.encode("unicode_escape").decode("ascii")
 
 

@@ -18,7 +18,7 @@ Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
 
 
 def wants_progress_line(config: pytest.Config) -> bool:
-    """Whether the output is a terminal, and neither more nor less of it was asked for."""
+    """Return whether the output is a terminal, and neither more nor less of it was asked for."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     return (
         reporter is not None

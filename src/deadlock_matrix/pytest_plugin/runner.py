@@ -266,13 +266,13 @@ def _outcome(result: CellResult) -> Outcome:
 
 
 def outcome_of(report: pytest.TestReport) -> Outcome | None:
-    """How the cell of a test came out; ``None``: it has none, or no result."""
+    """Return how the cell of a test came out; ``None``: it has none, or no result."""
     values = getattr(report, _ATTRIBUTE, None)
     return Outcome(*values) if values else None
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
-    """The cell that a test runs; ``None``: it runs none."""
+    """Return the cell that a test runs; ``None``: it runs none."""
     callspec = getattr(item, "callspec", None)
     cell = callspec.params.get("cell") if callspec is not None else None
     return cell if isinstance(cell, Cell) else None
@@ -283,5 +283,5 @@ def _is_control(cell: Cell) -> bool:
 
 
 def _guard(cell: Cell) -> pytest.MarkDecorator:
-    """A second guard, should ``run_cell`` itself hang; it has a deadline of its own."""
+    """Return a second guard, should ``run_cell`` itself hang; it has a deadline of its own."""
     return pytest.mark.timeout(cell.deadline_s + GUARD_MARGIN_S)

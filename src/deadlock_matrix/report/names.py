@@ -30,7 +30,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_run[run][name]
 
     def in_run(self, run: str) -> dict[str, str]:
-        """Old name -> new name, for one run."""
+        """Return the new name of each old one, for one run."""
         return self.by_run[run]
 
     def in_id(self, run: str, cell: str) -> str:

@@ -44,8 +44,8 @@ class AlarmQuestion:
         """Add the answers to the evidence and judge again, if that could make it a proof.
 
         Args:
-            evidence: what was read.
-            judgement: of it.
+            evidence: What was read.
+            judgement: Of it.
             until_s: CLOCK_MONOTONIC seconds; nobody is asked later than that.
         """
         wanted = _unknown_alarms(evidence, judgement)
@@ -80,13 +80,13 @@ class AlarmQuestion:
 
 
 def _is_still(process: ProcessFacts) -> bool:
-    """Whether its id, by which it was asked, belongs to that same process even now."""
+    """Return whether its id, by which it was asked, belongs to that same process even now."""
     now = read_entry(process.pid)
     return now is not None and now.started == process.started
 
 
 def _unknown_alarms(evidence: Evidence, judgement: Judgement) -> tuple[ProcessFacts, ...]:
-    """The processes whose alarms are not known, if nothing else is missing for a proof.
+    """Return the processes whose alarms are not known, if nothing else is missing for a proof.
 
     The absence of an alarm is not enough where SIGALRM has a handler: anybody could send it.
     """

@@ -90,8 +90,8 @@ class Attention:
         """Look closely, if it is time to, or at once; None if it was not time.
 
         Args:
-            now: at once.
-            awaited: whether somebody outside waits for its main thread.
+            now: At once.
+            awaited: Whether somebody outside waits for its main thread.
 
         Raises:
             CaptureError: The process has ended or cannot be read.
@@ -114,7 +114,7 @@ class Attention:
 
 
 def is_alive(pid: int, collector: Collector) -> bool:
-    """Whether a process can be looked at at all."""
+    """Return whether a process can be looked at at all."""
     try:
         collector.check(pid)
     except CaptureError:
@@ -123,7 +123,7 @@ def is_alive(pid: int, collector: Collector) -> bool:
 
 
 def _place_of(glance: Glance) -> tuple[str, str] | None:
-    """Where a thread sleeps: the number of the system call and its first argument."""
+    """Return where a thread sleeps: the number of the system call and its first argument."""
     call = glance.syscall.split(None, 2)
     if glance.state == "S" and len(call) >= 2:
         return call[0], call[1]

@@ -95,7 +95,7 @@ def run_cell(
 
 
 def unavailable(cell: Cell, reason: str) -> CellResult:
-    """The result of a cell that cannot be run here."""
+    """Return the result of a cell that cannot be run here."""
     return CellResult(
         cell=cell, verdict=Verdict.UNAVAILABLE, why=reason, observation=unknown(reason)
     )
@@ -179,7 +179,7 @@ def _read_result(path: Path) -> tuple[Known[ProbeFacts] | Unknown, Raised | None
 
 
 def _phase(progress: Path, watched: Watched) -> Phase:
-    """How far the probe's script came, by the last line it wrote."""
+    """Return how far the probe's script came, by the last line it wrote."""
     try:
         lines = progress.read_text(encoding="ascii", errors="replace").split()
     except FileNotFoundError:

@@ -102,7 +102,7 @@ class Chooser:
         return Choice(chosen=tuple(chosen), refused=refused)
 
     def _eligible(self) -> Iterator[Process]:
-        """Those that are not ours, whose user and control group are asked for."""
+        """Yield those that are not ours, whose user and control group are asked for."""
         wanted = self._wanted
         if wanted.pids:
             entries = map(read_entry, sorted(wanted.pids))
@@ -143,7 +143,7 @@ class Chooser:
 
 
 def reason_of(pid: int, error: CaptureError) -> str:
-    """Why a process could not be looked at, the same words for each process."""
+    """Return why a process could not be looked at, the same words for each process."""
     text = str(error).removeprefix(f"process {pid} ").removeprefix("may not be looked at: ")
     return re.sub(rf"\b{pid}\b", "PID", text).rstrip(".")
 
@@ -171,7 +171,7 @@ def program_names(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def label_of(words: tuple[str, ...]) -> str:
-    """A program in a few words, without what it was told, which may be private."""
+    """Return a program in a few words, without what it was told, which may be private."""
     names = program_names(words)
     if len(names) == 2 and "-m" in words:
         return f"{names[0]} -m {names[1]}"

@@ -28,7 +28,7 @@ def make_environment(
     base: Mapping[str, str],
     harness_folder: Path | None = None,
 ) -> dict[str, str]:
-    """The environment of a cell: the interpreter's own variables, then the profile's.
+    """Return the environment of a cell: the interpreter's own variables, then the profile's.
 
     ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is taken out of
     ``PATH``: the user's script would not find its programs there.
@@ -54,7 +54,7 @@ def _without(path: str, folder: Path) -> str:
 def recorded(
     environment: Mapping[str, str], interpreter: Interpreter, profile: Profile
 ) -> dict[str, str]:
-    """The part of an environment that a report may hold, sorted by name."""
+    """Return the part of an environment that a report may hold, sorted by name."""
     return {
         name: environment[name]
         for name in sorted(environment)

@@ -113,7 +113,7 @@ def examine(
 
 
 def _stirs(snapshot: Snapshot) -> bool:
-    """Whether a thread was awake, or wakes so soon that it may be asleep by chance."""
+    """Return whether a thread was awake, or wakes so soon that it may be asleep by chance."""
     return any(
         thread.state != "S" or _wakes_soon(thread)
         for process in snapshot.processes
@@ -161,7 +161,7 @@ def _first_half(
 
 
 def strength(judgement: Judgement) -> int:
-    """How much it says, for a comparison."""
+    """Return how much it says, for a comparison."""
     return STRENGTH.index(judgement.outcome)
 
 

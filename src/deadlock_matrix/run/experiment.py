@@ -109,7 +109,7 @@ class Experiment(Closing):
                 raise
 
     def samples_of(self, cell: Cell) -> tuple[Sample, ...]:
-        """Where a run of a cell was, if it is the one that samples were taken of."""
+        """Return where a run of a cell was, if it is the one that samples were taken of."""
         return self.sampler.samples() if cell == self._sampled else ()
 
     def left_s(self) -> float:
@@ -128,7 +128,7 @@ class Experiment(Closing):
         return self._interrupted.is_set()
 
     def elapsed_s(self) -> float:
-        """Seconds since this began."""
+        """Return seconds since this began."""
         return time.monotonic() - self._began
 
     def tell(self, text: str) -> None:

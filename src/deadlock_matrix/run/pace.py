@@ -25,9 +25,9 @@ class Pace:
         """Start with all that may be saved.
 
         Args:
-            share: seconds that come in a second.
-            saved_s: the most that is saved.
-            spent_s: the clock by which looking is paid for. On a busy machine a look takes ten
+            share: Seconds that come in a second.
+            saved_s: The most that is saved.
+            spent_s: The clock by which looking is paid for. On a busy machine a look takes ten
                 times as long as it works; paid for by the wall clock, it would be the last for
                 seconds.
         """
@@ -39,7 +39,7 @@ class Pace:
         self._began = 0.0
 
     def may_look(self) -> bool:
-        """Whether anything is left."""
+        """Return whether anything is left."""
         now = time.monotonic()
         self._left = min(self._most, self._left + self._share * (now - self._at))
         self._at = now

@@ -40,20 +40,20 @@ class Supervisor(Closing, Protocol):
         """Start the process; returns its id.
 
         Raises:
-            NotFound: there is no such program.
-            StartError: it could not be started for another reason, which the message tells.
+            NotFound: There is no such program.
+            StartError: It could not be started for another reason, which the message tells.
         """
 
     def wait(self, timeout_s: float) -> Exited | Signalled | None:
         """Wait at most ``timeout_s`` for the main process; None while it runs."""
 
     def tree_roots(self) -> tuple[int, ...]:
-        """The main process, and others that were left to us when their parents ended."""
+        """Return the main process, and others that were left to us when their parents ended."""
 
     def alarms(
         self, pids: Sequence[int], within_s: float
     ) -> dict[int, Known[tuple[float, ...]] | Unknown]:
-        """Seconds until each process's alarms, asked of the processes themselves.
+        """Return seconds until each process's alarms, asked of the processes themselves.
 
         It ends after ``within_s`` seconds, with what is known by then. This interrupts their sleep
         for a moment: only for a tree that is about to be ended.

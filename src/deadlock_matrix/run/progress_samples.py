@@ -43,7 +43,7 @@ class Samples:
             self._signatures.append(signature)
 
     def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
-        """Whether the main threads' Python lines changed over the last samples."""
+        """Return whether the main threads' Python lines changed over the last samples."""
         now = _signature(evidence.stacks)
         recent = self._signatures[-2:]
         if now is None or not recent:
@@ -53,7 +53,7 @@ class Samples:
 
 
 def _signature(stacks: tuple[StackFacts, ...]) -> object:
-    """Where each process's main thread is, in Python lines; None where nobody could tell."""
+    """Return where each process's main thread is, in Python lines; None where nobody could tell."""
     signature = []
     for facts in stacks:
         for thread in facts.threads:

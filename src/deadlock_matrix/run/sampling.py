@@ -80,7 +80,7 @@ class Sampler:
         self._began = 0.0
 
     def samples(self) -> tuple[Sample, ...]:
-        """What was taken, a sample for each place."""
+        """Return what was taken, a sample for each place."""
         return tuple(place.sample() for place in self._places.values())
 
     def take(self, collector: Collector, pid: int, glance: Glance) -> None:
@@ -120,7 +120,7 @@ class Sampler:
 
 
 def _deepest(collector: Collector, pid: int, *, asleep: bool) -> ThreadStack | None:
-    """The main thread; if that is asleep, the thread that is deepest in imports."""
+    """Return the main thread; if that is asleep, the thread that is deepest in imports."""
     try:
         (facts,) = collector.python_stacks([pid])
     except (CaptureError, ValueError):
@@ -146,14 +146,14 @@ def _without_values(frame: PythonFrame) -> PythonFrame:
 
 
 def _call(glance: Glance) -> str:
-    """The system call that the main thread sleeps in, by its number; empty: it runs."""
+    """Return the system call that the main thread sleeps in, by its number; empty: it runs."""
     if glance.state not in "SD" or not glance.syscall or glance.syscall.startswith("running"):
         return ""
     return glance.syscall.split(None, 1)[0]
 
 
 def _detail(collector: Collector, pid: int) -> str:
-    """What the main thread waits for, in words."""
+    """Return what the main thread waits for, in words."""
     try:
         snapshot = collector.snapshot([pid])
     except CaptureError:

@@ -173,7 +173,7 @@ class Scanner:
                 each.glance()
 
     def _screen(self, batch: list[Subject]) -> set[int]:
-        """Those worth an examination; in halves, if one of them got in the others' way."""
+        """Return those worth an examination; in halves, if one of them got in the others' way."""
         pids = {subject.pid for subject in batch}
         limit_s = self._limits.each_s * (1 + len(batch) / BATCH_IN_TIME)
         self._collector.hurry(min(self._until, time.monotonic() + limit_s))
@@ -239,7 +239,7 @@ class Scanner:
         return evidence, judgement
 
     def _doubt(self, subject: Subject) -> list[Finding]:
-        """What was told of a process that now seems to go on."""
+        """Return what was told of a process that now seems to go on."""
         told = subject.told
         if told is None:
             return []
@@ -282,7 +282,7 @@ def _is_told_by(one: Found, other: Found) -> bool:
 
 
 def _was_told_by(one: Found, other: Subject) -> bool:
-    """Whether it is about a deadlock that was told of another process, and no surer."""
+    """Return whether it is about a deadlock that was told of another process, and no surer."""
     ours, theirs = _members(one), other.members
     assert other.told is not None
     surer = len(one.finding.assumptions) < len(other.told.assumptions)
@@ -290,7 +290,7 @@ def _was_told_by(one: Found, other: Subject) -> bool:
 
 
 def _members(found: Found) -> frozenset[str]:
-    """The threads of its proof, or tasks."""
+    """Return the threads of its proof, or tasks."""
     assert found.judgement.proof is not None
     nodes = found.judgement.proof.nodes
     return frozenset(node.id for node in nodes if node.kind in ("thread", "task"))

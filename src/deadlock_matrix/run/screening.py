@@ -60,7 +60,7 @@ def worth_examining(
 
 
 def cut_out(snapshot: Snapshot, root: int) -> Snapshot:
-    """The part of a snapshot that is one process and its descendants.
+    """Return the part of a snapshot that is one process and its descendants.
 
     Raises:
         CaptureError: The process is not in it: it has ended.

@@ -36,7 +36,7 @@ class Stillness:
         self._next = time.monotonic() + EVERY_S
 
     def fell_asleep(self) -> bool:
-        """Whether a thread has fallen asleep on a lock since this last said so."""
+        """Return whether a thread has fallen asleep on a lock since this last said so."""
         if sys.platform != "linux" or time.monotonic() < self._next:
             return False
         spent_s = time.thread_time()  # on a busy machine the clock of the wall says too much

@@ -65,7 +65,7 @@ class Drain:
             self.write_end = -1
 
     def finish(self) -> Output:
-        """Everything there is by now; call it when the process tree has been ended."""
+        """Return everything there is by now; call it when the process tree has been ended."""
         self.close_write_end()
         # The tree is gone, so the end of the pipe is near, unless somebody outside was given it.
         self._thread.join(2.0)

@@ -73,7 +73,7 @@ class Subject:
         return True
 
     def is_due(self, now: float) -> bool:
-        """Whether it is worth an examination."""
+        """Return whether it is worth an examination."""
         changed = self.examined is None or not self.still <= self.examined
         if self.told is None:
             return bool(self.still or self.polls) and (changed or now >= self.next_s)
@@ -85,7 +85,7 @@ class Subject:
 
 
 def lines_of(threads: dict[tuple[int, int], bytes]) -> dict[tuple[int, int], bytes]:
-    """The run counts of these threads now; empty for one that has ended."""
+    """Return the run counts of these threads now; empty for one that has ended."""
     counts = {pid: counts_of(pid) for pid in {pid for pid, _ in threads}}
     return {(pid, tid): counts[pid].get(tid, b"") for pid, tid in threads}
 

@@ -193,7 +193,7 @@ def end_with_parent(parent: int) -> None:
     """Be killed as soon as our parent ends, however it does; our helper then ends its tree.
 
     Args:
-        parent: its id. Another parent, such as one on another machine, is not ours to follow.
+        parent: Its id. Another parent, such as one on another machine, is not ours to follow.
     """
     if os.getppid() == parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -44,7 +44,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def processes():
-    """Every process's parent, state, process group and session, from /proc/PID/stat."""
+    """Return every process's parent, state, process group and session, from /proc/PID/stat."""
     table = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -75,7 +75,7 @@ def descendants():
 
 
 def children_of(pid):
-    """Ids of the children of a process, zombies too, from /proc/PID/task/TID/children.
+    """Return ids of the children of a process, zombies too, from /proc/PID/task/TID/children.
 
     Empty if the process is gone, or the kernel was built without CONFIG_PROC_CHILDREN.
     """

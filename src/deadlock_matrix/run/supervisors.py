@@ -8,7 +8,7 @@ from deadlock_matrix.run.process import Supervisor
 
 
 def open_supervisor() -> Supervisor:
-    """The implementation for this system."""
+    """Return the implementation for this system."""
     if sys.platform == "linux":
         from deadlock_matrix.run.subreaper import SubreaperSupervisor
 

@@ -48,7 +48,7 @@ class Rates:
     asleep_pause_s: float = 0.5  # between two looks at threads that have fallen asleep
 
     def times(self, factor: float) -> Rates:
-        """The same, ``factor`` times as often."""
+        """Return the same, ``factor`` times as often."""
         return Rates(
             glance_s=self.glance_s / factor,
             settle_s=self.settle_s / factor,
@@ -231,7 +231,7 @@ class Watchdog:
         return None
 
     def _wants_parts(self, now: float) -> bool:
-        """Whether to look at threads beside a main thread that goes on."""
+        """Return whether to look at threads beside a main thread that goes on."""
         if self._stillness is None:
             return False
         self._asleep = self._stillness.fell_asleep() or self._asleep
@@ -326,7 +326,7 @@ class Watchdog:
         )
 
     def _earlier(self, last: Judgement | None) -> tuple[Evidence, Judgement] | None:
-        """What an earlier look found that says more and still holds.
+        """Return what an earlier look found that says more and still holds.
 
         The last look may lack a fact by chance. What threads were found to do beside others holds
         as long as none of them has run.

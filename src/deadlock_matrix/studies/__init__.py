@@ -22,7 +22,7 @@ _BUILT_IN = ("numerics", "offline", "splitlearn")
 
 @cache
 def load_studies() -> tuple[Study, ...]:
-    """All studies: the built-in ones first, then the installed ones by name.
+    """Return all studies: the built-in ones first, then the installed ones by name.
 
     Raises:
         ConfigurationError: An installed one cannot be loaded, or has a name that is taken.

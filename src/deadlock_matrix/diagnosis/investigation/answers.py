@@ -25,7 +25,7 @@ _USAGE = re.compile(r"^usage: ", re.IGNORECASE | re.MULTILINE)
 
 
 def outcome_of(result: CellResult) -> Outcome:
-    """What the run that decides comes to."""
+    """Return what the run that decides comes to."""
     match ending(result):
         case Ending.HUNG:
             return Outcome.DEADLOCK if result.verdict is Verdict.DEADLOCK else Outcome.HANG
@@ -42,7 +42,7 @@ def outcome_of(result: CellResult) -> Outcome:
 def answer(
     result: CellResult, target: Target, packages: Collection[str], nearby: str = ""
 ) -> tuple[str, ...]:
-    """A sentence about a run that does not hang, and then advice.
+    """Return a sentence about a run that does not hang, and then advice.
 
     Args:
         result: The run.
@@ -54,7 +54,7 @@ def answer(
 
 
 def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
-    """What to say of a hang besides why: without a proof, it may only be slow."""
+    """Return what to say of a hang besides why: without a proof, it may only be slow."""
     if result.verdict is not Verdict.HANG:
         return ()
     judgement = result.judgement
@@ -77,7 +77,7 @@ def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
 
 
 def hung_sentence(result: CellResult, stuck: Sequence[Stuck]) -> str:
-    """What hangs, and where: the proof's own sentence, or else what was seen of the thread.
+    """Return what hangs, and where: the proof's own sentence, or else what was seen of the thread.
 
     Args:
         result: A run that hung.
@@ -103,7 +103,7 @@ def hung_sentence(result: CellResult, stuck: Sequence[Stuck]) -> str:
 
 
 def failed_ways(failed: Mapping[str, CellResult]) -> Iterator[str]:
-    """What to say of ways to call it in which it fails, where it does not as it is.
+    """Yield what to say of ways to call it in which it fails, where it does not as it is.
 
     Args:
         failed: A run of each, by the name of the way.
@@ -115,7 +115,7 @@ def failed_ways(failed: Mapping[str, CellResult]) -> Iterator[str]:
 
 
 def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
-    """What to say of an entry that ends, and takes long.
+    """Return what to say of an entry that ends, and takes long.
 
     Args:
         times: Where its time went.

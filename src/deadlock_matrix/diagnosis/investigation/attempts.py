@@ -41,7 +41,7 @@ class Bench(Protocol):
         """Run all of them; results in their order."""
 
     def left_s(self) -> float:
-        """Seconds left of the budget."""
+        """Return seconds left of the budget."""
 
     def tell(self, text: str) -> None:
         """Progress, for the one who waits."""
@@ -112,7 +112,7 @@ class Attempts:
                     return
 
     def cures(self, remedy: Remedy) -> bool:
-        """Whether a remedy cures that is not one of the candidates.
+        """Return whether a remedy cures that is not one of the candidates.
 
         Raises:
             OutOfTime: There is no time left to find out.
@@ -140,7 +140,7 @@ class Attempts:
             self._results[remedy.name] += fresh
 
     def trial(self, remedy: Remedy) -> Trial:
-        """What is known of one by now."""
+        """Return what is known of one by now."""
         results = self._results.get(remedy.name, [])
         measured = self._measured
         trial = judge(remedy, results, measured.hung, measured.rate, self.needed, self._level)
@@ -149,12 +149,12 @@ class Attempts:
         return trial
 
     def clean(self) -> tuple[CellResult, ...]:
-        """All runs that ended well."""
+        """Return all runs that ended well."""
         results = [each for results in self._results.values() for each in results]
         return tuple(each for each in results if ending(each) is Ending.CLEAN)
 
     def ranked(self) -> tuple[Trial, ...]:
-        """The candidates, the best first."""
+        """Return the candidates, the best first."""
         return rank(map(self.trial, self._remedies), self._target.profile)
 
     def _run(self, remedies: Sequence[Remedy]) -> list[CellResult]:
@@ -209,7 +209,7 @@ def _variables(remedy: Remedy, base: Profile) -> frozenset[tuple[str, str]]:
 
 
 def is_less(smaller: Trial, cure: Trial, base: Profile) -> bool:
-    """Whether a cure by variables asks less than another cure does."""
+    """Return whether a cure by variables asks less than another cure does."""
     if smaller.effect is not Effect.CURES:
         return False
     if cure.remedy.kind is not RemedyKind.VARIABLES:

@@ -28,7 +28,7 @@ _BLOCKING = frozenset({Wait.NETWORK, Wait.FILE, Wait.CHILD, Wait.PYTHON_LOCK, Wa
 def changes_for(
     clues: Clues, stuck: Sequence[Stuck], doings: Sequence[Doing], texts: Mapping[str, str]
 ) -> tuple[Change, ...]:
-    """The changes that fit.
+    """Return the changes that fit.
 
     Args:
         clues: What the threads wait for.
@@ -77,7 +77,7 @@ def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> t
 def _after_import(
     clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]
 ) -> Iterator[Change]:
-    """A module's own code waits while it is imported: let it wait afterwards."""
+    """Yield a module's own code waits while it is imported: let it wait afterwards."""
     if not clues.waits & (_BLOCKING | {Wait.IMPORT}):
         return
     if Wait.IMPORT not in clues.waits and len(stuck) > 1:
@@ -127,7 +127,7 @@ def after_import(
 
 
 def _reentrant(doings: Sequence[Doing], texts: Mapping[str, str]) -> Iterator[Change]:
-    """A thread takes a lock twice: a lock that lets it."""
+    """Yield a thread takes a lock twice: a lock that lets it."""
     for each in doings:
         wanted = each.waits_for
         if wanted is None or wanted.kind != "Lock":
@@ -151,7 +151,7 @@ def _reentrant(doings: Sequence[Doing], texts: Mapping[str, str]) -> Iterator[Ch
 def _new_lock_in_child(
     clues: Clues, doings: Sequence[Doing], texts: Mapping[str, str]
 ) -> Iterator[Change]:
-    """A forked child waits for a lock that a thread of its parent had: give it a new one."""
+    """Yield a forked child waits for a lock that a thread of its parent had: give it a new one."""
     if not clues.forked or Wait.PYTHON_LOCK not in clues.waits:
         return
     for each in doings:
@@ -181,7 +181,7 @@ def _new_lock_in_child(
 
 
 def _time_limit(clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]) -> Iterator[Change]:
-    """A request has no time limit: give it one."""
+    """Yield a request has no time limit: give it one."""
     if Wait.NETWORK not in clues.waits:
         return
     for each in stuck:
@@ -207,12 +207,12 @@ def _time_limit(clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]) 
 
 
 def one(lines: Sequence[str]) -> str:
-    """Lines of source on one line."""
+    """Return lines of source on one line."""
     return " ".join(" ".join(lines).split())
 
 
 def _import_line(stuck: Stuck, texts: Mapping[str, str]) -> SourceLine | None:
-    """The innermost line of a module's own code: what is executed as it is imported."""
+    """Return the innermost line of a module's own code: what is executed as it is imported."""
     for line in reversed(stuck.lines):
         if line.function == "<module>" and line.file in texts:
             return line
@@ -220,7 +220,7 @@ def _import_line(stuck: Stuck, texts: Mapping[str, str]) -> SourceLine | None:
 
 
 def _statement_at(text: str, number: int) -> ast.stmt | None:
-    """The smallest statement outside of functions that a line belongs to."""
+    """Return the smallest statement outside of functions that a line belongs to."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
@@ -246,7 +246,7 @@ def _assigned(node: ast.stmt) -> set[str]:
 
 
 def _name_of(lock: Awaited, texts: Mapping[str, str]) -> str:
-    """What the code calls a lock: as it was read, or else as its line says."""
+    """Return what the code calls a lock: as it was read, or else as its line says."""
     lines = texts.get(lock.file, "").splitlines()
     line = lines[lock.line - 1] if 0 < lock.line <= len(lines) else ""
     found = _TAKEN.search(line)
@@ -254,7 +254,7 @@ def _name_of(lock: Awaited, texts: Mapping[str, str]) -> str:
 
 
 def _definition(name: str, texts: Mapping[str, str], making: str) -> tuple[str, int, str] | None:
-    """Where a lock is made: the file, the line's number and its text."""
+    """Return where a lock is made: the file, the line's number and its text."""
     if not name:
         return None
     pattern = re.compile(rf"^\s*(self\.|cls\.)?{re.escape(name.rpartition('.')[2])}\s*=\s*{making}")

@@ -24,7 +24,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checklist(measured: Measurements) -> tuple[Check, ...]:
-    """All questions, in the order in which one would ask them."""
+    """Return all questions, in the order in which one would ask them."""
     return tuple(_checks(measured))
 
 

@@ -131,7 +131,7 @@ def clues_of(
 
 
 def loaded_libraries(result: CellResult) -> tuple[str, ...]:
-    """The libraries that a run loaded, be it that it ended or that it hung."""
+    """Return the libraries that a run loaded, be it that it ended or that it hung."""
     facts = result.probe
     ended = facts.native_libraries.or_else(()) if facts is not None else ()
     evidence = result.evidence
@@ -139,7 +139,7 @@ def loaded_libraries(result: CellResult) -> tuple[str, ...]:
 
 
 def _wait_of(stack: ThreadStack) -> Wait | None:
-    """What a thread waits for, if it is something of Python's."""
+    """Return what a thread waits for, if it is something of Python's."""
     inner = stack.python[-3:]
     if any(frame.function in _OF_IMPORTS and is_importlib(frame) for frame in inner):
         return Wait.IMPORT
@@ -157,7 +157,7 @@ def _wait_of(stack: ThreadStack) -> Wait | None:
 def _calls(
     evidence: Evidence | None, stuck: set[tuple[int, int]]
 ) -> Iterator[tuple[tuple[int, int], Wait]]:
-    """What the system calls say that the threads sleep in, by process and thread."""
+    """Yield what the system calls say that the threads sleep in, by process and thread."""
     for process in evidence.after.processes if evidence is not None else ():
         files = {each.number: each.target for each in process.descriptors.or_else(())}
         peers = process.peers.or_else(())

@@ -30,7 +30,7 @@ LAZY_SINCE = (3, 15)
 
 
 def profiles_of(settings: Iterable[Setting], waits: Collection[Wait]) -> Iterator[Profile]:
-    """A profile for each setting that helps against one of these waits."""
+    """Yield a profile for each setting that helps against one of these waits."""
     for setting in settings:
         if setting.waits & set(waits):
             variables = {setting.name: setting.value}
@@ -49,7 +49,7 @@ def fitting(
     of_caller: Collection[str],
     python: tuple[int, ...],
 ) -> tuple[Profile, ...]:
-    """The profiles worth trying, each with only those of its variables that can matter.
+    """Return the profiles worth trying, each with only those of its variables that can matter.
 
     Args:
         profiles: What known causes, the configuration and studies name, in this order.
@@ -65,7 +65,7 @@ def fitting(
 def with_variables_of(
     profiles: Iterable[Profile], mentioned: Collection[str]
 ) -> tuple[Profile, ...]:
-    """The profiles with those of their variables alone that are mentioned; each once."""
+    """Return the profiles with those of their variables alone that are mentioned; each once."""
     found: dict[tuple[object, ...], Profile] = {}
     for profile in profiles:
         kept = {name: value for name, value in profile.set.items() if name in mentioned}

@@ -43,7 +43,7 @@ KINDS = (
 
 
 def cell_of(target: Target, context: Context, deadline_s: float | None = None) -> Cell:
-    """The target itself, called from ``context``."""
+    """Return the target itself, called from ``context``."""
     return Cell(
         target=target.name,
         interpreter=target.interpreter,
@@ -73,7 +73,7 @@ def candidates(
     needed: Sequence[str] | None = None,
     inert: Collection[str] = (),
 ) -> tuple[Remedy, ...]:
-    """What can be tried against a hang of the target in ``context``.
+    """Return what can be tried against a hang of the target in ``context``.
 
     Args:
         target: What hangs; it has only those profiles that can matter, see `fitting`.
@@ -99,7 +99,7 @@ def candidates(
 
 
 def with_variables(remedy: Remedy, base: Profile, names: Sequence[str]) -> Remedy:
-    """A remedy of variables, with only some of those it sets."""
+    """Return a remedy of variables, with only some of those it sets."""
     kept = {name: value for name, value in remedy.profile.set.items() if name in names}
     return replace(
         remedy,
@@ -109,12 +109,12 @@ def with_variables(remedy: Remedy, base: Profile, names: Sequence[str]) -> Remed
 
 
 def name_of(variables: Mapping[str, str]) -> str:
-    """A name for a remedy that nobody has named: ``A=1, B=2``."""
+    """Return a name for a remedy that nobody has named: ``A=1, B=2``."""
     return ", ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def added_variables(remedy: Remedy, base: Profile) -> dict[str, str]:
-    """The variables a remedy sets that the target does not have so."""
+    """Return the variables a remedy sets that the target does not have so."""
     return {
         name: value for name, value in remedy.profile.set.items() if base.set.get(name) != value
     }
@@ -128,7 +128,7 @@ def judge(
     needed: int,
     level: float,
 ) -> Trial:
-    """What the runs of one remedy show.
+    """Return what the runs of one remedy show.
 
     Args:
         remedy: What was tried.
@@ -152,7 +152,7 @@ def judge(
 
 
 def rank(trials: Iterable[Trial], base: Profile) -> tuple[Trial, ...]:
-    """The best first: by its effect, then the least change, then the least time."""
+    """Return the best first: by its effect, then the least change, then the least time."""
     return tuple(sorted(trials, key=lambda trial: _order(trial, base)))
 
 
@@ -190,7 +190,7 @@ def _variables(same: Remedy, target: Target) -> Iterator[Remedy]:
 
 
 def _contexts(same: Remedy) -> Iterator[Remedy]:
-    """What can be done instead of calling it like this."""
+    """Yield what can be done instead of calling it like this."""
     given = same.context
     if given.stdin is not Stdin.NULL:
         instead = replace(given, name="null-stdin", stdin=Stdin.NULL)
@@ -257,7 +257,7 @@ def _among(order: Sequence[str], needed: Sequence[str] | None) -> tuple[str, ...
 
 
 def unchanged(target: Target, context: Context) -> Remedy:
-    """The target itself, to be changed in one place."""
+    """Return the target itself, to be changed in one place."""
     return Remedy(
         kind=RemedyKind.VARIABLES,
         name="",

@@ -68,12 +68,12 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reproducer_text(script: Script, claims: Claims) -> str:
-    """The whole script, with its header."""
+    """Return the whole script, with its header."""
     return "\n".join([*map(_printable, _comment(script, claims)), script_text(script)])
 
 
 def script_text(script: Script) -> str:
-    """What is executed: the script without its header."""
+    """Return what is executed: the script without its header."""
     return "\n".join([*_lines(script), ""])
 
 
@@ -157,7 +157,7 @@ def _compiling(builds: Mapping[str, str]) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """A text as a literal that a reader can read, wherever that is possible."""
+    """Return a text as a literal that a reader can read, wherever that is possible."""
     plain = all(each.isprintable() or each in "\n\t" for each in text)
     for quotes in ("'''", '"""'):
         if plain and quotes not in text and not text.endswith(quotes[0]):
@@ -195,7 +195,7 @@ def _comment(script: Script, claims: Claims) -> Iterator[str]:
 
 
 def _printable(line: str) -> str:
-    """A comment must not end before its line does."""
+    """Return a comment must not end before its line does."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in line
     )

@@ -154,7 +154,7 @@ def find_hang(
 
 
 def way_of(cell: Cell, target: Target) -> str:
-    """How a cell differs from the target, in words: ``main``, ``main with fast-math``."""
+    """Return how a cell differs from the target, in words: ``main``, ``main with fast-math``."""
     name = cell.context.name
     if cell.profile != target.profile:
         name += f" with {cell.profile.name}"
@@ -164,7 +164,7 @@ def way_of(cell: Cell, target: Target) -> str:
 
 
 def measure(found: Found, target: Target, bench: Bench) -> Measured:
-    """How often a hang comes that was seen once, by a number of runs decided beforehand.
+    """Return how often a hang comes that was seen once, by a number of runs decided beforehand.
 
     The runs that led to it are not counted: they were made until one hung. Two more, unless each
     takes long, decide how many are to be counted. Few, if it always hangs; should one of those few
@@ -224,7 +224,7 @@ def try_remedies(
 
 
 def fewer_imports(measured: Measured, target: Target, bench: Bench) -> Minimised | None:
-    """Which of the imports that the statement begins with are needed for it to hang."""
+    """Return which of the imports that the statement begins with are needed for it to hang."""
     parts = split(text_of(target))
     used = used_in(parts.imports, parts.rest)
     free = [each for each in parts.imports if each not in used]
@@ -254,7 +254,7 @@ def fewer_imports(measured: Measured, target: Target, bench: Bench) -> Minimised
 def _choose(
     remedies: Sequence[Remedy], measured: Measured, bench: Bench
 ) -> tuple[list[Remedy], list[Remedy]]:
-    """Those that can be tried once in half of the time that is left, some of each kind."""
+    """Return those that can be tried once in half of the time that is left, some of each kind."""
     by_kind = [[each for each in remedies if each.kind is kind] for kind in KINDS]
     in_turns = [each for turn in zip_longest(*by_kind) for each in turn if each is not None]
     seen = measured.hung.seen
@@ -265,7 +265,7 @@ def _choose(
 
 
 def _level(remedies: Sequence[Remedy], target: Target) -> float:
-    """The 5 % are for all remedies together, those included that leave variables out."""
+    """Return the 5 % are for all remedies together, those included that leave variables out."""
     most = max((len(added_variables(each, target.profile)) for each in remedies), default=0)
     return level_for(len(remedies) + most)
 
@@ -293,6 +293,6 @@ def _series(seen: dict[str, list[CellResult]]) -> tuple[Series, ...]:
 
 
 def _is_about(result: CellResult) -> bool:
-    """Whether a run says something: not if it could not be made, or its prelude failed."""
+    """Return whether a run says something: not if it could not be made, or its prelude failed."""
     seen = result.seen
     return seen is not None and seen.phase not in ("start", "prelude")

@@ -21,7 +21,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def imported_packages(texts: Iterable[str]) -> tuple[str, ...]:
-    """The top-level modules that some code imports, or names to a function that imports."""
+    """Return the top-level modules that some code imports, or names to a function that imports."""
     names = (name.partition(".")[0] for node in _nodes(texts) for name in _imported(node))
     return tuple(filter(None, dict.fromkeys(names)))
 
@@ -37,7 +37,7 @@ def strings_in(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _nodes(texts: Iterable[str]) -> Iterator[ast.AST]:
-    """All that stands in some code; what is none is passed over."""
+    """Yield all that stands in some code; what is none is passed over."""
     for text in texts:
         with suppress(SyntaxError, ValueError):
             yield from ast.walk(ast.parse(text))
@@ -58,7 +58,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 def pieces(text: str) -> tuple[str, ...]:
-    """A program cut between its top-level statements; joined, they are the program.
+    """Return a program cut between its top-level statements; joined, they are the program.
 
     Comments and blank lines go with the statement that follows. What is no Python is one piece.
     """
@@ -75,7 +75,7 @@ def pieces(text: str) -> tuple[str, ...]:
 
 
 def without_future(text: str) -> tuple[str, str]:
-    """The ``from __future__`` lines of a program, and the program without them.
+    """Return the ``from __future__`` lines of a program, and the program without them.
 
     They must be the first statements of a file, so what is put in front of a program goes between.
     """

@@ -46,17 +46,17 @@ def split(statement: str) -> Imports:
 
 
 def join(imports: Sequence[str], rest: str) -> str:
-    """The statement again: one import a line."""
+    """Return the statement again: one import a line."""
     return "\n".join([*imports, *([rest] if rest else [])])
 
 
 def text_of(target: Target) -> str:
-    """The user's own code: the statement that was asked for, or the text of the script."""
+    """Return the user's own code: the statement that was asked for, or the text of the script."""
     return target.script_text if target.script else target.entry.statement
 
 
 def with_text(target: Target, text: str) -> Entry:
-    """The target's entry with other code of the user's in its place."""
+    """Return the target's entry with other code of the user's in its place."""
     if not target.script:
         return replace(target.entry, statement=text or "pass")
     around = target.entry.statement.removesuffix(RUN_FILE)
@@ -64,7 +64,7 @@ def with_text(target: Target, text: str) -> Entry:
 
 
 def is_of(import_: str, packages: Collection[str]) -> bool:
-    """Whether an import is of one of these top-level packages."""
+    """Return whether an import is of one of these top-level packages."""
     return bool(set(imported_packages([import_])) & set(packages))
 
 
@@ -87,7 +87,7 @@ def _bound(import_: str) -> set[str]:
 
 
 def other_orders(imports: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """A few orders worth trying: the last ones first, and all of them backwards."""
+    """Return a few orders worth trying: the last ones first, and all of them backwards."""
     given = tuple(imports)
     if len(given) < 2:
         return ()

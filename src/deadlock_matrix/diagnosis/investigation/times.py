@@ -49,7 +49,7 @@ def whereabouts(sample: Sample, took_s: float, own: str = "") -> str:
 
 
 def worth_putting_off(times: Times, own: str) -> tuple[ImportTime, ...]:
-    """The imports to try lazily: what takes a good part of the time.
+    """Return the imports to try lazily: what takes a good part of the time.
 
     The first import on each branch that leads out of the user's own package; where none does, the
     one deepest in it that takes most of its branch's time.
@@ -67,7 +67,7 @@ def worth_putting_off(times: Times, own: str) -> tuple[ImportTime, ...]:
 
 
 def lazily(names: Sequence[str]) -> str:
-    """Code that makes Python import these modules when they are first used."""
+    """Return code that makes Python import these modules when they are first used."""
     return f"""\
 import importlib.util, sys
 class Lazily:
@@ -117,7 +117,7 @@ def _modules(samples: Iterable[Sample]) -> tuple[ImportTime, ...]:
 
 
 def _chain(frames: Sequence[PythonFrame]) -> Iterator[tuple[str, SourceLine | None]]:
-    """The imports under way with the lines that ask for them, outermost first.
+    """Return the imports under way with the lines that ask for them, outermost first.
 
     ``import a.b`` has Python import ``a`` from inside the import of ``a.b``: there ``a`` alone is
     under way.

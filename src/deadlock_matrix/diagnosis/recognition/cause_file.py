@@ -29,7 +29,7 @@ _SPECIFIERS = frozenset({"versions", "python", "glibc"})
 
 
 def parse_causes(documents: Mapping[str, Mapping[str, Any]]) -> tuple[Cause, ...]:
-    """Causes from the tables of their files, by name.
+    """Return causes from the tables of their files, by name.
 
     Raises:
         ConfigurationError: One sentence with the file, what is wrong, and what is allowed.

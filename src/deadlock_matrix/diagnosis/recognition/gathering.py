@@ -28,7 +28,7 @@ class _Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_result(result: CellResult, fingerprint: Known[Fingerprint] | Unknown) -> Traces:
-    """The traces of a cell that was run."""
+    """Return the traces of a cell that was run."""
     seen = result.observation
     observation = seen.value if isinstance(seen, Known) else seen
     evidence = observation if isinstance(observation, Unknown) else observation.evidence
@@ -70,7 +70,7 @@ def of_result(result: CellResult, fingerprint: Known[Fingerprint] | Unknown) -> 
 
 
 def of_inspection(inspection: Inspection, fingerprint: Known[Fingerprint] | Unknown) -> Traces:
-    """The traces of a process that was looked at from outside, or of a command."""
+    """Return the traces of a process that was looked at from outside, or of a command."""
     nothing = not inspection.partial and not inspection.outcome.startswith("likely")
     if inspection.verdict == "not-proved" and nothing:
         verdict: Known[Verdict] | Unknown = unknown("one look does not tell whether it hangs")
@@ -95,7 +95,7 @@ def of_inspection(inspection: Inspection, fingerprint: Known[Fingerprint] | Unkn
 
 
 def _verdict_of(inspection: Inspection) -> Verdict:
-    """What is stuck by proof is a deadlock, also a part; what is likely stuck, a hang."""
+    """Return what is stuck by proof is a deadlock, also a part; what is likely stuck, a hang."""
     if inspection.outcome.startswith("likely"):
         return Verdict.HANG
     if inspection.partial:
@@ -178,7 +178,7 @@ def _word(words: dict[str, str], node: str, source: str) -> Known[str] | Unknown
 
 
 def _locks(proof: Proof | None) -> dict[str, str]:
-    """What each thread of a proof waits for, by the thread's node."""
+    """Return what each thread of a proof waits for, by the thread's node."""
     if proof is None:
         return {}
     labels = {node.id: node.label for node in proof.nodes}
@@ -224,7 +224,7 @@ def _holds_gil(
 
 
 def _is_forked(process: ProcessFacts, parent: ProcessFacts) -> Known[bool] | Unknown:
-    """Whether a process is a copy of its parent rather than a new program.
+    """Return whether a process is a copy of its parent rather than a new program.
 
     The system loads a new program's libraries at addresses of its own choice; a copy has them all
     where its parent has them.
@@ -244,7 +244,7 @@ def _is_forked(process: ProcessFacts, parent: ProcessFacts) -> Known[bool] | Unk
 def _says_it_was_forked(
     stacks: Known[ProcessStacks] | Unknown, otherwise: Unknown
 ) -> Known[bool] | Unknown:
-    """A child of multiprocessing still has the frame in which it was forked."""
+    """Return a child of multiprocessing still has the frame in which it was forked."""
     if isinstance(stacks, Known):
         for thread in stacks.value.threads:
             for frame in thread.python:

@@ -32,7 +32,7 @@ ABSENT = Absent()
 
 
 def both(first: Look, second: Look) -> Look:
-    """What came of looking for two things that must both be there."""
+    """Return what came of looking for two things that must both be there."""
     for look in (first, second):
         if isinstance(look, Absent):
             return look
@@ -45,7 +45,7 @@ def both(first: Look, second: Look) -> Look:
 
 
 def every(looks: Iterable[Callable[[], Look]]) -> Look:
-    """All of these must be there; what comes after one that is absent is not looked for."""
+    """Return all of these must be there; what comes after one that is absent is not looked for."""
     found: Look = Seen(where="")
     for look in looks:
         found = both(found, look())

@@ -50,7 +50,7 @@ _LONGEST_QUOTE = 160
 
 
 def look_for(sign: AnySign, traces: Traces) -> Look:
-    """Whether a sign is there, is not, or could not be looked for."""
+    """Return whether a sign is there, is not, or could not be looked for."""
     return _LOOKS[type(sign)](sign, traces)
 
 
@@ -156,7 +156,7 @@ def _finished(sign: ImportsSign, traces: Traces) -> Look:
 
 
 def _in_order(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The names that fit the patterns one after the other, or nothing."""
+    """Return the names that fit the patterns one after the other, or nothing."""
     rest, found = list(patterns), []
     for name in names:
         if rest and re.fullmatch(rest[0], name):

@@ -64,12 +64,12 @@ def recognise_inspected(
     causes: Sequence[Cause],
     fingerprint: Known[Fingerprint] | Unknown = NO_FINGERPRINT,
 ) -> tuple[Recognition, ...]:
-    """The known causes that fit a process that was looked at; see `recognise`."""
+    """Return the known causes that fit a process that was looked at; see `recognise`."""
     return recognise_in(of_inspection(inspection, fingerprint), causes)
 
 
 def recognise_in(traces: Traces, causes: Iterable[Cause]) -> tuple[Recognition, ...]:
-    """The known causes that fit some traces; see `recognise`."""
+    """Return the known causes that fit some traces; see `recognise`."""
     found = [each for cause in causes if (each := _compare(cause, traces)) is not None]
     return tuple(sorted(found, key=lambda each: each.certainty == "possible"))
 

@@ -88,7 +88,7 @@ def _assign(
 def _fits(
     wanted: ThreadPattern, thread: ThreadTraces, alone: set[int], bound: Bindings
 ) -> Iterator[Look]:
-    """Every way in which a thread fits a pattern; nothing if it surely does not."""
+    """Yield every way in which a thread fits a pattern; nothing if it surely does not."""
     plain = _plain(wanted, thread, alone)
     if plain == ABSENT:
         return
@@ -104,7 +104,7 @@ def _fits(
 
 
 def _plain(wanted: ThreadPattern, thread: ThreadTraces, alone: set[int]) -> Look:
-    """Everything but the Python frames."""
+    """Return everything but the Python frames."""
     facts = thread.facts
     if wanted.alone and thread.pid not in alone:
         return ABSENT
@@ -134,7 +134,7 @@ def _among(allowed: Sequence[object], fact: Known[Any] | Unknown) -> Look:
 
 
 def _named(pattern: str, path: Known[str] | Unknown, word: str) -> Look:
-    """A file's name; it is told behind the word, if there is one."""
+    """Return a file's name; it is told behind the word, if there is one."""
     if isinstance(path, Unknown):
         return Unlooked(why=path.reason)
     name = base_name(path.value)
@@ -182,7 +182,7 @@ def _native(
 
 
 def _python(wanted: ThreadPattern, thread: ThreadTraces, bound: Bindings) -> Iterator[Look]:
-    """Every way in which the Python frames of a thread fit."""
+    """Yield every way in which the Python frames of a thread fit."""
     if not wanted.frames:
         yield Seen(where="", bound=bound)
         return
@@ -209,7 +209,7 @@ def _frames(
 
 
 def _frame(wanted: Frame, frame: PythonFrame, bound: Bindings) -> Bindings | None:
-    """What the groups match in one frame, or None where it does not fit."""
+    """Return what the groups match in one frame, or None where it does not fit."""
     function = re.fullmatch(wanted.function, frame.function)
     file = re.search(wanted.file, frame.file.replace("\\", "/"))
     matches = [function, file]
@@ -225,7 +225,7 @@ def _frame(wanted: Frame, frame: PythonFrame, bound: Bindings) -> Bindings | Non
 
 
 def merge(bound: Bindings, found: Mapping[str, str | None]) -> Bindings | None:
-    """Both together, or None where a group has matched two different texts."""
+    """Return both together, or None where a group has matched two different texts."""
     told = {name: text for name, text in found.items() if text is not None}
     if any(bound.get(name, text) != text for name, text in told.items()):
         return None

@@ -19,7 +19,7 @@ _KINDS: dict[WaitsFor, Waiting] = {
 
 
 def waiting(thread: ThreadTraces) -> Known[Waiting] | Unknown:
-    """What kind of wait a thread is in."""
+    """Return what kind of wait a thread is in."""
     activity = thread.facts.activity
     if isinstance(activity, Unknown):
         return activity
@@ -46,7 +46,7 @@ def _futex(thread: ThreadTraces, call: SystemCall, source: str) -> Known[Waiting
 
 
 def descriptor(thread: ThreadTraces) -> Known[int] | Unknown:
-    """The descriptor that a thread reads from or writes to."""
+    """Return the descriptor that a thread reads from or writes to."""
     activity = thread.facts.activity
     if isinstance(activity, Unknown):
         return activity

@@ -64,7 +64,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def put_to_the_test(report: Report, claims: Sequence[Claim], layout: str) -> tuple[Tested, ...]:
-    """The claims that were tested, then the others; none if no claim was. See `examine`."""
+    """Return the claims that were tested, then the others; none if no claim was. See `examine`."""
     answers: dict[str, list[Answer]] = {}
     for answer in examine(report, claims, layout):
         answers.setdefault(answer.claim, []).append(answer)

@@ -36,7 +36,7 @@ class Results:
     _by_place: dict[_Place, list[CellResult]] = field(default_factory=dict, repr=False)
 
     def fresh(self) -> Results:
-        """The same results, of which nothing has been used yet."""
+        """Return the same results, of which nothing has been used yet."""
         others = tuple(other.fresh() for other in self.others)
         return Results(
             interpreter=self.interpreter,
@@ -50,7 +50,7 @@ class Results:
     def cells(
         self, entry: str, *, layout: str = "", profile: str = BASELINE, context: str = "main"
     ) -> list[CellResult]:
-        """All runs of one point of the matrix.
+        """Return all runs of one point of the matrix.
 
         Raises:
             NotShown: It was not run, or could not be.
@@ -71,11 +71,11 @@ class Results:
         return self._by_place
 
     def verdicts(self, entry: str, **axes: str) -> set[Verdict]:
-        """The verdicts of one point; raises as `cells`."""
+        """Return the verdicts of one point; raises as `cells`."""
         return {result.verdict for result in self.cells(entry, **axes)}
 
     def hangs(self, entry: str, **axes: str) -> bool:
-        """Whether a run of one point hung, all others being ok; raises as `cells`.
+        """Return whether a run of one point hung, all others being ok; raises as `cells`.
 
         Raises:
             NotShown: Also if it failed in another way.
@@ -86,7 +86,7 @@ class Results:
         return bool(verdicts & set(HANGS))
 
     def facts(self, entry: str, **axes: str) -> list[ProbeFacts]:
-        """What the probes of one point told, all of them having ended; raises as `cells`.
+        """Return what the probes of one point told, all of them having ended; raises as `cells`.
 
         Raises:
             NotShown: Also if one of them did not come so far.
@@ -100,7 +100,7 @@ class Results:
         return found
 
     def threads(self, entry: str, **axes: str) -> int:
-        """The most threads that a run of one point had in the end; raises as `facts`."""
+        """Return the most threads that a run of one point had in the end; raises as `facts`."""
         counts = []
         for facts in self.facts(entry, **axes):
             if isinstance(facts.threads, Unknown):
@@ -109,7 +109,7 @@ class Results:
         return max(counts)
 
     def identified(self) -> Fingerprint:
-        """What the interpreter is.
+        """Return what the interpreter is.
 
         Raises:
             NotShown: It is not known.

@@ -87,7 +87,7 @@ class Study:
 
 
 def findings_of(fingerprint: Fingerprint, studies: Sequence[Study]) -> Iterator[Finding]:
-    """What all studies find worth knowing of an interpreter."""
+    """Yield what all studies find worth knowing of an interpreter."""
     for study in studies:
         yield from study.findings(fingerprint)
 
@@ -100,28 +100,28 @@ def packages_of(fingerprint: Fingerprint, studies: Sequence[Study]) -> tuple[str
 
 
 def tested_claims(report: Report, studies: Sequence[Study]) -> Iterator[Tested]:
-    """The claims of all studies of which this report tests any."""
+    """Yield the claims of all studies of which this report tests any."""
     for study in studies:
         yield from put_to_the_test(report, study.claims, study.layout)
 
 
 def tables_of(report: Report, studies: Sequence[Study]) -> Iterator[Table]:
-    """What all studies show right after the answer; tables without a row are left out."""
+    """Yield what all studies show right after the answer; tables without a row are left out."""
     for study in studies:
         yield from (table for table in study.tables(report) if table.rows)
 
 
 def listings_of(report: Report, studies: Sequence[Study]) -> Iterator[Listing]:
-    """What all studies show further below; listings without an item are left out."""
+    """Yield what all studies show further below; listings without an item are left out."""
     for study in studies:
         yield from (listing for listing in study.listings(report) if listing.items)
 
 
 def compared_by(studies: Sequence[Study]) -> dict[str, str]:
-    """The layouts that any study compares with others, and with which."""
+    """Return the layouts that any study compares with others, and with which."""
     return {layout: other for study in studies for layout, other in study.compared.items()}
 
 
 def settings_of(studies: Sequence[Study]) -> tuple[Setting, ...]:
-    """The variables that all studies name."""
+    """Return the variables that all studies name."""
     return tuple(setting for study in studies for setting in study.settings)

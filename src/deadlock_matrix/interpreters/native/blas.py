@@ -37,7 +37,7 @@ _OTHERS = (
 
 
 def recognise_blas(file: NativeFile, needed: Sequence[NativeFile]) -> Product | None:
-    """The BLAS in a file; ``None``: there is none that could be told.
+    """Return the BLAS in a file; ``None``: there is none that could be told.
 
     Args:
         file: Any native file.
@@ -111,7 +111,7 @@ def _recognise_blis(file: NativeFile, needed: Sequence[NativeFile]) -> Product:
 
 
 def _recognise_by_text(file: NativeFile, needed: Sequence[NativeFile]) -> Product | None:
-    """A file with BLAS's own functions and no maker's: a wrapper, BLIS, or the reference."""
+    """Return a file with BLAS's own functions and no maker's: a wrapper, BLIS, or the reference."""
     if any(recognise_blas(each, ()) for each in needed if each is not file):
         return None  # it hands over to that one
     if find_text(file, r"libblis: ", file.texts):

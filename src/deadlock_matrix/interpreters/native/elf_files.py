@@ -128,7 +128,7 @@ class _File:
         return next((value for each, value in self.tags if each == tag), None)
 
     def _offset(self, tag: int) -> int | None:
-        """Where in the file lies what the tag gives the address of."""
+        """Return where in the file lies what the tag gives the address of."""
         address = self._first(tag)
         for segment in self.segments if address is not None else ():
             inside = (address or 0) - segment["p_vaddr"]

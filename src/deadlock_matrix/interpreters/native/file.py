@@ -55,7 +55,7 @@ class NativeFile:
 def find_texts(
     file: NativeFile, pattern: str, ranges: tuple[Range, ...]
 ) -> Iterator[re.Match[bytes]]:
-    """All matches in some parts of a file, read in pieces: it may have 400 MB.
+    """Yield all matches in some parts of a file, read in pieces: it may have 400 MB.
 
     One that lies where two pieces overlap comes twice.
 
@@ -76,5 +76,5 @@ def find_texts(
 
 
 def find_text(file: NativeFile, pattern: str, ranges: tuple[Range, ...]) -> re.Match[bytes] | None:
-    """The first match of `find_texts`; ``None``: there is none."""
+    """Return the first match of `find_texts`; ``None``: there is none."""
     return next(find_texts(file, pattern, ranges), None)

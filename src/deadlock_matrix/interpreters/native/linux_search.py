@@ -41,12 +41,12 @@ class LinuxSearch:
         self._defaults = (*defaults, *(() if self._cache else _musl_folders()))
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """Its RPATH, which a RUNPATH beside it makes void, and those of its loaders."""
+        """Return its RPATH, which a RUNPATH beside it makes void, and those of its loaders."""
         own = () if file.runpath else _expand(file.rpath, file.folder)
         return tuple(dict.fromkeys((*own, *folders)))
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
-        """Paths for ``name``. A name with a slash is a path."""
+        """Return paths for ``name``. A name with a slash is a path."""
         if "/" in name:
             return list(_expand((name,), file.folder))
         folders = (
@@ -64,7 +64,7 @@ class LinuxSearch:
 
 
 def read_cache(path: str = CACHE) -> dict[str, tuple[str, ...]]:
-    """Where the loader's cache says that libraries lie: name -> paths, in its order.
+    """Return where the loader's cache says that libraries lie: name -> paths, in its order.
 
     Returns:
         Nothing if there is no cache, as with musl, or if its format is not known.

@@ -50,7 +50,7 @@ class Loaded:
             self._add(list(self._opened_by(file)), self.users[file.path])
 
     def needed_by(self, file: NativeFile) -> list[NativeFile]:
-        """What was found for the names that a file needs."""
+        """Return what was found for the names that a file needs."""
         return list(self._loader.links.get(file.path, {}).values())
 
     def beside(self, file: NativeFile, stem: str) -> NativeFile | None:

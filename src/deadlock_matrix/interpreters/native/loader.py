@@ -19,7 +19,7 @@ class Search(Protocol):
     """Where one system's loader looks for a library that a file needs."""
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """The folders that are searched for what ``file`` loads, and for what that loads."""
+        """Return the folders that are searched for what ``file`` loads, and for what that loads."""
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
         """The paths at which ``name``, needed by ``file``, may lie, in the loader's order."""
@@ -43,7 +43,7 @@ class Loader:
         self._found: dict[tuple[str, str, tuple[str, ...]], NativeFile | None] = {}
 
     def load(self, path: str) -> list[NativeFile]:
-        """The module at ``path`` and all that comes with it, in the order of loading.
+        """Return the module at ``path`` and all that comes with it, in the order of loading.
 
         Nothing for a file that this interpreter cannot load: of another format or machine.
         """
@@ -71,7 +71,7 @@ class Loader:
         return list(loaded.values())
 
     def preload(self, name: str) -> list[NativeFile]:
-        """What the loader adds before all others, by its path or by its name alone."""
+        """Return what the loader adds before all others, by its path or by its name alone."""
         if "/" in name:
             return self.load(name)
         found = self._first_file and self.find(name, self._first_file, self._executable)
@@ -109,7 +109,7 @@ def _is_file(path: str) -> bool:
 
 
 def make_loader(answer: Answer, variables: Mapping[str, str], files: NativeFiles) -> Loader:
-    """The loader of the interpreter's system.
+    """Return the loader of the interpreter's system.
 
     Args:
         answer: Of the interpreter; its executable's search paths hold for all modules.

@@ -88,7 +88,7 @@ class _Part:
         )
 
     def _commands(self, count: int) -> Iterator[tuple[int, int]]:
-        """Each command's kind and where it lies."""
+        """Yield each command's kind and where it lies."""
         at = self.start + (32 if self.bits == 64 else 28)
         for _ in range(count):
             kind, size = struct.unpack_from(f"{self.order}II", self.data, at)
@@ -113,7 +113,7 @@ class _Part:
         return tuple(found)
 
     def _symbols(self, first: int, count: int) -> Iterator[tuple[bytes, bool]]:
-        """Names, and whether they are weak, of one part of the table."""
+        """Yield names, and whether they are weak, of one part of the table."""
         layout = struct.Struct(self.order + ("IBBHQ" if self.bits == 64 else "IBBHI"))
         start = self.start + self.symtab[0] + first * layout.size
         names = self.start + self.symtab[2]

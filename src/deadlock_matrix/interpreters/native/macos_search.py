@@ -25,7 +25,7 @@ class MacosSearch:
         return tuple(dict.fromkeys((*own, *folders)))
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
-        """Paths for ``name``, which is a path with ``/`` or begins with ``@``."""
+        """Return paths for ``name``, which is a path with ``/`` or begins with ``@``."""
         leaf = name.rpartition("/")[2]
         paths = [f"{folder}/{leaf}" for folder in self._first]
         if name.startswith("@rpath/"):
@@ -36,7 +36,7 @@ class MacosSearch:
         return paths + [f"{folder}/{leaf}" for folder in self._last]
 
     def is_system(self, name: str) -> bool:
-        """The system's own libraries lie in a cache of the loader, and have no files."""
+        """Return the system's own libraries lie in a cache of the loader, and have no files."""
         return name.startswith(("/System/Library/", "/usr/lib/"))
 
     def _expand(self, text: str, file: NativeFile) -> str:

@@ -13,7 +13,7 @@ _CARRIED = re.compile(r"\.(?:libs|dylibs)$|^(?:\.libs|\.\.)$")
 
 
 def list_modules(distribution: Distribution) -> list[Path]:
-    """The native files inside its packages: modules, and libraries that its code may open.
+    """Return the native files inside its packages: modules, and libraries that its code may open.
 
     Libraries that lie beside the packages (``numpy.libs``, the environment's ``lib``) are not
     among them: they count once a module needs them.
@@ -24,7 +24,7 @@ def list_modules(distribution: Distribution) -> list[Path]:
 
 
 def list_native(distribution: Distribution) -> Iterator[PurePosixPath]:
-    """All its native files, by their paths from the folder in which it is installed."""
+    """Yield all its native files, by their paths from the folder in which it is installed."""
     # Distribution.files makes an object of each of 15,000 lines.
     record = distribution.read_text("RECORD")
     if record is None:

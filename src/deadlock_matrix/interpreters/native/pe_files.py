@@ -60,7 +60,7 @@ def _describe(path: str, binary: Any) -> NativeFile:
 
 
 def _names(binary: Any) -> Range:
-    """Where the names of what it exports lie: after the tables that point to them."""
+    """Return where the names of what it exports lie: after the tables that point to them."""
     directory = binary.OPTIONAL_HEADER.DATA_DIRECTORY[_EXPORTS]
     if not directory.Size:
         return (0, 0)

@@ -64,7 +64,7 @@ def openmp_name(file: NativeFile) -> str:
 
 
 def describe_openmp(file: NativeFile, needed: Iterable[NativeFile]) -> str:
-    """The runtime whose functions a file calls, "OpenMP (libgomp)"; empty: it calls none."""
+    """Return the runtime whose functions a file calls, "OpenMP (libgomp)"; empty: it calls none."""
     gomp = {symbols.GOMP_FORK, symbols.GOMP_FORK_BEFORE_4_9} & file.imports
     kmp = symbols.KMP_FORK in file.imports
     if not gomp and not kmp:
@@ -76,7 +76,7 @@ def describe_openmp(file: NativeFile, needed: Iterable[NativeFile]) -> str:
 
 
 def read_version(file: NativeFile, pattern: str) -> Version:
-    """The first group of ``pattern`` in the file's constant texts."""
+    """Return the first group of ``pattern`` in the file's constant texts."""
     found = find_text(file, pattern, file.texts)
     if found is None:
         return unknown("the file does not tell")

@@ -71,7 +71,7 @@ def run_modules(
 
 
 def did_not_end(found: Known[Running] | Unknown) -> bool:
-    """Whether time was up before all was read: more time may tell more."""
+    """Return whether time was up before all was read: more time may tell more."""
     if isinstance(found, Unknown):
         return isinstance(found, TimedOut)
     running = found.value

@@ -157,7 +157,7 @@ CONFIGURATIONS = {"numpy": configure_numpy, "torch": configure_torch, "mkl": con
 
 
 def read_mapped():
-    """The files that are mapped executable; only Linux tells."""
+    """Return the files that are mapped executable; only Linux tells."""
     found = set()
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -170,7 +170,7 @@ def read_mapped():
 
 
 def read_mkl(mapped):
-    """What MKL says of itself; empty: there is none in this process."""
+    """Return what MKL says of itself; empty: there is none in this process."""
     import ctypes
 
     if mapped is None:
@@ -192,7 +192,7 @@ def read_mkl(mapped):
 
 
 def read_pools(path):
-    """The rows of threadpoolctl's table."""
+    """Return the rows of threadpoolctl's table."""
     if not path:
         raise OSError("threadpoolctl is not installed beside deadlock-matrix")
     import importlib.util

@@ -61,7 +61,7 @@ _LONGEST = 120
 
 
 def is_inexact(name: bytes) -> bool:
-    """Whether `OPENBLAS`, `ABSEIL` or `ABSEIL_HOOK` describes this name."""
+    """Return whether `OPENBLAS`, `ABSEIL` or `ABSEIL_HOOK` describes this name."""
     return any(
         piece in name and pattern.fullmatch(name.decode("ascii", "replace"))
         for piece, pattern in _PIECES
@@ -69,7 +69,7 @@ def is_inexact(name: bytes) -> bool:
 
 
 def find_inexact(names: bytes) -> Iterator[str]:
-    """The names in a string table that `OPENBLAS`, `ABSEIL` and `ABSEIL_HOOK` describe."""
+    """Yield the names in a string table that `OPENBLAS`, `ABSEIL` and `ABSEIL_HOOK` describe."""
     for piece, _ in _PIECES:
         at = names.find(piece)
         while at >= 0:

@@ -29,11 +29,11 @@ class WindowsSearch:
         )
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """The folder of a module is searched for everything that it brings with it."""
+        """Return the folder of a module is searched for everything that it brings with it."""
         return tuple(dict.fromkeys((*folders, file.folder)))
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
-        """Paths for ``name``; letters may be large or small."""
+        """Return paths for ``name``; letters may be large or small."""
         folders = (file.folder, *inherited, *self._added(file), *self._folders)
         listings = (self._listing(folder) for folder in dict.fromkeys(folders))
         return [listing[name.lower()] for listing in listings if name.lower() in listing]

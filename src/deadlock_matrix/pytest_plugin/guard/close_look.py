@@ -76,7 +76,7 @@ class CloseLook:
 
 
 def as_frames_say(position: Position, pid: int, evidence: Evidence) -> Position:
-    """The position with the phase that frames show.
+    """Return the position with the phase that frames show.
 
     Plugins that repeat tests or fork for them report the phases of a test at its end.
     """
@@ -91,12 +91,12 @@ def as_frames_say(position: Position, pid: int, evidence: Evidence) -> Position:
 
 
 def strength(evidence: Evidence, judgement: Judgement) -> str:
-    """How sure it is that the process hangs: see `Hang`."""
+    """Return how sure it is that the process hangs: see `Hang`."""
     if judgement.outcome == "deadlock":
         return PROVED
     return LIKELY if concerns_the_test(evidence, judgement) else LIMIT
 
 
 def _alone(pid: int) -> tuple[int, ...]:
-    """The roots of a process's tree: itself."""
+    """Return the roots of a process's tree: itself."""
     return (pid,)

@@ -17,7 +17,7 @@ IN_SETUP = "in the setup of"
 
 
 def headline(hang: Hang) -> str:
-    """What hangs, where, and how sure that is, in one line."""
+    """Return what hangs, where, and how sure that is, in one line."""
     how = {
         PROVED: "is deadlocked, which is proved",
         LIKELY: "is likely deadlocked",
@@ -26,13 +26,13 @@ def headline(hang: Hang) -> str:
 
 
 def sentence(hang: Hang) -> str:
-    """What was found, in a sentence; empty if there is none."""
+    """Return what was found, in a sentence; empty if there is none."""
     proof = hang.judgement.proof
     return "" if proof is None else one_line(proof.sentence)
 
 
 def describe(hang: Hang, folder: Path) -> str:
-    """The whole text: the headline, what ``inspect`` would print, and the file beside it.
+    """Return the whole text: the headline, what ``inspect`` would print, and the file beside it.
 
     What was seen is written there as ``inspect --json`` prints it, without what is private.
     """

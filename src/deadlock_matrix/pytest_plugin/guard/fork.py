@@ -30,7 +30,7 @@ _inside: Path | None = None
 
 
 def folder() -> Path | None:
-    """Where this process writes its journal, if it is under watch."""
+    """Return where this process writes its journal, if it is under watch."""
     global _inside
     if _inside is None and _FOLDER_VARIABLE in os.environ:
         _inside = Path(os.environ.pop(_FOLDER_VARIABLE))
@@ -90,7 +90,7 @@ def leave_done(journals: Path, tests: list[str]) -> None:
 
 
 def done(journals: Path) -> frozenset[str]:
-    """The tests that an earlier session has run."""
+    """Return the tests that an earlier session has run."""
     path = journals / _DONE
     return frozenset(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else frozenset()
 

@@ -142,7 +142,7 @@ class Reader:
         self._file.close()
 
     def read(self) -> Iterator[Record]:
-        """What has come since the last call."""
+        """Yield what has come since the last call."""
         size = _READ_AT_ONCE
         while True:
             self._file.seek(self._at)
@@ -163,7 +163,7 @@ class Reader:
 
 
 def _record_at(data: bytes, at: int) -> tuple[Record | None, int]:
-    """A record, if it is whole; and where it ends, as far as that is known."""
+    """Return a record, if it is whole; and where it ends, as far as that is known."""
     begin = at + _HEAD.size
     if begin > len(data):
         return None, begin
@@ -184,7 +184,7 @@ def _record_at(data: bytes, at: int) -> tuple[Record | None, int]:
 
 
 def read_all(path: Path) -> list[Record]:
-    """All records of a journal; none if there is no such file."""
+    """Return all records of a journal; none if there is no such file."""
     if not path.exists():
         return []
     reader = Reader(path)
@@ -221,7 +221,7 @@ _NEXT_PHASE = {"setup": "in the call of", "call": "in the teardown of", "teardow
 
 
 def follow(position: Position, record: Record) -> Position:
-    """Where a process is after ``record``."""
+    """Return where a process is after ``record``."""
     kind = record[0]
     if kind == DISTRIBUTING or (position == HANDING_OUT and kind != FINISHING):
         return HANDING_OUT  # tests begin and end elsewhere

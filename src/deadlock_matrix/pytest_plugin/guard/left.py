@@ -28,7 +28,7 @@ class Left(NamedTuple):
 
 
 def left(folder: Path) -> dict[str, Left]:
-    """What was left of each hung test, by the test's id."""
+    """Return what was left of each hung test, by the test's id."""
     found: dict[str, Left] = {}
     for path in folder.glob(f"*{SUFFIX}"):
         data = json.loads(path.read_text(encoding="utf-8"))

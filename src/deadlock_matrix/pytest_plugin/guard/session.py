@@ -33,7 +33,7 @@ class Story:
     status: int = 0  # of the last session
 
     def final_status(self) -> int:
-        """The exit status of it all."""
+        """Return the exit status of it all."""
         from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, PROVED
 
         strengths = {told.hang.strength for told in (*self.hangs, *self.in_workers)}
@@ -126,7 +126,7 @@ def configure(config: pytest.Config) -> None:
 
 
 def _limit(options: object) -> float | None:
-    """Seconds after which a process is ended that sleeps; a debugger may sleep for ever."""
+    """Return seconds after which a process is ended that sleeps; a debugger may sleep for ever."""
     if getattr(options, "usepdb", False) or getattr(options, "trace", False):
         return None
     return getattr(options, "prove_hangs_after", None) or None
@@ -168,7 +168,7 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
 
 
 def _tests_left(story: Story, maxfail: int) -> list[str]:
-    """The tests that are done, if there are others and they can be run; else nothing.
+    """Return the tests that are done, if there are others and they can be run; else nothing.
 
     Where tests are distributed, or where not a test hung, nothing can be gone on with.
     """

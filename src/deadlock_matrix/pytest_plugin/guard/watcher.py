@@ -178,7 +178,7 @@ class Watcher:
         return None
 
     def _sleeps(self, process: _Process) -> bool:
-        """Whether its main thread has slept for long enough to look closely from now on.
+        """Return whether its main thread has slept for long enough to look closely from now on.
 
         Raises:
             CaptureError: The process has ended.
@@ -222,7 +222,7 @@ class Watcher:
         )
 
     def _is_worth_a_look(self, process: _Process) -> bool:
-        """Whether it has something to do, or has not been looked at for a while."""
+        """Return whether it has something to do, or has not been looked at for a while."""
         now = time.monotonic()
         if not self._should_move(process) and now < process.next_idle_look_s:
             return False
@@ -252,7 +252,7 @@ class Watcher:
         return process.pid == self._child or not position.test or position.is_finishing
 
     def _is_late(self, process: _Process, asleep_s: float) -> bool:
-        """Whether it has slept for too long. That says nothing where others give it work."""
+        """Return whether it has slept for too long. That says nothing where others give it work."""
         if self._after_s is None or asleep_s < self._after_s:
             return False
         if (
@@ -264,7 +264,7 @@ class Watcher:
         return self._should_move(process)
 
     def _should_move(self, process: _Process) -> bool:
-        """Whether it has something to do.
+        """Return whether it has something to do.
 
         A worker may wait for its next test, and a controller for its workers, as long as they take.
         """
@@ -276,7 +276,7 @@ class Watcher:
         return [each for each in self._processes.values() if each.pid != self._child]
 
     def _may_replace(self) -> bool:
-        """Whether the worker that was ended last has a successor that is ready.
+        """Return whether the worker that was ended last has a successor that is ready.
 
         xdist's schedulers by group fail with a KeyError where two workers are replaced at once: one
         is given work before the other has collected. The others do not mind.

@@ -124,7 +124,7 @@ def _shared_symbols(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
 
 
 def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
-    """What running showed and the files did not: a difference between the two is itself told.
+    """Yield what running showed and the files did not: a difference between the two is itself told.
 
     Products are compared, not files: what MKL loads by itself when it runs is MKL too.
     """
@@ -150,7 +150,7 @@ def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) ->
 
 
 def _product(file: str) -> str:
-    """The product that a file's name gives away; empty: it gives none."""
+    """Return the product that a file's name gives away; empty: it gives none."""
     return next((name for begin, name in _PRODUCTS.items() if file.startswith(begin)), "")
 
 

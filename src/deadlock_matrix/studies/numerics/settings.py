@@ -22,5 +22,5 @@ SETTINGS = (
 
 
 def is_pool(path: str) -> bool:
-    """Whether a library is one of those that compute with threads and call one another."""
+    """Return whether a library is one of those that compute with threads and call one another."""
     return _POOLS.search(base_name(path)) is not None

@@ -28,7 +28,7 @@ _ASKED = "numpy"  # whose product of matrices the entries ask for
 
 
 def mapped(result: CellResult) -> Known[tuple[str, ...]] | Unknown:
-    """The libraries that the processes of a cell had mapped: at its end, or when it hung."""
+    """Return the libraries that the processes of a cell had mapped: at its end, or when it hung."""
     observation = result.seen
     if observation is None:
         return unknown(result.why)
@@ -50,7 +50,7 @@ def mapped(result: CellResult) -> Known[tuple[str, ...]] | Unknown:
 def blas_in_effect(
     result: CellResult, fingerprint: Known[Fingerprint] | Unknown
 ) -> Known[str] | Unknown:
-    """The BLAS that numpy computes on in a cell: "MKL GNU", "OpenBLAS 0.3.21 (pthreads)".
+    """Return the BLAS that numpy computes on in a cell: "MKL GNU", "OpenBLAS 0.3.21 (pthreads)".
 
     Args:
         result: Of a cell whose entry asks numpy for a product of matrices.
@@ -78,12 +78,12 @@ def blas_in_effect(
 
 
 def asks_for_a_product(cell: Cell) -> bool:
-    """Whether the entry asks numpy for a product of matrices."""
+    """Return whether the entry asks numpy for a product of matrices."""
     return cell.entry.name.endswith(PRODUCT)
 
 
 def blas_of(results: Results, entry: str, **axes: str) -> str:
-    """The BLAS that numpy computed on in one point of the matrix; raises as `Results.cells`.
+    """Return the BLAS that numpy computed on in one point of the matrix; raises as `Results.cells`.
 
     Raises:
         NotShown: Also if that is not known, or not the same in every run.

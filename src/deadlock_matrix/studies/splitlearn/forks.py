@@ -92,7 +92,7 @@ def _by_blas(report: Report, results: Sequence[CellResult]) -> dict[str, list[Ce
 
 
 def _alike(results: Sequence[CellResult]) -> dict[tuple[str, ...], list[CellResult]]:
-    """Results by interpreters of which each question has the same verdicts."""
+    """Return results by interpreters of which each question has the same verdicts."""
     groups: dict[frozenset[tuple[str, Verdict]], list[str]] = {}
     by_name = grouped(results, interpreter_of)
     for name, rows in by_name.items():
@@ -105,7 +105,7 @@ def _alike(results: Sequence[CellResult]) -> dict[tuple[str, ...], list[CellResu
 
 
 def blas_in(report: Report, result: CellResult) -> str:
-    """The BLAS that numpy computed on in a cell of a report, in words."""
+    """Return the BLAS that numpy computed on in a cell of a report, in words."""
     facts = report.fingerprints
     nothing = unknown("the interpreter was not identified")
     found = blas_in_effect(result, facts.get(interpreter_of(result), nothing))

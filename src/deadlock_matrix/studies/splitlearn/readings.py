@@ -27,7 +27,7 @@ _FORKED = ("multiply", "numpy-torch-multiply", "torch-numpy-multiply")
 
 
 def second_import_initialises_again(results: Results) -> Reading:
-    """Counts how often torch's file is executed where several modules import it."""
+    """Count how often torch's file is executed where several modules import it."""
     times = _executions(results)
     again = any(number > 1 for number in times.values())
     told = ", ".join(f"{number} x in {where}" for where, number in times.items())
@@ -35,13 +35,13 @@ def second_import_initialises_again(results: Results) -> Reading:
 
 
 def repeated_imports_are_no_ops(results: Results) -> Reading:
-    """The same counts, asked the other way round."""
+    """Return the same counts, asked the other way round."""
     again, sentence = second_import_initialises_again(results)
     return not again, sentence
 
 
 def torch_outside_conda_has_no_mkl(results: Results) -> Reading:
-    """Looks for MKL among the libraries that torch loads, by file."""
+    """Look for MKL among the libraries that torch loads, by file."""
     found = results.identified()
     if "conda" in found.distribution:
         raise NotShown(f"this one is {found.distribution}")
@@ -57,7 +57,7 @@ def torch_outside_conda_has_no_mkl(results: Results) -> Reading:
 
 
 def message_comes_from_mkl(results: Results) -> Reading:
-    """Asks which of the libraries that numpy and torch map contain the text."""
+    """Ask which of the libraries that numpy and torch map contain the text."""
     printers = results.identified().printers
     if isinstance(printers, Unknown):
         raise NotShown(printers.reason)
@@ -73,7 +73,7 @@ def message_comes_from_mkl(results: Results) -> Reading:
 
 
 def sequential_makes_mkl_serial(results: Results) -> Reading:
-    """Compares what is loaded, and how many threads there are, with and without the variable."""
+    """Compare what is loaded, and how many threads there are, with and without the variable."""
     if any(each.name == "MKL" and not each.static for each in _numpy_blas(results)):
         before, after = (
             blas_of(results, "multiply"),
@@ -95,7 +95,7 @@ def sequential_makes_mkl_serial(results: Results) -> Reading:
 
 
 def variables_before_import(results: Results) -> Reading:
-    """Sets them before and after the import, and counts threads."""
+    """Set them before and after the import, and counts threads."""
     plain = results.threads("torch-twice")
     before, after = (
         results.threads("torch-variables-before"),
@@ -108,7 +108,7 @@ def variables_before_import(results: Results) -> Reading:
 
 
 def lazy_imports_one_family(results: Results) -> Reading:
-    """Looks which families are loaded when GPT-2 is asked for."""
+    """Look which families are loaded when GPT-2 is asked for."""
     wanted = _FAMILIES[0]
     facts = results.facts("create-gpt2", layout="lazy")
     loaded = {name for each in facts for name in _FAMILIES if each.watched.get(name)}
@@ -117,7 +117,7 @@ def lazy_imports_one_family(results: Results) -> Reading:
 
 
 def lazy_starts_faster(results: Results) -> Reading:
-    """Compares the median seconds of 'import splitlearn_core'."""
+    """Compare the median seconds of 'import splitlearn_core'."""
     eager = median(each.entry_s for each in results.facts("package", layout="eager"))
     lazy = median(each.entry_s for each in results.facts("package", layout="lazy"))
     runs = len(results.cells("package", layout="lazy"))
@@ -127,7 +127,7 @@ def lazy_starts_faster(results: Results) -> Reading:
 
 
 def factory_avoids_models(results: Results) -> Reading:
-    """Looks whether the eager layout's models are loaded by the import of the factory alone."""
+    """Look whether the eager layout's models are loaded by the import of the factory alone."""
     facts = results.facts("from-factory", layout="eager")
     models = any(each.watched.get("splitlearn_core.models") for each in facts)
     loaded = [
@@ -138,7 +138,7 @@ def factory_avoids_models(results: Results) -> Reading:
 
 
 def cured_by(profile: str, *, on_mkl: bool = False) -> Callable[[Results], Reading]:
-    """A reader that runs what hangs in a forked child under a profile.
+    """Return a reader that runs what hangs in a forked child under a profile.
 
     Args:
         profile: What is said to cure it.
@@ -269,7 +269,7 @@ def _numpy_blas(results: Results) -> list[NativeLibrary]:
 
 
 def _figure(factor: float) -> str:
-    """Two digits: no clock is better than that."""
+    """Return two digits: no clock is better than that."""
     return f"{float(f'{factor:.2g}'):g}"
 
 
