@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from deadlock_matrix.model.cell import Calling
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult, Observation, ProbeFacts
 from deadlock_matrix.model.verdict import Verdict
@@ -99,6 +100,38 @@ def test_facts_on_every_python(tell: Tell, package: Package, python: str, callin
     assert isinstance(facts.peak_memory_kib, Known)
     assert 4_000 < facts.peak_memory_kib.value < 100_000
     assert seen.phase == "ended"
+
+
+WAYS = {
+    Calling.MAIN: ["MainThread"],
+    Calling.THREAD: ["entry"],
+    Calling.TWO_THREADS: ["entry-1", "entry-2"],
+    Calling.FORK: ["MainThread"],
+    Calling.FORK_AGAIN: ["MainThread", "MainThread"],
+    Calling.SPAWN: ["MainThread"],
+    Calling.CONCURRENT_IMPORTS: ["MainThread", "entry-top.one", "entry-top.two"],
+    Calling.CONCURRENT_EXPORTS: ["MainThread", "entry-first", "entry-second"],
+}
+"""The threads in which the entry, the submodules and the lazy exports below are executed."""
+
+SAY = "import os, threading; os.write(1, threading.current_thread().name.encode() + b'\\n')"
+LAZY = f"""
+__all__ = ["first", "second"]
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(name)
+    {SAY}
+"""
+
+
+@pytest.mark.parametrize("calling", Calling)
+def test_every_way_of_calling(tell: Tell, package: Package, python: str, calling: Calling) -> None:
+    overlay = package({"top/__init__.py": LAZY, "top/one.py": SAY, "top/two.py": SAY})
+    facts, seen = tell(f"import top; {SAY}", overlay=overlay, python=python, calling=calling)
+    assert sorted(seen.stdout.kept.splitlines()) == WAYS[calling]
+    assert "top" in facts.own_modules or calling is Calling.FORK_AGAIN  # there it was loaded before
+    assert seen.raised is None and seen.phase == "ended"
 
 
 def test_executions(tell: Tell, package: Package, python: str) -> None:
