@@ -110,6 +110,18 @@ def test_one_that_moves_at_the_deadline_is_slow(
     assert isinstance(observed(result).progressing, Known)
 
 
+@pytest.mark.parametrize("calling", ["thread", "two-threads"])
+def test_what_moves_is_the_entry_and_not_only_the_main_thread(
+    run: Run, observed: Observed, calling: str
+) -> None:
+    moves = "n = 0\nwhile True:\n" + "    for _ in range(1000): n += 1\n" * 100
+    result = run(moves, calling=calling, deadline_s=4.0)
+    assert result.verdict is Verdict.SLOW, result.why
+    result = run("import time; time.sleep(1000)", calling=calling, deadline_s=4.0)
+    assert result.verdict is Verdict.HANG, result.why
+    assert observed(result).progressing.or_else(True) is False
+
+
 def test_the_deadline_is_total(run: Run, observed: Observed) -> None:
     """Output, processes that come and go, and signs of progress do not put it off."""
     statement = """

@@ -97,6 +97,10 @@ def test_a_hang_is_told_by_its_line_first() -> None:
     stuck = Stuck(thread="main thread 7", does="reads from a TCP socket", lines=(line,))
     told = hung_sentence(hung, [stuck])
     assert told.startswith("Main thread 7 reads from a TCP socket, at m.py:3 (`peer.recv(1)`)")
+    assert told.endswith("it has not gone on for 200 ms.")
+    for another in ("thread 8 'entry'", "main thread of process 9"):
+        told = hung_sentence(hung, [replace(stuck, thread=another)])
+        assert told.endswith("it has not gone on.")  # nobody knows since when
     proved = make_result(CELL, Verdict.DEADLOCK)
     assert hung_sentence(proved, [stuck]) == proved.why
 

@@ -11,6 +11,8 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.stack_facts import StackFacts
 from deadlock_matrix.run.examination import read_stacks
 
+_PROBE = "/deadlock_matrix/probe/probe.py"
+
 
 class Samples:
     """A few stacks during the second half of the time, to tell slow from hung at the deadline."""
@@ -43,21 +45,30 @@ class Samples:
             self._signatures.append(signature)
 
     def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
-        """Return whether the main threads' Python lines changed over the last samples."""
+        """Return whether Python lines of the main threads, or of the entry's, changed of late."""
         now = _signature(evidence.stacks)
         recent = self._signatures[-2:]
         if now is None or not recent:
             return unknown("too few stacks were read to tell whether it moved")
-        source = f"the main threads' Python stacks, {len(recent) + 1} times before the deadline"
+        told = "the Python stacks of the main threads and of those in the entry"
+        source = f"{told}, {len(recent) + 1} times before the deadline"
         return known(any(signature != now for signature in recent), source)
 
 
 def _signature(stacks: tuple[StackFacts, ...]) -> object:
-    """Return where each process's main thread is, in Python lines; None where nobody could tell."""
+    """Return where main threads and the entry's threads are; None where nobody could tell.
+
+    A thread that executes an entry has the probe's script in its stack. While it does, the main
+    thread only waits for it, in one place.
+    """
     signature = []
     for facts in stacks:
         for thread in facts.threads:
-            if thread.tid == facts.pid:
-                lines = tuple((frame.file, frame.line) for frame in thread.python)
-                signature.append((facts.pid, lines))
-    return tuple(signature) or None
+            lines = tuple((frame.file, frame.line) for frame in thread.python)
+            if thread.tid == facts.pid or any(_is_probe(file) for file, _ in lines):
+                signature.append((facts.pid, thread.tid, lines))
+    return tuple(sorted(signature)) or None
+
+
+def _is_probe(file: str) -> bool:
+    return file.replace("\\", "/").endswith(_PROBE)

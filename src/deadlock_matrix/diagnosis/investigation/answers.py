@@ -95,7 +95,10 @@ def hung_sentence(result: CellResult, stuck: Sequence[Stuck]) -> str:
     first, line = stuck[0], stuck[0].lines[-1]
     text = f" (`{line.text}`)" if line.text else ""
     last = seen.last_progress_s
-    still = f" for {seconds(seen.duration_s - last.value)}" if isinstance(last, Known) else ""
+    still = ""
+    # Only of the main thread of the process that was started is it known since when.
+    if re.fullmatch(r"main thread( \d+)?", first.thread) and isinstance(last, Known):
+        still = f" for {seconds(seen.duration_s - last.value)}"
     return (
         f"{first.thread[:1].upper()}{first.thread[1:]} {first.does}, at {short_name(line.file)}:"
         f"{line.line}{text}: it has not gone on{still}."

@@ -66,7 +66,6 @@ RARE_TIMES = 3
 CONCURRENT = (Calling.CONCURRENT_IMPORTS, Calling.CONCURRENT_EXPORTS)
 SHORTEST_DEADLINE_S = 5.0
 FEWEST_REMEDIES = 6
-_IN_ONE_PROCESS = (Calling.MAIN, Calling.THREAD, Calling.TWO_THREADS)
 
 
 class Found(NamedTuple):
@@ -276,7 +275,7 @@ def _deadline(hung: CellResult, given_s: float) -> float:
     How far it came is known of its main thread, which in other ways of calling only waits.
     """
     seen = hung.seen
-    if hung.verdict is Verdict.DEADLOCK or hung.cell.context.calling not in _IN_ONE_PROCESS:
+    if hung.verdict is Verdict.DEADLOCK or hung.cell.context.calling is not Calling.MAIN:
         return given_s
     if seen is None or not isinstance(seen.last_progress_s, Known):
         return given_s
