@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from unit.test_findings import DYNAMIC_MKL, LIBGOMP, LIBIOMP, OPENBLAS, STATIC_MKL, of
 from unit.test_forks import GNU, INTEL, identified, ran
 from unit.test_report_samples import cell, result
 from unit.test_terminal import report
 
+from deadlock_matrix.decoding import read_toml
 from deadlock_matrix.diagnosis.study.claims import Answer, Outcome, examine
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
@@ -266,11 +269,24 @@ def test_a_cell_that_cannot_be_run_gives_its_reason() -> None:
 
 
 def test_the_report_shows_them() -> None:
-    made = report(TWICE, HANGS, interpreters=(identified("py", PIP),))
+    results = [
+        replace(each, cell=replace(each.cell, target=STUDY.target)) for each in (TWICE, HANGS)
+    ]
+    made = report(*results, interpreters=(identified("py", PIP),))
     lines = [line.strip() for line in text(made, width=200, studies=[STUDY]).splitlines()]
     at = lines.index("a second 'import torch' runs MKL's initialisation again")
     assert lines[at + 1].startswith("refuted on py: torch/__init__ is executed 1 x")
     assert "not testable here: KMP_DUPLICATE_LIB_OK=TRUE is harmless" in lines
+
+
+def test_the_report_of_another_package_shows_none() -> None:
+    made = report(TWICE, HANGS, interpreters=(identified("py", PIP),))
+    assert any(answer.outcome is not UNTESTED for answer in examine(made, CLAIMS, STUDY.layout))
+    assert "a second 'import torch'" not in text(made, width=200, studies=[STUDY])
+
+
+def test_the_target_of_the_claims_is_that_of_the_cells() -> None:
+    assert read_toml(Path(STUDY.cells))["target"] == STUDY.target
 
 
 def test_an_interpreter_that_there_is_not_is_not_asked() -> None:

@@ -52,6 +52,7 @@ class Study:
         cells: Another one: the target, entries, layouts, presets and expectations of its own.
         root: The folder that the overlays in ``cells`` start from.
         claims: Statements that its results confirm or refute.
+        target: The target that the claims are about; a report without it tests none of them.
         layout: The layout that claims mean where they name none.
         tables: What it shows of a report right after the answer.
         listings: What it shows of a report further below.
@@ -73,6 +74,7 @@ class Study:
     cells: str = ""
     root: Callable[[], str] = str
     claims: tuple[Claim, ...] = ()
+    target: str = ""
     layout: str = "installed"
     tables: Callable[[Report], Iterable[Table]] = _nothing
     listings: Callable[[Report], Iterable[Listing]] = _nothing
@@ -101,7 +103,10 @@ def packages_of(fingerprint: Fingerprint, studies: Sequence[Study]) -> tuple[str
 
 def tested_claims(report: Report, studies: Sequence[Study]) -> Iterator[Tested]:
     """Yield the claims of all studies of which this report tests any."""
+    targets = {result.cell.target for result in report.cells}
     for study in studies:
+        if study.target and study.target not in targets:
+            continue
         yield from put_to_the_test(report, study.claims, study.layout)
 
 

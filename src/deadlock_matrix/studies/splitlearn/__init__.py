@@ -17,6 +17,7 @@ STUDY = Study(
     cells=str(Path(__file__).with_name("cells.toml")),
     root=lambda: str(repro_root()),
     claims=CLAIMS,
+    target="splitlearn_core",
     layout="lazy",
     tables=fork_tables,
     listings=threading_layers,
