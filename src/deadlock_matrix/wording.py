@@ -64,7 +64,9 @@ def explain(
     if found := _UNKNOWN.fullmatch(text):
         keys = _keys(_type_at(schema, steps, document))
         key = found["key"]
-        return f"{_place(steps, document) or whole} has no key {key!r}{suggestion(key, keys)}"
+        return (
+            f"{_place(steps, document) or whole} has an unknown key {key!r}{suggestion(key, keys)}"
+        )
     if found := _MISSING.fullmatch(text):
         return f"{_place(steps, document) or whole} lacks the key {found['key']!r}"
     subject = ": ".join(filter(None, (_place(steps[:-1], document), _last_key(steps)))) or whole

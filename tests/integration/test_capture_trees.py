@@ -337,7 +337,7 @@ def test_access_to_a_child_and_to_nobody(start: Start) -> None:
 def test_access_to_a_zombie() -> None:
     with subprocess.Popen(["true"]) as process:
         until(lambda: ") Z " in Path(f"/proc/{process.pid}/stat").read_text())
-        with pytest.raises(CaptureError, match="has ended already"):
+        with pytest.raises(CaptureError, match="has already ended"):
             check_access(process.pid)
 
 

@@ -65,7 +65,7 @@ MODULES = {
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
-        ("arguments", 1, "so it wants arguments"),
+        ("arguments", 1, "so it needs arguments"),
         ("input", 1, "It asks for input"),
         ("exits", 0, "It does not hang: it ended the interpreter by itself, with sys.exit()."),
         ("exits_with_3", 1, "with sys.exit(3)"),
@@ -147,7 +147,7 @@ def test_a_script_that_takes_long_but_moves_is_slow(diagnose: Diagnose, tmp_path
     )
     done = diagnose("--script", "long.py", "--deadline", "6")
     assert done.returncode == 124, done.stdout
-    assert "long.py: slow It does not hang as far as was seen" in done.stdout
+    assert "long.py: slow No hang was seen" in done.stdout
     assert "--deadline SECONDS" in done.stdout
 
 
@@ -278,7 +278,7 @@ def test_what_fails_from_another_context_is_told(diagnose: Diagnose, tmp_path: P
     assert done.returncode == 0
     told = " ".join(done.stdout.split())
     assert told.startswith("only_main: does not hang It does not hang. But called from thread (")
-    assert "it fails by itself: the entry raised ValueError" in told
+    assert "it fails without hanging: the entry raised ValueError" in told
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in procfs")
@@ -340,7 +340,7 @@ def test_an_interrupt_tells_what_is_known(cache: Path, tmp_path: Path) -> None:
         process.wait()
     assert process.returncode == 130
     assert "it was interrupted; this is what was known by then" in told
-    assert "whether it would have gone on is not known" in " ".join(told.split())
+    assert "whether it would have ended is not known" in " ".join(told.split())
     assert "asleep.py:4  time.sleep(600)" in told
     assert (tmp_path / "out" / "bug-report.md").exists()
 

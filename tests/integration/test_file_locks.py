@@ -95,13 +95,13 @@ def test_two_processes_cross_two_locks(tmp_path: Path) -> None:
     parent, child = sorted(told)
     assert f"waits for a lock (flock) of the file {tmp_path}/second" in told[parent]
     assert f"waits for a lock (flock) of the file {tmp_path}/first" in told[child]
-    assert f"which process {child} took" in told[parent]
-    assert f"which process {parent} took" in told[child]
+    assert f"taken by process {child}" in told[parent]
+    assert f"taken by process {parent}" in told[child]
 
 
 def test_the_same_file_is_opened_twice(tmp_path: Path) -> None:
     ((pid, told),) = told_of(look_at(TWICE, tmp_path)).items()
-    assert f"{tmp_path}/first, which process {pid} took" in told
+    assert f"{tmp_path}/first, taken by process {pid}" in told
 
 
 def test_a_lock_of_the_parent(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_lock_of_the_parent(tmp_path: Path) -> None:
     parent, child = sorted(told)
     assert told[parent] == "waits for any of its children"
     assert f"waits for a lock (posix) of the file {tmp_path}/first" in told[child]
-    assert f"which process {parent} took" in told[child]
+    assert f"taken by process {parent}" in told[child]
 
 
 @pytest.mark.skipif(
@@ -119,4 +119,6 @@ def test_who_took_it_has_ended_and_left_it_to_others(tmp_path: Path) -> None:
     """The lock belongs to the open file, which the parent has too."""
     ((pid, told),) = told_of(look_at(OF_ONE_THAT_ENDED, tmp_path)).items()
     assert "waits for a lock (flock)" in told
-    assert told.endswith(f" took and left to who has the file open too (process {pid})")
+    assert told.endswith(
+        f", which has ended and left it to whoever else has the file open (process {pid})"
+    )

@@ -96,7 +96,7 @@ def test_when_none_is_left_it_ends(start: Start, follow: Follow) -> None:
     assert process.wait(60) == 0
     said, complained = following.communicate(timeout=120)
     assert (following.returncode, said) == (0, b"")
-    assert complained == b"deadlock-matrix: no process is left to follow\n"
+    assert complained == b"deadlock-matrix: none of the processes is left\n"
 
 
 def test_it_can_be_interrupted(start: Start, follow: Follow) -> None:

@@ -126,7 +126,7 @@ def test_a_deadlock_is_proved_and_told(project: Path, run: Run) -> None:
     for test in ("test_import_is_light", "test_gate[main]"):
         told = message(text, test)
         first, why, *_ = told.strip().splitlines()
-        assert first == "import tinypackage deadlocks, which is proved"
+        assert first == "import tinypackage deadlocks (proved)"
         assert "waits for the import lock of module 'tinypackage'" in why
         assert "known cause: " in told and "(import-lock-and-join)" in told
         assert "src/tinypackage/__init__.py:9 in <module>" in told

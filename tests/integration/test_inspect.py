@@ -117,8 +117,8 @@ def test_a_deadlocked_process(
     assert f"process {process.pid}: " in done.stdout
     assert ("native: " in done.stdout) is (options == ("--native",))
     proof = options == ("--proof",)
-    assert ("how this was read" in done.stdout) is proof
-    assert ("what had to hold" in done.stdout) is proof
+    assert ("who waits for whom, and where it was read" in done.stdout) is proof
+    assert ("what the proof requires" in done.stdout) is proof
     assert state(process.pid) == "S" and process.poll() is None
 
 
@@ -348,7 +348,7 @@ def test_no_process_id(text: str) -> None:
 def test_a_zombie(launch: Launch, until: Until, state: State) -> None:
     process = launch("true")
     until(lambda: state(process.pid) == "Z")
-    one_sentence(inspect(process.pid), "has ended already", f"parent {os.getpid()}")
+    one_sentence(inspect(process.pid), "has already ended", f"parent {os.getpid()}")
 
 
 def test_a_thread_that_is_no_process(target: Target) -> None:

@@ -149,7 +149,7 @@ def test_future():
         test_n=native,
     )
     for name in ("test_event", "test_future", "test_mutex_against_the_gil"):
-        told = f"::{name}, is likely deadlocked: it is ended unless it moves within 15 s"
+        told = f"::{name}, is likely deadlocked: it will be ended unless it moves within 15 s"
         assert told in done.stderr
     assert done.returncode == 36, done.stderr
 
@@ -282,7 +282,7 @@ def test_exitfirst_ends_the_run_at_a_hang(session: Session, tmp_path: Path) -> N
     code = "import threading\ndef test_a(): threading.Event().wait()\ndef test_b(): pass\n"
     done = session("-x", *AFTER, test_it=code)
     assert results(tmp_path) == {"test_a": "failure"}
-    assert "1 test has not been run" in done.stdout
+    assert "1 test was not run" in done.stdout
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])

@@ -326,7 +326,7 @@ def test_stopping_at_the_first_failure_keeps_what_is_finished(
     report = report_of(pytester)
     assert verdicts(report) == {"ok": "ok", "error": "error"}
     assert (report.planned, report.summary.complete) == (3, False)
-    result.stdout.fnmatch_lines(["incomplete: 2 of 3 cells done; it was stopped before its end*"])
+    result.stdout.fnmatch_lines(["incomplete: 2 of 3 cells done; it was stopped early*"])
 
 
 def test_workers_that_stop_at_the_first_failure_are_not_interrupted(
@@ -336,7 +336,7 @@ def test_workers_that_stop_at_the_first_failure_are_not_interrupted(
     result = pytester.runpytest_subprocess(*ON, "-x", "-n", "2", "--repeat=40")
     assert result.ret == ExitStatus.INCOMPLETE
     assert first_line(result).startswith("incomplete: ")
-    assert "it was stopped before its end" in " ".join(result.outlines)
+    assert "it was stopped early" in " ".join(result.outlines)
 
 
 def test_junit_has_a_test_for_each_cell(pytester: pytest.Pytester, scripted: Write) -> None:

@@ -198,7 +198,7 @@ def test_a_deadlock_that_somebody_ends_is_over(start: Start, serve: Callable[...
     assert service.next()["outcome"] == "likely"
     process.terminate()
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    assert service.next()["over"] == "it goes on"
+    assert service.next()["over"] == "it is moving again"
     process.kill()
     process.wait()
     assert service.process.wait(60) == 0  # every --pid has ended
@@ -239,14 +239,14 @@ def test_processes_that_may_not_be_read_are_counted(start: Start) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "0 processes looked at" in done.stdout
-    assert "(it belongs to user 0; look as that user, by sudo" in done.stdout
+    assert "(it belongs to user 0; inspect it as that user, with sudo" in done.stdout
     named = subprocess.run(
         [*wrapper, *TOOL, "scan", "--pid", str(process.pid)],
         capture_output=True, text=True, timeout=120, check=False, cwd="/",
     )  # fmt: skip
     assert named.returncode == 125
     assert named.stderr.startswith(
-        f"deadlock-matrix: process {process.pid} may not be looked at: it belongs to user 0;"
+        f"deadlock-matrix: process {process.pid} cannot be inspected: it belongs to user 0;"
     )
 
 

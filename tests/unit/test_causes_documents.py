@@ -48,7 +48,7 @@ def test_keys_have_hyphens() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"titel": "t"}, "no key 'titel'; did you mean 'title'?"),
+        ({"titel": "t"}, "unknown key 'titel'; did you mean 'title'?"),
         ({"name": "c"}, "'name' is the file's name; leave it out"),
         ({"title": "a\nb"}, "the title must be one line"),
         ({"explanation": " "}, "the explanation is empty"),
@@ -63,14 +63,17 @@ def test_keys_have_hyphens() -> None:
         ({"all": [TELLING | {"what": " "}]}, "'what' of a sign is empty"),
         (
             {"all": [TELLING | {"patern": "x"}]},
-            "[[all]] number 1 has no key 'patern'; did you mean 'pattern'?",
+            "[[all]] number 1 has an unknown key 'patern'; did you mean 'pattern'?",
         ),
         ({"all": [TELLING | {"pattern": "(x"}]}, "'(x' is not a regular expression"),
         (
             sign("threads", thread=[{"waits": ["futx"]}]),
             "waits: number 1 cannot be 'futx'; did you mean 'futex'?",
         ),
-        (sign("threads", thread=[{"wait": ["futex"]}]), "[[thread]] number 1 has no key 'wait'"),
+        (
+            sign("threads", thread=[{"wait": ["futex"]}]),
+            "[[thread]] number 1 has an unknown key 'wait'",
+        ),
         (sign("threads", thread=[]), "length >= 1"),
         (sign("threads", thread=[{}] * 4), "length <= 3"),
         (sign("threads", thread=[{"innermost": True}]), "'innermost' says something of 'frames'"),

@@ -65,7 +65,7 @@ def test_all_of_it() -> None:
 def test_what_is_only_possible() -> None:
     lines = list(cause_lines([recognition(Sighting(what="the platform", detail="not read"))]))
     assert lines[0] == "possible cause: It hangs (some-cause)"
-    assert "  not known: the platform (not read)" in lines
+    assert "  could not be checked: the platform (not read)" in lines
 
 
 def test_a_paragraph_each() -> None:

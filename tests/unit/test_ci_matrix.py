@@ -87,7 +87,7 @@ def test_every_interpreter_is_run_on_every_machine(asked: Any) -> None:
     ("options", "message"),
     [
         (["--preset", "quikc"], "quick"),
-        (["--interpreter", "3.12", "--interpreter", "3.12"], "is there twice"),
+        (["--interpreter", "3.12", "--interpreter", "3.12"], "is defined twice"),
         (["--interpreter", "a b=/x"], "a name is letters and digits"),
         ([f"--runs-on=r{n}" for n in range(129)], "258 jobs are more than the 256"),
     ],

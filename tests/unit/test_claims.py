@@ -146,7 +146,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         [seen("from-factory", layout="eager", watched={MODELS: 0})],
     ),
     (
-        "remedy-variables-cure", CONFIRMED, "under mkl-full it comes through", PIP,
+        "remedy-variables-cure", CONFIRMED, "under mkl-full it is ok", PIP,
         [HANGS, forked("mkl-full", Verdict.OK)],
     ),
     (
@@ -177,7 +177,7 @@ CASES: list[tuple[str, Outcome, str, Fingerprint, list[CellResult]]] = [
         ],
     ),
     (
-        "sequential-cures-mkl-after-fork", CONFIRMED, "under mkl-sequential it comes", MIXTURE,
+        "sequential-cures-mkl-after-fork", CONFIRMED, "under mkl-sequential it is ok", MIXTURE,
         [
             HANGS,
             forked("mkl-sequential", Verdict.DEADLOCK),

@@ -93,7 +93,7 @@ def test_a_misspelt_table_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_configuration(None, tmp_path)
     assert str(caught.value).endswith(
-        f"pyproject.toml: the table [tool.{name}] is read by nobody; call it [tool.deadlock-matrix]"
+        f"pyproject.toml: the table [tool.{name}] is not read; call it [tool.deadlock-matrix]"
     )
 
 
@@ -225,11 +225,11 @@ STATEMENT = 'statement = "import mine"\n'
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('statment = "import a"', "the configuration has no key 'statment'; did you mean"),
-        ("[[profil]]", "no key 'profil'; did you mean 'profile'?"),
+        ('statment = "import a"', "the configuration has an unknown key 'statment'; did you mean"),
+        ("[[profil]]", "unknown key 'profil'; did you mean 'profile'?"),
         (
             '[[profile]]\nname = "x"\nsets = {}',
-            "[[profile]] 'x' has no key 'sets'; did you mean 'set'?",
+            "[[profile]] 'x' has an unknown key 'sets'; did you mean 'set'?",
         ),
         ('[[profile]]\nset = { A = "1" }', "[[profile]] number 1 lacks the key 'name'"),
         (
@@ -247,7 +247,7 @@ STATEMENT = 'statement = "import mine"\n'
         ('deadline-s = "9"', "deadline-s must be a number, not a string"),
         ("deadline-s = -1", "deadline-s = -1.0 is not a number of seconds"),
         ("deadline-s = nan", "is not a number of seconds"),
-        ('[[profile]]\nname = "x"\n[[profile]]\nname = "x"', "profile 'x' is there twice"),
+        ('[[profile]]\nname = "x"\n[[profile]]\nname = "x"', "profile 'x' is defined twice"),
         ('[[profile]]\nname = "a/b"', "profile 'a/b': a name is letters and digits"),
         (
             '[[profile]]\nname = "x"\nset = { A = "1" }\nunset = ["A"]',
@@ -274,7 +274,10 @@ STATEMENT = 'statement = "import mine"\n'
             "preset 'p': no context is called 'mian'; did you mean 'main'?",
         ),
         ('default = { coverage = "ful" }', "no coverage is called 'ful'; did you mean 'full'?"),
-        ('default = { profil = "x" }', "[default] has no key 'profil'; did you mean 'profile'?"),
+        (
+            'default = { profil = "x" }',
+            "[default] has an unknown key 'profil'; did you mean 'profile'?",
+        ),
         ("= 1", "is not correct TOML"),
     ],
 )

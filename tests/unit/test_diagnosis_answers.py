@@ -47,10 +47,10 @@ def text(result: CellResult, *, script: str = "", nearby: str = "") -> str:
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (failed("SystemExit", "2", status=2, stderr="usage: mine [-h] file\n"), "wants arguments"),
+        (failed("SystemExit", "2", status=2, stderr="usage: mine [-h] file\n"), "needs arguments"),
         (failed("SystemExit", "0", status=0), "ended the interpreter by itself"),
         (failed("EOFError", "EOF when reading a line"), "asks for input"),
-        (failed("SyntaxError", "invalid syntax (x.py, line 3)"), "has to be corrected"),
+        (failed("SyntaxError", "invalid syntax (x.py, line 3)"), "Correct the file first"),
         (failed("ImportError", "attempted relative import with no known parent package"),
          "package.module"),
         (failed("ModuleNotFoundError", "No module named 'mine'"), "It has minee."),
@@ -97,10 +97,10 @@ def test_a_hang_is_told_by_its_line_first() -> None:
     stuck = Stuck(thread="main thread 7", does="reads from a TCP socket", lines=(line,))
     told = hung_sentence(hung, [stuck])
     assert told.startswith("Main thread 7 reads from a TCP socket, at m.py:3 (`peer.recv(1)`)")
-    assert told.endswith("it has not gone on for 200 ms.")
+    assert told.endswith("it has made no progress for 200 ms.")
     for another in ("thread 8 'entry'", "main thread of process 9"):
         told = hung_sentence(hung, [replace(stuck, thread=another)])
-        assert told.endswith("it has not gone on.")  # nobody knows since when
+        assert told.endswith("it has made no progress.")  # nobody knows since when
     proved = make_result(CELL, Verdict.DEADLOCK)
     assert hung_sentence(proved, [stuck]) == proved.why
 

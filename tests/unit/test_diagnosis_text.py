@@ -145,7 +145,7 @@ def test_the_answer_is_first_then_what_it_rests_on_then_what_to_do() -> None:
         "export OMP_NUM_THREADS=1",
         'os.environ["OMP_NUM_THREADS"] = "1"',
         "of the 4 variables of mkl-full, OMP_NUM_THREADS suffices alone",
-        "run in an empty folder without any variable, came to: deadlock",
+        "run in an empty folder without any environment variable: deadlock",
         "[x] torch is installed: torch 2.13",
         "[?] MKL is among its libraries: not known, nobody looked",
         "[ ] Python comes from conda",
@@ -215,10 +215,10 @@ def test_variables_to_take_away() -> None:
     [
         ((trial(Effect.NOTHING, hangs=1),), "the program itself has to change"),
         ((trial(Effect.CLEAN, runs=1),), "too few runs to call that a cure"),
-        ((trial(Effect.UNTRIED),), "nothing was tried for want of time"),
+        ((trial(Effect.UNTRIED),), "there was no time to try anything"),
         (
             (trial(Effect.NOTHING, hangs=1), trial(Effect.UNTRIED)),
-            "--budget SECONDS leaves time for the rest",
+            "--budget SECONDS allows time for the rest",
         ),
     ],
 )
@@ -233,7 +233,7 @@ def test_the_bug_report_is_complete() -> None:
         "# mine deadlocks",
         "## To reproduce\n\n",
         "```python\nimport a\n```",
-        "came to: deadlock",
+        "without any environment variable: deadlock",
         "## Known cause (recognised): A lock is taken twice",
         "- see example/project#1",
         "one cures: 5 runs clean",

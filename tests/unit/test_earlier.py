@@ -161,7 +161,7 @@ def test_controls_speak_only_for_what_runs_beside_them() -> None:
 def test_a_run_whose_cells_changed_cannot_be_gone_on_with(tmp_path: Path) -> None:
     before = earlier(tmp_path, ran(cell()))
     other = replace(NOW, content="0ther")
-    with pytest.raises(ReportError, match=r"content of .* changed: --only-changed"):
+    with pytest.raises(ReportError, match=r"content of .* changed: add --only-changed"):
         require_the_same(before, holding(before.report, [cell()], lambda _: other))
     unclear = replace(NOW, content="")
     require_the_same(before, holding(before.report, [cell()], lambda _: unclear))

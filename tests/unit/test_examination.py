@@ -32,7 +32,7 @@ class Collector:
 
     def snapshot(self, roots: Sequence[int]) -> Snapshot:
         if not self.left:
-            raise OutOfTime("process 100 cannot be looked at: there was no time left for it.")
+            raise OutOfTime("process 100 cannot be inspected: there was no time left for it.")
         self.left -= 1
         return self.found.before if self.left else self.found.after
 
@@ -48,7 +48,7 @@ def test_two_snapshots_are_enough() -> None:
 def test_one_snapshot_is_shown_and_proves_nothing() -> None:
     found, judgement = examine(Collector(CROSSED, 1), lambda: (100,))  # type: ignore[arg-type]
     assert judgement.outcome == "not-proved"
-    assert "no time to look a second time" in judgement.gaps[0].detail
+    assert "no time for a second look" in judgement.gaps[0].detail
     assert {each.tid for each in judgement.threads} == {100, 101}
     assert isinstance(found.stacks[0].stacks, Known)
 

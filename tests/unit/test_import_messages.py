@@ -65,7 +65,7 @@ def test_a_late_import_names_what_it_loads_most_of() -> None:
     )
     first, second = too_long(result(cell(entry="pack")), 9.0, 5.0, facts).splitlines()
     assert first == "import pack took 9.00 s; 5.00 s are allowed"
-    assert second.startswith("it loaded most from: p8 (8 modules), p7 (7 modules)")
+    assert second.startswith("it loaded most modules from: p8 (8 modules), p7 (7 modules)")
     assert "p3" not in second
 
 

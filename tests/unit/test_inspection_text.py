@@ -195,7 +195,7 @@ def test_what_stands_in_the_way() -> None:
     assert "\nmain thread 7, joins thread 8\n" in text
     assert "  thread 8 and thread 9: waits in poll with a time limit\n" in text
     assert "  process 7: not known: permission denied" in text
-    assert "how this was read" not in text
+    assert "who waits for whom, and where it was read" not in text
 
 
 @pytest.mark.parametrize("verdict", [Verdict.HANG, Verdict.SLOW])
@@ -213,7 +213,7 @@ def test_some_threads_only() -> None:
     found = inspection(verdict="not-proved", partial=True, outcome="partial", gaps=(GAP,))
     text = inspection_text(found, View(proof=True))
     assert text.startswith("partial deadlock: ")
-    assert "how this was read" in text and "what stands in the way" in text
+    assert "who waits for whom, and where it was read" in text and "what stands in the way" in text
 
 
 def test_likely_names_what_it_assumes() -> None:

@@ -106,8 +106,8 @@ def test_no_names(
         (["pip-trch"], "did you mean 'pip-torch'?"),
         (["gone=/nowhere/python"], "/nowhere/python does not exist"),
         (["/nowhere/python"], "/nowhere/python does not exist"),
-        (["name="], "no path after the '='"),
-        (["pip-torch", "pip-torch"], "is there twice"),
+        (["name="], "no path after '='"),
+        (["pip-torch", "pip-torch"], "is defined twice"),
         (["a/b=/bin/sh"], "does not exist"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_list(tmp_path: Path) -> None:
     [
         ([{"name": "one"}], "'one' has neither an 'executable' nor 'unavailable'"),
         ([{"name": "a/b", "executable": "x"}], "'a/b'"),
-        ([{"name": "one", "executable": "x"}] * 2, "'one' is there twice"),
+        ([{"name": "one", "executable": "x"}] * 2, "'one' is defined twice"),
         ({"name": "one"}, "is not a list of interpreters"),
         ([{"name": "one", "path": "x"}], "is not a list of interpreters"),
     ],

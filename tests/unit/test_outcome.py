@@ -84,8 +84,8 @@ RUNS: dict[str, tuple[Report, RunOutcome, str]] = {
     "stopped": (
         of(BAD, planned=9, ended=STOPPED),
         RunOutcome.INCOMPLETE,
-        "incomplete: 1 of 9 cells done; it was stopped before its end, as an option or a "
-        "test asked; 1 of 1 cell not as expected",
+        "incomplete: 1 of 9 cells done; it was stopped early, by an option or a test; 1 of 1 cell "
+        "not as expected",
     ),
     "a worker died": (
         of(GOOD, planned=9),
@@ -100,7 +100,7 @@ RUNS: dict[str, tuple[Report, RunOutcome, str]] = {
     "pytest broke": (
         of(GOOD, ended=known(RunEnd.BROKEN, "pytest")),
         RunOutcome.INCOMPLETE,
-        "incomplete: all cells done; the test runner broke down",
+        "incomplete: all cells done; the test runner failed",
     ),
     "a control failed": (
         of(GOOD, controls=(WRONG,)),
@@ -110,8 +110,8 @@ RUNS: dict[str, tuple[Report, RunOutcome, str]] = {
     "a control failed, which ended it": (
         of(GOOD, planned=9, controls=(WRONG,), ended=STOPPED),
         RunOutcome.CONTROLS_WRONG,
-        "controls wrong: 1 of 9 cells done; it was stopped before its end, as an option "
-        "or a test asked; 1 of 1 control failed; the results prove nothing",
+        "controls wrong: 1 of 9 cells done; it was stopped early, by an option or a test; 1 of 1 "
+        "control failed; the results prove nothing",
     ),
     "no control": (
         of(GOOD, controls=()),

@@ -46,7 +46,7 @@ def activity(doing: Any, **facts: Any) -> str:
         (in_call(1, "openat", 0, wait_channel=known("do_lookup", "wchan")), "opens a file"),
         (
             in_call(1, "openat", 0, wait_channel=known("wait_for_partner", "wchan")),
-            "opens a FIFO, which waits until somebody opens its other end",
+            "opens a FIFO, and waits until somebody opens its other end",
         ),
         (thread(1, OnCpu()), "is running"),
     ],
@@ -59,13 +59,13 @@ def test_calls(doing: Any, said: str) -> None:
     ("doing", "number", "said"),
     [
         (call("ioctl", 4, TCSETSF), 22, "is stopped by SIGTTOU: job control stops a background "),
-        (call("ioctl", 4, TCSETSF), 0, "is stopped by a signal, SIGTTOU by all appearances: job "),
+        (call("ioctl", 4, TCSETSF), 0, "is stopped by a signal, probably SIGTTOU: job "),
         (call("read", 4), 21, "is stopped by SIGTTIN: job control stops a background process that "
          "reads from /dev/pts/3; "),
-        (call("read", 4), 0, "is stopped by a signal, SIGTTIN by all appearances: job control "),
-        (call("read", 5), 0, "is stopped by a signal; SIGCONT lets it go on"),
-        (call("read", 4), 19, "is stopped by SIGSTOP; SIGCONT lets it go on"),
-        (call("read", 4), 20, "is stopped by SIGTSTP (Ctrl-Z); fg, or SIGCONT, lets it go on"),
+        (call("read", 4), 0, "is stopped by a signal, probably SIGTTIN: job control "),
+        (call("read", 5), 0, "is stopped by a signal; SIGCONT continues it"),
+        (call("read", 4), 19, "is stopped by SIGSTOP; SIGCONT continues it"),
+        (call("read", 4), 20, "is stopped by SIGTSTP (Ctrl-Z); fg or SIGCONT continues it"),
     ],
 )  # fmt: skip
 def test_stops(doing: Any, number: int, said: str) -> None:
@@ -91,14 +91,14 @@ def test_the_other_end_of_a_socket() -> None:
     assert told == "reads from a TCP socket, connected to 10.0.0.1:80"
     unix = Peer(socket="socket:[9]", protocol="UNIX", other="socket:[10]")
     alone = activity(reading, descriptors=sockets, peers=known((unix,), "net"))
-    assert alone.endswith("whose other end somebody outside of this tree of processes has")
+    assert alone.endswith("connected to a process outside this process tree")
     ends = known((Descriptor(number=3, target="socket:[10]", access="rw"),), "fd")
     both = evidence(
         process(reading, descriptors=sockets, peers=known((unix,), "net")),
         process(in_call(2, "recvfrom", 3), parent=1, descriptors=ends),
     )
     told = activity_of(index(both), (1, 1))
-    assert told == "reads from a Unix socket, whose other end process 2 has"
+    assert told == "reads from a Unix socket, connected to process 2"
 
 
 def test_a_socket_of_python_that_is_read_has_no_timeout() -> None:

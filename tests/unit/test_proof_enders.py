@@ -69,7 +69,7 @@ def test_a_queue_that_only_a_stuck_thread_knows() -> None:
         "Thread 2 't2' waits for an item in Queue 0xb0 (jobs, empty) in take (store.py:7), which "
         "thread 3 't3' uses too, which waits for Lock 0xa0"
     )
-    assert "nobody but thread 3 't3', in whose frames it stands" in judgement.proof.sentence
+    assert "only thread 3 't3', in whose frames it is" in judgement.proof.sentence
 
 
 @pytest.mark.parametrize("how", ["runner", "pool"])
@@ -138,10 +138,10 @@ def test_what_nobody_else_can_get_to_is_proved() -> None:
     judgement = judged(*LIVING, read=(stack(1), taker, giver))
     assert judgement.outcome == "partial" and judgement.proof is not None
     assert judgement.proof.assumptions == ()
-    assert "(jobs, empty) in take (store.py:7), which only thread 3 't3' can get to" in (
+    assert "(jobs, empty) in take (store.py:7), which only thread 3 't3' can reach" in (
         judgement.proof.sentence
     )
-    assert "and only thread 2 't2' can get to it" in judgement.proof.sentence
+    assert "and only thread 2 't2' can reach it" in judgement.proof.sentence
 
 
 def test_a_part_of_the_circle_may_still_be_assumed() -> None:

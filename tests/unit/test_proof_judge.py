@@ -108,7 +108,7 @@ def test_parent_and_child() -> None:
     child = process(on_mutex(10, 11), on_mutex(11, 10), parent=1)
     proof = proof_in(judge(evidence(process(in_call(1, "wait4", 10)), child)))
     assert proof.kind is ProofKind.CLOSED_WORLD
-    assert "processes 1, 10" in proof.sentence
+    assert "processes 1 and 10" in proof.sentence
     assert {node.kind for node in proof.nodes} >= {"tree", "process", "thread", "child", "lock"}
 
 

@@ -50,8 +50,8 @@ ASKED = QueueSeen(kind="Queue", address=JOBS, name="jobs", items=1)
 def test_who_takes_from_the_queue_was_left_behind() -> None:
     found = parent_and_child(waiting(5, "Future", "result", filled=(ASKED,)), pid=5)
     assert lead_of(index(found), (5, 5)) == (
-        "its Queue jobs holds 1 item, and who takes from it is thread 2 't2' of process 1, which "
-        "a fork does not copy"
+        "its Queue jobs holds 1 item, and what takes from it is thread 2 't2' of process 1, which "
+        "the fork did not copy"
     )
     other = msgspec.structs.replace(ASKED, address=0xC0)
     found = parent_and_child(waiting(5, "Future", "result", filled=(other,)), pid=5)
@@ -136,7 +136,7 @@ def test_both_ends_of_a_pair_of_sockets_read(protocol: Literal["UNIX", "TCP"]) -
     second = msgspec.structs.replace(second, parent=1)
     world = index(evidence(first, second))
     assert lead_of(world, (1, 1)) == (
-        "main thread of process 5, at the other end, waits for it in turn"
+        "main thread of process 5, at the other end, is waiting to read too"
     )
     alone = msgspec.structs.replace(second, peers=unknown("the test hides it"))
     assert lead_of(index(evidence(first, alone)), (1, 1)) == ""

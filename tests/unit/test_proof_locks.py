@@ -87,7 +87,7 @@ def test_memory_that_another_process_runs_on(waiter: ThreadFacts, sharing: Any, 
     shared = change(alone, shares_memory_with=sharing)
     before, after = (shared, alone) if when == "before" else (alone, shared)
     wait = wait_of(index(evidence(after, before=(before,))), 1)
-    assert wait.scope == "process" and "is not sure" in wait.held_source
+    assert wait.scope == "process" and "it is not certain" in wait.held_source
     owned = wait_of(index(evidence(alone)), 1)
     assert owned.scope == "thread"
     assert "memory-not-shared" in [condition.name for condition in owned.conditions]

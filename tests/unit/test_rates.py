@@ -62,7 +62,7 @@ def test_the_interval_is_scipys(hangs: int) -> None:
 
 def test_what_never_hung_is_told_as_a_bound() -> None:
     (line,) = rate_lines(STEADY)
-    assert line.startswith("1 point ok in every run, at least 20 each: if one hangs at all")
+    assert line.startswith("1 point ok in every run, at least 20 runs each: if one hangs at all")
     assert "fewer than 14 % of runs" in line  # 1 - 0.05 ** (1 / 20)
 
 

@@ -137,7 +137,7 @@ def test_a_damaged_journal_line_is_told_in_the_report(tmp_path: Path) -> None:
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(ReportError, match="holds a run already"):
+    with pytest.raises(ReportError, match="already holds a run"):
         begin(tmp_path, planned())
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_plan_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_the_plan_of_another_version_is_left_to_that_version(tmp_path: Path) -> None:
     begin(tmp_path, msgspec.structs.replace(planned(), schema_version=SCHEMA_VERSION + 1))
-    with pytest.raises(ReportError, match="let that version put its report together"):
+    with pytest.raises(ReportError, match="use that version to write its report"):
         read_plan(tmp_path)
 
 

@@ -70,8 +70,8 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d["cells"].reverse(), "the cells are not sorted by id"),
     (lambda d: d["controls"].reverse(), "the controls are not sorted by id"),
     (lambda d: d["interpreters"].insert(0, d["interpreters"][0] | {"name": "z"}), "interpreters"),
-    (lambda d: d["cells"].append(d["controls"][-1]), "stands among the cells"),
-    (lambda d: d["controls"].insert(0, d["cells"][0]), "stands among the controls"),
+    (lambda d: d["cells"].append(d["controls"][-1]), "is listed among the cells"),
+    (lambda d: d["controls"].insert(0, d["cells"][0]), "is listed among the controls"),
     (lambda d: d["summary"].update(cells=3), "the summary has cells 3, the results have 12"),
     (lambda d: d["summary"]["verdicts"].update(ok=12), "the summary has verdicts"),
     (lambda d: d["summary"].update(unexpected=7), "the summary has unexpected 7"),
@@ -98,7 +98,7 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     ),
     (lambda d: proved(d).update(file="../../etc/passwd"), "cannot be read: '../../etc/passwd'"),
     (lambda d: proved(d).update(size=3), "is larger than 3 bytes"),
-    (lambda d: proved(d).update(sha256="0" * 64), "is no side file"),
+    (lambda d: proved(d).update(sha256="0" * 64), "is not a side file"),
 ]
 
 
@@ -125,7 +125,7 @@ def test_a_control_that_is_missing_and_there(folder: Path) -> None:
     )
     status, (_, fault) = run(folder)
     assert status == 1
-    assert "misses the control" in fault
+    assert "as missing, but it has a result" in fault
 
 
 def test_side_files_that_are_gone(folder: Path) -> None:

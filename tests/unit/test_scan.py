@@ -51,7 +51,7 @@ def test_the_names_that_a_pattern_may_match() -> None:
 
 def test_reasons_are_the_same_for_each_process() -> None:
     texts = [
-        f"process {pid} may not be looked at: it belongs to user 0; see /proc/{pid}."
+        f"process {pid} cannot be inspected: it belongs to user 0; see /proc/{pid}."
         for pid in (5, 77)
     ]
     reasons = {reason_of(pid, CaptureError(t)) for pid, t in zip((5, 77), texts, strict=True)}
@@ -74,7 +74,7 @@ def test_the_summary() -> None:
     tally = Tally(processes=9, looked_closely=4, late=2, refused={"rare": 1, "often": 3})
     assert tally_text(tally, 2) == (
         "9 processes looked at, 4 of them closely: 2 deadlocks; there was no time for a close look "
-        "at 2 more; not readable, Python or not: 3 (often) and 1 (rare)"
+        "at 2 more; not readable, so not known to be Python: 3 (often) and 1 (rare)"
     )
 
 

@@ -64,7 +64,7 @@ def test_times_are_those_of_the_point_or_of_another_interpreter(tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", "-1/2", "1/99999"])
 def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no shard"):
+    with pytest.raises(ConfigurationError, match="is not a shard"):
         parse_shard(text)
 
 
@@ -133,7 +133,7 @@ def test_cells_that_a_shard_left_out_are_missed(tmp_path: Path) -> None:
     second = msgspec.structs.replace(second, cells=fewer, planned=len(fewer))
     report = merge([first, second], describe_tool())
     assert report.outcome is RunOutcome.INCOMPLETE
-    assert "all 2 shards are there, but 2 of their cells were left out" in report.notes
+    assert "all 2 shards are there, but 2 of their cells are missing" in report.notes
 
 
 def test_a_verdict_is_no_shard(tmp_path: Path) -> None:

@@ -262,14 +262,14 @@ def refer(folder: Path, **changed: object) -> str:
     ],
 )
 def test_other_names_are_refused(written: Path, tmp_path: Path, file: str) -> None:
-    assert "is no side file of a report" in refer(tmp_path, file=file)
+    assert "is not a side file of a report" in refer(tmp_path, file=file)
 
 
 def test_a_hash_that_leads_elsewhere_is_refused(written: Path, tmp_path: Path) -> None:
     outside = tmp_path.parent / f"{tmp_path.name}.json"
     outside.write_text("{}")
     up = f"../../{tmp_path.name}"
-    assert "no side file" in refer(tmp_path, file=f"evidence/{up}.json", sha256=up)
+    assert "not a side file" in refer(tmp_path, file=f"evidence/{up}.json", sha256=up)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1 << 60, 10**300, MAX_SIDE_FILE_BYTES + 1])

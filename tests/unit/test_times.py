@@ -71,7 +71,7 @@ def test_what_fewer_samples_showed_is_not_told() -> None:
     assert "mine.heavy" in told
     assert "other.py:1" not in told
     assert "__init__.py:3\n" not in told
-    assert "not told: what takes less than 955 ms" in told
+    assert "not shown: what takes less than 955 ms" in told
 
 
 def test_a_slow_import_without_one_slow_line_is_told_by_its_modules() -> None:
@@ -108,7 +108,7 @@ def test_what_was_measured_of_putting_off_is_said() -> None:
                         total_s=1.0, own_s=1.0)  # fmt: skip
     saving = Saving(modules=(module,), before_s=3.0, after_s=known(1.0, "one run"))
     assert list(saving_lines(saving)) == [
-        "import other when first used, not here: 3.00 s -> 1.00 s, measured",
+        "import other only when first used, not here: 3.00 s -> 1.00 s, measured",
         "  a.py:3",
     ]
     same = replace(saving, after_s=known(2.9, "one run"))

@@ -51,7 +51,9 @@ def alarms_of_machine(path: str = TIMER_LIST) -> Alarms:
     if not any(b"tick" in name or b"hrtimer" in name for name in functions):
         return unknown(f"{path} does not name what its timers call")
     if _OF_AN_ALARM in functions:
-        return unknown(f"alarms are pending on this machine, and {path} does not tell whose")
+        return unknown(
+            f"alarms are pending on this machine, and {path} does not say for which processes"
+        )
     return known((), f"{path}: no alarm is pending on the whole machine")
 
 

@@ -206,7 +206,7 @@ class Observer:
                 what = self._note.read().what
                 problem = f"{error}, reading {what}" if what else str(error)
                 self._avoid(what)
-        raise OutOfTime(f"process {pids[0]} cannot be looked at: {problem}.")
+        raise OutOfTime(f"process {pids[0]} cannot be inspected: {problem}.")
 
     def _read(self, line: bytes, kind: Any) -> Any:
         answer = decode(line, Answer)

@@ -29,7 +29,7 @@ def check_access(pid: int) -> None:
     except FileNotFoundError:
         if not Path("/proc/self/stat").exists():
             raise CaptureError(
-                "/proc is not mounted here; mount it to look at processes."
+                "/proc is not mounted here; mount it, since processes are read through it."
             ) from None
         raise CaptureError(_absent(pid)) from None
     except OSError as error:
@@ -37,11 +37,11 @@ def check_access(pid: int) -> None:
     if leader not in (0, pid):
         raise CaptureError(f"{pid} is a thread of process {leader}; give {leader} instead.")
     if stat.flags & KERNEL_THREAD_FLAG:
-        raise CaptureError(f"{pid} is a thread of the kernel; only programs can be looked at.")
+        raise CaptureError(f"{pid} is a thread of the kernel; only user programs can be inspected.")
     if stat.state in "ZX" and stat.thread_count <= 1:
         raise CaptureError(
-            f"process {pid} has ended already and waits to be collected by its parent"
-            f" {stat.parent}; look at that one."
+            f"process {pid} has already ended and is a zombie until its parent {stat.parent} waits "
+            "for it; inspect the parent instead."
         )
     try:
         task = f"/proc/{pid}/task/{_running_thread(pid, stat.state)}"
@@ -83,12 +83,12 @@ def explain(pid: int, error: OSError) -> CaptureError:
         return CaptureError(f"process {pid} cannot be read: {error.strerror}.")
     if error.errno not in (errno.EPERM, errno.EACCES):
         return CaptureError(f"process {pid} cannot be read: {os.strerror(error.errno or 0)}.")
-    refused = f"process {pid} may not be looked at"
+    refused = f"process {pid} cannot be inspected"
     scope = _ptrace_scope()
     if scope == 3:
         return CaptureError(
-            f"{refused}: kernel.yama.ptrace_scope is 3, which forbids it to everybody; it can only"
-            " be lowered at the next start of the machine."
+            f"{refused}: kernel.yama.ptrace_scope is 3, which forbids it to everybody; only a "
+            "restart of the machine can lower it."
         )
     owner = owner_of(pid)
     if os.geteuid() == 0 and not _has_ptrace_capability():
@@ -98,8 +98,8 @@ def explain(pid: int, error: OSError) -> CaptureError:
         )
     if _has_ptrace_capability() and _in_user_namespace():
         return CaptureError(
-            f"{refused}: it runs outside of this user namespace, where the capability SYS_PTRACE"
-            " of this one counts for nothing; look from inside its own container, or as root of"
+            f"{refused}: it runs outside of this user namespace, where this namespace's capability "
+            "SYS_PTRACE does not count; look from inside its own container, or as root of"
             " the host."
         )
     if owner is not None and owner != os.geteuid():
@@ -109,23 +109,23 @@ def explain(pid: int, error: OSError) -> CaptureError:
                 f" open the files of its /proc/{pid}; add the capability DAC_READ_SEARCH."
             )
         return CaptureError(
-            f"{refused}: it belongs to user {owner}; look as that user, by sudo, or with the"
-            " capabilities SYS_PTRACE and DAC_READ_SEARCH."
+            f"{refused}: it belongs to user {owner}; inspect it as that user, with sudo, or with "
+            "the capabilities SYS_PTRACE and DAC_READ_SEARCH."
         )
     if scope == 2:
         return CaptureError(
-            f"{refused}: kernel.yama.ptrace_scope is 2, which allows it to administrators only;"
+            f"{refused}: kernel.yama.ptrace_scope is 2, which allows it only to administrators;"
             " use sudo, or the capability SYS_PTRACE in a container."
         )
     if scope == 1:
         return CaptureError(
-            f"{refused}: kernel.yama.ptrace_scope is 1, which allows it to a parent only; start"
-            " the program by `deadlock-matrix watch`, or use sudo (in a container: the capability"
+            f"{refused}: kernel.yama.ptrace_scope is 1, which allows it only to a parent; start "
+            "the program with `deadlock-matrix watch`, or use sudo (in a container: the capability"
             " SYS_PTRACE), or run `sudo sysctl kernel.yama.ptrace_scope=0`."
         )
     return CaptureError(
-        f"{refused}: it has closed itself to others (it changed its user, or is marked not"
-        " dumpable); use sudo."
+        f"{refused}: it is closed to other processes (it changed its user, or is marked as not "
+        "dumpable); use sudo."
     )
 
 
@@ -181,8 +181,8 @@ def _absent(pid: int) -> str:
     except (OSError, OverflowError):
         return f"there is no process {pid} here; give the id of a running one, as ps shows it here."
     return (
-        f"process {pid} may not be looked at: /proc hides other users' processes (hidepid); look"
-        " as its user or by sudo."
+        f"process {pid} cannot be inspected: /proc hides other users' processes (hidepid); "
+        "inspect it as its user, or with sudo."
     )
 
 

@@ -78,7 +78,8 @@ class PortableCollector:
             ) from None
         except psutil.AccessDenied:
             raise CaptureError(
-                f"process {pid} may not be looked at; run this as its user or as administrator."
+                f"process {pid} cannot be inspected: no permission; run this as its user or as "
+                "administrator."
             ) from None
 
     def program(self, pid: int) -> Program:
@@ -87,7 +88,9 @@ class PortableCollector:
         try:
             words = tuple(psutil.Process(pid).cmdline())
         except psutil.Error:
-            raise CaptureError(f"process {pid} may not be looked at, or has ended.") from None
+            raise CaptureError(
+                f"process {pid} cannot be inspected: it has ended, or there is no permission."
+            ) from None
         return Program(words=words, python="python" in (words[0].lower() if words else ""))
 
     def machine(self, pid: int) -> Machine:

@@ -80,7 +80,8 @@ def rate_lines(results: Iterable[CellResult], shown: int = _SHOWN) -> Iterator[s
     if steady:
         least = min(each.rate.runs for each in steady)
         yield (
-            f"{count(len(steady), 'point')} ok in every run, at least {least} each: if one hangs "
+            f"{count(len(steady), 'point')} ok in every run, at least {least} runs each: if one "
+            "hangs "
             f"at all, then in fewer than {_percent(upper_bound(least))} of runs "
             f"({CONFIDENCE:.0%} confidence)"
         )

@@ -103,7 +103,7 @@ def compare(before: Rate, after: Rate, level: float = LEVEL) -> int:
 def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
     """How many runs show a hang at least once, with this confidence, at the rate that was seen."""
     if rate.hangs == 0:
-        raise ValueError("nothing hung, so no number of runs will surely show it")
+        raise ValueError("nothing hung, so no number of runs is sure to show a hang")
     if rate.hangs == rate.runs:
         return 1
     share = rate.hangs / rate.runs

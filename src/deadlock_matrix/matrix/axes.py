@@ -43,7 +43,7 @@ def check_names(axis: str, values: Iterable[Named]) -> None:
             )
     twice = duplicate(names)
     if twice is not None:
-        raise ConfigurationError(f"{axis} {twice!r} is there twice; give each its own name")
+        raise ConfigurationError(f"{axis} {twice!r} is defined twice; give each its own name")
 
 
 def to_name(text: str) -> str:

@@ -263,7 +263,7 @@ def _expectations(table: Table) -> tuple[Expectation, ...]:
 
 def _expectation(table: ExpectTable) -> Expectation:
     if not table.reason.strip():
-        raise ConfigurationError("[[expect]] has an empty reason; say why it comes out so")
+        raise ConfigurationError("[[expect]] has an empty reason; say why this outcome is expected")
     if not table.verdicts:
         raise ConfigurationError("[[expect]] has no verdicts; name at least one")
     for system in table.systems:

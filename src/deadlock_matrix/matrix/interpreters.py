@@ -68,7 +68,9 @@ def _resolve(text: str, configuration: Configuration) -> Interpreter:
     name, equals, path = text.partition("=")
     if equals and "/" not in name and os.sep not in name and name[-1:] not in ("=", "<", ">", "!"):
         if not path:
-            raise ConfigurationError(f"interpreter {text!r}: there is no path after the '='")
+            raise ConfigurationError(
+                f"interpreter {text!r}: there is no path after '='; write NAME=PATH"
+            )
         return Interpreter(name=name, executable=str(_find_path(path, text)))
     if len(Path(text).parts) > 1 or Path(text).exists():
         found = _find_path(text, text)
@@ -98,7 +100,8 @@ def _discover(text: str, configuration: Configuration) -> str:
     if spec.path is not None or not wanted or (spec.major is None and not spec.version_specifier):
         near = suggestion(text, names) if names else ""
         raise ConfigurationError(
-            f"interpreter {text!r} is no configured name, no path, no command and no version{near}"
+            f"interpreter {text!r} is neither a configured name nor a path, a command or a "
+            f"version{near}"
         )
     # pyenv's first: on PATH it has wrappers that stand for one version at a time.
     root = pyenv_root(os.environ, Path.home())

@@ -29,7 +29,7 @@ def read_interpreters(path: Path) -> tuple[Interpreter, ...]:
         if not interpreter.executable and not interpreter.unavailable:
             raise ConfigurationError(
                 f"{path}: interpreter {interpreter.name!r} has neither an 'executable' nor "
-                "'unavailable', which says why it has none"
+                "'unavailable', the reason why there is none"
             )
     return tuple(_anchor(interpreter, path.parent) for interpreter in listed)
 

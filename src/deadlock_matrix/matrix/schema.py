@@ -117,7 +117,7 @@ def read_table(path: Path) -> Table | None:
         tools = tools if isinstance(tools, dict) else {}
         if near := _misspelt(tools):
             raise ConfigurationError(
-                f"{path}: the table [tool.{near}] is read by nobody; call it [tool.{TABLE}]"
+                f"{path}: the table [tool.{near}] is not read; call it [tool.{TABLE}]"
             )
         document = tools.get(TABLE)
         if document is None:

@@ -140,15 +140,15 @@ def check_gate(gate: Gate) -> None:
         if not expected.reason:
             raise ConfigurationError(f"{where} has an empty reason; say why it is so")
         if not expected.cell:
-            raise ConfigurationError(f"{where} has an empty cell; name one, or a pattern of some")
+            raise ConfigurationError(f"{where} has an empty cell; give a cell's id, or a pattern")
         if expected.kind not in gate.fail_on:
             raise ConfigurationError(
-                f"{where}: {expected.kind.value} does not fail the gate, so nothing need let it "
-                "pass; take it out, or add the kind to fail-on"
+                f"{where}: {expected.kind.value} does not fail the gate, so it needs no exception; "
+                "remove this, or add the kind to fail-on"
             )
         if (expected.cell, expected.kind) in seen:
             raise ConfigurationError(
-                f"{where}: {expected.kind.value} of {expected.cell} is there twice; keep one"
+                f"{where}: {expected.kind.value} of {expected.cell} is listed twice; keep one"
             )
         seen.add((expected.cell, expected.kind))
 

@@ -33,7 +33,9 @@ def parse_shard(text: str) -> Which:
     """
     found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
     if found is None or not 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
-        raise ConfigurationError(f"{text!r} is no shard: write I/N, with I from 1 to N, as in 3/8")
+        raise ConfigurationError(
+            f"{text!r} is not a shard: write I/N, with I from 1 to N, such as 3/8"
+        )
     return Which(number=int(found[1]), of=int(found[2]))
 
 

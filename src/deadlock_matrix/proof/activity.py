@@ -94,7 +94,7 @@ def _in_kernel(world: World, key: Key, call: SystemCall) -> str:
 def _opens(thread: ThreadFacts) -> str:
     channel = thread.wait_channel
     if isinstance(channel, Known) and channel.value in _UNTIL_OPENED:
-        return "opens a FIFO, which waits until somebody opens its other end"
+        return "opens a FIFO, and waits until somebody opens its other end"
     return "opens a file"
 
 
@@ -110,20 +110,27 @@ def _until(thread: ThreadFacts) -> str:
     if not isinstance(timeout, Known) or not isinstance(timeout.value, TimeLimit):
         return ""
     due = timeout.value.due_s
-    return f", for at most {duration(due.value)}" if isinstance(due, Known) else ", for some time"
+    return (
+        f", for at most {duration(due.value)}" if isinstance(due, Known) else ", with a time limit"
+    )
 
 
 def file_lock(world: World, key: Key) -> str:
     """Return ``waits for a lock of the file /srv/db (flock), which process 12 has``."""
     fact = world.after[key[0]].file_locks
     if not isinstance(fact, Known) or not fact.value:
-        reason = f" (whose is not known: {fact.reason})" if not isinstance(fact, Known) else ""
+        reason = (
+            f" (who holds it is not known: {fact.reason})" if not isinstance(fact, Known) else ""
+        )
         return f"waits for a file lock{reason}"
     lock = fact.value[0]
     pids = [f"process {pid}" if pid > 0 else "somebody" for pid in lock.holders]
-    who = f", which {enumeration(pids)} took" if pids else ""
+    who = f", taken by {enumeration(pids)}" if pids else ""
     if pids and set(lock.ended) >= set(lock.holders):
-        who += f" and left to who has the file open too{_also_open(world, lock.path)}"
+        who += (
+            ", which has ended and left it to whoever else has the file "
+            f"open{_also_open(world, lock.path)}"
+        )
     return f"waits for a lock ({lock.kind}) of the file {lock.path}{who}"
 
 
@@ -150,14 +157,14 @@ def stopped(world: World, key: Key) -> str:
     if name == "SIGTTIN" or (not name and at_terminal and call and _reads(call)):
         return _by_job_control("SIGTTIN", bool(name), f"reads from {terminal}")
     if name == "SIGTSTP":
-        return "is stopped by SIGTSTP (Ctrl-Z); fg, or SIGCONT, lets it go on"
+        return "is stopped by SIGTSTP (Ctrl-Z); fg or SIGCONT continues it"
     if name:
-        return f"is stopped by {name}; SIGCONT lets it go on"
-    return "is stopped by a signal; SIGCONT lets it go on"
+        return f"is stopped by {name}; SIGCONT continues it"
+    return "is stopped by a signal; SIGCONT continues it"
 
 
 def _by_job_control(name: str, known: bool, why: str) -> str:
-    how = f"by {name}" if known else f"by a signal, {name} by all appearances"
+    how = f"by {name}" if known else f"by a signal, probably {name}"
     return (
         f"is stopped {how}: job control stops a background process that {why}; run it in the "
         "foreground, or without a terminal"
@@ -202,8 +209,8 @@ def _in_words(world: World, key: Key, call: SystemCall) -> str:
         if peer.protocol == "TCP":
             return f"a TCP socket, connected to {peer.other}"
         pids = [f"process {pid}" for pid in sorted(_who_has(world, peer.other))]
-        who = enumeration(pids) if pids else "somebody outside of this tree of processes"
-        return f"a Unix socket, whose other end {who} has"
+        who = enumeration(pids) if pids else "a process outside this process tree"
+        return f"a Unix socket, connected to {who}"
     return f"a socket ({target})"
 
 

@@ -54,7 +54,7 @@ def reached_wait(
     if not wakers or not wakers <= world.live(key[0]):
         return None
     who = _named(world, sorted(wakers - {key}))
-    whom = f"which only {who} can get to" if who else "which nobody else can get to"
+    whom = f"which only {who} can reach" if who else "which nothing else can reach"
     if awaited is not None:
         label, phrase = label_of_object(awaited), phrase_of_object(awaited)
         address = awaited.address
@@ -152,17 +152,17 @@ def _ended(
 def _whom(who: str, several: bool, how: How) -> str:
     """Return ``which thread 12 'feeder' uses too``, for the end of a phrase."""
     if how == "runner":
-        return f"whose work {who} does"
+        return f"which {who} is working on"
     if how == "pool":
-        return f"whose work stands in the queue of the pool of {who}"
+        return f"which is queued in the pool of {who}"
     return f"which {who} {'use' if several else 'uses'} too"
 
 
 def _assumed(what: str, who: str, how: How) -> str:
     if how == "users":
-        return f"nobody but {who}, in whose frames it stands, ends the wait for {what}"
+        return f"only {who}, in whose frames it is, ends the wait for {what}"
     of = "its pool" if how == "pool" else "the thread that works on it"
-    return f"nobody but {of} ({who}) makes {what} done"
+    return f"only {of} ({who}) completes {what}"
 
 
 def _named(world: World, wakers: list[Key]) -> str:

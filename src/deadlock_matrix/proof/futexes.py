@@ -237,7 +237,7 @@ def _why_not_its_owner(world: World, key: Key, lock: Owned | Ownerless) -> str:
     if isinstance(lock, Ownerless):
         return lock.note
     owner = "itself" if lock.owner == key else world.name(lock.owner)
-    return f"its owner is {owner}, but that it alone can end the wait is not sure"
+    return f"its owner is {owner}, but it is not certain that this owner alone can end the wait"
 
 
 def _phrase(world: World, key: Key, lock: Owned | Ownerless, label: str) -> str:

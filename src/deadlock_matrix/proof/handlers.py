@@ -12,7 +12,7 @@ the back of Python or glibc is an axiom.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.process_facts import ProcessFacts, PythonHandler, PythonRuntime
 from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind
-from deadlock_matrix.proof.words import alternatives, base_name
+from deadlock_matrix.proof.words import alternatives, base_name, enumeration
 from deadlock_matrix.proof.world import GONE, World
 
 SIGINT, SIGCHLD, SIGWINCH = 2, 17, 28
@@ -138,10 +138,10 @@ def _of_foreign(process: ProcessFacts, number: int, others: frozenset[int]) -> s
     if not isinstance(python.value.handlers, Known):
         return f"not known: {python.value.handlers.reason}"
     if number == SIGWINCH and _maps(process, ("libreadline", "readline.")):
-        return "in C; readline is loaded, whose handler of it sets a flag"
+        return "in C, probably readline's, which only sets a flag"
     if number in FAULTHANDLER and others >= FAULTHANDLER:
-        return "in C, as faulthandler's, which ends the process"
-    return "in C, and Python does not know it"
+        return "in C, probably faulthandler's, which ends the process"
+    return "in C, and not in Python's table"
 
 
 def _maps(process: ProcessFacts, names: tuple[str, ...]) -> bool:
@@ -165,16 +165,20 @@ def assume_none(handlers: Iterable[Handler], subject: str, source: str) -> tuple
         Assumption(
             kind=kind,
             subject=subject,
-            detail=f"no {alternatives(tuple(told))} comes ({_who(tuple(told.values()))})",
+            detail=f"no {alternatives(tuple(told))} comes ({_who(told)})",
             source=source,
         )
         for kind, told in together.items()
     )
 
 
-def _who(told: tuple[str, ...]) -> str:
-    different = tuple(dict.fromkeys(told))
-    if len(different) == 1:
-        return f"the handler is {different[0]}"
-    more = f"; {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
-    return f"the handlers are {'; '.join(different[:MOST_NAMED])}{more}"
+def _who(told: Mapping[str, str]) -> str:
+    """What each signal's handler is; signals whose handlers are alike are named together."""
+    signals: dict[str, list[str]] = {}
+    for name, handler in told.items():
+        signals.setdefault(handler, []).append(name)
+    if len(signals) == 1:
+        return f"the handler is {next(iter(signals))}"
+    each = [f"{enumeration(names)}: {handler}" for handler, names in signals.items()]
+    more = f"; {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
+    return f"the handlers: {'; '.join(each[:MOST_NAMED])}{more}"

@@ -28,10 +28,10 @@ def _leads(world: World, key: Key) -> Iterator[str]:
         yield from _taken_by_nobody(world, key, awaited)
         yield from _lost_by_a_worker(world, key, awaited)
         if isinstance(awaited.owner, Known) and not awaited.owner.value:
-            yield "the thread that has it has ended, or was left behind by a fork"
+            yield "the thread that holds it has ended, or was left behind by a fork"
     lock = lock_of(world, key)
     if lock is not None and left_behind(world, key, lock) is not None:
-        yield "a fork does not copy the thread that has it"
+        yield "the fork did not copy the thread that holds it"
     yield from _waits_in_turn(world, key)
 
 
@@ -46,8 +46,8 @@ def _taken_by_nobody(world: World, key: Key, awaited: Awaited) -> Iterator[str]:
                 if _takes(world, other, queue.address):
                     items = "1 item" if queue.items == 1 else f"{queue.items} items"
                     yield (
-                        f"its {queue.kind} {queue.name} holds {items}, and who takes from it is "
-                        f"{world.name(other)}, which a fork does not copy"
+                        f"its {queue.kind} {queue.name} holds {items}, and what takes from it is "
+                        f"{world.name(other)}, which the fork did not copy"
                     )
                     return
             above = world.after.get(above.parent)
@@ -70,8 +70,8 @@ def _lost_by_a_worker(world: World, key: Key, awaited: Awaited) -> Iterator[str]
     workers = [idle for idle in workers if idle is not None]
     if all(done) and workers and all(workers):
         yield (
-            "all workers of the pool are idle, and none has its task: a worker that ended may have "
-            "taken it along"
+            "all workers of the pool are idle, and none has its task: a worker that has ended may "
+            "have taken it with it"
         )
 
 
@@ -104,7 +104,7 @@ def _waits_in_turn(world: World, key: Key) -> Iterator[str]:
         if other != key and world.threads[other].state not in GONE:
             theirs = _read_socket(world, other)
             if theirs and (theirs[1], theirs[0]) == own:
-                yield f"{world.name(other)}, at the other end, waits for it in turn"
+                yield f"{world.name(other)}, at the other end, is waiting to read too"
                 return
 
 

@@ -49,9 +49,12 @@ def who_goes_on(world: World, stuck: Stuck) -> str:
 def _if(assumptions: Sequence[Assumption]) -> str:
     if not assumptions:
         return ""
-    clauses = [each.detail for each in assumptions[:MOST_ASSUMED]]
-    if len(assumptions) > MOST_ASSUMED:
-        clauses.append(f"{len(assumptions) - MOST_ASSUMED} more assumptions hold")
+    # Two processes of a tree may rest on the same words: once is enough.
+    details = list(dict.fromkeys(each.detail for each in assumptions))
+    clauses = details[:MOST_ASSUMED]
+    if len(details) > MOST_ASSUMED:
+        rest = len(details) - MOST_ASSUMED
+        clauses.append("1 more assumption holds" if rest == 1 else f"{rest} more assumptions hold")
     return f", if {enumeration(clauses)}"
 
 
@@ -85,12 +88,16 @@ def _closed(world: World, stuck: Stuck, order: list[Key]) -> str:
         f"{world.name(key)}{_gil(stuck, key)} {phrase_of(world, stuck.waits[key])}" for key in shown
     ]
     if len(order) > len(shown):
-        clauses.append(f"{len(order) - len(shown)} more threads wait likewise")
+        clauses.append(f"{len(order) - len(shown)} more threads wait in the same way")
     listed = "; ".join(clauses)
     if len(order) == 1:
         listed = listed[0].upper() + listed[1:]
         return f"{listed}: it is the only thread of the process, and it waits without a time limit"
-    whose = f"process {pids[0]}" if len(pids) == 1 else f"processes {', '.join(map(str, pids))}"
+    whose = (
+        f"process {pids[0]}"
+        if len(pids) == 1
+        else (f"processes {enumeration([str(pid) for pid in pids])}")
+    )
     everybody = frozenset().union(*(world.live(pid) for pid in pids))
     if not everybody <= set(order):
         return (

@@ -129,7 +129,7 @@ def _sentence(tasks: Tasks, order: list[TaskKey], assumptions: tuple[Assumption,
     order = _first_what_is_waited_for(tasks, order)
     clauses = [f"{tasks.name(key)} {phrase_of(tasks, key)}" for key in order[:MOST_TOLD]]
     if len(order) > MOST_TOLD:
-        clauses.append(f"{len(order) - MOST_TOLD} more tasks wait likewise")
+        clauses.append(f"{len(order) - MOST_TOLD} more tasks wait in the same way")
     told = "; ".join(clauses)
     released = dict.fromkeys(
         each.detail for each in assumptions if each.kind is AssumptionKind.RELEASED_BY_HOLDER

@@ -157,7 +157,7 @@ def read_task(tasks: Tasks, key: TaskKey) -> TaskWait | str:
 def _for_lock(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str:
     holders = tasks.of_awaits(key, awaits)
     if not holders or (awaits.kind == "lock" and len(holders) > 1):
-        return "who has it is not seen"
+        return "what holds it cannot be seen"
     names = enumeration([tasks.name(each.key) for each in holders])
     blocks = enumeration(list(dict.fromkeys(each.how for each in holders)))
     only = f"only {names} {'release' if len(holders) > 1 else 'releases'} "

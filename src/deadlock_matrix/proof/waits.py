@@ -161,6 +161,6 @@ _STATES = {
 _WAITS_FOR = {
     **NAMED,
     WaitsFor.FILE_LOCK: "waits for a file lock",
-    WaitsFor.RESTARTED: "is in a system call that was interrupted and began again; which, and "
-    "until when, the kernel does not show",
+    WaitsFor.RESTARTED: "is in a system call that was interrupted and restarted; the kernel shows "
+    "neither which one it is nor its time limit",
 }

@@ -142,7 +142,11 @@ class Controller:
             return []
         sizes = f"{len(self.plan.cells)} cells, {len(self.plan.controls)} controls"
         where = [] if self.folder is None else [f"deadlock matrix: run folder {self.folder}"]
-        done = [f"deadlock matrix: {len(self.done)} have a result already"] if self.done else []
+        done = (
+            [f"deadlock matrix: {len(self.done)} of them already have a result"]
+            if self.done
+            else []
+        )
         return [f"deadlock matrix: {sizes}", *done, *where]
 
     @pytest.hookimpl(optionalhook=True)

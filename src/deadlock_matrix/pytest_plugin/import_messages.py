@@ -18,7 +18,7 @@ from deadlock_matrix.render.failure import failure
 _LARGEST = 5
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _WORDS = {
-    Verdict.DEADLOCK: "deadlocks, which is proved",
+    Verdict.DEADLOCK: "deadlocks (proved)",
     Verdict.HANG: "hangs",
     Verdict.SLOW: "is too slow",
     Verdict.ERROR: "fails",
@@ -49,7 +49,7 @@ def too_long(result: CellResult, took_s: float, allowed_s: float, facts: ProbeFa
     return "\n".join(
         [
             f"{_what(result)} took {seconds(took_s)}; {seconds(allowed_s)} are allowed",
-            f"it loaded most from: {told}" if told else "it loaded no module",
+            f"it loaded most modules from: {told}" if told else "it loaded no module",
         ]
     )
 
@@ -63,7 +63,9 @@ def _imported(result: CellResult, found: Mapping[str, Importer]) -> Iterator[str
     for name, importer in found.items():
         yield f"{_what(result)} imports {one_line(name)}, which it must not"
         if not importer.chain:
-            yield "  by whom is not known: it was not imported by an import statement"
+            yield (
+                "  which module imports it is not known: it was not imported by an import statement"
+            )
             continue
         yield f"  {_chain(importer)}"
         if own := _last_own(importer):

@@ -111,7 +111,7 @@ class ImportResult:
         self.assert_ok()
         if self.cell_result.probe is not None:
             return self.cell_result.probe
-        raise AssertionError("an import that is ok has told nothing of itself")
+        raise AssertionError("the import ended well, but reported no facts about itself")
 
 
 def _is_loaded(name: str, facts: ProbeFacts) -> bool:

@@ -40,7 +40,7 @@ def told(report: Report, studies: Sequence[Study] = ()) -> list[Told]:
     parts += map(_group, found.groups[:_GROUPS])
     if len(found.groups) > _GROUPS:
         rest = sum(each.places for each in found.groups[_GROUPS:])
-        parts.append(Told(sentence=f"and in {count(rest, 'more place')}, told below"))
+        parts.append(Told(sentence=f"and in {count(rest, 'more place')}, listed below"))
     if found.calm and found.hung:
         where = listed([f"{name} ({count(ran, 'cell')})" for name, ran in found.calm.items()])
         parts.append(Told(sentence=one_line(f"nothing hung in {where}")))
@@ -118,7 +118,7 @@ def _but(spared: Sequence[str]) -> str:
 
 def _profiles_of(group: Hanging) -> str:
     ok = [each.profile for each in group.cured]
-    rest = f"; it comes through under {_names(ok)}" if ok else ""
+    rest = f"; it is ok under {_names(ok)}" if ok else ""
     return f"{_names(group.profiles)}{rest}"
 
 

@@ -73,7 +73,7 @@ def sighting_lines(recognition: Recognition) -> Iterator[str]:
         where = f" ({one_line(sighting.detail)})" if sighting.detail else ""
         yield f"  seen: {one_line(sighting.what)}{where}"
     for sighting in recognition.unknown:
-        yield f"  not known: {one_line(sighting.what)} ({one_line(sighting.detail)})"
+        yield f"  could not be checked: {one_line(sighting.what)} ({one_line(sighting.detail)})"
 
 
 def remedy_lines(cause: Cause) -> Iterator[str]:

@@ -151,11 +151,11 @@ def _expectations(gate: GateResult) -> Iterator[str]:
     for expected, number in groups.items():
         yield f"{_expected(expected)}: {count(number, 'change')}, {expected.reason}"
     for expected in gate.expired:
-        yield f"expired, counts no longer: {_expected(expected)}: {expected.reason}"
+        yield f"expired, no longer counts: {_expected(expected)}: {expected.reason}"
     for expected in gate.passing:
-        yield f"passes now, can be taken out: {_expected(expected)}: {expected.reason}"
+        yield f"no longer needed, can be removed: {_expected(expected)}: {expected.reason}"
     for expected in gate.idle:
-        yield f"no such cell has a result: {_expected(expected)}: {expected.reason}"
+        yield f"matches no cell that has a result: {_expected(expected)}: {expected.reason}"
 
 
 def _expected(expected: ExpectedChange) -> str:
@@ -175,7 +175,6 @@ def _limits(comparison: Comparison) -> Iterator[str]:
         f"are compared {where}{too_few}."
     )
     yield (
-        "A verdict never seen before is new. If it came and went before, that it comes more often "
-        f"or more seldom needs p <= {limits.alpha:g} in Fisher's exact test, one-sided; else it is "
-        "flaky."
+        "A verdict never seen before is new. If it came and went before, a higher or lower rate "
+        f"needs p <= {limits.alpha:g} in Fisher's exact test, one-sided; else it is flaky."
     )

@@ -37,5 +37,5 @@ def _harm_lines(results: Sequence[CellResult]) -> Iterator[RenderableType]:
         groups.setdefault(each.uncured, []).append(each)
     for profiles, places in groups.items():
         for place in places:
-            yield one_line(f"{place.place}: comes through under the baseline")
+            yield one_line(f"{place.place}: ok under the baseline")
         yield Padding(Text(f"made to hang by {listed(profiles)}"), (0, 0, 0, 4))

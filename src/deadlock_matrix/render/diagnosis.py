@@ -80,9 +80,7 @@ def sureness(found: Diagnosis) -> tuple[str, ...]:
     """Return how often it was run, and what that says about the rate."""
     if found.interval is not None:
         if was_interrupted(found.result):
-            return "it was interrupted: whether it would have gone on is not known", *_contexts(
-                found
-            )
+            return "it was interrupted: whether it would have ended is not known", *_contexts(found)
         if not found.rate.runs:
             return "it hung once; how often it does was not measured", *_contexts(found)
         low, high = found.interval.low, found.interval.high
@@ -95,7 +93,7 @@ def sureness(found: Diagnosis) -> tuple[str, ...]:
         return _contexts(found)
     sure = (
         f"none of {count(found.rate.runs, 'run')} hung: if it hangs at all, then in fewer than "
-        f"{_share(found.below)} of runs ({CONFIDENCE:.0%} confidence); --repeat N makes that less"
+        f"{_share(found.below)} of runs ({CONFIDENCE:.0%} confidence); --repeat N lowers that bound"
     )
     return sure, *_contexts(found)
 
@@ -108,7 +106,7 @@ def _contexts(found: Diagnosis) -> tuple[str, ...]:
         + (f" ({each.rate.hangs} hung)" if each.rate.hangs else "")
         for each in found.tried
     ]
-    return (f"run in these ways, so often: {', '.join(told)}",)
+    return (f"how it was called, and how often: {', '.join(told)}",)
 
 
 def cost_lines(cost: ImportCost) -> tuple[str, ...]:

@@ -105,9 +105,9 @@ def _fragment(report: Report) -> Iterator[str]:
     else:
         yield f"{summary.cells} of {count(report.planned, 'cell')} done"
     if ended is RunEnd.STOPPED:
-        yield "it was stopped before its end, as an option or a test asked"
+        yield "it was stopped early, by an option or a test"
     elif ended is RunEnd.BROKEN:
-        yield "the test runner broke down"
+        yield "the test runner failed"
     elif isinstance(summary.ended, Unknown) and not summary.complete:
         yield summary.ended.reason
 

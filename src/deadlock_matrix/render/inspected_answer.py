@@ -230,5 +230,6 @@ def _without_limit(looked: LookedAt) -> list[Doing]:
 def _further_assumptions(proof: Proof) -> Iterator[Line]:
     if any(node.kind == "task" for node in proof.nodes):
         return  # its sentence names them all
-    for assumption in proof.assumptions[MOST_IN_SENTENCE:]:
-        yield Line(f"  and if {one_line(assumption.detail)}", prose=True)
+    details = list(dict.fromkeys(each.detail for each in proof.assumptions))  # as its sentence does
+    for detail in details[MOST_IN_SENTENCE:]:
+        yield Line(f"  and if {one_line(detail)}", prose=True)

@@ -11,9 +11,10 @@ from deadlock_matrix.render.page import Line
 MOST_SUBJECTS = 3
 
 _KINDS = {
-    "owner": "owner proof: every wait can be ended by one thread alone, and they are a closed "
-    "circle",
-    "closed-world": "closed-world proof: everybody who could end one of these waits is waiting too",
+    "owner": "owner proof: each of these waits can be ended by one thread alone, and they form a "
+    "closed circle",
+    "closed-world": "closed-world proof: everything that could end one of these waits is waiting "
+    "too",
 }
 
 
@@ -39,7 +40,7 @@ def proof_lines(proof: Proof) -> Iterator[Line]:
     """Yield each step with its source, each condition, and each assumption with its evidence."""
     labels = {node.id: one_line(node.label) for node in proof.nodes}
     yield Line(_KINDS[proof.kind.value], "bold")
-    yield Line("how this was read")
+    yield Line("who waits for whom, and where it was read")
     for edge in proof.edges:
         if edge.relation != "consists of":
             yield Line(f"  {labels[edge.tail]} {edge.relation} {labels[edge.head]}")
@@ -50,7 +51,7 @@ def proof_lines(proof: Proof) -> Iterator[Line]:
         subject = labels.get(assumption.subject, assumption.subject)
         yield Line(f"  {subject}: {assumption.kind.value}: {one_line(assumption.detail)}")
         yield Line(f"      evidence read in {one_line(assumption.source)}", "dim")
-    yield Line("what had to hold, and does")
+    yield Line("what the proof requires, and what was found")
     for condition in proof.conditions:
         if not condition.assumes:
             subject = labels.get(condition.subject, condition.subject)

@@ -39,7 +39,8 @@ class View:
     ``only`` is the process whose threads are shown besides the stuck ones; ``None`` for all.
     ``proof`` adds what a proof rests on. ``all_frames`` folds neither frames nor threads,
     ``native`` shows native frames. ``source`` holds the lines that could be read here, by file and
-    number. ``width`` is where prose is broken; ``None`` breaks it nowhere.
+    number. ``width`` is where prose is broken; ``None`` breaks it nowhere. ``hint`` says whether to
+    mention ``--proof``: pytest has no such option.
     """
 
     only: int | None = None
@@ -49,6 +50,7 @@ class View:
     source: Mapping[tuple[str, int], str] = field(default_factory=dict)
     width: int | None = None
     colour: bool = False
+    hint: bool = True
 
 
 PLAIN = View()
@@ -93,10 +95,11 @@ def _lines(looked: LookedAt, view: View, recognitions: Sequence[Recognition]) ->
         yield from gap_lines(found.gaps, of_more=found.proof is not None)
     if found.proof is None:
         return
-    yield Line()
     if view.proof:
+        yield Line()
         yield from proof_lines(found.proof)
-    else:
+    elif view.hint:
+        yield Line()
         yield Line("--proof shows what this rests on, and where each fact was read", "dim")
 
 

@@ -72,7 +72,7 @@ def what_to_do(found: Diagnosis, width: int) -> Iterator[str]:
         yield from wrapped(f"{cure.remedy.name} {effect_text(cure)}", width, "")
         yield from cure_lines(cure, found.target.profile.set)
     for change in untried_changes(found):
-        yield from wrapped(f"{change.why}, not tried:", width, "")
+        yield from wrapped(f"{change.why} (not tried):", width, "")
         yield from change_lines(change)
     yield from wrapped(minimised_text(found), width, "")
     yield from wrapped(needed_imports(found), width, "")
@@ -107,7 +107,7 @@ def cure_lines(cure: Trial, base: dict[str, str]) -> tuple[str, ...]:
         call = remedy.change.call
         after = (f"and call {call}() when the import has ended",) if call else ()
         if remedy.change.name == AFTER_IMPORT and not call:
-            after = (f"{AFTER}() was not called in these runs: whoever calls it may wait",)
+            after = (f"{AFTER}() was not called in these runs: a call of it may hang",)
         return (*change_lines(remedy.change), *after)
     if remedy.kind is RemedyKind.CONTEXT and remedy.summary:
         return (f"use it like this: {remedy.summary}",)
@@ -146,24 +146,27 @@ def untried_changes(found: Diagnosis) -> tuple[Change, ...]:
 
 def _no_cure(found: Diagnosis) -> str:
     if was_interrupted(found.result):
-        return "let it run to its deadline: only then is it known whether it hangs"
+        return "let it run until its deadline: only then is it known whether it hangs"
     if not found.rate.hangs:
         again = "and not again" if found.rate.runs else "and was not run again"
         return f"it hung once {again}, so nothing can be said about remedies"
     clean = [each.remedy.name for each in found.trials if each.effect is Effect.CLEAN]
     if clean:
         return (
-            f"{listed(clean)} came out clean, in too few runs to call that a cure; "
-            "--budget SECONDS leaves more time"
+            f"{listed(clean)} did not hang, but in too few runs to call that a cure; --budget "
+            "SECONDS allows more runs"
         )
     if all(each.effect is Effect.UNTRIED for each in found.trials) and found.trials:
-        return "nothing was tried for want of time; --budget SECONDS leaves more"
+        return "there was no time to try anything; --budget SECONDS allows more"
     if any(each.effect is Effect.UNTRIED for each in found.trials):
-        return "nothing that was tried cures it; --budget SECONDS leaves time for the rest"
+        return "nothing that was tried cures it; --budget SECONDS allows time for the rest"
     if known_remedies(found):
-        return "nothing that can be set cures it; against this cause it helps:"
+        return "no setting cures it; this helps against the cause:"
     if not found.trials:
-        return "nothing can be set or called otherwise that would matter: the program has to change"
+        return (
+            "no setting and no other way of calling it would matter: the program itself has to "
+            "change"
+        )
     return "nothing that was tried cures it: the program itself has to change"
 
 
@@ -197,8 +200,10 @@ def reproducer_lines(reproducer: Reproducer) -> Iterator[str]:
     """Yield what the script did when it was run alone, and what it lacks."""
     alone = reproducer.alone
     told = alone.value if isinstance(alone, Known) else alone.reason
-    yield f"the script, run in an empty folder without any variable, came to: {one_line(told)}"
+    yield f"the script, run in an empty folder without any environment variable: {one_line(told)}"
     needed = reproducer.variables
     if needed is not None:
-        yield f"it needs {listed(needed.elements)}, of {needed.out_of} variables, and sets them"
-    yield from (f"missing in it: {one_line(each)}" for each in reproducer.missing)
+        yield (
+            f"of {needed.out_of} variables it needs {listed(needed.elements)}, and sets them itself"
+        )
+    yield from (f"the script lacks: {one_line(each)}" for each in reproducer.missing)

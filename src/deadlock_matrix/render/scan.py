@@ -29,5 +29,5 @@ def tally_text(tally: Tally, findings: int) -> str:
     if tally.refused:
         reasons = sorted(tally.refused.items(), key=lambda each: (-each[1], each[0]))
         told = listed([f"{number} ({reason})" for reason, number in reasons])
-        text += f"; not readable, Python or not: {told}"
+        text += f"; not readable, so not known to be Python: {told}"
     return one_line(text)

@@ -27,7 +27,10 @@ def times_lines(times: Times, width: int) -> Iterator[str]:
         least = max(times.seconds * LEAST_SHARE, times.coarse_s)
         yield from _tree(times.modules, least, times.coarse_s)
         if times.coarse_s:
-            yield f"  not told: what takes less than {seconds(least)}, too little for the samples"
+            yield (
+                f"  not shown: what takes less than {seconds(least)}, too little to be measured "
+                "by samples"
+            )
     if times.lines:
         yield ""
         yield "where the time goes, by line"
@@ -40,7 +43,7 @@ def times_lines(times: Times, width: int) -> Iterator[str]:
             yield f"            {one_line(short(line.file))}:{line.line}{text}"
     if times.saving is not None:
         yield ""
-        yield "what to put off"
+        yield "what to import or run later"
         yield from (f"  {line}" for line in saving_lines(times.saving))
 
 
@@ -56,10 +59,12 @@ def saving_lines(saving: Saving) -> Iterator[str]:
         return
     before, then = seconds(saving.before_s), seconds(after.value)
     if after.value > saving.before_s * WORTH_TELLING:
-        yield f"importing {names} when first used saves nothing ({before} -> {then}, measured):"
+        yield (
+            f"importing {names} only when first used saves nothing ({before} -> {then}, measured):"
+        )
         yield "something uses it during the import"
     else:
-        yield f"import {names} when first used, not here: {before} -> {then}, measured"
+        yield f"import {names} only when first used, not here: {before} -> {then}, measured"
     for each in saving.modules:
         line = each.importer
         if line is not None:
@@ -129,7 +134,7 @@ def times_page(found: Diagnosis) -> str:
         "</ul>",
     ]
     if times.saving is not None:
-        parts += ["<h2>What to put off</h2>", "<pre>"]
+        parts += ["<h2>What to import or run later</h2>", "<pre>"]
         parts += [html.escape(line) for line in saving_lines(times.saving)]
         parts += ["</pre>"]
     return "\n".join([*parts, "</main></body></html>", ""])

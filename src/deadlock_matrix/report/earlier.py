@@ -129,8 +129,9 @@ def require_the_same(earlier: Earlier, held: Holding) -> None:
         told = [each for each in why if "(unknown)" not in each]
         if id_ in ran and told:
             raise ReportError(
-                f"run {earlier.report.run} cannot be gone on with, since {', '.join(told)} of "
-                f"{id_} changed: --only-changed starts a new run that takes over what still holds"
+                f"run {earlier.report.run} cannot be resumed, since {', '.join(told)} of {id_} "
+                "changed: add --only-changed, which begins a new run that reuses the results that "
+                "still hold"
             )
 
 

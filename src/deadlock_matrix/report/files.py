@@ -182,7 +182,7 @@ def _read(file: io.BufferedIOBase, path: Path, limit: int) -> bytes:
         data += file.read(limit + 1 - len(data))
     if expected > limit or len(data) > limit:
         allowed = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
-        raise ReportError(f"{path} is larger than {allowed}, which it need not be")
+        raise ReportError(f"{path} is larger than {allowed}, the most that is read")
     return data
 
 

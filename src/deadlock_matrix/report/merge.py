@@ -96,8 +96,8 @@ def _runs(parts: Iterable[Report]) -> list[Report]:
             runs[part.run] = part
         if _outcomes(other) != _outcomes(part):
             raise ReportError(
-                f"two of the reports say that they are run {part.run}, and have different results; "
-                "name the complete one of the two only"
+                f"two of the reports say that they are run {part.run}, but have different results; "
+                "name only the complete one"
             )
     if not runs:
         raise ReportError("there is nothing to merge: name at least one report")

@@ -89,7 +89,7 @@ def begin(folder: Path, plan: Plan) -> None:
         ReportError: The folder already holds a run, whose journals would mix with this one's.
     """
     if os.path.lexists(folder / PLAN_FILE):
-        raise ReportError(f"{folder} holds a run already: name another folder, or remove it")
+        raise ReportError(f"{folder} already holds a run: name another folder, or remove it")
     write_plan(folder, plan)
 
 
@@ -133,7 +133,7 @@ def read_plan(folder: Path) -> Plan:
     if plan.schema_version != SCHEMA_VERSION:
         raise ReportError(
             f"{path} was written by deadlock-matrix {one_line(plan.tool.version, 40)} with schema "
-            f"version {plan.schema_version}: let that version put its report together"
+            f"version {plan.schema_version}: use that version to write its report"
         )
     return plan
 

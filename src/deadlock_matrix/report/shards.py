@@ -45,7 +45,7 @@ def _lacking(members: Sequence[Part]) -> Lacking | None:
         what = f"shard {named} is" if len(missing) == 1 else f"shards {named} are"
         sentence = f"{what} missing of {shards[0].of}, with {max(cells, 0)} cells"
     elif cells > 0:
-        sentence = f"all {shards[0].of} shards are there, but {cells} of their cells were left out"
+        sentence = f"all {shards[0].of} shards are there, but {cells} of their cells are missing"
     else:
         return None
     return Lacking(cells=max(cells, 0), sentence=sentence)

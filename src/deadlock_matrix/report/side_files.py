@@ -113,7 +113,7 @@ class SideFiles:
         # The name is checked before anything is opened: it comes from a file.
         if aside.file != _name(aside.sha256) or not re.fullmatch("[0-9a-f]{64}", aside.sha256):
             raise ReportError(
-                f"{one_line(aside.file)!r} is no side file of a report: those are called "
+                f"{one_line(aside.file)!r} is not a side file of a report: those are called "
                 f"{EVIDENCE_FOLDER}/SHA256.json"
             )
         if not 0 < aside.size <= MAX_SIDE_FILE_BYTES:
@@ -123,9 +123,7 @@ class SideFiles:
             )
         data = read_beside(self._folder, aside.file, aside.size)
         if hashlib.sha256(data).hexdigest() != aside.sha256:
-            raise ReportError(
-                f"{aside.file} has been changed: its content is not that which it is named by"
-            )
+            raise ReportError(f"{aside.file} has been changed: its content does not match its name")
         return data
 
     def _shared(self, evidence: Evidence) -> Evidence:

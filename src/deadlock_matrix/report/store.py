@@ -257,7 +257,10 @@ def _origins(results: Iterable[CellResult]) -> Iterator[str]:
     """Yield the origins of results that this run did not find itself."""
     counts = Counter(result.taken_from for result in results if result.taken_from)
     for run, number in sorted(counts.items()):
-        yield f"{number} of the results are taken from run {run}: nothing that decides them changed"
+        yield (
+            f"{number} of the results are taken from run {run}: nothing that decides them has "
+            "changed"
+        )
 
 
 def _sorted(results: Iterable[CellResult]) -> tuple[CellResult, ...]:
@@ -269,7 +272,7 @@ def _in_folder(folder: Path) -> Path:
     if not path.exists() and (folder / PLAN_FILE).exists():
         raise ReportError(
             f"{folder} has no {REPORT_FILE}: the run was killed or is still running; "
-            "deadlock-matrix report merge puts it together from the journals"
+            "deadlock-matrix report merge makes it from the journals"
         )
     return path
 
@@ -284,7 +287,7 @@ def _refuse_foreign_version(head: _Head, origin: str, migrations: Mapping[int, M
     known = range(min(migrations, default=SCHEMA_VERSION), SCHEMA_VERSION + 1)
     if head.schema_version not in known:
         raise ReportError(
-            f"{origin} has schema version {_number(head.schema_version)}: there is no such"
+            f"{origin} has schema version {_number(head.schema_version)}: there is no such version"
         )
 
 

@@ -87,7 +87,7 @@ def _order(report: Report) -> Iterator[str]:
     for what, results in (("cells", report.cells), ("controls", report.controls)):
         for one, next_one in pairwise(result.cell.id for result in results):
             if next_one < one:
-                yield f"the {what} are not sorted by id: {next_one} stands behind {one}"
+                yield f"the {what} are not sorted by id: {next_one} comes after {one}"
                 break
     names = [facts.name for facts in report.interpreters]
     if names != sorted(names):
@@ -97,10 +97,10 @@ def _order(report: Report) -> Iterator[str]:
 def _roles(report: Report) -> Iterator[str]:
     for result in report.cells:
         if result.cell.role is not Role.MATRIX:
-            yield f"{result.cell.id} is a control and stands among the cells"
+            yield f"{result.cell.id} is a control, but is listed among the cells"
     for result in report.controls:
         if result.cell.role is Role.MATRIX:
-            yield f"{result.cell.id} is a cell and stands among the controls"
+            yield f"{result.cell.id} is a cell, but is listed among the controls"
 
 
 def _counts(report: Report) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _completeness(report: Report) -> Iterator[str]:
     summary: Summary = report.summary
     done = {result.cell.id for result in report.controls}
     for id_ in sorted(done.intersection(summary.controls_missing)):
-        yield f"the summary misses the control {id_}, which has a result"
+        yield f"the summary lists the control {id_} as missing, but it has a result"
     cells = len({result.cell.id for result in report.cells})
     complete = cells >= report.planned and not summary.controls_missing
     if summary.complete and not complete:

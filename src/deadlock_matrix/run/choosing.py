@@ -145,7 +145,7 @@ class Chooser:
 def reason_of(pid: int, error: CaptureError) -> str:
     """Return why a process could not be looked at, the same words for each process."""
     text = str(error).removeprefix(f"process {pid} ").removeprefix("may not be looked at: ")
-    return re.sub(rf"\b{pid}\b", "PID", text).rstrip(".")
+    return re.sub(rf"\b{pid}\b", "PID", text.removeprefix("cannot be inspected: ")).rstrip(".")
 
 
 @lru_cache(maxsize=4096)

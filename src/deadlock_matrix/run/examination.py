@@ -142,7 +142,7 @@ def _first_half(
     Raises:
         OutOfTime: `error`, should that prove anything after all.
     """
-    reason = unknown(f"there was no time to look a second time: {error}")
+    reason = unknown(f"there was no time for a second look: {error}")
     processes = tuple(
         msgspec.structs.replace(
             process,

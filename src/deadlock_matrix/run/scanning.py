@@ -250,7 +250,7 @@ class Scanner:
         if subject.doubts < DOUBTS and (still or told.tasks):
             return []
         subject.told, subject.stuck, subject.doubts = None, {}, 0
-        return [end_of(told, "it goes on")]
+        return [end_of(told, "it is moving again")]
 
     def _tell(self, found: list[Found]) -> list[Found]:
         """The findings to report: a deadlock that several processes share is reported for one."""

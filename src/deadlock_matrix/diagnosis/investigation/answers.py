@@ -60,18 +60,18 @@ def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
     judgement = result.judgement
     if judgement is not None and judgement.outcome == "likely":
         return (
-            "That is not proved: whether what is assumed holds cannot be seen from outside. It did "
-            "not go on until the deadline.",
+            "This is likely, not proved: whether the assumptions hold cannot be seen from outside. "
+            "It made no progress until the deadline.",
         )
     if Wait.NETWORK in waits:
         return (
-            "It goes on when the other end answers or closes the connection; where that end does, "
-            "this does not hang.",
+            "It continues when the other end answers or closes the connection, so it does not hang "
+            "where that end does.",
         )
     gaps = result.why.partition(", and no proof: ")[2]
     return (
-        "Nothing proves that it will never go on: it may poll for something that never comes, or "
-        "take long in one place. --deadline SECONDS gives it more time, to tell the two apart.",
+        "It is not proved that it never continues: it may wait for something that never comes, or "
+        "it may just be slow. --deadline SECONDS gives it more time, to tell the two apart.",
         *([f"What stands in the way of a proof: {gaps}."] if gaps else []),
     )
 
@@ -101,7 +101,7 @@ def hung_sentence(result: CellResult, stuck: Sequence[Stuck]) -> str:
         still = f" for {seconds(seen.duration_s - last.value)}"
     return (
         f"{first.thread[:1].upper()}{first.thread[1:]} {first.does}, at {short_name(line.file)}:"
-        f"{line.line}{text}: it has not gone on{still}."
+        f"{line.line}{text}: it has made no progress{still}."
     )
 
 
@@ -114,7 +114,7 @@ def failed_ways(failed: Mapping[str, CellResult]) -> Iterator[str]:
     for way, result in failed.items():
         summary = result.cell.context.summary
         how = f" ({summary})" if summary else ""
-        yield f"But called from {way}{how} it fails by itself: {result.why}."
+        yield f"But called from {way}{how}, it fails without hanging: {result.why}."
 
 
 def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
@@ -134,8 +134,8 @@ def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
         said[0] += f" No single line takes most of that; with all that they import, {listed(told)}."
     if once:
         said.append(
-            "It was run once, from the main thread, since a run takes long; --repeat N also looks "
-            "for a hang, in other ways and again."
+            "It was run only once, from the main thread, since a run takes long; --repeat N also "
+            "calls it in other ways, several times, to look for a hang."
         )
     return tuple(said)
 
@@ -161,10 +161,10 @@ def _answer(
         return
     match ending(result):
         case Ending.MOVING:
-            yield f"It does not hang as far as was seen: it is {result.why}."
+            yield f"No hang was seen: it is {result.why}."
             yield (
-                "It takes longer than it was given; give it more time with --deadline SECONDS, "
-                "and the answer will be whether it ends."
+                "It needs more time than it was given. Give it more with --deadline SECONDS, to "
+                "see whether it ends."
             )
         case Ending.CLEAN if exited_cleanly(result):
             yield "It does not hang: it ended the interpreter by itself, with sys.exit()."
@@ -195,12 +195,12 @@ def _failed(
     if raised.type in ("ModuleNotFoundError", "ImportError"):
         yield from _not_found(raised, target, packages, nearby)
     elif raised.type == "SyntaxError" or raised.type in ("IndentationError", "TabError"):
-        version = "another version of Python may read it: --python names an interpreter"
-        yield f"The file has to be corrected first; {version}."
+        version = "or, if another version of Python can read it, name that with --python"
+        yield f"Correct the file first; {version}."
     elif raised.type == "EOFError":
         yield (
             "It asks for input, and its standard input is empty here. --context stdin-silent-pipe "
-            "shows what it does where nobody answers."
+            "shows what it does when nobody answers."
         )
 
 
@@ -225,7 +225,7 @@ def _exited(raised: Raised, seen: Observation, target: Target) -> Iterator[str]:
             else "--statement 'import sys; sys.argv[1:] = [...]; import "
             f"{target.name}', or --script FILE ARGUMENTS"
         )
-        yield f"It printed how it is used, so it wants arguments; give them with {how}."
+        yield f"It printed a usage message, so it needs arguments; give them with {how}."
 
 
 def _not_found(
@@ -233,8 +233,8 @@ def _not_found(
 ) -> Iterator[str]:
     if "relative import" in raised.message:
         yield (
-            "A file that imports from its own package by a relative path has to be imported as a "
-            "part of it: give the module's whole name, as in 'diagnose package.module', and with "
+            "A file that uses relative imports has to be imported as a part of its package: give "
+            "the module's whole name, as in 'diagnose package.module', and with "
             "--path the folder that the package lies in."
         )
         return
@@ -254,7 +254,9 @@ def _not_found(
             f"it lies in.{guess}"
         )
     else:
-        yield f"{whose}, which it needs; install it there, or name another interpreter: --python."
+        yield (
+            f"{whose}, which it needs; install it there, or name another interpreter with --python."
+        )
 
 
 def _first_line(text: str) -> str:

@@ -132,7 +132,9 @@ class Attempts:
         for remedy in self._remedies:
             if self.trial(remedy).effect is not Effect.NOTHING or self._bench.left_s() <= 0:
                 continue
-            self._bench.tell(f"{remedy.name}: {runs} runs to see whether it changes anything")
+            self._bench.tell(
+                f"{remedy.name}: {runs} runs, to see whether it changes how often it hangs"
+            )
             fresh = self._run([remedy] * runs)
             change = compare(self._measured.rate, rate_of(fresh), self._level)
             if change:

@@ -68,8 +68,8 @@ def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> t
     last = crossed[-1]
     assert last.waits_for is not None
     return (
-        "The locks are taken crosswise: " + "; ".join(told) + ".",
-        f"Take them in one order everywhere: in the second of these, take the lock of "
+        "The locks are taken in opposite orders: " + "; ".join(told) + ".",
+        f"Take them in the same order everywhere: in the last of these, take the lock of "
         f"{shown(last.waits_for)} before that of {shown(last.holds[-1])}.",
     )
 
@@ -175,7 +175,8 @@ def _new_lock_in_child(
                     f"    after_in_child=lambda: globals().update({name}={making})",
                     ")",
                 ),
-                why=f"the child has a copy of {name} that nobody will release; give it a new one",
+                why=f"the child has a copy of {name} that nobody will release; give the child a "
+                "new one",
             )
             return
 

@@ -129,7 +129,7 @@ def find_hang(
     again = [start] * (target.runs - 1)
     rare = [each for each in others if each.context.calling in CONCURRENT] * RARE_TIMES
     todo = [*others, *again, *rare]
-    bench.tell(f"it ended; up to {len(todo)} more runs, in {len(others)} other ways and again")
+    bench.tell(f"it ended; up to {len(todo)} more runs, in {len(others)} other ways and repeatedly")
     for at in range(0, len(todo), bench.jobs):
         if bench.left_s() <= 0:
             break

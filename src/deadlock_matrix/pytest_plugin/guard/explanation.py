@@ -19,7 +19,7 @@ IN_SETUP = "in the setup of"
 def headline(hang: Hang) -> str:
     """Return what hangs, where, and how sure that is, in one line."""
     how = {
-        PROVED: "is deadlocked, which is proved",
+        PROVED: "is deadlocked (proved)",
         LIKELY: "is likely deadlocked",
     }.get(hang.strength, f"has done nothing for {hang.asleep_s:.0f} s")
     return f"pytest process {hang.pid}, {hang.position}, {how}"
@@ -39,7 +39,7 @@ def describe(hang: Hang, folder: Path) -> str:
     import msgspec
 
     from deadlock_matrix.app.inspection import of_process
-    from deadlock_matrix.render.inspection import inspection_text
+    from deadlock_matrix.render.inspection import View, inspection_text
     from deadlock_matrix.report.files import write_atomically
     from deadlock_matrix.report.private import make_redaction
 
@@ -53,7 +53,7 @@ def describe(hang: Hang, folder: Path) -> str:
         where = f"evidence: {path}"
     except (OSError, DeadlockMatrixError) as error:
         where = f"the evidence could not be written: {error}"
-    return f"{headline(hang)}\n\n{inspection_text(found)}\n\n{where}"
+    return f"{headline(hang)}\n\n{inspection_text(found, View(hint=False))}\n\n{where}"
 
 
 def leave(hang: Hang, text: str, folder: Path) -> None:

@@ -74,8 +74,8 @@ class Replay:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What nobody has run."""
         if self._not_begun > 0:
-            what = "1 test has" if self._not_begun == 1 else f"{self._not_begun} tests have"
-            terminalreporter.write_line(f"prove-hangs: {what} not been run", yellow=True)
+            what = "1 test was" if self._not_begun == 1 else f"{self._not_begun} tests were"
+            terminalreporter.write_line(f"prove-hangs: {what} not run", yellow=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -78,7 +78,7 @@ def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -
             if not left:
                 break
             fork.leave_done(split.folder, left)
-            _say("going on with the tests that have not begun")
+            _say("continuing with the tests that have not begun")
             split = fork.split_again(split.folder)
     finally:
         opened = [journal.Reader(path) for path in story.journals if path.exists()]
@@ -86,7 +86,7 @@ def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -
     if story.hangs and opened:
         from deadlock_matrix.pytest_plugin.guard import replay
 
-        _say("the results of it all:")
+        _say("the results of all tests:")
         replay.make_quiet(early_config, args, parser)
         status = story.final_status()
         _replay = lambda config: replay.Replay(config, opened, story.hangs, status)  # noqa: E731
@@ -153,11 +153,11 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
             from deadlock_matrix.pytest_plugin.guard import explanation
 
             if is_due:
-                then = "it is ended as soon as another worker has been replaced"
+                then = "it will be ended as soon as another worker has been replaced"
             elif after_s:
-                then = f"it is ended unless it moves within {after_s:g} s"
+                then = f"it will be ended unless it moves within {after_s:g} s"
             else:
-                then = "it is left as it is, as --prove-hangs-after is 0"
+                then = "it will not be ended, since --prove-hangs-after is 0"
             _say(f"{explanation.headline(hang)}: {then}\n{explanation.sentence(hang)}")
 
         story.status = Watcher(split.child, split.folder, after_s).watch(note, note_sight)

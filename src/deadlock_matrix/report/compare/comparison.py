@@ -37,7 +37,7 @@ def compare(before: Report, after: Report, limits: Limits | None = None) -> Comp
     if before.schema_version != after.schema_version:
         raise ReportError(
             f"the reports have schema versions {before.schema_version} and {after.schema_version}, "
-            "which do not compare: read both with the same deadlock-matrix"
+            "which cannot be compared: read both with the same deadlock-matrix"
         )
     limits = limits or Limits()
     pairs = pair_interpreters(before, after)

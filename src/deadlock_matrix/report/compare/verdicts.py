@@ -54,7 +54,7 @@ def compare_definitions(point: Point) -> Iterator[Change]:
     before, after = (definition(side[0].cell) for side in (point.before, point.after))
     for key, old in before.items():
         if old != after[key]:
-            sentence = f"its {key} is another than before: the two are not the same experiment"
+            sentence = f"its {key} has changed: the two are not the same experiment"
             yield _change(ChangeKind.REDEFINED_CELL, point, sentence, before=old, after=after[key])
 
 
@@ -146,7 +146,7 @@ def _flaky(
         kind = ChangeKind.LESS_OFTEN if still else ChangeKind(f"cured-{verdict.value}")
         yield _change(kind, point, f"{rates} (p = {chance:.2g})")
     else:
-        sentence = f"{rates}: these rates do not tell the two apart"
+        sentence = f"{rates}: these rates do not differ enough to decide"
         yield _change(ChangeKind.FLAKY, point, sentence)
 
 
@@ -156,7 +156,7 @@ def _proofs(
     old, new = shapes(before), shapes(after)
     if old and new and not set(old) & set(new):
         was, now = old[0].sentence, new[0].sentence
-        sentence = f"a deadlock as before, in another way: {now}; it was: {was}"
+        sentence = f"still a deadlock, but in another way: {now}; before: {was}"
         yield _change(ChangeKind.CHANGED_PROOF, point, sentence, before=was, after=now)
 
 

@@ -228,7 +228,7 @@ def _hanging_entry(results: Results, on_mkl: bool) -> tuple[str, dict[str, str]]
             reasons.append(str(reason))
     if came_through:
         where = "in MKL, under the baseline" if on_mkl else "under the baseline"
-        raise NotShown(f"no forked child hangs {where}; run were {', '.join(came_through)}")
+        raise NotShown(f"no forked child hangs {where}; these were run: {', '.join(came_through)}")
     raise NotShown("; ".join(dict.fromkeys(reasons)))
 
 
@@ -243,7 +243,7 @@ def _cured(results: Results, entry: str, axes: dict[str, str], profile: str) -> 
         needed = count(runs_needed(before), "clean run")
         clean = count(after.runs, "run")
         raise NotShown(f"{told}did not hang in {clean}, which may be luck: it takes {needed}")
-    return True, f"{told}comes through ({count(after.runs, 'run')})"
+    return True, f"{told}is ok ({count(after.runs, 'run')})"
 
 
 def _hangs_on_mkl(results: Results, entry: str, profile: str = "baseline") -> bool:
