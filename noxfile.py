@@ -66,7 +66,7 @@ def deadlock_matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def scenarios(session: nox.Session) -> None:
-    """Run every scenario once on every CPython that is found here, and write a table of it."""
+    """Run every scenario once on every CPython found here, and write a table of the results."""
     install_project(session, "tests")
     names = [name for name, each in RECIPES.items() if each.backend == "found"]
     found = collect(session, names, NOX / "pythons.json")
@@ -87,7 +87,7 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, the ones of the package under test on real torch and transformers."""
+    """Run all tests; those of the package under test use real torch and transformers."""
     install_project(session, "tests")
     session.install("--no-compile", *RECIPES["pip-torch"].torch)
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
@@ -95,14 +95,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def newest(session: nox.Session) -> None:
-    """Test the package under test on the newest releases that there are, whatever is locked."""
+    """Test the package under test on today's newest releases, without the locks."""
     session.install("-e", ".[test]", "torch", "transformers", "lazy-loader")
     session.run("pytest", "tests/splitlearn", *session.posargs)
 
 
 @nox.session(default=False)
 def oldest(session: nox.Session) -> None:
-    """Test it on the oldest releases that it supports."""
+    """Test the package under test on the oldest releases that it supports."""
     session.install("-e", ".[test]", *OLDEST)
     session.run("pytest", "tests/splitlearn", *session.posargs)
 
@@ -116,7 +116,7 @@ def quick(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """Feed hostile texts and memory to all readers; ``-- 100000``: so many examples of each."""
+    """Feed hostile texts and memory to all readers; ``-- 100000`` sets how many of each."""
     session.install("-e", ".[test]")
     examples = {"FUZZ_EXAMPLES": session.posargs[0] if session.posargs else "1000"}
     files = sorted(map(str, ROOT.glob("tests/unit/test_hostile_*.py")))
@@ -159,7 +159,7 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def fresh(session: nox.Session) -> None:
-    """Run the README's lines in a bare Debian root as a newcomer; options: -- --help."""
+    """Run the README's lines in a bare Debian root, as a newcomer would; options: ``-- --help``."""
     session.run(sys.executable, "-m", "environments.fresh", *session.posargs, external=True)
 
 
@@ -172,7 +172,7 @@ def environments(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
-    """Renew the files that say exactly what is installed: all, or those named after ``--``."""
+    """Renew the lock files, which fix what is installed: all, or those named after ``--``."""
     session.install("uv>=0.11")
     for name in session.posargs or locks.LOCKS:
         locks.renew(name, session.run, Path(session.create_tmp()))
