@@ -35,7 +35,7 @@ def test_first_line_says_who_waits_for_what_held_by_whom() -> None:
     assert first == (
         "likely partial deadlock: task 'one' in take (store.py:7) waits for Lock self.b of Store, "
         "held by task 'two'; task 'two' in take (store.py:7) waits for Lock self.a of Store, held "
-        "by task 'one': stuck for good, if what is assumed holds"
+        "by task 'one': stuck for good, if the assumptions hold"
     )
     assert second == "    /app/store.py:7: async with self.b:"
 

@@ -233,7 +233,7 @@ def test_likely_names_what_it_assumes() -> None:
         threads=(msgspec.structs.replace(DOING[0], stuck=False, likely=True),),
     )  # fmt: skip
     short = inspection_text(found)
-    first = "main thread 7 in wait (b.py:4) is stuck for good, if what is assumed holds\n"
+    first = "main thread 7 in wait (b.py:4) is stuck for good, if the assumptions hold\n"
     assert short.startswith(f"likely deadlock: {first}")
     assert "evidence read in" not in short
     # Those that the sentence has no room for are told behind it.

@@ -47,7 +47,7 @@ def parents_of(pid: int) -> tuple[Parent, ...]:
                 name = facts.threads[0].name
                 sends = signal_of_timeout(_arguments(above)) if name == "timeout" else ""
                 if sends and acts:
-                    acts += f", and then sends {sends}"
+                    acts += f", and sends {sends} when it expires"
                 found.append(
                     Parent(
                         pid=above,

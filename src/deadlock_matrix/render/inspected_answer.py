@@ -110,7 +110,7 @@ def _title(looked: LookedAt) -> str:
 
 
 def _of_stuck(looked: LookedAt, threads: Sequence[Doing]) -> str:
-    likely = "" if any(each.stuck for each in threads) else ", if what is assumed holds"
+    likely = "" if any(each.stuck for each in threads) else ", if the assumptions hold"
     be = "are" if len(threads) > 1 else "is"
     return f"{_all_named(looked, threads)} {be} stuck for good{likely}"
 

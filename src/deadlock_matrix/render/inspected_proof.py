@@ -27,7 +27,7 @@ def gap_lines(gaps: Sequence[Gap], *, of_more: bool) -> Iterator[Line]:
     """
     if not gaps:
         return
-    yield Line("what stands in the way of a proof" + (" of more" if of_more else ""), "bold")
+    yield Line("what stands in the way of " + ("proving more" if of_more else "a proof"), "bold")
     about: dict[tuple[str, str], list[str]] = {}
     for gap in gaps:
         about.setdefault((gap.kind, gap.detail), []).append(one_line(gap.subject))

@@ -33,7 +33,7 @@ def stuck_tasks_sentence(looked: LookedAt, tasks: Sequence[TaskDoing]) -> str:
     if len(tasks) > MOST_IN_SENTENCE:
         told.append(f"{count(len(tasks) - MOST_IN_SENTENCE, 'more task')} likewise")
     told += [f"behind it, {each}" for each in _threads_behind(looked, tasks[:MOST_IN_SENTENCE])]
-    likely = "" if any(each.stuck for each in tasks) else ", if what is assumed holds"
+    likely = "" if any(each.stuck for each in tasks) else ", if the assumptions hold"
     return f"{'; '.join(told)}: stuck for good{likely}"
 
 

@@ -107,7 +107,9 @@ def _above(looked: LookedAt) -> Iterator[Line]:
     evidence = looked.found.evidence
     parents = evidence.value.parents if isinstance(evidence, Known) else ()
     for parent in (each for each in parents if each.acts):
-        acts = f"process {parent.pid} ({parent.name}) {parent.acts}, and may interrupt or end it"
+        acts = (
+            f"process {parent.pid} ({parent.name}) {parent.acts}; it may interrupt or end this one"
+        )
         yield Line(f"  above it: {one_line(acts)}", prose=True)
 
 

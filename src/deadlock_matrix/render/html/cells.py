@@ -163,7 +163,7 @@ def _measured(
 
 
 def _came_to(seen: Observation, probe: ProbeFacts | None) -> Iterator[tuple[str, str]]:
-    yield "came to", {"ended": "its end"}.get(seen.phase, f"phase {seen.phase}")
+    yield "reached", {"ended": "its end"}.get(seen.phase, f"phase {seen.phase}")
     yield "ended", _ended(seen)
     if probe:
         yield "modules", f"{probe.modules_before} before, {probe.modules_after} after the entry"
@@ -180,7 +180,7 @@ def _ended(seen: Observation) -> str:
         return f"by itself, with status {seen.end.status}"
     if isinstance(seen.end, Signalled):
         return f"by signal {seen.end.signal}"
-    reasons = {"proved": "a deadlock was proved", "deadline": "its deadline came"}
+    reasons = {"proved": "a deadlock was proved", "deadline": "its deadline passed"}
     return f"by the harness: {reasons.get(seen.end.reason, 'the run was interrupted')}"
 
 
