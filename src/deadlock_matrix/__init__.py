@@ -1,7 +1,7 @@
 """Run imports under every configuration, and prove why the ones that hang do.
 
-The functions are what the commands do, for a program of your own; see ``docs/api.md``. They are
-imported when they are first used, so that an import of this package stays cheap.
+The functions do what the commands do, for a program of your own; see ``docs/api.md``. They are
+imported when first used, so that importing this package stays cheap.
 """
 
 TYPE_CHECKING = False  # not typing's, which takes longer to import than all of this

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """``DEADLOCK_MATRIX_CACHE``, or a folder of our own where the system keeps caches."""
+    """Return ``DEADLOCK_MATRIX_CACHE``, or a folder of our own where the system keeps caches."""
     if given := os.environ.get("DEADLOCK_MATRIX_CACHE"):
         return Path(given)
     if sys.platform == "win32":

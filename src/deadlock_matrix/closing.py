@@ -1,4 +1,4 @@
-"""What is ended at the end of a ``with`` block."""
+"""Things that end at the end of a ``with`` block."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Reads values of our types from JSON, in any thread, and tables from TOML files.
+"""Read values of our types from JSON, in any thread, and tables from TOML files.
 
-msgspec learns what it needs of a type when the type is first used, and other threads use what it
-has learned before it is done (0.22): two that read the same type for the first time, at the same
-moment, crash the process. So a type is learned under a lock.
+msgspec learns what it needs to know about a type when the type is first used, and other threads use
+what it has learned before it is done (0.22): two threads that read the same type for the first time
+at the same moment crash the process. So a type is learned under a lock.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ _learned: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
-    """As `msgspec.json.decode`.
+    """Decode as `msgspec.json.decode` does.
 
     Raises:
-        msgspec.DecodeError: it is no JSON, or no such value.
+        msgspec.DecodeError: It is not JSON, or not such a value.
     """
     found: T = _decoder(kind).decode(raw)
     return found
 
 
 def convert(value: object, kind: type[T]) -> T:
-    """As `msgspec.convert`.
+    """Convert as `msgspec.convert` does.
 
     Raises:
-        msgspec.ValidationError: it is no such value.
+        msgspec.ValidationError: It is not such a value.
     """
     _decoder(kind)
     return msgspec.convert(value, kind)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the table that a file is.
+    """Return the table in a TOML file.
 
     Raises:
-        ConfigurationError: It cannot be read, or is no TOML.
+        ConfigurationError: It cannot be read, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -1,4 +1,4 @@
-"""Every error the tool raises on purpose, each with the exit status the command ends with.
+"""Every error that the tool raises on purpose, each with the exit status of the command.
 
 A message is one sentence that says what was given, what is allowed, and what to do.
 """
@@ -11,11 +11,11 @@ from enum import IntEnum
 class ExitStatus(IntEnum):
     """What the ``deadlock-matrix`` command returns to its caller, and pytest with the matrix on."""
 
-    OK = 0  # of a run: complete, with right controls, and nothing unexpected
+    OK = 0  # for a run: complete, with right controls, and nothing unexpected
     FAILED = 1  # a cell or a gate did not come out as expected
-    USAGE = 2  # as click: the command line is wrong
+    USAGE = 2  # as for click: the command line is wrong
     DEADLOCK = 35  # EDEADLK on Linux; the same number everywhere, so that scripts can rely on it
-    LIKELY = 36  # a likely deadlock: the same, under assumptions that are named
+    LIKELY = 36  # a likely deadlock: the same, under named assumptions
     NOTHING_RAN = 69  # EX_UNAVAILABLE of sysexits.h: every cell is unavailable
     CONTROLS_WRONG = 70  # EX_SOFTWARE: controls failed or were not run, so nothing is proved
     NOT_WRITTEN = 74  # EX_IOERR: results could not be written, as on a full disk
@@ -38,14 +38,14 @@ class ConfigurationError(DeadlockMatrixError):
 
 
 class Unavailable(DeadlockMatrixError):
-    """Something this machine does not have is needed: a compiler, an interpreter, a tool.
+    """Something is needed that this machine does not have: a compiler, an interpreter, a tool.
 
     The message names it and the command that would make it available.
     """
 
 
 class MissingExtra(Unavailable):
-    """A library is needed that the small install does not bring."""
+    """A library is needed that the small install does not include."""
 
     @classmethod
     def of(cls, library: str, extra: str) -> MissingExtra:
@@ -59,7 +59,7 @@ class CaptureError(DeadlockMatrixError):
 
 
 class OutOfTime(CaptureError):
-    """A process could not be read within the time there was for it."""
+    """A process could not be read within the time available."""
 
 
 class RunError(DeadlockMatrixError):

@@ -41,7 +41,7 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
 
 
 def duplicate(names: Sequence[str]) -> str | None:
-    """Return the first name that stands there twice."""
+    """Return the first name that occurs twice."""
     return next((name for at, name in enumerate(names) if name in names[:at]), None)
 
 
@@ -51,12 +51,12 @@ def explain(
     document: Any,
     whole: str = "the configuration",
 ) -> str:
-    """Rewrite what msgspec says of ``document`` into a sentence in the words of the file.
+    """Rewrite what msgspec says about ``document`` into a sentence in the words of the file.
 
     Args:
         error: Raised by ``msgspec.convert(document, schema)``.
         schema: The struct that the document was to become.
-        document: The table as TOML has it.
+        document: The table, as TOML gives it.
         whole: What to call its outermost table.
     """
     text, _, path = str(error).partition(" - at `$")
@@ -96,7 +96,7 @@ def _steps(path: str) -> list[Step]:
 
 
 def _place(steps: Sequence[Step], document: Any) -> str:
-    """Return where it is: ``[[profile]] 'threads-1'``; empty for the outermost table."""
+    """Say where it is: ``[[profile]] 'threads-1'``; empty for the outermost table."""
     words: list[str] = []
     value = document
     for at, step in enumerate(steps):
@@ -154,7 +154,7 @@ def _type_at(kind: Any, steps: Sequence[Step], document: Any) -> Any:
 
 
 def _member(kind: Any, value: Any) -> Any:
-    """Of the types in a union the one whose tag the value has, or else the most telling."""
+    """Return the type in a union whose tag the value has, or else the most telling one."""
     if hasattr(kind, "__metadata__"):  # Annotated
         kind = typing.get_args(kind)[0]
     members = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)

@@ -1,1 +1,1 @@
-"""What the doors share: the use cases, below the command line and the pytest plugin."""
+"""What the entry points share: the use cases, below the command line and the pytest plugin."""

@@ -49,8 +49,8 @@ __all__ = ["Watched", "diagnose", "inspect", "open_report", "run_matrix", "watch
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a command that was watched.
 
-    ``end`` tells how it ended by itself, or why it was ended. ``inspection`` is None where it ended
-    by itself; else it says what each of its threads waited for.
+    ``end`` says how it ended by itself, or why it was ended. ``inspection`` is None if it ended by
+    itself; otherwise it says what each of its threads waited for.
     """
 
     command: tuple[str, ...]
@@ -65,7 +65,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect(pid: int, *, native: bool = False) -> Inspection:
-    """Look at a process that runs now; it is not changed.
+    """Look at a process that runs now, without changing it.
 
     Args:
         pid: Its id.
@@ -102,10 +102,10 @@ def watch(
 
     Args:
         command: The program and its arguments.
-        timeout_s: Seconds after which it is ended; ``None``: none.
-        likely: End it for a likely deadlock too: one that rests on assumptions.
-        environment: Its variables; ``None``: ours.
-        folder: Where it runs; ``None``: here.
+        timeout_s: Seconds after which it is ended; ``None`` for no limit.
+        likely: End it for a likely deadlock, too, which rests on assumptions.
+        environment: Its variables; ``None`` for ours.
+        folder: Where it runs; ``None`` for the current folder.
 
     Raises:
         StartError: It cannot be started.
@@ -143,10 +143,10 @@ def diagnose(
     Args:
         module: What to import.
         statement: Code to execute instead.
-        python: The interpreter: a path, a command or a version; empty: the one on ``PATH``.
-        path: The folder to look for modules in first; ``None``: this one.
-        context: The only context to call it from; empty: all of them.
-        repeat: How often to run it until it hangs; ``None``: as the command does.
+        python: The interpreter: a path, a command or a version; empty for the one on ``PATH``.
+        path: The folder in which to look for modules first; ``None`` for the current one.
+        context: The only context to call it from; empty for all of them.
+        repeat: How often to run it until it hangs; ``None`` for the command's default.
         deadline_s: Seconds for one run.
         budget_s: Seconds after which no new run starts.
 
@@ -186,10 +186,10 @@ def run_matrix(
     """Run the selected cells, each in a fresh process, and write a report.
 
     Args:
-        folder: Where the run's journal and report go; ``None``: nowhere that stays.
+        folder: Where the run's journal and report go; ``None`` keeps neither.
         configuration: A file to read instead of the nearest ``pyproject.toml``.
         study: A study to run, whatever the configuration says.
-        interpreters: Names, paths or versions; none: the configured ones.
+        interpreters: Names, paths or versions; empty for the configured ones.
         preset: A selection with a name.
         exclude: Cells to leave out, as ``axis=name``.
         repeat: How often to run each cell.

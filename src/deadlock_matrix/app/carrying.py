@@ -12,7 +12,7 @@ from deadlock_matrix.diagnosis.investigation.sources import Source, imported_pac
 
 MOST_BYTES = 200_000
 MOST_FILES = 80
-MOST_DATA = 20_000  # bytes of one file that the code reads
+MOST_DATA = 20_000  # bytes of a file that the code reads
 _COMPILED = (".so", ".pyd", ".dylib", ".dll")
 _SECRET = (".pem", ".key", ".p12", ".pfx")
 _CACHE = "__pycache__"
@@ -22,10 +22,10 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What of a folder can be carried as text, why not the rest, and what else is imported."""
 
     sources: tuple[Source, ...]
-    builds: Mapping[str, str]  # those of the sources, in C, that compiled files are built from
+    builds: Mapping[str, str]  # sources in C from which compiled files are built
     missing: tuple[str, ...]
     installed: tuple[str, ...]  # top-level modules that are neither here nor Python's own
-    data: tuple[str, ...] = ()  # those of the sources that the code names, and reads
+    data: tuple[str, ...] = ()  # sources that the code names, and reads
 
 
 def carry(
@@ -34,9 +34,9 @@ def carry(
     """Find the files that some code imports, and those that these import, in the user's folders.
 
     Args:
-        texts: The code to begin with.
+        texts: The code with which to begin.
         folders: Where modules are looked for first, in this order.
-        data_folder: The folder that the code runs in, if that is one of the user's: a file in it
+        data_folder: The folder in which the code runs, if it is one of the user's: a file in it
             that the code names is carried too.
     """
     sources: dict[str, Source] = {}
@@ -72,7 +72,7 @@ def carry(
 
 
 def _c_source_of(name: str, path: Path) -> str:
-    """Return the file in C, beside a compiled one, that it is built from; empty: there is none."""
+    """Return the C file beside a compiled one from which it is built; empty if there is none."""
     stem = path.name.partition(".")[0]
     for each in (stem, stem.removeprefix("lib")):
         source = path.with_name(f"{each}.c")
@@ -82,15 +82,15 @@ def _c_source_of(name: str, path: Path) -> str:
 
 
 def _built_as(name: str, path: Path) -> str:
-    """The name of a compiled file; ``module.*``, if it is a module: each Python has its own."""
+    """Return the name of a compiled file; ``module.*`` for a module, as each Python has its own."""
     suffixes = path.name.split(".")[1:]
     return name if len(suffixes) < 2 else name.removesuffix(".".join(suffixes)) + "*"
 
 
 def _add_data(sources: dict[str, Source], texts: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """Take in the small files below a folder whose names stand, as whole strings, in some code.
+    """Add the small files below a folder whose names occur as whole strings in some code.
 
-    Not those that begin with a dot, or hold keys: the script is to be handed on.
+    It skips files whose names begin with a dot, or that hold keys: the script is made to be shared.
     """
     code = [*texts, *(each.text for each in sources.values() if each.name.endswith(".py"))]
     found = []
@@ -110,7 +110,7 @@ def _add_data(sources: dict[str, Source], texts: Sequence[str], folder: Path) ->
 
 
 def _add(sources: dict[str, Source], name: str, path: Path) -> str:
-    """Take a file in; what speaks against it, else nothing."""
+    """Add a file; return what speaks against it, or an empty text."""
     if path.suffix in _COMPILED:
         return f"{name} is compiled, not text"
     if len(sources) >= MOST_FILES:
@@ -118,7 +118,7 @@ def _add(sources: dict[str, Source], name: str, path: Path) -> str:
     try:
         if sum(len(each.text) for each in sources.values()) + path.stat().st_size > MOST_BYTES:
             return f"{name} is too large"
-        # As Python reads it: an end of a line is a line feed.
+        # As Python reads it: a line ends in a line feed.
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         return f"{name} is not UTF-8 text"
@@ -129,7 +129,7 @@ def _add(sources: dict[str, Source], name: str, path: Path) -> str:
 
 
 def _files_of(folder: Path, name: str) -> list[tuple[str, Path]] | None:
-    """Return the files of a module or package that lies in a folder; ``None``: it does not."""
+    """Return the files of a module or package in a folder; ``None`` if it is not there."""
     package = folder / name
     if package.is_dir() and (any(package.glob("*.py")) or any(_compiled(package))):
         return [

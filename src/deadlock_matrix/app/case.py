@@ -64,7 +64,7 @@ from deadlock_matrix.run.experiment import Experiment
 
 KEPT_S = 12.0
 KEPT_SHARE = 0.25
-"""Of the budget, for the script: without one nobody else can look at the hang."""
+"""Part of the budget, for the script: without one nobody else can look at the hang."""
 
 
 class Case:
@@ -111,7 +111,7 @@ class Case:
         return replace(diagnosis, duration_s=self.experiment.elapsed_s(), runs=self.experiment.runs)
 
     def _turn_to(self, cell: Cell) -> None:
-        """From here on it is about the way in which it hangs."""
+        """From here on, deal with the way in which it hangs."""
         if cell.interpreter != self.target.interpreter:
             self.interpreter = identify(cell.interpreter, self.experiment.cache)
         self.target = replace(self.target, interpreter=cell.interpreter, profile=cell.profile)
@@ -264,14 +264,14 @@ class Case:
 
 
 def _nearby(target: Target) -> str:
-    """Return the folder ``src`` beside, if the package is in it: a common arrangement."""
+    """Return the folder ``src`` beside it, if it contains the package: a common arrangement."""
     folder = Path(target.path, "src")
     inside = folder / (imported_package(target.entry.statement) or "?")
     return str(folder) if inside.exists() or inside.with_suffix(".py").exists() else ""
 
 
 def _smaller(target: Target, statements: Minimised | None, rate: Rate) -> str:
-    """The code with the imports alone that are needed, where it always hangs: one run shows it."""
+    """Return the code with only the needed imports, if it always hangs: one run shows that."""
     text = text_of(target)
     if statements is None or rate.hangs < rate.runs:
         return text

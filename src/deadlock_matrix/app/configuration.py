@@ -10,5 +10,5 @@ from deadlock_matrix.studies import load_studies
 
 
 def load_configuration(file: Path | None, start: Path, study: str = "") -> Configuration:
-    """As `matrix.configuration.load_configuration`, with all studies there are."""
+    """Do as `matrix.configuration.load_configuration`, with all available studies."""
     return load(file, start, load_studies(), study)

@@ -28,7 +28,7 @@ def diagnose_target(
     Args:
         target: What to run, and what else to try.
         tell: Called with each line of progress.
-        started: Called before the first run with a function that may be called at any time, also
+        started: Called before the first run with a function that may be called at any time, even
             from a signal handler: it ends what runs, and what is known by then is returned.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Libraries that the small install does not bring, asked for before anything is run."""
+"""Libraries that the small install does not include, checked before anything runs."""
 
 from __future__ import annotations
 

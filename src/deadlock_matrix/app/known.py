@@ -1,4 +1,4 @@
-"""What is known beforehand, brought to one hang: known causes, and the questions of studies."""
+"""What is known beforehand, applied to one hang: known causes, and the questions of studies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deadlock_matrix.studies import load_studies
 
 
 def known_cause(found: Recognition) -> KnownCause:
-    """Return a recognised cause for a reader; what this project has seen to help stands first."""
+    """Return a recognised cause for a reader; what this project has seen to help comes first."""
     helping = [remedy for remedy in found.cause.remedy if remedy.helps]
     helping.sort(key=lambda remedy: remedy.confirmed is not Confirmation.HERE)
     return KnownCause(
@@ -42,7 +42,7 @@ def is_pool(path: str) -> bool:
 
 
 def questions(measurements: Measurements) -> Iterator[Check]:
-    """The questions that are asked of a hang in which thread pools wait, or nobody could look."""
+    """Yield questions about a hang in which thread pools wait, or nobody could look."""
     result = measurements.result
     if ending(result) is not Ending.HUNG:
         return

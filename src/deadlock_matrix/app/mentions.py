@@ -8,20 +8,20 @@ from pathlib import Path
 
 MOST_FILES = 4000
 MOST_BYTES = 64 << 20
-"""Of one file, and of all of a package's together."""
+"""Of one file, and of all files of a package together."""
 
 
 def mentioned(
     names: Collection[str], texts: Iterable[str], files: Sequence[str], libraries: Sequence[str]
 ) -> frozenset[str]:
-    """Return those of ``names`` that stand somewhere where they could be read.
+    """Return those of ``names`` that occur where they could be read.
 
     Args:
         names: Variables.
         texts: The user's own code.
-        files: Python files on the stuck stacks; if they are of an installed package, all of it is
-            searched.
-        libraries: Native libraries, in whose bytes a name that they look for stands too.
+        files: Python files on the stuck stacks; if they belong to an installed package, all of it
+            is searched.
+        libraries: Native libraries, whose bytes also contain the names that they look for.
     """
     found = {name for text in texts for name in names if name in text}
     for path in [*_sources(files), *map(Path, libraries)]:

@@ -1,4 +1,4 @@
-"""What to try against a hang: the remedies that what was proved and what was loaded speak for."""
+"""What to try against a hang: the remedies suggested by what was proved and what was loaded."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from deadlock_matrix.studies import load_studies
 PROXIES = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"}
 )
-"""Read by whatever talks HTTP, through names that it puts together."""
+"""Whatever talks HTTP reads these, through names that it puts together."""
 
 MOST_COPIED = 20 << 20
-"""Bytes of a package that is copied to try a change of its source."""
+"""Most bytes of a package that is copied to try a change of its source."""
 
 
 class Hang(msgspec.Struct, frozen=True, kw_only=True):
-    """A hang as far as it is understood when remedies are chosen."""
+    """A hang, as far as it is understood when remedies are chosen."""
 
     context: Context
     clues: Clues
@@ -60,10 +60,10 @@ class Options:
     """Finds what to try against one hang. Close it: it may have made copies of packages."""
 
     def __init__(self, target: Target, texts: SourceTexts, scratch: Path, cache: Path) -> None:
-        """Nothing is read or written yet.
+        """Prepare; nothing is read or written yet.
 
         Args:
-            target: What hangs.
+            target: The target that hangs.
             texts: Reads the user's files.
             scratch: A folder for changed copies.
             cache: Where layouts are assembled.
@@ -81,12 +81,12 @@ class Options:
         needed: Sequence[str] | None,
         folders: Sequence[Path],
     ) -> tuple[list[Remedy], tuple[Change, ...]]:
-        """Return what to try, and the changes of the source among it or beside it.
+        """Return what to try, and the changes of the source, tried or not.
 
         Args:
-            hang: What is known of it.
+            hang: What is known about it.
             fingerprint: Of the interpreter.
-            needed: The imports that it takes to hang, if that was found out.
+            needed: The imports needed for the hang, if that was found out.
             folders: Where the user's modules are.
         """
         target = self._with_fitting_profiles(hang, fingerprint)
@@ -112,7 +112,7 @@ class Options:
             shutil.rmtree(assemble(overlays, self._layouts), ignore_errors=True)
 
     def _own_files(self, carried: Carried, folders: Sequence[Path]) -> dict[str, str]:
-        """The user's files by their paths: a lock may be made in another than it is taken in."""
+        """Return the user's files by path: a lock may be made in another than it is taken in."""
         paths = [str(folder / each.name) for each in carried.sources for folder in folders]
         return {path: text for path in paths if path.endswith(".py")
                 and (text := self._texts.text(path))}  # fmt: skip
@@ -141,7 +141,7 @@ class Options:
     def changed(
         self, change: Change, context: Context, folders: Sequence[Path]
     ) -> Iterator[Remedy]:
-        """Yield the target with a change made, in a copy; nothing if that cannot be made."""
+        """Yield the target with a change made in a copy; nothing if that cannot be made."""
         target = self._target
         same = replace(
             unchanged(target, context),
@@ -159,7 +159,7 @@ class Options:
         folder = self._scratch / f"change-{change.name}"
         if root is None or not _copy(Path(change.file), root, folder, text):
             return
-        if target.script:  # which puts its own folder first
+        if target.script:  # a script puts its own folder first
             entry = target.entry
             first = f"sys.path.insert(0, {str(folder)!r})\n{FILE_IS}"
             yield replace(
@@ -187,7 +187,7 @@ def _of_causes(causes: Sequence[Cause]) -> Iterator[Profile]:
 
 
 def variables_read_in(texts: Sequence[str]) -> frozenset[str]:
-    """The variables that are set here and whose names stand, as strings, in the user's own code."""
+    """Return variables that are set here and whose names are strings in the user's own code."""
     quoted = {name for text in texts for name in re.findall(r"""["'](\w+)["']""", text)}
     return frozenset(
         name for name in quoted & set(os.environ) if not name.startswith(HARNESS_PREFIXES)
@@ -201,7 +201,7 @@ def _root_of(file: Path, folders: Sequence[Path]) -> Path | None:
 
 
 def _copy(file: Path, root: Path, folder: Path, text: str) -> bool:
-    """Copy the package of a file, with another text for that file; False: it is too large."""
+    """Copy a file's package, with another text for that file; return False if it is too large."""
     relative = file.relative_to(root)
     if len(relative.parts) > 1:
         package = root / relative.parts[0]

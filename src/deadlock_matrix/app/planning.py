@@ -37,14 +37,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What to run.
 
     Attributes:
-        folder: Where to begin to look for a configuration; paths are relative to it.
+        folder: Where to begin looking for a configuration; paths are relative to it.
         configuration: A file to read instead of the nearest ``pyproject.toml``.
         study: The study to run, whatever the configuration says.
         interpreters: Names, as `matrix.interpreters.resolve` takes them.
-        interpreters_file: A list of interpreters that takes the place of the configured ones.
+        interpreters_file: A list of interpreters that replaces the configured ones.
         selection: Which cells.
         repeat: How often to run each.
-        shard: A part of the cells, ``1/4``; empty: all.
+        shard: A part of the cells, ``1/4``; empty for all.
         shard_times: An earlier report whose times balance the shards.
     """
 
@@ -60,7 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_cells(wanted: Wanted) -> tuple[Cell, ...]:
-    """Return the cells that are wanted, in the order in which they are run.
+    """Return the wanted cells, in the order in which they run.
 
     No interpreter is asked what it is, so some of these cells may turn out to be unavailable.
 
@@ -80,7 +80,7 @@ class Elsewhere(Protocol):
         ...
 
     def machines(self, run: str) -> dict[str, Host]:
-        """Return the machines, by the names that the results of ``run`` have for them."""
+        """Return the machines, by their names in the results of ``run``."""
         ...
 
 
@@ -90,12 +90,12 @@ def make_plan(
     """Work out what to run.
 
     Each interpreter is asked what it is, once and bounded, or remembered from an earlier run. What
-    its libraries do when they run is measured only where a cell could load any.
+    its libraries do when they run is measured only if a cell could load any.
 
     Args:
         wanted: What to run.
         arguments: The command line, for the report.
-        elsewhere: What has the interpreters; without it, this machine has them.
+        elsewhere: The machines that have the interpreters; without it, this machine has them.
 
     Raises:
         ConfigurationError: The configuration or the selection says something impossible.

@@ -1,4 +1,4 @@
-"""Reports that are named by a path: a file, or a run's folder, also of a killed run."""
+"""Reports given by a path: a file, or a run's folder, even of a killed run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deadlock_matrix.report.store import assemble, fetch_evidence, load
 
 
 class Read(NamedTuple):
-    """A report, and the schema version that it was written with."""
+    """A report, and the schema version with which it was written."""
 
     report: Report
     schema_version: int
@@ -23,7 +23,7 @@ def read_any(path: Path, *, evidence: bool) -> Read:
 
     Args:
         path: The file or the folder.
-        evidence: Whether what the threads of hung processes did is needed too.
+        evidence: Whether what the threads of hung processes did is needed, too.
 
     Raises:
         ReportError: There is none, or it cannot be read.

@@ -1,8 +1,8 @@
-"""Make a script that hangs where nobody but Python is, and prove that it does by running it there.
+"""Make a script that hangs where there is only Python, and prove it by running it there.
 
-It is run in an empty folder, without a single environment variable. What it needs besides is found
-by measuring: first whether the user's files can be brought along as text, then which of the
-caller's variables it cannot do without. Its header claims what the last of these runs showed.
+It runs in an empty folder, without a single environment variable. What else it needs is found by
+measuring: first whether the user's files can be brought along as text, then which of the caller's
+variables it cannot do without. Its header claims what the last of these runs showed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from deadlock_matrix.run.environment import make_environment
 from deadlock_matrix.run.experiment import Alone, Experiment
 
 SHRINKING_S = 12.0
-"""For leaving statements out; or half of the time that is left, if that is more."""
+"""For leaving statements out; or half of the remaining time, if that is more."""
 
 
 class Reproduction:
@@ -59,11 +59,11 @@ class Reproduction:
         folders: Sequence[Path],
         experiment: Experiment,
     ) -> None:
-        """Get ready.
+        """Prepare.
 
         Args:
             diagnosis: What was found so far.
-            cell: The one that hangs.
+            cell: The cell that hangs.
             statement: Its code, or the text of the script that it runs.
             folders: Where the user's modules are looked for first.
             experiment: Runs the script.
@@ -82,7 +82,7 @@ class Reproduction:
         self._shape = _shape(diagnosis.result.judgement, diagnosis.result.evidence)
 
     def make(self) -> Reproducer:
-        """Try one way after the other until a script hangs alone; it is written down as it is."""
+        """Try one way after another until a script hangs alone; write it down as it is."""
         carried = carry(
             [self._statement, self._cell.context.prelude], self._folders, self._data_folder()
         )
@@ -108,7 +108,7 @@ class Reproduction:
         return Path.cwd() if self._diagnosis.target.script else None
 
     def _shrunk(self, best: Try) -> Try:
-        """With what the hang does not need left out, where one run shows that it still hangs."""
+        """Leave out what the hang does not need, if one run shows that it still hangs."""
         rate = self._diagnosis.rate
         proved = self._diagnosis.result.verdict is Verdict.DEADLOCK
         if not is_hung(best.alone) or not proved or rate.hangs < rate.runs:
@@ -132,7 +132,7 @@ class Reproduction:
         return replace(best, script=script, alone=last[-1], statements=said)
 
     def _scripts(self, carried: Carried) -> list[Script]:
-        """Return the most self-contained one first."""
+        """Return the scripts, the most self-contained first."""
         base = Script(
             statement=self._statement,
             context=self._cell.context,
@@ -145,7 +145,7 @@ class Reproduction:
         return scripts
 
     def _spoilers(self) -> tuple[str, ...]:
-        """Variables that were measured to keep it from hanging: whoever runs it may have them."""
+        """Return variables measured to keep it from hanging: whoever runs it may have them."""
         cure = self._diagnosis.cure
         if cure is None:
             return ()
@@ -180,7 +180,7 @@ class Reproduction:
         return {name: found[name] for name in sorted(found) if name not in script.unset}
 
     def _needed(self, script: Script, whole: Mapping[str, str]) -> Minimised:
-        """Delta debugging, over those first that the user's own files mention."""
+        """Find what it needs by delta debugging, first over what the user's files mention."""
 
         def still_hangs(names: tuple[str, ...]) -> bool:
             if self._is_late():
@@ -207,7 +207,7 @@ class Reproduction:
         )
 
     def _run(self, script: Script, environment: Mapping[str, str]) -> Known[str] | Unknown:
-        """Run it until it hangs, as often as should do if it hangs as often as the cell."""
+        """Run it until it hangs, as often as should be enough if it hangs as often as the cell."""
         rate = self._diagnosis.rate
         text = script_text(script)
         last: Known[str] | Unknown = unknown("there was no time to run it")
@@ -225,7 +225,7 @@ class Reproduction:
         return last
 
     def _same(self, alone: Alone) -> Known[str] | Unknown:
-        """Return another hang than the one that was diagnosed does not count."""
+        """Accept only the hang that was diagnosed, not another one."""
         if not is_hung(alone.came_to):
             return alone.came_to
         watched = alone.watched
@@ -280,7 +280,7 @@ class Reproduction:
 
 
 def _shape(judgement: Judgement | None, evidence: Evidence | None) -> frozenset[str]:
-    """Return the functions in which the stuck threads wait; empty where none was read."""
+    """Return the functions in which the stuck threads wait; empty if none was read."""
     if judgement is None or evidence is None:
         return frozenset()
     stuck = {each.tid for each in judgement.threads if each.stuck or each.likely}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Group(Protocol):
-    """What takes options: pytest's group of them, or a help text."""
+    """Something that takes options: pytest's group of them, or a help text."""
 
     def addoption(self, *names: str, **attributes: Any) -> None:
         """Add one, as ``argparse`` would."""
@@ -32,7 +32,7 @@ def described() -> list[tuple[str, str]]:
 
 
 def add(group: Group) -> None:
-    """Add them to the matrix' own group of options."""
+    """Add them to the matrix's own group of options."""
     group.addoption(
         "--repeat",
         dest="deadlock_matrix_repeat",

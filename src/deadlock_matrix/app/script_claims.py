@@ -1,4 +1,4 @@
-"""What the header of a script says of it: what the runs of it showed, and nothing else."""
+"""What a script's header says about it: what its runs showed, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHERE = "in an empty folder, without any environment variable"
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """A script, what became of it when it was run alone, and what it had to be given."""
+    """A script, what became of it when run alone, and what it had to be given."""
 
     script: Script
     alone: Known[str] | Unknown
@@ -54,7 +54,7 @@ def what_is_missing(best: Try, carried: Carried) -> list[str]:
 
 
 def about_variables(best: Try) -> str:
-    """Return which variables it sets, of how many; empty: none."""
+    """Return which variables it sets, of how many; empty if none."""
     if best.variables is None:
         return ""
     elements, out_of = best.variables.elements, best.variables.out_of
@@ -68,7 +68,7 @@ def about_variables(best: Try) -> str:
 
 
 def about_statements(best: Try) -> str:
-    """Return how much was left out of it; empty: nothing."""
+    """Return how much was left out of it; empty if nothing."""
     if best.statements is None:
         return ""
     whole = "; without any one of them it does not hang" if best.statements.whole else ""

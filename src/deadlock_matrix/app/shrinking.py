@@ -13,10 +13,10 @@ from deadlock_matrix.diagnosis.text import count
 from deadlock_matrix.model.diagnosis import Minimised
 
 WORTH_SHRINKING = 16
-"""Statements. What has fewer is read as fast as it is shrunk."""
+"""Most statements of a script that is not shrunk: it is read as fast as it would be shrunk."""
 
 _Piece = tuple[int, int]
-"""Of which text, the script's own (-1) or that of a source, and which statement of it."""
+"""A text, the script's own (-1) or that of a source, and a statement of it."""
 
 
 def shrink(
@@ -25,16 +25,16 @@ def shrink(
     in_time: Callable[[], bool],
     tell: Callable[[str], None],
 ) -> tuple[Script, Minimised | None]:
-    """Leave top-level statements out, of the user's script and of the files that it brings.
+    """Leave top-level statements out of the user's script and of the files that it brings.
 
     Args:
-        script: It hangs.
-        hangs: Runs one, and says whether it hangs as this one does.
+        script: A script that hangs.
+        hangs: Runs a script, and says whether it hangs as this one does.
         in_time: Whether one more may be run.
         tell: Called once, if there is anything to do.
 
     Returns:
-        The smallest that hung, and what was left out; nothing, if it was small from the start.
+        The smallest script that hung, and what was left out; None if it was small from the start.
     """
     python = [number for number, source in enumerate(script.sources) if source.name.endswith(".py")]
     texts = {-1: script.statement, **{n: script.sources[n].text for n in python}}

@@ -1,4 +1,4 @@
-"""Where a slow import spends its time, and what it saves to import less: by trying it."""
+"""Where a slow import spends its time, and what importing less saves, found by trying it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.run.experiment import Experiment
 
 MORE_S = 5.0
-"""A run that saves nothing may take so much longer than the first."""
+"""A run that saves nothing may take this much longer than the first."""
 
 
 def account_for(
@@ -41,7 +41,7 @@ def account_for(
     folders: Sequence[Path],
     experiment: Experiment,
 ) -> Times | None:
-    """Return what the samples of the first run show; ``None``: none were taken.
+    """Return what the samples of the first run show; ``None`` if none were taken.
 
     Args:
         result: That run.
@@ -95,7 +95,7 @@ def _try_lazily(
 
 
 def _entry_s(cell: Cell, experiment: Experiment) -> Known[float] | Unknown:
-    """Return what the entry takes in one run that ends well."""
+    """Return how long the entry takes in one run that ends well."""
     (result,) = experiment.run([cell])
     facts = result.probe
     if facts is None or result.verdict is not Verdict.OK:

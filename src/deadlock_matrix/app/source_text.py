@@ -1,4 +1,4 @@
-"""The text of source lines, and the paths a reader knows instead of those of assembled copies."""
+"""The text of source lines, and the paths that a reader knows instead of assembled copies'."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class SourceTexts:
     """Reads each file once. A file that cannot be read has no lines."""
 
     def __init__(self, statement: str, overlays: Sequence[Path], assembled: Path) -> None:
-        """Nothing is read yet.
+        """Prepare; nothing is read yet.
 
         Args:
             statement: The entry's code, whose file is called ``<entry>``.
             overlays: The folders of the layout; a later one lies on top.
-            assembled: The folder in which layouts are put together.
+            assembled: The folder in which layouts are assembled.
         """
         self._statement = statement
         self._overlays = overlays
@@ -39,12 +39,12 @@ class SourceTexts:
         return self._texts[file]
 
     def line(self, file: str, number: int) -> str:
-        """Return the text of one line, without its indentation; empty where there is none."""
+        """Return the text of one line, without its indentation; empty if there is none."""
         lines = self.text(self.original(file)).splitlines()
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
     def original(self, file: str) -> str:
-        """Return where the user has a file that a layout was assembled from."""
+        """Return where the user has a file from which a layout was assembled."""
         if not file.startswith(f"{self._assembled}/"):
             return file
         parts = Path(file).relative_to(self._assembled).parts[1:]
@@ -54,7 +54,7 @@ class SourceTexts:
         return file
 
     def with_users_paths(self, diagnosis: Diagnosis) -> Diagnosis:
-        """The same, with the user's paths wherever a file of an assembled layout is named."""
+        """Return the diagnosis with the user's paths instead of those of assembled layouts."""
         copies = re.compile(re.escape(self._assembled.encode()) + rb'/[0-9a-f]+/[^"\\\\: ,)]+')
         document = msgspec.json.encode(diagnosis)
         changed = copies.sub(lambda found: self.original(found[0].decode()).encode(), document)

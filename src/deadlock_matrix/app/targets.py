@@ -1,4 +1,4 @@
-"""From the words of a command line to a target: what to run, by whom, and what else to try."""
+"""From the words of a command line to a target: what to run, with what, and what else to try."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONCURRENT = (
 
 HASTY = "import sys; sys.setswitchinterval(1e-6)"
 ONE_CORE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-"""What brings a race out, as the prelude of a cell: so it is in the reproducer too."""
+"""What brings out a race, as the prelude of a cell, so that it is in the reproducer too."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +64,10 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
 
     Args:
         asked: What was asked for.
-        configuration: Has the profiles and contexts; its layouts and entries too are tried where
-            it is about the package that was asked for.
-        here: The folder that a path is relative to, and the first one modules are looked for in.
+        configuration: Has the profiles and contexts; its layouts and entries are tried, too, if it
+            is about the requested package.
+        here: The folder to which a path is relative, and the first one in which modules are looked
+            for.
 
     Raises:
         ConfigurationError: One sentence about what is wrong.
@@ -122,14 +123,14 @@ def make_target(asked: Asked, configuration: Configuration, here: Path) -> Targe
 
 
 def _with_folder(interpreter: Interpreter, folder: Path) -> Interpreter:
-    """Return the interpreter with a folder that is looked in for modules before any other."""
+    """Return the interpreter with a folder in which modules are looked for before any other."""
     further = interpreter.set.get("PYTHONPATH")
     path = os.pathsep.join([str(folder), *([further] if further else [])])
     return replace(interpreter, set={**interpreter.set, "PYTHONPATH": path})
 
 
 def _check_text(given: str) -> None:
-    """Refuse the name of a file that is no text: no report and no reproducer could hold it."""
+    """Refuse a file name that is not text: no report and no reproducer could contain it."""
     if not given.isprintable() and any("\udc80" <= each <= "\udcff" for each in given):
         raise ConfigurationError(f"{given!a} is not UTF-8: rename it, or use another path")
 
@@ -168,7 +169,7 @@ def script_statement(script: Path, arguments: Sequence[str], here: Path) -> str:
 
 
 def _text_of(script: Path | None) -> str:
-    """Return the text of a script as Python reads it; empty where it cannot be read as such."""
+    """Return the text of a script as Python reads it; empty if it cannot be read as such."""
     if script is None:
         return ""
     try:
@@ -179,7 +180,7 @@ def _text_of(script: Path | None) -> str:
 
 
 def _interpreters(pythons: Sequence[str], configuration: Configuration) -> list[Interpreter]:
-    """Return those that were asked for, or the one that a shell would start here."""
+    """Return those that were requested, or the one that a shell would start here."""
     if pythons:
         return list(resolve(pythons, configuration))
     found = shutil.which("python") or shutil.which("python3") or sys.executable
@@ -187,7 +188,7 @@ def _interpreters(pythons: Sequence[str], configuration: Configuration) -> list[
 
 
 def _contexts(asked: Asked, configuration: Configuration) -> tuple[Context, ...]:
-    """The one that was asked for; or else all of them, calling it from the main thread first."""
+    """Return the requested context; otherwise all, those that call from the main thread first."""
     known = {each.name for each in configuration.contexts}
     further = [each for each in CONCURRENT if each.name not in known]
     contexts = (*configuration.contexts, *further)
@@ -232,13 +233,13 @@ def _layouts(given: Sequence[str]) -> tuple[Layout, ...]:
 
 
 def _is_about(configuration: Configuration, statement: str) -> bool:
-    """Return whether the configured layouts and entries are of the package that is diagnosed."""
+    """Return whether the configured layouts and entries belong to the diagnosed package."""
     package = imported_package(statement)
     return bool(package) and package == configuration.target
 
 
 def _profiles(configuration: Configuration) -> Iterator[Profile]:
-    """Yield what each profile sets, on top of what there is; and without what there is of it."""
+    """Yield what each profile sets, on top of the environment, and without what is in it."""
     there = {name for each in configuration.profiles for name in each.set} & set(os.environ)
     if there:
         yield Profile(

@@ -21,19 +21,19 @@ class Onlooker(Protocol):
     """Is told what happens to the command, and decides how it goes on."""
 
     def started(self, pid: int) -> None:
-        """The command runs."""
+        """Note that the command runs."""
 
     def wants_end(self) -> bool:
         """Return whether to end the watch now; asked again and again."""
 
     def found_stuck(self, collector: Collector, evidence: Evidence, judgement: Judgement) -> None:
-        """Threads are stuck while the command goes on; told once for the same threads."""
+        """Note that threads are stuck while the command goes on; once for the same threads."""
 
     def ended(self, collector: Collector, watched: Watched) -> None:
-        """The watch is over, and the processes are still as they were found."""
+        """Note that the watch is over, with the processes still as they were found."""
 
     def lets_go_on(self, watched: Watched) -> bool:
-        """Return whether what is left of the tree lives on without us; else it is ended."""
+        """Return whether what is left of the tree lives on without us; otherwise it is ended."""
 
 
 def watch_command(
@@ -44,8 +44,8 @@ def watch_command(
     Args:
         order: What to start.
         onlooker: Is told what happens.
-        timeout_s: Seconds after which the watch ends; ``None``: none.
-        likely: Whether a likely deadlock of the whole process ends it too.
+        timeout_s: Seconds after which the watch ends; ``None`` for no limit.
+        likely: Whether a likely deadlock of the whole process ends it, too.
 
     Raises:
         StartError: It cannot be started.

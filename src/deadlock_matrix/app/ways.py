@@ -31,13 +31,13 @@ def further_ways(
 ) -> list[Cell]:
     """Return the target under each profile whose variables the package or its libraries mention.
 
-    And by each further interpreter.
+    And with each further interpreter.
 
     Args:
-        target: What did not hang as it is.
+        target: The target, which did not hang as it is.
         first: A run of it that ended.
         carried: The user's own files.
-        fingerprint: Of the interpreter, where it is known.
+        fingerprint: The interpreter's, if known.
     """
     cell = cell_of(target, target.contexts[0])
     names = names_in(target.other_profiles)
@@ -54,7 +54,7 @@ def further_ways(
 
 
 def _installed(target: Target, fingerprint: Fingerprint | None) -> Sequence[str]:
-    """Return a file of the package, where it is installed: all of the package is searched then."""
+    """Return a file of the package, if it is installed: all of the package is then searched."""
     package = imported_package(text_of(target))
     if fingerprint is None or not package:
         return ()

@@ -27,10 +27,10 @@ def load_causes(folders: Iterable[Path] = ()) -> tuple[Cause, ...]:
 def read_causes(folders: Iterable[Path] = ()) -> dict[str, dict[str, Any]]:
     """Return the tables of all cause files, by name: the built-in ones, then those of ``folders``.
 
-    A file takes the place of an earlier one with the same name.
+    A file replaces an earlier one with the same name.
 
     Raises:
-        ConfigurationError: A folder or file cannot be read, or is no TOML.
+        ConfigurationError: A folder or file cannot be read, or is not TOML.
     """
     found: dict[str, dict[str, Any]] = {}
     for folder in (BUILT_IN, *folders):

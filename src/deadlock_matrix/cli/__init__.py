@@ -1,4 +1,4 @@
-"""The command ``deadlock-matrix``: thin doors that parse, call and print."""
+"""The command ``deadlock-matrix``: thin entry points that parse, call and print."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def main() -> None:
         click.echo(f"deadlock-matrix: {error}", err=True)
         sys.exit(error.exit_status)
     except OSError as error:
-        # A file that is read or written says so itself; this is our output, or where we stand.
+        # An error in a file that is read or written says so itself; this is our output or current
+        # folder.
         named = f": {error.filename}" if error.filename else ""
         click.echo(f"deadlock-matrix: {error.strerror or error}{named}", err=True)
         discard_output()

@@ -56,7 +56,7 @@ def command(
 
     configuration = load_configuration(configuration_file, Path.cwd())
     include = jobs(configuration, interpreters, preset or "", systems, shards)
-    # ASCII on one line: it is handed on through a file of "name=value" lines.
+    # ASCII on one line: it is passed on through a file of "name=value" lines.
     click.echo(json.dumps({"include": include}))
 
 
@@ -70,8 +70,8 @@ def jobs(
     """Return the jobs, in the order of the interpreters.
 
     Raises:
-        ConfigurationError: An interpreter has no name, the selection is empty or names what there
-            is not, or there are more than `MOST_JOBS`.
+        ConfigurationError: An interpreter has no name, the selection is empty or names something
+            that does not exist, or there are more than `MOST_JOBS`.
     """
     from deadlock_matrix.matrix.expansion import expand
     from deadlock_matrix.matrix.selection import Selection
@@ -113,7 +113,7 @@ def jobs(
 
 
 def _named(configuration: Configuration, given: Sequence[str]) -> list[tuple[str, Interpreter]]:
-    """Each interpreter as text and under the name it will have; nothing is looked for here."""
+    """Return each interpreter as text, under its future name; nothing is looked for here."""
     from deadlock_matrix.matrix.axes import check_names, to_name
     from deadlock_matrix.matrix.interpreters import THIS
     from deadlock_matrix.model.cell import Interpreter

@@ -27,7 +27,7 @@ REPRODUCER = "reproducer.py"
 DIAGNOSIS = "diagnosis.json"
 TIMES = "import-times.html"
 SAME_EVERY_S = 10.0
-"""In a file, where a run is still in the same place is said so often."""
+"""How often to say, in a file, that a run is still in the same place."""
 
 
 @click.command(short_help="Find out why a package hangs, and what helps.")
@@ -115,9 +115,9 @@ def command(
 
 
 def _warn_unless_writable(folder: Path, json_file: Path | None) -> None:
-    """Say before the first run, not after all of them, that there is no room for a result.
+    """Say before the first run, not after all of them, that a result cannot be written.
 
-    It is no reason to give no answer: that one is printed.
+    That is no reason to give no answer: it is printed.
     """
     from deadlock_matrix.errors import ReportError
     from deadlock_matrix.report.files import check_writable
@@ -156,7 +156,7 @@ def _diagnose(target: Target, folder: Path, json_file: Path | None, *, wanted: b
 
 
 class _Interrupts:
-    """The first Ctrl-C ends the runs, so that what is known is told; a second one ends all."""
+    """The first Ctrl-C ends the runs, so that what is known is shown; a second one ends all."""
 
     def __init__(self, progress: _Progress) -> None:
         self._progress = progress
@@ -164,7 +164,7 @@ class _Interrupts:
         self.caught = False
 
     def catch(self, interrupt: Callable[[], None]) -> None:
-        """Have the next SIGINT call ``interrupt``, unless our caller has it ignored."""
+        """Have the next SIGINT call ``interrupt``, unless our caller ignores it."""
         if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             return
 
@@ -188,7 +188,7 @@ class _Interrupts:
 def _write(
     found: Diagnosis, folder: Path, json_file: Path | None, *, wanted: bool
 ) -> Iterator[str]:
-    """Write what was asked for, and for a hang always a bug report; says what was written.
+    """Write what was requested, and for a hang always a bug report; say what was written.
 
     Raises:
         ReportError: There is no room, or the folder is not ours.
@@ -200,7 +200,7 @@ def _write(
     from deadlock_matrix.report.json_text import encode
     from deadlock_matrix.report.private import make_redaction
 
-    # Both are made to be handed on; the reproducer is run here, and has its real paths.
+    # Both are made to be shared; the reproducer is run here, and has its real paths.
     public = make_redaction(None).apply(found)
     document = encode(public, indent=1)
     files: dict[Path, bytes] = {}
@@ -231,7 +231,7 @@ def _status(found: Diagnosis) -> int:
 
 
 class _Progress:
-    """One line that changes, where somebody watches; a line each, where it goes into a file."""
+    """One line that changes, if somebody watches; a line each, if it goes into a file."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

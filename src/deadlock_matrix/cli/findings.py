@@ -32,14 +32,14 @@ def show(
     to_stderr: bool,
     include_host: bool = False,
 ) -> None:
-    """Print the text, and write the JSON if a file is given (``-``: standard output).
+    """Print the text, and write the JSON if a file is given (``-`` for standard output).
 
     Args:
-        found: What is shown.
+        found: What to show.
         json_file: Where to write JSON; it may be passed on, so private data is left out.
         view: What the text shows; JSON always has everything.
         to_stderr: Whether the text goes to standard error.
-        include_host: Leave home directories and the names of user and host in the JSON.
+        include_host: Keep home directories and the names of user and host in the JSON.
     """
     if json_file is not None:
         write(found, json_file, include_host=include_host)
@@ -75,7 +75,7 @@ def tell(
 
 
 def read_source(collector: Collector, evidence: Evidence) -> Mapping[tuple[str, int], str]:
-    """Return the lines of source text that the text shows; ask while the processes are there."""
+    """Return the source lines that the text shows; call this while the processes are there."""
     places: dict[int, set[tuple[str, int]]] = {}
     for facts in evidence.stacks:
         of_process = places.setdefault(facts.pid, set())
@@ -90,7 +90,7 @@ def read_source(collector: Collector, evidence: Evidence) -> Mapping[tuple[str, 
 
 
 def _fitted(view: View, *, to_stderr: bool) -> View:
-    """As wide and as coloured as where it goes; plain and unbroken where that is no terminal."""
+    """Fit the view to its terminal; plain and unbroken if there is none."""
     stream = sys.stderr if to_stderr else sys.stdout
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return view

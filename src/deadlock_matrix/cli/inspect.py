@@ -115,7 +115,7 @@ def command(
 
 
 def _follow(collector: Collector, pids: tuple[int, ...], names: tuple[str, ...]) -> int:
-    """Return the first process that hangs; the command ends when none is left."""
+    """Return the first process that hangs; end the command when none is left."""
     from deadlock_matrix.run.choosing import Wanted
     from deadlock_matrix.run.following import follow
 

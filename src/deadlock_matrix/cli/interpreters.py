@@ -52,7 +52,7 @@ def command(as_json: bool, deadline_s: float, trees: tuple[Path, ...]) -> None:
         found = discover(look_around(trees), cache_folder(), deadline_s)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave some behind
-        end_descendants()  # they are in sessions of their own, the terminal does not reach them
+        end_descendants()  # they are in sessions of their own, which the terminal does not reach
         raise
     result = Discovery(tool=describe_tool(), interpreters=found.interpreters, notes=found.notes)
     if as_json:

@@ -122,7 +122,7 @@ def _html(
 
 
 def read_assets() -> Assets:
-    """Return the files that a page is made of, from the package."""
+    """Return the files from which a page is made, out of the package."""
     from importlib.resources import files
 
     from deadlock_matrix.render.html.page import Assets

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deadlock_matrix.model.observation import CellResult
     from deadlock_matrix.model.verdict import Judgement
 
-MOST_FAULTS = 20  # shown of one report
+MOST_FAULTS = 20  # shown for one report
 
 
 @click.command(short_help="Check reports, and judge their evidence again.")
@@ -50,7 +50,7 @@ def validate(paths: tuple[Path, ...]) -> None:
 
 
 def judge_again(result: CellResult) -> Iterator[str]:
-    """Judge the evidence of a result and conclude anew; one sentence for all that differs."""
+    """Judge the evidence of a result and conclude anew; yield one sentence for all that differs."""
     from deadlock_matrix.model.fact import Known
     from deadlock_matrix.proof.check import find_faults
     from deadlock_matrix.proof.conclude import conclude
@@ -64,14 +64,14 @@ def judge_again(result: CellResult) -> Iterator[str]:
             judgement = judge(observation.evidence.value)
         verdict, _ = conclude(observation, judgement)
         faults = find_faults(judgement.proof) if judgement and judgement.proof else []
-    except Exception as error:  # the types are right, what they say need not be possible
+    except Exception as error:  # the types are right, but what they say need not be possible
         yield f"its evidence cannot be judged: {type(error).__name__}: {error}"
         return
-    # Words may become better with time; what they say may not change.
+    # Words may improve with time; what they say may not change.
     stored = result.judgement.outcome if result.judgement else "none"
     found = judgement.outcome if judgement else "none"
     if stored == "deadlock" and found == "likely" and judgement and _lacks_new_facts(judgement):
-        pass  # proved by what its version asked for; a later one asks for more
+        pass  # proved by what its version required; a later one requires more
     elif verdict is not result.verdict:
         yield (
             f"the report says {result.verdict.value}, but judging the evidence again gives "
@@ -84,7 +84,7 @@ def judge_again(result: CellResult) -> Iterator[str]:
 
 
 def _lacks_new_facts(judgement: Judgement) -> bool:
-    """Return whether all that has to be assumed is what the version that wrote it did not read."""
+    """Return whether all that has to be assumed is what the writing version did not read."""
     proof = judgement.proof
     return proof is not None and all(
         assumption.source == "not read by this version" for assumption in proof.assumptions

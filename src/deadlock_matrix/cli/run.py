@@ -19,11 +19,11 @@ from deadlock_matrix.errors import Unavailable
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 SUITES = (_PACKAGE / "suite", _PACKAGE.parent.parent / "tests" / "matrix")
-"""Where the import tests lie: in an installed package, in a checkout."""
+"""Where the import tests are: in an installed package, in a checkout."""
 
 
 class _Command(click.Command):
-    """Its help has pytest's options for a run too; pytest itself need not be installed."""
+    """Its help also has pytest's options for a run; pytest itself need not be installed."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         from deadlock_matrix.app import run_options
@@ -73,8 +73,8 @@ def command(arguments: tuple[str, ...], **given: Any) -> None:
     parallel = any(part.startswith(("-n", "--jobs", "--dask")) for part in arguments)
     workers = () if parallel else ("--jobs=auto",)
     own = ("-o", f"cache_dir={_cache()}", "--rootdir", str(Path.cwd()), *OWN_ARGUMENTS_END)
-    # In a process of its own: pytest wants to load the plugin by itself. It gets the terminal's
-    # Ctrl-C too; a handler, unlike an ignored signal, is not passed on to it.
+    # In a separate process: pytest wants to load the plugin by itself. It gets the terminal's
+    # Ctrl-C too; a handler, unlike an ignored signal, is not inherited by it.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     command = [sys.executable, "-m", "pytest", str(suite), switch, *workers, *own, *arguments]
     with subprocess.Popen(command, **_tied()) as pytest:
@@ -84,13 +84,13 @@ def command(arguments: tuple[str, ...], **given: Any) -> None:
 
 
 def _cache() -> Path:
-    """Where pytest keeps for ``--lf`` which cells failed; nothing is written into the project."""
+    """Return where pytest keeps, for ``--lf``, which cells failed: outside the project."""
     here = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
     return cache_folder() / "pytest" / here
 
 
 def _tied() -> dict[str, Any]:
-    """How to start a process that ends when this one is killed, and with it all it has started."""
+    """Return how to start a process that ends, with all it has started, if this one is killed."""
     if sys.platform != "linux":
         return {}
     from functools import partial
@@ -101,7 +101,7 @@ def _tied() -> dict[str, Any]:
 
 
 def _hand_on(pytest: subprocess.Popen[bytes]) -> None:
-    """Make a request to end one that pytest understands: it stops, and writes what it has."""
+    """Turn a request to end into one that pytest understands: it stops, and writes what it has."""
 
     def interrupt(number: int, frame: object) -> None:
         pytest.send_signal(signal.SIGINT)

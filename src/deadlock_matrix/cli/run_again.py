@@ -1,4 +1,4 @@
-"""The arguments by which an earlier run chose its cells, for ``run --resume`` without any."""
+"""The arguments with which an earlier run chose its cells, for ``run --resume`` without any."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
 
 def chosen_before(arguments: Sequence[str]) -> Chosen | None:
-    """How the run that ``arguments`` resume chose its cells; ``None``: they choose themselves.
+    """Return how the run to be resumed chose its cells; ``None`` if ``arguments`` choose.
 
     Raises:
         ReportError: There is no run to resume.
@@ -81,9 +81,9 @@ def _value(arguments: Sequence[str], option: str) -> str | None:
 
 
 def _restored(argument: str) -> str:
-    """Return a report has ``~`` in place of a home directory, and ``USER`` in place of a name.
+    """Restore a home directory from ``~`` and a name from ``USER``, as a report has them.
 
-    A path may stand behind names: ``--interpreter=py=/home/me/bin/python``.
+    A path may follow names: ``--interpreter=py=/home/me/bin/python``.
     """
     from deadlock_matrix.report.private import restored
 

@@ -135,7 +135,7 @@ class _Telling:
         self._redaction = make_redaction(None, include_host=include_host)
 
     def tell(self, finding: Finding, *, with_time: bool) -> None:
-        """Print it, and hand it to the user's command if it is a new deadlock."""
+        """Print it, and pass it to the user's command if it is a new deadlock."""
         from deadlock_matrix.render.scan import finding_text
         from deadlock_matrix.report.json_text import encode
         from deadlock_matrix.run.handover import hand_over

@@ -9,7 +9,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """More than nothing, and an end to it: ``nan`` would be a limit that is never reached."""
+    """More than nothing, and finite: ``nan`` would be a limit that is never reached."""
 
     name = "seconds"
 
@@ -19,7 +19,7 @@ class Seconds(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """As `click.FloatRange`, and refuse what is no length of time."""
+        """Convert as `click.FloatRange`, and refuse what is no length of time."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(

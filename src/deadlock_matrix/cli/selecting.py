@@ -74,7 +74,7 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def wanted(given: dict[str, Any], folder: Path) -> Wanted:
-    """Return what the options ask for, in a folder that the configuration is looked for from."""
+    """Return what the options request, for a folder where the search for a configuration begins."""
     from deadlock_matrix.app.planning import Wanted
     from deadlock_matrix.matrix.selection import Coverage, Selection
 

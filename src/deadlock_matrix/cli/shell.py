@@ -1,4 +1,4 @@
-"""What whoever started this command gave it, or did not: streams, a home, a folder; how to end."""
+"""The shell around this command: missing streams, a missing home, and how to end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deadlock_matrix.errors import Unavailable
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal other than Ctrl-C's asked for the end. It unwinds the command as Ctrl-C does."""
+    """A signal other than Ctrl-C's asked us to end. It unwinds the command as Ctrl-C does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def open_missing_streams() -> None:
-    """Give what is printed a place to go where a stream was closed: Python has ``None`` there."""
+    """Give output a place to go if a stream was closed: Python has ``None`` there."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
@@ -28,7 +28,7 @@ def open_missing_streams() -> None:
 
 
 def discard_output() -> None:
-    """Send what is still to be written nowhere: the interpreter tries once more when it ends.
+    """Discard what is still to be written: the interpreter tries once more when it ends.
 
     Some versions of Python keep what could not be written, fail again, and end with 120.
     """
@@ -41,7 +41,7 @@ def discard_output() -> None:
 def end_tidily() -> None:
     """Make a closed terminal or a cancelled job end what was begun, as Ctrl-C does.
 
-    Children are ended and scratch folders removed. What is ignored stays so (``nohup``).
+    Children are ended and scratch folders removed. An ignored signal stays ignored (``nohup``).
     """
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
@@ -55,16 +55,16 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def end_by(number: int) -> None:
-    """End by this signal itself, so that the caller sees what happened."""
+    """End by this very signal, so that the caller sees what happened."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def check_home() -> None:
-    """Find out before anything is done whether there is a home folder.
+    """Find out whether there is a home folder, before anything is done.
 
     Raises:
-        Unavailable: No variable names it, and the user is none that the system knows.
+        Unavailable: No variable names it, and the system does not know the user.
     """
     try:
         Path.home()

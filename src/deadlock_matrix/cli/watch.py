@@ -175,7 +175,7 @@ class _Answer(NamedTuple):
 
 
 class _Onlooker:
-    """Tells on standard error what is stuck; see `deadlock_matrix.app.watch.Onlooker`."""
+    """Reports on standard error what is stuck; see `deadlock_matrix.app.watch.Onlooker`."""
 
     def __init__(self, order: Order, answer: _Answer) -> None:
         self._order = order
@@ -186,13 +186,13 @@ class _Onlooker:
         self.source: Mapping[tuple[str, int], str] = {}
 
     def view(self, source: Mapping[tuple[str, int], str]) -> View:
-        """Return what is shown, with these lines of source text."""
+        """Return what to show, with these source lines."""
         from deadlock_matrix.render.inspection import View
 
         return View(proof=self._answer.proof, all_frames=self._answer.all_frames, source=source)
 
     def started(self, pid: int) -> None:
-        for descriptor in self._order.further:  # an end of a pipe is the command's alone
+        for descriptor in self._order.further:  # only the command may have an end of a pipe
             os.close(descriptor)
         self.interrupts.pid = pid
 
@@ -223,14 +223,14 @@ class _Onlooker:
 
 
 def _inherited_descriptors() -> tuple[int, ...]:
-    """The descriptors above 2 that we inherited for the command; our own are closed on exec."""
+    """Return the descriptors above 2 inherited for the command; ours are closed on exec."""
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
     except OSError:
         return ()
     found = []
     for number in sorted(numbers):
-        with contextlib.suppress(OSError):  # the listing's own is closed again
+        with contextlib.suppress(OSError):  # the listing's own is already closed
             if number > 2 and os.get_inheritable(number):
                 found.append(number)
     return tuple(found)

@@ -1,1 +1,1 @@
-"""What results mean: findings, known causes, remedies. Pure functions, so that it can be redone."""
+"""What results mean: findings, known causes, remedies. Pure functions: it can all be redone."""

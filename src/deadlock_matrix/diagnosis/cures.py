@@ -1,4 +1,4 @@
-"""Which profiles make a hang go away: cells that differ in their profile alone, side by side."""
+"""Which profiles make a hang go away: cells that differ only in their profile, side by side."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BASELINE = "baseline"
 class Cures(msgspec.Struct, frozen=True, kw_only=True):
     """One place that hangs under the baseline, and what each other profile does to it.
 
-    ``cured`` came out ok in every run, ``uncured`` hung in at least one, ``otherwise`` did
-    neither. ``runs`` counts the baseline's, ``hung`` those of them that hung.
+    Profiles in ``cured`` came out ok in every run, those in ``uncured`` hung in at least one, those
+    in ``otherwise`` did neither. ``runs`` counts the baseline's runs, ``hung`` those that hung.
     """
 
     interpreter: str
@@ -44,9 +44,9 @@ class Cures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
-    """For each place that hangs under the baseline: which profiles cure it and which do not.
+    """Say which profiles cure each place that hangs under the baseline, and which do not.
 
-    Places are sorted; one that ran under the baseline alone is told too, with nothing tried.
+    Places are sorted; one that ran only under the baseline is listed too, with nothing tried.
     """
     return tuple(
         _cures(place, by_profile)
@@ -56,9 +56,9 @@ def cures(results: Iterable[CellResult]) -> tuple[Cures, ...]:
 
 
 def harms(results: Iterable[CellResult]) -> tuple[Cures, ...]:
-    """For each place that is ok under the baseline and hangs under another profile: which ones.
+    """Say which profiles make places hang that are ok under the baseline.
 
-    They are the ``uncured`` of what is returned; ``cured`` came out ok as before.
+    They are the ``uncured`` of the result; ``cured`` came out ok as before.
     """
     found = (
         _cures(place, by_profile)

@@ -1,4 +1,4 @@
-"""What one run counts as, where the question is whether it hangs."""
+"""What one run counts as, if the question is whether it hangs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Ending(Enum):
     HUNG = "hung"
     CLEAN = "clean"
     FAILED = "failed"  # by itself: an exception, a status, a signal
-    MOVING = "moving"  # at its deadline
+    MOVING = "moving"  # still moving at its deadline
     NONE = "none"  # it could not be run
 
 
@@ -50,7 +50,7 @@ def was_interrupted(result: CellResult) -> bool:
 
 
 def rate_of(results: Iterable[CellResult]) -> Rate:
-    """How many hung, of the runs that ended or hung: neither the slow nor those not run count."""
+    """Return how many hung of the runs that ended or hung; slow and missing runs do not count."""
     ends = [ending(result) for result in results]
     counted = [each for each in ends if each not in (Ending.MOVING, Ending.NONE)]
     return Rate(hangs=counted.count(Ending.HUNG), runs=len(counted))
@@ -64,7 +64,7 @@ def entry_s(results: Iterable[CellResult]) -> Known[float] | Unknown:
 
 
 def threads_after(results: Iterable[CellResult]) -> Known[int] | Unknown:
-    """Return how many threads the process had after its entry; the most of all clean runs."""
+    """Return how many threads the process had after its entry, at most, in all clean runs."""
     counts = []
     for result in results:
         facts = result.probe

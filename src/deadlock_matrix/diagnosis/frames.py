@@ -19,7 +19,7 @@ _STANDARD = re.compile(
 _MACHINERY = frozenset(
     {"_pytest", "pytest", "unittest", "pluggy", "xdist", "execnet", "importlib", "runpy"}
 )
-"""Packages whose frames lead to the user's code and tell nothing of it."""
+"""Packages whose frames lead to the user's code and say nothing about it."""
 
 _BEGINNINGS = {
     "threading": frozenset({"_bootstrap", "_bootstrap_inner", "run"}),
@@ -27,7 +27,7 @@ _BEGINNINGS = {
         {"start", "_Popen", "__init__", "_launch", "_bootstrap", "run", "_main", "spawn_main"}
     ),
 }
-"""Functions by which a thread or a process begins; what else these packages do, a reader sees."""
+"""Functions by which a thread or a process begins; readers see all else in these packages."""
 
 _FORKS = "/multiprocessing/popen_fork.py"
 _PROBE = "deadlock_matrix/probe/probe.py"
@@ -35,9 +35,9 @@ LEAST_FOLDED = 2
 
 
 class Fold(NamedTuple):
-    """Frames that stand in a row and are told by their number alone.
+    """Consecutive frames of which only the number is shown.
 
-    No package: a fork copied them, and the process has not been there itself.
+    Without a package: a fork copied them, and the process has not been there itself.
     """
 
     frames: tuple[PythonFrame, ...]
@@ -59,15 +59,15 @@ def is_users(frame: PythonFrame) -> bool:
 
 
 def is_probes(frame: PythonFrame) -> bool:
-    """Whether a frame is of the script that runs a cell, which is no business of a reader."""
+    """Return whether a frame is in the script that runs a cell, which does not concern a reader."""
     return _slashes(frame).endswith(_PROBE)
 
 
 def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
-    """Return the line in which a reader looks first.
+    """Return the line at which a reader looks first.
 
-    The innermost frame of the user's own code; where there is none, that of an installed package
-    that does not merely lead to it; ``None`` where Python's own frames are all there is.
+    That is the innermost frame of the user's own code; without one, that of an installed package
+    that does not merely lead to it; ``None`` if there are only Python's own frames.
     """
     frames = frames[_copied(frames) :]
     for frame in reversed(frames):
@@ -81,7 +81,7 @@ def users_frame(frames: Sequence[PythonFrame]) -> PythonFrame | None:
 
 
 def fold(frames: Sequence[PythonFrame]) -> Iterator[PythonFrame | Fold]:
-    """The frames, outermost first, with machinery folded; the innermost frame always stands."""
+    """Yield the frames, outermost first, with machinery folded; the innermost is always shown."""
     copied = _copied(frames)
     if copied:
         yield Fold(tuple(frames[:copied]))
@@ -98,9 +98,9 @@ def fold(frames: Sequence[PythonFrame]) -> Iterator[PythonFrame | Fold]:
 
 
 def package_of(frame: PythonFrame) -> str:
-    """The package, or module of the standard library, that a frame belongs to; empty: the user's.
+    """Return the package or standard library module that a frame is in; empty for the user's code.
 
-    ``_pytest``, ``requests``, ``importlib``, ``runpy``, ``threading``.
+    Such as ``_pytest``, ``requests``, ``importlib``, ``runpy``, ``threading``.
     """
     path = _slashes(frame)
     if path.startswith("<frozen "):
@@ -112,7 +112,7 @@ def package_of(frame: PythonFrame) -> str:
 
 
 def _copied(frames: Sequence[PythonFrame]) -> int:
-    """How many outer frames a fork of multiprocessing copied: those down to where it forked."""
+    """Return how many outer frames a fork of multiprocessing copied: those up to the fork."""
     for at in range(len(frames) - 2, -1, -1):
         path = _slashes(frames[at])
         if frames[at].function.endswith("_launch") and path.endswith(_FORKS):

@@ -10,7 +10,7 @@ from deadlock_matrix.diagnosis.cures import BASELINE
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.verdict import Verdict
 
-# Worst first: what a reader must not miss when several verdicts share one field.
+# Worst first: what a reader must not miss if several verdicts share one field.
 SEVERITY: tuple[Verdict, ...] = (
     Verdict.DEADLOCK,
     Verdict.HANG,
@@ -52,7 +52,7 @@ def fold(results: Sequence[CellResult]) -> Field:
 def grouped(
     results: Iterable[CellResult], key: Callable[[CellResult], str]
 ) -> dict[str, list[CellResult]]:
-    """Return results by ``key``: the baseline first, the others as the matrix has them."""
+    """Group results by ``key``: the baseline first, the others in the order of the matrix."""
     groups: dict[str, list[CellResult]] = {}
     for result in results:
         name = key(result)
@@ -84,7 +84,7 @@ def entry_of(result: CellResult) -> str:
 
 
 def by_severity(results: Iterable[CellResult]) -> list[CellResult]:
-    """Worst first, those that are not as expected before those that are."""
+    """Sort worst first, and unexpected ones before expected ones."""
     return sorted(
         results,
         key=lambda result: (

@@ -1,7 +1,7 @@
-"""Where a run hangs and what cures it: places that have something in common, told together.
+"""Where a run hangs and what cures it: places that have something in common, listed together.
 
-A place is a point of the matrix but for its profile. Nothing here knows what the entries do: what
-else the cells of a group share is read by the traits that a caller brings.
+A place is a point of the matrix without its profile. Nothing here knows what the entries do: the
+traits that a caller passes read what else the cells of a group share.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 
 Trait = Callable[[CellResult, Known[Fingerprint] | Unknown], str]
-"""Something that a result may have in common with others, in words; empty: nothing to tell."""
+"""Something that a result may have in common with others, in words; empty if there is nothing."""
 
 _NOT_IDENTIFIED = unknown("the interpreter was not identified")
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile, what it sets, and in how many of the places of a group it was tried."""
+    """A profile, what it sets, and in how many of a group's places it was tried."""
 
     profile: str
     settings: tuple[str, ...]  # "OMP_NUM_THREADS=1"
@@ -36,10 +36,10 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 class Hanging(msgspec.Struct, frozen=True, kw_only=True):
     """Places that hang in one context, with the same traits.
 
-    They hang under ``profiles``: the baseline, or else only those that bring the hang about.
-    ``cured`` are profiles under which every place came out ok where it was tried, ``uncured``
-    those under which at least one hung. ``spared_*`` are the layouts and interpreters in which the
-    same entries came out ok in the same context, under the same profile.
+    They hang under ``profiles``: the baseline, or else only those that cause the hang. ``cured``
+    are profiles under which every place where they were tried came out ok, ``uncured`` those under
+    which at least one hung. ``spared_*`` are the layouts and interpreters in which the same entries
+    came out ok in the same context, under the same profile.
     """
 
     context: str
@@ -63,7 +63,7 @@ class Hanging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of matrix cells that were run, of those that hung and of those that were proved to.
+    """Counts of matrix cells that were run, of those that hung, and of those proved to hang.
 
     ``calm`` are the contexts in which no cell hung, with how many cells ran in each.
     """
@@ -161,7 +161,7 @@ def _tried(
 
 
 def _spared(places: _Places, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Layouts and interpreters that differ from a hanging place in that alone, and come through."""
+    """Return layouts and interpreters in which a place that hangs elsewhere does not hang."""
     layouts: set[str] = set()
     interpreters: set[str] = set()
     for interpreter, layout, entry, context in places:

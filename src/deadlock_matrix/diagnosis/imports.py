@@ -1,4 +1,4 @@
-"""Imports that are under way, read off the Python frames of a thread."""
+"""Imports that are under way, read from the Python frames of a thread."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def is_importlib(frame: PythonFrame) -> bool:
 
 
 def imported_module(frame: PythonFrame) -> str:
-    """Return the module that a frame of importlib imports; empty: its name was not read.
+    """Return the module that a frame of importlib imports; empty if its name was not read.
 
-    Asked of any frame: empty too where it begins no import.
+    For any frame that begins no import the result is empty too.
     """
     if frame.function != "_find_and_load" or not is_importlib(frame):
         return ""

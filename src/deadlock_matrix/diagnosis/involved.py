@@ -22,13 +22,13 @@ _EVERYWHERE = (
     "libffi",
     "_ctypes.",
 )
-_OUTERMOST = 6  # native frames: those further out tell who called whom, not where it waits
+_OUTERMOST = 6  # native frames: those further out show who called whom, not where it waits
 
 
 def involved_libraries(result: CellResult) -> tuple[str, ...]:
-    """The files in which the stuck threads wait, innermost first, without libc and Python itself.
+    """Return the files in which stuck threads wait, innermost first, without libc and Python.
 
-    Of a hang without a proof, those of the main threads.
+    For a hang without a proof, those of the main threads.
     """
     evidence = result.evidence
     if evidence is None:
@@ -47,7 +47,7 @@ def _files(evidence: Evidence, stuck: set[tuple[int, int]]) -> tuple[str, ...]:
 
 
 def imports_under_way(result: CellResult) -> tuple[str, ...]:
-    """The imports of the thread that is deepest in them, outermost first: ``part (m.py:3)``."""
+    """Return the imports of the thread deepest in them, outermost first: ``part (m.py:3)``."""
     if result.evidence is None:
         return ()
     chains = [import_chain(thread.python) for thread in result.evidence.python().values()]

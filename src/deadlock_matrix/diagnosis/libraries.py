@@ -9,7 +9,7 @@ from deadlock_matrix.model.fingerprint import NativeLibrary
 
 
 def short_name(library: NativeLibrary) -> str:
-    """The product with its version and how it makes threads: ``Product 0.3.21 (pthreads)``."""
+    """Return product, version and threading: ``Product 0.3.21 (pthreads)``."""
     version = f" {library.version.value}" if isinstance(library.version, Known) else ""
     details = ", ".join(
         [*(["static"] if library.static else []), *filter(None, [library.threading])]

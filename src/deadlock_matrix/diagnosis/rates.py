@@ -1,4 +1,4 @@
-"""How often each point of the matrix hangs, where it was run more than once."""
+"""How often each point of the matrix hangs, if it was run more than once."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def rate_lines(results: Iterable[CellResult], shown: int = _SHOWN) -> Iterator[s
     """Yield a line for each point that was not ok in every run, and one for all that were.
 
     Args:
-        results: Of a report.
-        shown: The most points that have a line of their own.
+        results: The results of a report.
+        shown: How many points may have their own line.
     """
     rates = point_rates(results)
     odd = [each for each in rates if not each.steady]
@@ -88,7 +88,7 @@ def rate_lines(results: Iterable[CellResult], shown: int = _SHOWN) -> Iterator[s
 
 
 def rate_text(rate: Rate, interval: Interval | None = None) -> str:
-    """``hung in 3 of 20 runs: the rate is between 3.2 % and 38 % (95 % confidence)``."""
+    """Return ``hung in 3 of 20 runs: the rate is between 3.2 % and 38 % (95 % confidence)``."""
     told = f"hung in {rate.hangs} of {count(rate.runs, 'run')}"
     if rate.runs < 2:
         return told

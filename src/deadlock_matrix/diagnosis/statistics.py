@@ -4,14 +4,14 @@ Two guarantees, both held by `tests/unit/test_statistics.py`:
 
 - `interval_of` covers the true rate in at least 95 of 100 repetitions: Clopper and Pearson's exact
   interval never covers less, whatever the rate. It holds for a number of runs that was decided
-  before the first of them, so a run that was made until something hung must not be counted in.
+  before the first of them, so a run that was made until something hung must not be counted.
 - `is_cured` says "cured" of a remedy that does nothing in at most 5 of 100 cases. It is Fisher's
-  exact test of "hangs no more seldom than before": before and after are both samples, and so the
-  test accounts for what is not known of the old rate too. To compare with the interval's lower end
-  as if it were the old rate would be stricter than needed; with the observed rate, too lax.
+  exact test of "hangs no less often than before": before and after are both samples, so the test
+  also accounts for what is unknown about the old rate. Comparing with the interval's lower end as
+  if it were the old rate would be stricter than needed; with the observed rate, too lax.
 
-Where several remedies are tried, each with a chance of its own to come out well by luck, the 5 %
-are divided among them (`level_for`), so that they hold for all of them together.
+If several remedies are tried, each may come out well by luck, so the 5 % are divided among them
+(`level_for`), and hold for all of them together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROUNDING = 1e-12  # C(3, 3) / C(6, 3) is 0.05, not a little more
 
 
 def interval_of(rate: Rate, confidence: float = CONFIDENCE) -> Interval:
-    """The exact two-sided interval of the true rate; without a run, everything is possible."""
+    """Return the exact two-sided interval of the true rate; with no run, anything is possible."""
     if rate.runs == 0:
         return Interval(low=0.0, high=1.0, confidence=confidence)
     if rate.hangs in (0, rate.runs):  # both have a closed form, and scipy takes long to import
@@ -44,7 +44,7 @@ def interval_of(rate: Rate, confidence: float = CONFIDENCE) -> Interval:
 
 
 def upper_bound(clean_runs: int, confidence: float = CONFIDENCE) -> float:
-    """Return what the true rate is below if none of ``clean_runs`` hung: 1 without a run."""
+    """Return an upper bound of the true rate if none of ``clean_runs`` hung: 1 without a run."""
     return 1.0 if clean_runs == 0 else 1.0 - (1.0 - confidence) ** (1.0 / clean_runs)
 
 
@@ -54,19 +54,19 @@ def level_for(remedies: int) -> float:
 
 
 def chance_of_luck(before: Rate, clean_runs: int) -> float:
-    """Fisher's one-sided p-value: that so many runs came out clean though nothing has changed.
+    """Return Fisher's one-sided p-value: that so many runs are clean although nothing changed.
 
-    Given how many of all runs hung, each choice of which is as likely as another; it is the share
-    of those in which all the hangs fall among the runs before.
+    All choices of which runs hung, given how many of all did, are equally likely; the value is the
+    share of those choices in which all hangs fall among the runs before.
     """
     return comb(before.runs, before.hangs) / comb(before.runs + clean_runs, before.hangs)
 
 
 def runs_needed(before: Rate, level: float = LEVEL) -> int:
-    """Return how many runs, all clean, exclude that a remedy changes nothing; at most `MOST_RUNS`.
+    """Return how many clean runs rule out that a remedy changes nothing; at most `MOST_RUNS`.
 
     Raises:
-        ValueError: Nothing hung before, so that no number of clean runs shows a cure.
+        ValueError: Nothing hung before, so no number of clean runs shows a cure.
     """
     if before.hangs == 0:
         raise ValueError("nothing hung before, so clean runs cannot show a cure")
@@ -83,14 +83,14 @@ def runs_needed(before: Rate, level: float = LEVEL) -> int:
 
 
 def is_cured(before: Rate, after: Rate, level: float = LEVEL) -> bool:
-    """Return whether a remedy cures: no run hung with it, and they are enough to exclude luck."""
+    """Return whether a remedy cures: no run hung with it, and they are enough to rule out luck."""
     if before.hangs == 0 or after.hangs:
         return False
     return chance_of_luck(before, after.runs) <= level + _ROUNDING
 
 
 def compare(before: Rate, after: Rate, level: float = LEVEL) -> int:
-    """-1: hangs more seldom than before; 1: more often; 0: nothing shows either."""
+    """Return -1 if it hangs less often than before, 1 if more often, 0 if nothing shows either."""
     if not before.runs or not after.runs:
         return 0
     stats = _scipy("stats")
@@ -101,7 +101,7 @@ def compare(before: Rate, after: Rate, level: float = LEVEL) -> int:
 
 
 def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
-    """How many runs show a hang at least once, with this confidence, at the rate that was seen."""
+    """Return how many runs show a hang at least once, at this confidence and the observed rate."""
     if rate.hangs == 0:
         raise ValueError("nothing hung, so no number of runs is sure to show a hang")
     if rate.hangs == rate.runs:
@@ -111,7 +111,7 @@ def runs_to_see(rate: Rate, confidence: float = CONFIDENCE) -> int:
 
 
 def _scipy(part: str) -> Any:
-    """Return a part of scipy: slow to import, and no part of the small install.
+    """Import a part of scipy, which is slow to import, and not in the small install.
 
     Raises:
         MissingExtra: It is not installed.

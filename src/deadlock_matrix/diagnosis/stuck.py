@@ -1,4 +1,4 @@
-"""In which of the user's own lines a run is stuck: the first thing a reader wants to see."""
+"""In which of the user's own lines a run is stuck: the first thing that a reader wants to see."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def stuck_threads(
 ) -> tuple[Stuck, ...]:
     """Return the threads that are stuck, with the lines that led there, outermost first.
 
-    ``own`` is the package that was asked for: where it is installed, its lines are the ones to see.
-    ``samples`` tell where the run was before, should nobody have been able to look in the end.
+    ``own`` is the requested package: if it is installed, its lines are the ones to see. ``samples``
+    tell where the run was before, in case nobody could look in the end.
 
     Without a proof it is the thread that is deepest in imports, or else the main thread. The text
     of the lines is not known here: see `deadlock_matrix.app.source_text`.
@@ -44,12 +44,12 @@ def stuck_threads(
 
 
 def heaviest(samples: Sequence[Sample]) -> Sample | None:
-    """Return where a run was for the longest time: of one that hangs, where it does."""
+    """Return where a run was for the longest time; one that hangs, hangs there."""
     return max(samples, key=lambda each: each.seconds, default=None)
 
 
 def known_so_far(outcome: Outcome, stuck: Sequence[Stuck]) -> Iterator[str]:
-    """What a hang is, in a line for each thread: said at once, before anything is measured."""
+    """Yield what a hang is, a line for each thread, to say at once, before any measurement."""
     for each in stuck:
         where = ""
         if each.lines:
@@ -60,7 +60,7 @@ def known_so_far(outcome: Outcome, stuck: Sequence[Stuck]) -> Iterator[str]:
 
 
 def lines_of(frames: Sequence[PythonFrame], own: str = "") -> tuple[SourceLine, ...]:
-    """Return the lines a reader can change: the user's own, or else an installed package's.
+    """Return the lines that a reader can change: the user's own, or else an installed package's.
 
     Of installed packages, ``own`` comes first.
     """

@@ -1,6 +1,6 @@
 """Text for people: numbers with their nouns, lists, durations; and text from outside, made fit.
 
-Probes may print anything, escape sequences too.
+Probes may print anything, even escape sequences.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 cell``, ``2 cells``; ``plural`` where it is not the noun and an s."""
+    """Return ``1 cell``, ``2 cells``; ``plural`` if it is not the noun and an s."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
@@ -19,14 +19,14 @@ def base_name(path: str) -> str:
 
 
 def short_name(path: str) -> str:
-    """The last part of a path, with its folder's name where many files are called the same."""
+    """Return the last part of a path, with its folder if many files have that name."""
     name = base_name(path)
     folder = base_name(path.replace("\\", "/").removesuffix(f"/{name}"))
     return f"{folder}/{name}" if name.startswith("__") and folder != name else name
 
 
 def printable(text: str) -> str:
-    """``text`` with everything but printable characters, tabs and line ends spelled as escapes."""
+    """Return ``text`` with all but printable characters, tabs and line ends escaped."""
     if text.isprintable():
         return text
     return "".join(
@@ -36,7 +36,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """``text`` without line ends, as part of a sentence."""
+    """Return ``text`` without line ends, as part of a sentence."""
     return printable(" ".join(text.split()))
 
 
@@ -47,7 +47,7 @@ def last_lines(text: str, count: int) -> tuple[str, ...]:
 
 
 def seconds(value: float) -> str:
-    """A duration for people: ``4 ms``, ``2.31 s``, ``48 s``, ``3 min 12 s``, ``2 h 5 min``."""
+    """Return a duration: ``4 ms``, ``2.31 s``, ``48 s``, ``3 min 12 s``, ``2 h 5 min``."""
     if value < 0.9995:
         return f"{value * 1000:.1f} ms" if value < 0.00995 else f"{value * 1000:.0f} ms"
     if value < 9.995:
@@ -63,7 +63,7 @@ def seconds(value: float) -> str:
 
 
 def listed(words: Sequence[str], joined: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b``, ``a, b and c``."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {joined} {words[-1]}"

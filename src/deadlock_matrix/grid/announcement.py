@@ -16,7 +16,7 @@ from deadlock_matrix.report.identity import identify
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One interpreter of a machine; ``label`` is that of all interpreters that are the same."""
+    """One interpreter of a machine; equal interpreters have equal labels."""
 
     label: str
     interpreter: Interpreter
@@ -26,7 +26,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker can run, and on what.
 
-    ``key`` tells machines apart and is not the machine's name, which is private. ``offers`` are
+    ``key`` distinguishes machines and is not the machine's name, which is private. ``offers`` are
     without private names, ``private_offers`` with them. ``environment`` are the recorded variables
     that surround each probe there.
     """
@@ -43,7 +43,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter of the run, and the label of those that can take its cells; empty: nobody."""
+    """An interpreter of the run, and the label of those that can take its cells; empty if none."""
 
     interpreter: Interpreter
     facts: InterpreterFacts
@@ -53,13 +53,13 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def label_of(facts: InterpreterFacts, host: Host) -> str:
-    """Equal for the same interpreter, under the same name, on the same kind of machine."""
+    """Return a label that is equal for the same interpreter, name and kind of machine."""
     text = "\n".join((facts.name, host.system, host.machine, identify(facts)))
     return f"interpreter-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def machine_name(run: str, announcement: Announcement, *, include_host: bool) -> str:
-    """What a report calls the machine: the same through a run, and nothing private if so asked."""
+    """Return a report's name for the machine, the same for a whole run, private only if allowed."""
     if include_host:
         return announcement.name
     text = f"{run}\n{announcement.key}"
@@ -71,14 +71,14 @@ def plan_interpreters(
 ) -> tuple[Planned, ...]:
     """Return the interpreters of a run.
 
-    One name may mean different interpreters on different machines: then each gets its label's end
-    behind its name.
+    If one name means different interpreters on different machines, the end of each one's label is
+    added to its name.
 
     Args:
-        announcements: Of all workers there are.
-        wanted: Names or patterns; none: all that are announced. What nobody has is planned too,
+        announcements: Those of all present workers.
+        wanted: Names or patterns; empty for all that are announced. What nobody has is planned too,
             as unavailable, with the reason.
-        include_host: Whether paths may tell private names.
+        include_host: Whether paths may contain private names.
     """
     by_name: dict[str, dict[str, Planned]] = defaultdict(dict)
     for each in sorted(announcements, key=lambda each: each.key):

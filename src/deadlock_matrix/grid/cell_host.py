@@ -33,7 +33,7 @@ COMPILERS = ("cc", "gcc", "clang")
 
 
 class CellHost:
-    """Workspaces for so many cells at once. Close it, or its helpers stay."""
+    """Workspaces for a number of cells at once. Close it, or its helpers stay."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class CellHost:
         """Ask each interpreter what it is.
 
         Args:
-            interpreters: What this machine has.
+            interpreters: Those of this machine.
             jobs: How many cells it may run at once.
             cache: As in `Workspace`.
             scratch: As in `Workspace`.
@@ -72,7 +72,7 @@ class CellHost:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of the interpreters that it has."""
+        """The labels of its interpreters."""
         return tuple(self._offers)
 
     def announce(self) -> Announcement:
@@ -98,11 +98,11 @@ class CellHost:
         )
 
     def run(self, order: Order, fetch: Callable[[str], bytes]) -> Delivery:
-        """Run a cell, and take out of its result what is private here.
+        """Run a cell, and remove from its result what is private here.
 
         Args:
             order: The cell.
-            fetch: Gives a layout's archive, by its digest.
+            fetch: Returns a layout's archive, by its digest.
 
         Raises:
             RunError: The harness failed, or the cell was given up.
@@ -149,7 +149,7 @@ class CellHost:
 
 
 def _as_ordered(result: CellResult, order: Order) -> CellResult:
-    """Return the cell as the coordinator knows it, but for the path by which it was run."""
+    """Return the result with the coordinator's cell, except for the path by which it was run."""
     interpreter = msgspec.structs.replace(
         order.cell.interpreter, executable=result.cell.interpreter.executable
     )

@@ -45,7 +45,7 @@ class Cluster:
         """Connect.
 
         Raises:
-            Unavailable: Nobody answers there, or not to us.
+            Unavailable: Nobody answers there, or refuses us.
         """
         dask.config.set(SETTINGS)
         options: dict[str, Any] = {} if security is None else {"security": security}
@@ -55,7 +55,7 @@ class Cluster:
             raise Unavailable(f"no scheduler answers at {address}: {error}") from error
 
     def announcements(self) -> dict[str, Announcement]:
-        """By the address of each worker that there is now."""
+        """Return the announcement of each present worker, by its address."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         found = {
             address: announcement_of(worker.get(ANNOUNCED)) for address, worker in workers.items()
@@ -85,12 +85,12 @@ class Cluster:
 class DaskEngine:
     """See `grid.engine.Engine`.
 
-    Only as many cells are handed out as the workers there are can run now, and a few more: so those
-    who join later have something to do, and one that is lost takes little with it.
+    It hands out only as many cells as the present workers can run now, and a few more. So workers
+    that join later have something to do, and a lost one takes little with it.
 
     Attributes:
-        machines: Those that have delivered results, by the names in results.
-        again: How often a cell was started once more, because its worker was lost.
+        machines: Those that have delivered results, by their names in results.
+        again: How often a cell was restarted because its worker was lost.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class DaskEngine:
             cluster: Where the workers are.
             planned: The interpreters by name.
             run: The run's name.
-            cache: Where layouts are put together.
-            include_host: Let results tell private names.
+            cache: Where layouts are assembled.
+            include_host: Whether results may contain private names.
             wait_s: Seconds that a lost interpreter may take to come back.
         """
         self._cluster = cluster
@@ -213,7 +213,7 @@ class DaskEngine:
                 cell = cells.popleft()
                 try:
                     self._submit(cell, label, self._ship(cell.layout.overlays))
-                except (ConfigurationError, Unavailable) as error:  # as a local run says it
+                except (ConfigurationError, Unavailable) as error:  # in the words of a local run
                     yield Finished(cell.id, unavailable(cell, str(error)))
 
     def _submit(self, cell: Cell, label: str, layout: str) -> None:
@@ -235,7 +235,7 @@ class DaskEngine:
         future.add_done_callback(lambda done: self._told.put((cell.id, done)))
 
     def _ship(self, overlays: tuple[str, ...]) -> str:
-        """Leave a layout with the scheduler, once; its digest."""
+        """Leave a layout with the scheduler, once, and return its digest."""
         if not overlays:
             return ""
         if overlays not in self._layouts:

@@ -19,7 +19,7 @@ from deadlock_matrix.grid.cell_host import CellHost
 from deadlock_matrix.grid.parcel import LAYOUTS, STARTED, Order
 
 ANNOUNCED = "deadlock_matrix"
-"""Under which a scheduler has a worker's announcement."""
+"""The key under which a scheduler has a worker's announcement."""
 
 SETTINGS = {
     # A machine that is cut off for less than this loses nothing.
@@ -34,7 +34,7 @@ _host: CellHost | None = None
 
 
 def run_order(order: bytes) -> bytes:
-    """Return what a scheduler sends: run one cell, and return its `Delivery`."""
+    """Run one cell that a scheduler sends, and return its `Delivery`."""
     if _host is None:
         raise RunError("this worker was not started by 'deadlock-matrix worker'")
     worker = get_worker()
@@ -52,13 +52,13 @@ def run_order(order: bytes) -> bytes:
 
 
 def give_up(session: str) -> None:
-    """Of a coordinator that ends early: end its cells."""
+    """End the cells of a coordinator that ends early."""
     if _host is not None:
         _host.give_up(session)
 
 
 def serve(host: CellHost, scheduler: str, name: str, security: Security | None) -> None:
-    """Serve until SIGINT or SIGTERM; join again whenever the connection is lost."""
+    """Serve until SIGINT or SIGTERM; rejoin whenever the connection is lost."""
     global _host
     _host = host
     with dask.config.set(SETTINGS):
@@ -100,7 +100,7 @@ async def _join(
         resources=dict.fromkeys(host.labels, host.jobs),
         name=name or None,
         startup_information={ANNOUNCED: lambda worker: announced},
-        memory_limit=0,  # its cells are processes of their own
+        memory_limit=0,  # its cells are separate processes
         dashboard=False,
         **options,
     )
@@ -113,7 +113,7 @@ async def _join(
 
 
 def announcement_of(extra: object) -> Announcement | None:
-    """What a worker has announced, from what the scheduler has of it; ``None``: another worker."""
+    """Return what a worker announced, from the scheduler's data; ``None`` for another worker."""
     if not isinstance(extra, str):
         return None
     try:

@@ -10,7 +10,7 @@ from deadlock_matrix.model.observation import CellResult
 
 
 class Started(NamedTuple):
-    """A cell has been started; ``cell`` is its id, ``host`` where, as reports call it."""
+    """A cell has started; ``cell`` is its id, ``host`` where, as reports call it."""
 
     cell: str
     host: str = ""

@@ -20,15 +20,15 @@ Run = Callable[[Cell], CellResult]
 
 
 class LocalEngine:
-    """As many threads as cells may run at once; they wait, so one process does for dozens."""
+    """As many threads as cells may run at once; they wait, so one process is enough for dozens."""
 
     def __init__(self, run: Run, jobs: int, give_up: Callable[[], None] = lambda: None) -> None:
-        """Start nothing yet.
+        """Prepare; start nothing yet.
 
         Args:
             run: Runs one cell; called from several threads at once.
-            jobs: How many.
-            give_up: Makes the calls that are running end soon.
+            jobs: How many cells to run at once.
+            give_up: Makes the running calls end soon.
         """
         self._run = run
         self._jobs = jobs
@@ -91,6 +91,6 @@ class LocalEngine:
             self._told.put(Started(cell.id))
             try:
                 result: CellResult | Exception = self._run(cell)
-            except Exception as error:  # it is raised where the result is asked for
+            except Exception as error:  # it is raised where the result is taken
                 result = error
             self._told.put(Finished(cell.id, result))

@@ -16,17 +16,17 @@ from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.observation import CellResult
 
 LAYOUTS = "deadlock-matrix-layouts"
-"""Under which the scheduler keeps layouts, by digest."""
+"""The key under which the scheduler keeps layouts, by digest."""
 
 STARTED = "deadlock-matrix-started"
-"""The topic of what is told as a cell starts."""
+"""The topic of the message that a cell starts."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One cell for a worker that has an interpreter with this label.
 
-    ``session`` tells one coordinator from the next of the same run; ``layout`` is a digest, empty
-    for code that the interpreter finds by itself.
+    ``session`` distinguishes coordinators of the same run; ``layout`` is a digest, empty for code
+    that the interpreter finds by itself.
     """
 
     session: str
@@ -62,7 +62,7 @@ def unpack_layout(digest: str, content: bytes, cache: Path) -> Path:
     """Return the folder of a layout that came by content.
 
     Raises:
-        RunError: The archive is not what the digest says, or reaches out of its folder.
+        RunError: The archive does not match the digest, or reaches out of its folder.
     """
     target = cache / "layouts" / digest
     if target.is_dir():
@@ -86,10 +86,10 @@ def unpack_layout(digest: str, content: bytes, cache: Path) -> Path:
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """By hand: ``extract`` would do what else an archive asks for, such as links."""
+    """Write it by hand: ``extract`` would also do what an archive asks for, such as links."""
     content = archive.extractfile(member)
     assert content is not None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.read())
     path.chmod(0o644 | (member.mode & 0o111))
-    os.utime(path, (member.mtime, member.mtime))  # byte code is told by it
+    os.utime(path, (member.mtime, member.mtime))  # byte code is checked against it

@@ -1,4 +1,4 @@
-"""How many cells the workers that there are can take now."""
+"""How many cells the present workers can take now."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class _Worker:
 class Room:
     """Counts out the places of all workers, whichever interpreters they share.
 
-    A worker with two interpreters has its jobs once, not once for each. A few cells more than there
+    A worker with two interpreters has its jobs once, not once for each. A few more cells than there
     are places wait at the scheduler, so that a worker that is done, or joins, has something to do.
     """
 
     def __init__(self, workers: Iterable[tuple[frozenset[str], int]]) -> None:
-        """Nothing is handed out yet.
+        """Start with nothing handed out.
 
         Args:
             workers: The labels of each worker's interpreters, and how many cells it runs at once.
@@ -29,7 +29,7 @@ class Room:
         self._spare = max(1, sum(each.free for each in self._workers) // 4)
 
     def take(self, label: str) -> bool:
-        """Return whether one more cell of this interpreter has room; if so, it is counted.
+        """Return whether one more cell of this interpreter has room; if so, count it.
 
         The worker with the fewest interpreters gets it: the others can still take something else.
         """

@@ -8,10 +8,11 @@ from deadlock_matrix.errors import ConfigurationError
 
 
 def make_security(address: str, ca: str, cert: str, key: str) -> Security | None:
-    """For ``tls://`` addresses; a peer without a certificate of the authority is refused.
+    """Load the certificates for ``tls://`` addresses; only peers of the authority are accepted.
 
     Raises:
-        ConfigurationError: Only some of the three files are given, or the address is not ``tls://``.
+        ConfigurationError: Only some of the three files are given, or the address is not
+            ``tls://``.
     """
     given = [each for each in (ca, cert, key) if each]
     if not given and not address.startswith("tls://"):

@@ -18,10 +18,10 @@ import msgspec
 import psutil
 
 _MARK = "DEADLOCK_MATRIX_BOUNDED"
-"""A variable by which descendants are known, also those that left family and session."""
+"""A variable that identifies descendants, even those that left family and session."""
 
 SCRATCH_VARIABLE = "DEADLOCK_MATRIX_SCRATCH"
-"""Where files are written that must not outlive a run that is killed; without it, as always."""
+"""Where to write files that must not outlive a run, even a killed one; without it, as always."""
 
 _PR_SET_PDEATHSIG = 1
 _KEPT_BYTES = 1 << 20
@@ -32,9 +32,8 @@ _KILL_S = 5.0  # that the kernel has to end what was killed
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the process, and what it wrote: the last MiB, or all if it was limited.
 
-    ``status`` is its exit status, or the number of the signal that ended it, negated.
-    ``in_time`` is false if it was ended because its time was up, ``in_limit`` if it had printed
-    more than it may.
+    ``status`` is its exit status, or the negated number of the signal that ended it. ``in_time`` is
+    false if it was ended because its time was up, ``in_limit`` if it had printed more than allowed.
     """
 
     status: int
@@ -50,7 +49,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """The end of what it complained of, or said, on one line."""
+        """The end of its complaint, or of its output, on one line."""
         words = " ".join((self.complained or self.said).split()) or "it said nothing"
         return words if len(words) <= 300 else "... " + words[-300:]
 
@@ -65,16 +64,16 @@ def run_bounded(
 ) -> Ended:
     """Start ``command`` in a session of its own, and wait until it ends.
 
-    Whatever it started is ended with it, also what outlives it. Missed is only a descendant that
-    has lost its parent and left the session, *and* has another environment or hides it from us. The
-    killing may take some seconds more than the deadline.
+    Whatever it started is ended with it, even what outlives it. Only a descendant is missed that
+    has lost its parent and left the session, *and* has another environment or hides it from us.
+    Killing may take some seconds more than the deadline.
 
     Args:
         command: An executable and its arguments.
         environment: All its variables.
         deadline_s: Seconds after which it is ended.
         folder: Where it is run; without it, in an empty folder that is removed afterwards.
-        limit: Bytes of standard output after which it is ended too.
+        limit: Bytes of standard output after which it is ended, too.
 
     Raises:
         OSError, ValueError: It cannot be started.
@@ -113,10 +112,10 @@ def run_bounded(
 
 
 if sys.platform == "linux":
-    _libc = ctypes.CDLL(None)  # loaded here: between fork and exec nothing must be
+    _libc = ctypes.CDLL(None)  # loaded here: nothing may be loaded between fork and exec
 
     def _tie() -> None:
-        """Between fork and exec: be killed when the thread that waits for us is gone."""
+        """Between fork and exec: have the kernel kill us when the thread that waits is gone."""
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     _end_with_us: Callable[[], None] | None = _tie
@@ -125,7 +124,7 @@ else:
 
 
 def scratch_folder() -> str | None:
-    """Return where to write what must not outlive this run; ``None``: where everybody does."""
+    """Return where to write what must not outlive this run; ``None`` for the usual place."""
     return os.environ.get(SCRATCH_VARIABLE)
 
 
@@ -138,7 +137,7 @@ def end_descendants() -> None:
 
 
 def _wait(child: subprocess.Popen[bytes], out: Path, deadline_s: float, limit: int | None) -> bool:
-    """Wait until it ends, or prints too much; whether that was in time."""
+    """Wait until it ends, or prints too much; return whether that was in time."""
     end = time.monotonic() + deadline_s
     step = deadline_s if limit is None else min(_LOOK_S, deadline_s)
     while True:
@@ -156,7 +155,7 @@ def _is_within(out: Path, limit: int | None) -> bool:
 
 
 def _end(child: subprocess.Popen[bytes], mark: str) -> None:
-    if child.returncode is None:  # after it was reaped its number may be another's
+    if child.returncode is None:  # once it is reaped, its number may be another's
         family = _children(child.pid)
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
@@ -166,13 +165,13 @@ def _end(child: subprocess.Popen[bytes], mark: str) -> None:
         with suppress(subprocess.TimeoutExpired):  # then the kernel holds it, and ends it later
             child.wait(_KILL_S)
     end = time.monotonic() + _KILL_S
-    while (left := _marked(mark)) and time.monotonic() < end:  # one that forks while we kill
+    while (left := _marked(mark)) and time.monotonic() < end:  # one may fork while we kill
         _kill(left)
         psutil.wait_procs(left, timeout=0.1)
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    """Return the descendants of a process that are not merely left to be waited for."""
+    """Return the descendants of a process, except those that only wait to be reaped."""
     found = []
     with suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):

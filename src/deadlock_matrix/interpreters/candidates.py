@@ -1,4 +1,4 @@
-"""What may be a Python: the files that python-discovery would ask, none of them asked."""
+"""What may be a Python: the files that python-discovery would ask, without asking any."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ _OWN_QUESTION_S = "5"
 def list_candidates(
     variables: Mapping[str, str], folders: Iterable[str] = (), cache: Path | None = None
 ) -> Known[tuple[str, ...]] | Unknown:
-    """The files on ``PATH``, in the Windows registry and among uv's that have a Python's name.
+    """Return files with a Python's name on ``PATH``, in the Windows registry and among uv's.
 
     Args:
-        variables: Of the environment: ``PATH``, and where uv, pyenv, mise and asdf keep theirs.
+        variables: Those of the environment: ``PATH``, and where uv, pyenv, mise and asdf keep
+            theirs.
         folders: Searched after those on ``PATH``.
-        cache: A folder for what the library remembers, which is the base of the Python that runs
-            this, and more only with a version of it that has to ask for itself.
+        cache: A folder for what the library remembers: the base of the Python that runs this, and
+            more only in a version that has to ask for itself.
 
     Returns:
-        Paths, folder by folder in the order of the search, by name within one. They are no more
+        Paths, folder by folder in the order of the search, sorted by name within one. They are only
+            candidates: links, wrappers and files that are not Python are among them. Unknown, with
+            the reason, if the library failed.
         than candidates: links, wrappers and files that are no Python are among them. Unknown: the
         library failed, and why.
     """
@@ -43,7 +46,7 @@ def list_candidates(
         PythonInfo.current_system(kept)  # the library cannot do without this answer
         try:
             found = _search(_Notebook(), environment)
-        except Exception:  # a version that goes another way: see `_Notebook`
+        except Exception:  # a version that works differently: see `_Notebook`
             bound = {"PY_DISCOVERY_TIMEOUT": _OWN_QUESTION_S}
             found = _search(_Notebook(asks=True, kept=kept), environment | bound)
     except (OSError, RuntimeError, ValueError) as error:
@@ -60,10 +63,10 @@ def _search(notebook: _Notebook, environment: Mapping[str, str]) -> list[str]:
 
 
 def _by_folder(paths: Iterable[str]) -> tuple[str, ...]:
-    # Within a folder the library goes by the order of the file system, which is none.
+    # Within a folder the library uses the order of the file system, which is no order.
     folders: dict[str, set[str]] = {}
     for path in paths:
-        if not Path(path).is_dir():  # before 1.9.5 the folders themselves are asked too
+        if not Path(path).is_dir():  # before 1.9.5 the folders themselves are asked, too
             folders.setdefault(str(Path(path).parent), set()).add(path)
     return tuple(path for found in folders.values() for path in sorted(found, key=in_order))
 
@@ -73,23 +76,23 @@ class _Unasked(Exception):
 
 
 class _Notebook:
-    """A `python_discovery.PyInfoCache` that writes down what the library is about to ask.
+    """A `python_discovery.PyInfoCache` that notes what the library is about to ask.
 
     The library has no call that only lists. It asks each candidate itself, twice if need be, and
-    drops without a word what does not answer; `identity.identify` has to be the one that asks. But
-    it does consult its cache first, by a public protocol: the path, then the lock of the path's
-    entry, then the entry. So `py_info` learns every candidate, and a lock that swallows `_Unasked`
-    ends the question where the entry would be read: version 1.9.5 sees a candidate without an
-    answer, and goes on to the next one. Its walks over PATH, the registry and uv's folders stay
-    its own, and nothing private of it is touched.
+    silently drops what does not answer; but `identity.identify` has to be the one that asks. The
+    library does consult its cache first, by a public protocol: the path, then the lock of the
+    path's entry, then the entry. So `py_info` learns every candidate, and a lock that swallows
+    `_Unasked` ends the question where the entry would be read: version 1.9.5 sees a candidate
+    without an answer, and goes on to the next one. Its walks over PATH, the registry and uv's
+    folders stay its own, and nothing private of it is touched.
 
-    That a question may end so is no promise, and earlier versions stumble. Then the search is done
-    again with ``asks``: the library puts its own questions, which takes seconds where something
-    hangs, and every candidate is still written down. A unit test, in which no process may start,
+    Nothing promises that a question may end like this, and earlier versions stumble. Then the
+    search is repeated with ``asks``: the library puts its own questions, which takes seconds where
+    something hangs, and every candidate is still noted. A unit test, in which no process may start,
     notices when a version needs that.
 
-    What this process knows already, itself at least, is not looked up; it comes to `refuse`, which
-    never lets one through, as the library shows only one of all that share a base.
+    The library does not look up what this process already knows, at least itself; that comes to
+    `refuse`, which rejects all of it, as the library shows only one of all that share a base.
     """
 
     def __init__(self, asks: bool = False, kept: PyInfoCache | None = None) -> None:
@@ -101,7 +104,7 @@ class _Notebook:
         return self._kept.py_info(path) if self._kept else _Entry(self._asks)
 
     def py_info_clear(self) -> None:
-        """Nothing is kept here."""
+        """Do nothing: nothing is kept here."""
 
     def refuse(self, info: PythonInfo) -> bool:
         self.paths += filter(None, (info.executable, info.system_executable))
@@ -123,10 +126,10 @@ class _Entry:
         return None
 
     def write(self, content: dict[str, Any]) -> None:
-        """Nothing is kept."""
+        """Do nothing: nothing is kept."""
 
     def remove(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: nothing is kept."""
 
     @contextmanager
     def locked(self) -> Generator[None, None, None]:

@@ -1,4 +1,4 @@
-"""Conda environments: what conda, mamba, micromamba and pixi list, and what their files tell."""
+"""Conda environments: what conda, mamba, micromamba and pixi list, and what their files show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ARGUMENTS = {
     "micromamba": _LIST,
     "pixi": ("info", "--json"),
 }
-_NAMED_BY = ("CONDA_EXE", "MAMBA_EXE")  # also where they are shell functions and not on PATH
+_NAMED_BY = ("CONDA_EXE", "MAMBA_EXE")  # even if they are shell functions and not on PATH
 _OUTPUT_LIMIT = 4 << 20
 _USUAL_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "conda")
 
@@ -46,7 +46,7 @@ class _Global(msgspec.Struct, frozen=True):
 
 
 class _Listing(msgspec.Struct, frozen=True):
-    """The part of both kinds of answer that tells where environments are."""
+    """The part of both kinds of answer that says where environments are."""
 
     envs: tuple[str, ...] = ()
     environments_info: tuple[_Named, ...] = ()
@@ -54,7 +54,7 @@ class _Listing(msgspec.Struct, frozen=True):
 
 
 def listing_commands(surroundings: Surroundings) -> tuple[Command, ...]:
-    """The commands that list environments: one for each installation that has such a tool."""
+    """Return the commands that list environments, one for each installation with such a tool."""
     variables = surroundings.variables
     found = [shutil.which(name, path=variables.get("PATH", "")) for name in _ARGUMENTS]
     commands: dict[tuple[str, bool], Command] = {}
@@ -73,7 +73,7 @@ def run_listing(
     """Run one of the `listing_commands`, and read which environments it names.
 
     Args:
-        command: It is run in the current folder: pixi lists the project's environments.
+        command: It runs in the current folder: pixi lists the project's environments.
         surroundings: Where that is.
         deadline_s: Seconds after which it is ended.
     """
@@ -94,10 +94,10 @@ def run_listing(
 
 
 def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
-    """Return the folders of environments in an answer; unknown: it is no such answer.
+    """Return the folders of environments in an answer; unknown if it is no such answer.
 
     Args:
-        text: JSON of ``env list`` or of ``pixi info``, words may stand before it.
+        text: JSON of ``env list`` or of ``pixi info``; words may precede it.
         source: Whose answer it is.
     """
     try:
@@ -113,8 +113,8 @@ def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
 def known_prefixes(surroundings: Surroundings) -> Iterator[str]:
     """Yield folders that may be conda environments, without running anything.
 
-    Named by variables and by ``~/.conda/environments.txt``, pixi's of the project, and the folders
-    that installers propose.
+    Variables and ``~/.conda/environments.txt`` name some; others are pixi's of the project, and the
+    folders that installers suggest.
     """
     variables, home = surroundings.variables, Path(surroundings.home)
     for name in ("CONDA_PREFIX", "MAMBA_ROOT_PREFIX", "CONDA_ROOT"):
@@ -130,9 +130,9 @@ def known_prefixes(surroundings: Surroundings) -> Iterator[str]:
 
 
 def list_pythons(prefixes: Iterable[str]) -> Iterator[str]:
-    """The interpreters of those ``prefixes`` that are conda environments, and of those inside.
+    """Yield the interpreters of ``prefixes`` that are conda environments, and of those inside.
 
-    For one without Python, the path where it would be.
+    For an environment without Python, the path where it would be.
     """
     for prefix in map(Path, prefixes):
         if prefix.is_absolute():

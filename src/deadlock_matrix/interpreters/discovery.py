@@ -31,11 +31,11 @@ from deadlock_matrix.model.fingerprint import InterpreterFacts
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_AT_ONCE = 4  # starting a Python is work for a processor, waiting for one that hangs is not
+_AT_ONCE = 4  # starting a Python keeps a processor busy, waiting for one that hangs does not
 
 
 class Discovered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found: interpreters, those that do not work last; where it could not look."""
+    """What a search found: interpreters, broken ones last; and where it could not look."""
 
     interpreters: tuple[InterpreterFacts, ...]
     notes: tuple[str, ...]
@@ -54,12 +54,15 @@ def discover(
     """Find every Python, and find out what each one is.
 
     Args:
-        surroundings: What to begin with, from `places.look_around`.
-        cache: The folder in which answers are remembered; ``None``: ask everybody.
-        deadline_s: Seconds that each interpreter, and each tool that lists environments, has.
+        surroundings: Where to begin, from `places.look_around`.
+        cache: The folder in which answers are remembered; ``None`` asks every candidate.
+        deadline_s: Seconds for each interpreter, and for each tool that lists environments.
 
     Returns:
-        One for each environment, and for each real executable outside of environments, however
+        One for each environment, and for each real executable outside environments, however many
+            links lead to it. A wrapper is followed to what it starts. Interpreters with an unknown
+            fingerprint do not work, for the stated reason: they do not answer before the deadline,
+            they are not Python, their base is gone.
         many links lead to it. A wrapper is followed to what it starts. Interpreters whose
         fingerprint is unknown do not work, with the reason: they do not answer until the deadline,
         they are no Python, their base is gone.
@@ -99,11 +102,11 @@ class _Search:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def run(self, tool: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Run what waits for a tool, beside everything else."""
+        """Run something that waits for a tool, beside everything else."""
         return self._tools.submit(tool, *arguments, **named)
 
     def look_at(self, paths: Iterable[str]) -> None:
-        """Begin to ask those interpreters that none of the earlier paths led to."""
+        """Begin to ask those interpreters to which none of the earlier paths led."""
         groups: dict[Key, list[str]] = {}
         for path in paths:
             groups.setdefault(key_of(path), []).append(path)
@@ -113,11 +116,11 @@ class _Search:
                 self._asked[key] = self._pool.submit(_look_at, path, self._cache, self._deadline_s)
 
     def wrapped(self) -> list[str]:
-        """Return what the wrappers start, when all have answered."""
+        """Return what the wrappers start, once all have answered."""
         return [path for each in self._seen() if (path := each.stands_for)]
 
     def facts(self) -> list[InterpreterFacts]:
-        """Return what was found out, without the wrappers, when all have answered."""
+        """Return what was found out, without the wrappers, once all have answered."""
         return [each.facts for each in self._seen() if not each.stands_for]
 
     def _seen(self) -> list[_Seen]:
@@ -155,13 +158,13 @@ def _look_at(path: str, cache: Path | None, deadline_s: float) -> _Seen:
     name = name_of(path)
     try:
         path.encode()
-    except UnicodeEncodeError:  # such a path can be in no JSON, that of the cache neither
+    except UnicodeEncodeError:  # no JSON can contain such a path, nor can that of the cache
         return _Seen(facts=_broken(_spelled(name), _spelled(path), "its path is no UTF-8"))
     if not os.path.lexists(path) and is_prefix(Path(home_of(path))):
         return _Seen(facts=_broken(name, path, "a conda environment without Python"))
     try:
         facts = identify(Interpreter(name=name, executable=path), cache, deadline_s)
-    except (OSError, UnicodeError) as error:  # it lies where we may not look
+    except (OSError, UnicodeError) as error:  # it is where we may not look
         return _Seen(facts=_broken(name, path, f"cannot be looked at: {error}"))
     if isinstance(facts.fingerprint, Unknown) or not may_wrap(path):
         return _Seen(facts=facts)
@@ -172,7 +175,7 @@ def _look_at(path: str, cache: Path | None, deadline_s: float) -> _Seen:
 
 
 def _arranged(facts: Iterable[InterpreterFacts]) -> tuple[InterpreterFacts, ...]:
-    """Those that work first, all names different; otherwise in the order they were found in."""
+    """Put those that work first, with distinct names, otherwise in the order found."""
     names: dict[str, int] = {}
     arranged = []
     for each in sorted(facts, key=lambda each: isinstance(each.fingerprint, Unknown)):

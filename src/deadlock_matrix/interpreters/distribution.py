@@ -1,4 +1,4 @@
-"""Where an interpreter comes from, told by the folders and files around it."""
+"""Where an interpreter comes from, judging by the folders and files around it."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ _UNSEARCHED = frozenset({".git", ".hg", "__pycache__", "node_modules", "site-pac
 
 
 def list_environments(surroundings: Surroundings) -> Iterator[str]:
-    """Yield the interpreters of virtual environments, also of those that are broken.
+    """Yield the interpreters of virtual environments, including broken ones.
 
-    Looked at are ``VIRTUAL_ENV``, ``.venv`` and ``venv`` in the current folder and above it up to
-    the project's, nox's and tox's in the current folder, and ``WORKON_HOME``.
+    This looks at ``VIRTUAL_ENV``, at ``.venv`` and ``venv`` in the current folder and above it up
+    to the project's, at nox's and tox's in the current folder, and at ``WORKON_HOME``.
     """
     for folder in _folders(surroundings):
         if is_environment(folder):
@@ -39,10 +39,10 @@ def is_environment(folder: Path) -> bool:
 def search_trees(trees: Sequence[str]) -> tuple[list[str], list[str]]:
     """Search everything below some folders.
 
-    A link to a folder is looked at, and not followed further: it may lead back.
+    A link to a folder is looked at, but not followed further: it may lead back.
 
     Returns:
-        The interpreters of environments; and folders named ``bin``, in which others may be.
+        The interpreters of environments; and folders named ``bin``, which may contain others.
     """
     executables: list[str] = []
     bins: list[str] = []
@@ -59,7 +59,7 @@ def _walk(tree: str) -> Iterator[Path]:
     yield Path(tree)
     for parent, names, _ in os.walk(tree):
         here = Path(parent)
-        if is_environment(here):  # in an environment there are others only where conda keeps them
+        if is_environment(here):  # inside an environment, only conda keeps others
             names[:] = [name for name in names if name == "envs"]
         names[:] = sorted(name for name in names if name not in _UNSEARCHED)
         yield from (here / name for name in names)

@@ -17,11 +17,11 @@ from deadlock_matrix.model.fingerprint import Fingerprint
 
 
 def take_fingerprint(interpreter: Interpreter, answer: Answer) -> Fingerprint:
-    """Read what is installed from metadata and native files, beside what the interpreter said.
+    """Read what is installed from metadata and native files, besides what the interpreter said.
 
     Args:
         interpreter: Its name, its executable and the variables that it runs with.
-        answer: What it said of itself.
+        answer: What it said about itself.
     """
     installed = list(_installed(answer))
     packages = {name: version for name, version, _ in reversed(installed)}

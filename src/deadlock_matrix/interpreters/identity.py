@@ -28,7 +28,7 @@ from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts, Run
 
 DEADLINE_S = 10.0
 MESSAGE = b"Lock blocking "
-"""Of Abseil's message about a lock, what stands in one piece in whatever can print it."""
+"""The part of Abseil's message about a lock that whatever can print it contains in one piece."""
 
 RUNNING_DEADLINE_S = 120.0
 
@@ -41,16 +41,16 @@ def identify(
     *,
     measure: bool = False,
 ) -> InterpreterFacts:
-    """Find out what an interpreter is. Nothing that is installed in it is imported to ask it.
+    """Find out what an interpreter is. Asking imports nothing that is installed in it.
 
     Args:
         interpreter: Its executable is started, bounded, unless it is remembered.
-        cache: The folder to remember it in; ``None``: ask, and remember nothing.
+        cache: The folder in which to remember it; ``None``: ask, and remember nothing.
         deadline_s: Seconds that it has to answer.
         running_deadline_s: Seconds for all modules that are imported in it.
-        measure: Also import the modules of `native.running.DISTRIBUTIONS` that are installed, each
-            in a process of its own, to see what only running shows. Otherwise what an earlier time
-            showed is given, and nothing is run.
+        measure: Also import the installed modules of `native.running.DISTRIBUTIONS`, each in a
+            process of its own, to see what only running shows. Otherwise return what an earlier
+            time showed, and run nothing.
     """
     if interpreter.unavailable:
         return _facts(interpreter, Unknown(reason=interpreter.unavailable))
@@ -67,17 +67,17 @@ def identify(
 def _ask(
     interpreter: Interpreter, cache: Path | None, deadline_s: float
 ) -> tuple[Memory, Path | None]:
-    """Return what it says and what its files tell; and where that may be kept, if it may."""
+    """Return what it says and what its files show; and where to keep that, if it may be kept."""
     executable = str(Path(interpreter.executable).absolute())
     if missing := _what_is_missing(executable):
         return Memory(stamps=(), fingerprint=Unknown(reason=missing)), None
     answer = ask(executable, deadline_s, interpreter.set)
     if isinstance(answer, TimedOut):
         memory = silence(interpreter, Unknown(reason=answer.reason), deadline_s)
-    elif isinstance(answer, Unknown):  # what it lacks may lie outside its own files
+    elif isinstance(answer, Unknown):  # what it lacks may be outside its own files
         return Memory(stamps=(), fingerprint=answer), None
     else:
-        # Before they are read: who installs something meanwhile changes them afterwards.
+        # Before they are read: an installation meanwhile changes them afterwards.
         stamps = stamps_of(interpreter, answer.value)
         source = f"{answer.source}, and files in its site-packages"
         fingerprint = known(take_fingerprint(interpreter, answer.value), source)
@@ -96,7 +96,7 @@ def _measure(
     cache: Path | None,
     deadline_s: float,
 ) -> Fingerprint:
-    """The fingerprint with what running shows, of which only what is not remembered is run."""
+    """Return the fingerprint with what running shows, running only what is not remembered."""
     missing = [
         module
         for module, distribution in DISTRIBUTIONS.items()
@@ -105,7 +105,7 @@ def _measure(
     if not missing:
         return fingerprint
     found = run_modules(interpreter, missing, deadline_s)
-    # `TimedOut` told what to remember; for everybody else it is unknown, now as later.
+    # `TimedOut` says what to remember; for everybody else it is unknown, now and later.
     running = convert(
         msgspec.to_builtins(fingerprint.running | found), dict[str, Known[Running] | Unknown]
     )
@@ -116,7 +116,7 @@ def _measure(
         kept = msgspec.structs.replace(memory.fingerprint.value, printers=printers)
         kept_fact = known(kept, memory.fingerprint.source)
         memory = msgspec.structs.replace(memory, fingerprint=kept_fact)
-    if cache:  # if something was installed meanwhile, what was stamped before it is no more true
+    if cache:  # after an installation meanwhile, what was stamped before is no longer true
         remember(interpreter, cache, memory)
     return fingerprint
 
@@ -124,7 +124,7 @@ def _measure(
 def _library_files(
     fingerprint: Fingerprint, running: dict[str, Known[Running] | Unknown]
 ) -> set[str]:
-    """The files that tell who can print a line: those told by files, and those seen mapped."""
+    """Return the files to search for the printer of a line: those read, and those seen mapped."""
     libraries = fingerprint.libraries
     files = {each.path for each in libraries.value} if isinstance(libraries, Known) else set()
     for fact in running.values():

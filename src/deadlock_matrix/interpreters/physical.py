@@ -18,13 +18,13 @@ _SAYS_NOTHING = (".venv", "venv", ".env", "env")
 
 
 def key_of(path: str) -> Key:
-    """What two paths have in common that lead to one interpreter: environment, real executable.
+    """Return what all paths to one interpreter share: environment and real executable.
 
-    A Python is in a virtual environment by the folder through which it is called: a link to an
-    environment's python from elsewhere is its base.
+    The folder through which a Python is called decides whether it is in a virtual environment: a
+    link from elsewhere to an environment's python means its base.
     """
     real = os.path.realpath(path)
-    if not _has_name_of_python(real):  # one program that is many, by the name it is called by
+    if not _has_name_of_python(real):  # one program that is many, depending on its name
         real = str(Path(os.path.realpath(Path(path).parent), Path(path).name))
     return os.path.normcase(_environment_of(path)), os.path.normcase(real)
 
@@ -42,9 +42,9 @@ def may_wrap(path: str) -> bool:
 
 
 def choose_path(paths: Iterable[str]) -> str:
-    """The one of several paths to an interpreter to call it by: of files, the file, not a link.
+    """Choose the path by which to call an interpreter: the file itself rather than a link.
 
-    Of an environment the plainest name; else the first.
+    For an environment the plainest name; otherwise the first.
     """
     found = list(paths)
     if any(map(_environment_of, found)):
@@ -64,7 +64,7 @@ def name_of(executable: str) -> str:
 
 
 def _environment_of(path: str) -> str:
-    """The virtual environment that an executable is of, by its folder; none: an empty text."""
+    """Return the virtual environment of an executable, by its folder; empty if none."""
     folder = Path(os.path.realpath(Path(path).parent))
     homes = (home for home in (folder, folder.parent) if is_there(home / "pyvenv.cfg"))
     return str(next(homes, ""))

@@ -1,4 +1,4 @@
-"""Where to look: the variables, folders and trees that a search for interpreters begins with."""
+"""Where to look: the variables, folders and trees with which a search for interpreters begins."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ _USUAL = (
     "~/.asdf/installs/python/*/bin",
     "~/.local/share/mise/installs/python/*/bin",
 )
-"""Where installers put interpreters, whether ``PATH`` names the folder or not. On Windows none of
-them is there: installers write into the registry."""
+"""Where installers put interpreters, whether or not ``PATH`` names the folder. None of them exists
+on Windows: installers write into the registry.
+"""
 
 _PROJECT_MARKS = ("pyproject.toml", "pixi.toml", "setup.py", "setup.cfg", ".git", ".hg")
 
@@ -33,8 +34,8 @@ _PROJECT_MARKS = ("pyproject.toml", "pixi.toml", "setup.py", "setup.cfg", ".git"
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a search begins with.
 
-    ``variables`` are of the environment, ``folder`` is the current one, ``folders`` are searched
-    after those on ``PATH``, ``trees`` are searched with everything below them.
+    ``variables`` are those of the environment, ``folder`` is the current one, ``folders`` are
+    searched after those on ``PATH``, ``trees`` are searched with everything below them.
     """
 
     variables: dict[str, str]
@@ -67,13 +68,13 @@ def expand(base: Path, pattern: str) -> tuple[Path, ...]:
 
 
 def in_order(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key to sort by in which 3.9 comes before 3.10."""
+    """Return a sort key by which 3.9 comes before 3.10."""
     parts = re.findall(r"\d+|\D+", text)
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
 
 
 def up_to_project(here: Path) -> tuple[Path, ...]:
-    """The current folder and those above it, up to the project's root; without one, itself."""
+    """Return the current folder and those above, up to the project's root, if there is one."""
     folders = (here, *here.parents)
     for at, folder in enumerate(folders):
         if any(is_there(folder / mark) for mark in _PROJECT_MARKS):
@@ -82,7 +83,7 @@ def up_to_project(here: Path) -> tuple[Path, ...]:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether ``path`` leads to something; no, where we may not look."""
+    """Return whether ``path`` leads to something; False if we may not look."""
     try:
         return path.exists()
     except OSError:
@@ -90,19 +91,19 @@ def is_there(path: Path) -> bool:
 
 
 def home_of(executable: str) -> str:
-    """Return the folder that an executable is installed in, if it lies there as most do."""
+    """Return the folder in which an executable is installed, if it is where most are."""
     folder = Path(executable).parent
     return str(folder.parent if folder.name in ("bin", "Scripts", "condabin") else folder)
 
 
 def python_in(folder: Path) -> Path | None:
-    """The interpreter of an environment or an installation, also one whose link leads nowhere."""
+    """Return the interpreter of an environment or installation, even if its link is broken."""
     paths = (folder / inside for inside in _IN_ENVIRONMENT)
     return next((path for path in paths if os.path.lexists(path)), None)
 
 
 def usual_python(folder: Path) -> Path:
-    """Return where the interpreter of an environment would be, were there one."""
+    """Return where the interpreter of an environment would be, if it had one."""
     if sys.platform != "win32":
         return folder / "bin" / "python"
     conda = is_there(folder / "conda-meta")

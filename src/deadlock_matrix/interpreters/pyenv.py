@@ -10,17 +10,17 @@ from deadlock_matrix.interpreters.places import expand, python_in
 
 
 def pyenv_root(variables: Mapping[str, str], home: Path) -> Path:
-    """pyenv's folder, whether it is there or not."""
+    """Return pyenv's folder, whether or not it exists."""
     return Path(variables.get("PYENV_ROOT") or home / ".pyenv")
 
 
 def pyenv_versions(root: Path, major: int | None = None, minor: int | None = None) -> list[str]:
-    """Return the executables of the versions in ``root``, the oldest first.
+    """Return the executables of the versions in ``root``, oldest first.
 
     Args:
         root: From `pyenv_root`.
-        major: Only of this version, as far as its folder's name tells.
-        minor: Of this one too.
+        major: Only this version, as far as its folder's name shows it.
+        minor: Only this minor version, too.
     """
     wanted = [str(part) for part in (major, minor) if part is not None]
     found = [

@@ -1,4 +1,4 @@
-"""Asking an interpreter what it is: a child of its own, bounded, ended with its children."""
+"""Ask an interpreter what it is: a separate child, bounded, ended with its children."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from deadlock_matrix.decoding import convert
 from deadlock_matrix.interpreters.bounded import Ended, run_bounded
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
-# What the interpreter executes. It must be understood by any Python from 2.7 on, and import nothing
-# but the standard library: -I and -S keep .pth files, sitecustomize and the user's modules out.
-# Without ``site`` an interpreter before 3.14 does not know that it is in a virtual environment.
+# What the interpreter executes. Any Python from 2.7 on must understand it, and it may import only
+# the standard library: -I and -S keep .pth files, sitecustomize and the user's modules out. Without
+# ``site`` an interpreter before 3.14 does not know that it is in a virtual environment.
 _SCRIPT = r"""
 import json, os, sys
 try:
@@ -92,7 +92,7 @@ _ISOLATED_BEFORE_3_4 = ("-E", "-s", "-S")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an interpreter says of itself.
+    """What an interpreter says about itself.
 
     ``prefix`` is that of its virtual environment, ``base_prefix`` that of what it was made from.
     """
@@ -113,7 +113,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimedOut(Unknown, frozen=True, kw_only=True, tag="unknown"):
-    """It did not answer until the deadline."""
+    """It did not answer before the deadline."""
 
 
 def ask(
@@ -123,11 +123,11 @@ def ask(
 
     Args:
         executable: Path of a Python.
-        deadline_s: Seconds after which it is killed. Whatever it started is killed with it, always.
-        variables: That are set for it, beside those of `clean_environment`.
+        deadline_s: Seconds after which it is killed. Whatever it started is always killed with it.
+        variables: Variables to set for it, besides those of `clean_environment`.
 
     Returns:
-        Its answer; unknown, with what it said instead or did. `TimedOut` if it said nothing.
+        Its answer; unknown, with what it said or did instead. `TimedOut` if it said nothing.
     """
     end = time.monotonic() + deadline_s
     environment = clean_environment() | dict(variables or {})
@@ -139,7 +139,7 @@ def ask(
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the caller's environment without what would tell a Python to be another than it is."""
+    """Return the caller's environment without what would make a Python appear as another."""
     dropped = ("PYTHON", "__PYVENV_LAUNCHER__")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 

@@ -35,7 +35,7 @@ _SYSTEM = ("/etc/ld.so.cache", "/etc/alternatives") if sys.platform == "linux" e
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
     """A file or folder as it was: where it really lies, and what changes when it does.
 
-    All numbers are zero where there is nothing.
+    All numbers are zero if nothing is there.
     """
 
     path: str
@@ -47,9 +47,9 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """One interpreter: what it was found to be, and by which files that stays true.
+    """One interpreter: what it was found to be, and the files on which that depends.
 
-    ``deadline_s`` is how long it was waited for, if it did not answer; ``waited_s``, by module, how
+    ``deadline_s`` is how long we waited for it, if it did not answer; ``waited_s``, by module, how
     long for those of its `Running` that did not end.
     """
 
@@ -61,9 +61,9 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recall(interpreter: Interpreter, cache: Path, deadline_s: float) -> Memory | None:
-    """What is remembered of ``interpreter``; ``None``: nothing, or its files have changed since.
+    """Return what is remembered of ``interpreter``; ``None`` if nothing, or its files changed.
 
-    One that did not answer is asked again only when more time is given to it.
+    One that did not answer is asked again only if it gets more time.
     """
     try:
         memory = decode(_file(interpreter, cache).read_bytes(), Memory)
@@ -84,8 +84,8 @@ def holds(memory: Memory) -> bool:
 def remember(interpreter: Interpreter, cache: Path, memory: Memory) -> None:
     """Keep ``memory`` for `recall`, in a file of its own, at once or not at all.
 
-    Of two that know of different modules the later one stays, and the other is asked again. A
-    cache that cannot be written costs time and nothing else.
+    Of two that know different modules the later one stays, and the other is asked again. A cache
+    that cannot be written costs only time.
     """
     file = _file(interpreter, cache)
     with suppress(OSError):
@@ -101,16 +101,16 @@ def remember(interpreter: Interpreter, cache: Path, memory: Memory) -> None:
 
 
 def silence(interpreter: Interpreter, reason: Unknown, deadline_s: float) -> Memory:
-    """That it did not answer within ``deadline_s`` seconds."""
+    """Remember that it did not answer within ``deadline_s`` seconds."""
     return Memory(
         stamps=_stamps(_own_files(interpreter)), fingerprint=reason, deadline_s=deadline_s
     )
 
 
 def stamps_of(interpreter: Interpreter, answer: Answer) -> tuple[Stamp, ...] | None:
-    """The files that its answer and its metadata hang on; ``None``: it hangs on more than files.
+    """Return the files its answer and metadata depend on; ``None`` if more than files decide.
 
-    That is so for a wrapper, which may choose another interpreter next time.
+    More than files decide for a wrapper, which may choose another interpreter next time.
     """
     if os.path.realpath(answer.executable) != os.path.realpath(_executable(interpreter)):
         return None
@@ -128,7 +128,7 @@ def stamps_of(interpreter: Interpreter, answer: Answer) -> tuple[Stamp, ...] | N
 
 
 def first_memory(stamps: tuple[Stamp, ...], fingerprint: Known[Fingerprint]) -> Memory:
-    """What is known without running anything: valid while ``stamps`` and its libraries are."""
+    """Return what is known without a run: valid as long as ``stamps`` and its libraries are."""
     libraries = fingerprint.value.libraries
     paths = [each.path for each in libraries.value] if isinstance(libraries, Known) else []
     return Memory(stamps=_merge(stamps, _stamps(paths)), fingerprint=fingerprint)
@@ -137,9 +137,9 @@ def first_memory(stamps: tuple[Stamp, ...], fingerprint: Known[Fingerprint]) -> 
 def add_running(
     memory: Memory, found: dict[str, Known[Running] | Unknown], deadline_s: float
 ) -> Memory:
-    """``memory`` with what running modules showed, for which there were ``deadline_s`` seconds.
+    """Add to ``memory`` what running modules showed within ``deadline_s`` seconds.
 
-    One that failed is left out, since what it lacks may lie outside its own files; one that did not
+    One that failed is left out, since what it lacks may be outside its own files; one that did not
     end stays: it would cost its deadline again.
     """
     if isinstance(memory.fingerprint, Unknown):
@@ -160,7 +160,7 @@ def add_running(
 
 
 def is_remembered(memory: Memory, module: str, deadline_s: float) -> bool:
-    """Whether running ``module`` was seen, or waited for with no less than ``deadline_s``."""
+    """Return whether running ``module`` was seen, or waited for at least ``deadline_s`` long."""
     known = memory.fingerprint
     if isinstance(known, Unknown) or module not in known.value.running:
         return False
@@ -168,7 +168,7 @@ def is_remembered(memory: Memory, module: str, deadline_s: float) -> bool:
 
 
 def _file(interpreter: Interpreter, cache: Path) -> Path:
-    """One file for each interpreter, told apart by all that makes it another one."""
+    """Return one file for each interpreter, named by everything that distinguishes it."""
     environment = clean_environment() | interpreter.set
     loading = {name: environment[name] for name in _LOADING if name in environment}
     if _NO_USER_SITE in os.environ:
@@ -188,14 +188,14 @@ def _own_files(interpreter: Interpreter) -> tuple[str, ...]:
 
 
 def _edited_files(folder: Path) -> list[str]:
-    """What decides how an import goes, and may be edited in place, which changes no folder."""
+    """Return files that affect an import and may be edited in place, without changing a folder."""
     modules = [f"{module}/__init__.py" for module in DISTRIBUTIONS]
     names = (*modules, "sitecustomize.py", "usercustomize.py")
     return [*(str(folder / name) for name in names), *map(str, sorted(folder.glob("*.pth")))]
 
 
 def _searched_files(interpreter: Interpreter) -> Iterator[str]:
-    """Folders that the loader is told to look in, and what in them matters and may be a link."""
+    """Yield folders that the loader must search, and what in them matters and may be a link."""
     environment = clean_environment() | interpreter.set
     folders = [each for name in _SEARCHED for each in environment.get(name, "").split(os.pathsep)]
     for folder in filter(os.path.isabs, folders):

@@ -14,7 +14,7 @@ from deadlock_matrix.matrix.schema import AxesTable, Patterns
 from deadlock_matrix.model.cell import AXES, Axis, Profile
 from deadlock_matrix.wording import duplicate, suggestion
 
-# What stands in a cell's id, between slashes, and in ``axis=pattern``.
+# What a cell's id contains between slashes, and ``axis=pattern`` contains.
 _NAME = re.compile(r"\w[\w.+-]*")
 
 
@@ -30,10 +30,10 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 
 def check_names(axis: str, values: Iterable[Named]) -> None:
-    """Check that every value has a name that is fit for an id, and that none is there twice.
+    """Check that every value has a name that is fit for an id, and that no name occurs twice.
 
     Raises:
-        ConfigurationError: One sentence about the first name that is not.
+        ConfigurationError: One sentence about the first name that is wrong.
     """
     names = [value.name for value in values]
     for name in names:
@@ -47,12 +47,12 @@ def check_names(axis: str, values: Iterable[Named]) -> None:
 
 
 def to_name(text: str) -> str:
-    """Return the nearest name to ``text``: what cannot stand in one becomes ``-``."""
+    """Return the name nearest to ``text``: characters that a name cannot contain become ``-``."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.+") or "unnamed"
 
 
 def extend(built_in: Sequence[NamedT], own: Sequence[NamedT]) -> tuple[NamedT, ...]:
-    """Return the built-in values, then the user's; one with a built-in's name takes its place."""
+    """Return the built-in values, then the user's; one with a built-in's name replaces it."""
     replaced = {value.name: value for value in own}
     known = {value.name for value in built_in}
     kept = [replaced.get(value.name, value) for value in built_in]
@@ -60,9 +60,9 @@ def extend(built_in: Sequence[NamedT], own: Sequence[NamedT]) -> tuple[NamedT, .
 
 
 def isolate(profiles: Sequence[Profile]) -> tuple[Profile, ...]:
-    """Make each profile unset what any other names and it does not set.
+    """Make each profile unset every variable that another names and it does not set.
 
-    So two cells differ by exactly what their profiles say, whatever the caller's environment has.
+    So two cells differ by exactly what their profiles say, whatever the caller's environment is.
 
     Raises:
         ConfigurationError: A profile sets and unsets the same variable.
@@ -92,8 +92,8 @@ def patterns_of(table: AxesTable) -> dict[Axis, tuple[str, ...]]:
 def choose(names: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
     """Return those of ``names`` that ``patterns`` choose, in the order of ``names``.
 
-    Glob patterns, case matters; one that begins with ``!`` takes out what it matches. No pattern
-    that takes in: all of them.
+    These are glob patterns, and case matters; one that begins with ``!`` removes what it matches.
+    Without a pattern that adds, all names count.
     """
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     unwanted = [pattern[1:] for pattern in patterns if pattern.startswith("!")]

@@ -1,4 +1,4 @@
-"""What to run, as the user's file and the built-in values say it together."""
+"""What to run, as the user's file and the built-in values together say it."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ class Offer(Protocol):
 
     @property
     def name(self) -> str:
-        """What a configuration calls it."""
+        """Its name in a configuration."""
 
     @property
     def axes(self) -> str:
-        """A file with values for every target; empty: it has none."""
+        """A file with values for every target; empty if it has none."""
 
     @property
     def cells(self) -> str:
-        """A file that says what to import; empty: it has none."""
+        """A file that says what to import; empty if it has none."""
 
     @property
     def root(self) -> Callable[[], str]:
-        """The folder that the overlays in ``cells`` start from."""
+        """The folder to which the overlays in ``cells`` are relative."""
 
 
 def load_configuration(
     file: Path | None, start: Path, offers: Sequence[Offer] = (), study: str = ""
 ) -> Configuration:
-    """Put the user's values, those of studies and the built-in ones together.
+    """Combine the user's values, those of studies and the built-in ones.
 
     A file says what to import, or names a study that does; if it does neither, there is nothing to
-    run, and `matrix.expansion.expand` says so. Profiles and contexts add to each other; one with a
-    name that is taken takes its place.
+    run, and `matrix.expansion.expand` says so. Profiles and contexts add up; one whose name is
+    taken replaces the other.
 
     Args:
-        file: A ``pyproject.toml``, or a TOML file whose top level is the table. ``None``: the
-            nearest ``pyproject.toml`` with the table, from ``start`` upwards; else none.
-        start: The folder to begin at.
+        file: A ``pyproject.toml``, or a TOML file whose top level is the table. ``None`` for the
+            nearest ``pyproject.toml`` with the table, from ``start`` upwards, if any.
+        start: The folder in which to begin.
         offers: What the studies bring.
         study: The study to run, whatever the file says.
 
@@ -97,7 +97,7 @@ def load_gate(file: Path | None, start: Path) -> Gate:
 
     Args:
         file: As for `load_configuration`.
-        start: The folder to begin at.
+        start: The folder in which to begin.
 
     Raises:
         ConfigurationError: One sentence with the file, the key and the nearest right spelling.
@@ -110,7 +110,7 @@ def load_gate(file: Path | None, start: Path) -> Gate:
 
 
 def _read_base(offers: Sequence[Offer]) -> Table:
-    """Return the built-in values with those that studies offer to every target."""
+    """Read the built-in values with those that studies offer to every target."""
     tables = [_read(_BUILT_IN), *(_read(Path(each.axes)) for each in offers if each.axes)]
     base = tables[0]
     for table in tables[1:]:

@@ -1,8 +1,8 @@
-"""What the code under test consists of, as a digest: two runs of the same content are comparable.
+"""The content of the code under test, as a digest: two runs of the same content are comparable.
 
-A layout's content is that of the files it is put together from. Without a layout it is that of the
-package which the interpreter finds by itself, wherever that lies, so that an edit to a package
-installed in place (``pip install -e``) makes it another one although its version stays.
+A layout's content is that of the files it is assembled from. Without a layout it is that of the
+package that the interpreter finds by itself, wherever that is. So an edit to a package installed in
+place (``pip install -e``) changes the content although its version stays.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ sys.stdout.write("\n" + (digest.hexdigest()[:16] if spec else "none") + "\n")
 
 
 def content_key(cell: Cell) -> str:
-    """Under which `contents` has the content of a cell; cells with the same key share it."""
+    """Return the key under which `contents` has a cell's content; equal keys share it."""
     return f"{cell.interpreter.name}/{cell.target}/{cell.layout.name}"
 
 
 def contents(cells: Iterable[Cell]) -> dict[str, str]:
     """Return the digest of the content of each cell, by `content_key`.
 
-    Where it cannot be told it is empty: a layout that is not there, an interpreter that does not
-    answer, a package of more than 256 MiB.
+    It is empty if unknown: a layout that is missing, an interpreter that does not answer, a package
+    of more than 256 MiB.
     """
     wanted = {content_key(cell): cell for cell in cells}
     found: dict[tuple[str, ...], str] = {}
@@ -80,7 +80,7 @@ def contents(cells: Iterable[Cell]) -> dict[str, str]:
 
 
 def searches_elsewhere(cell: Cell) -> bool:
-    """Whether a cell's own variables say where modules are found: then nobody knows its content."""
+    """Return whether a cell's own variables say where modules are, so its content is unknown."""
     return any(name in cell.profile.set or name in cell.interpreter.set for name in _ELSEWHERE)
 
 

@@ -1,4 +1,4 @@
-"""Cells whose answer is known: a run in which one comes out otherwise proves nothing."""
+"""Cells whose answer is known: a run in which one comes out differently proves nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTEXT = Context(name="main")
 
 
 class _Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """What a control needs of a ``scenario.toml``."""
+    """What a control needs from a ``scenario.toml``."""
 
     title: str
     statement: str
@@ -32,18 +32,18 @@ class _Scenario(msgspec.Struct, frozen=True, kw_only=True):
 def controls(
     interpreters: Sequence[Interpreter], repro: Path, profile: Profile
 ) -> tuple[Cell, ...]:
-    """One positive and two negative controls for each interpreter.
+    """Return one positive and two negative controls for each interpreter.
 
     Args:
         interpreters: Those of the run.
-        repro: The folder that holds ``scenarios``.
-        profile: What the controls run under: the baseline.
+        repro: The folder that contains ``scenarios``.
+        profile: The profile under which the controls run: the baseline.
 
     Raises:
         ConfigurationError: A scenario is missing or not correct.
     """
     scenarios = repro / "scenarios"
-    # Elsewhere than on Linux there may be no source for the facts that a proof needs.
+    # On systems other than Linux there may be no source for the facts that a proof needs.
     proved = (Verdict.DEADLOCK,) if sys.platform == "linux" else (Verdict.DEADLOCK, Verdict.HANG)
     healthy = (Verdict.OK,)
     return tuple(

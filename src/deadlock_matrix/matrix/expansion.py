@@ -40,7 +40,7 @@ from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, InterpreterFacts
 from deadlock_matrix.wording import suggestion
 
-OLDEST_PYTHON = Version("3.8")  # that the probe's script runs on
+OLDEST_PYTHON = Version("3.8")  # on which the probe's script runs
 
 
 NOTHING_TO_IMPORT = (
@@ -57,16 +57,16 @@ def expand(
 ) -> tuple[Cell, ...]:
     """Return the cells that ``selection`` wants, in the order of the axes' values.
 
-    A combination that cannot be run, such as a layout in syntax that the interpreter does not
-    have, is a cell too, and comes out unavailable. With pairwise coverage it covers nothing: every
-    pair is in a cell that can be run, if ``facts`` about the interpreters are given, and each
-    reason for which cells cannot be run has one cell to show it.
+    A combination that cannot be run, such as a layout in syntax that the interpreter does not have,
+    is a cell too, and comes out unavailable. Under pairwise coverage it covers nothing: every pair
+    is in a cell that can be run, if ``facts`` about the interpreters are given, and each reason for
+    which cells cannot be run has one cell to show it.
 
     Args:
         configuration: The axes' values.
         interpreters: The values of the first axis.
         selection: What is wanted; by default the preset ``default``.
-        facts: What is known of the interpreters.
+        facts: What is known about the interpreters.
 
     Raises:
         ConfigurationError: A pattern matches nothing, or nothing is left to run.
@@ -89,10 +89,10 @@ def expand(
 
 
 def unavailable_reason(cell: Cell, fingerprint: Known[Fingerprint] | Unknown) -> str | None:
-    """Return why ``cell`` cannot be run, as far as can be told beforehand; ``None``: it may run.
+    """Return why ``cell`` cannot be run, as far as is known beforehand; ``None`` if it may run.
 
     Args:
-        cell: Its context, layout and interpreter are looked at.
+        cell: Only its context, layout and interpreter matter.
         fingerprint: That of the cell's interpreter.
     """
     if cell.interpreter.unavailable:
@@ -143,7 +143,7 @@ class _Grid:
         self.names = {axis: [value.name for value in self.values[axis]] for axis in AXES}
 
     def merge(self, conditions: Sequence[str]) -> Patterns:
-        """Return conditions as patterns by axis, of which any may hold."""
+        """Return conditions as patterns by axis, any of which may hold."""
         merged: Patterns = {}
         for condition in self.parse(conditions):
             for axis, pattern in condition.items():
@@ -153,7 +153,7 @@ class _Grid:
     def parse(self, conditions: Sequence[str], where: str = "") -> list[Condition]:
         """Return conditions, each pattern of which matches a value.
 
-        ``where`` is the option they were given with; empty: the one that has the axis's name.
+        ``where`` is the option that gave them; empty for the one that has the axis's name.
         """
         parsed = [parse_condition(condition) for condition in conditions]
         for condition in parsed:

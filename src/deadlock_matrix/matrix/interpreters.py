@@ -26,15 +26,15 @@ def resolve(names: Sequence[str], configuration: Configuration) -> tuple[Interpr
     """Return the interpreters that ``names`` mean, in their order.
 
     Args:
-        names: Each the name of a configured interpreter; the path of an executable or of an
-            environment's folder; a command; ``name=path``; or a version such as ``3.12`` that is
-            looked for on this machine. None: all configured ones, or else that of the active
+        names: Each is the name of a configured interpreter; the path of an executable or of an
+            environment's folder; a command; ``name=path``; or a version such as ``3.12`` to look
+            for on this machine. If empty: all configured ones, or else that of the active
             environment, or else the one running this.
         configuration: Has the configured ones.
 
     Raises:
         ConfigurationError: A name means nothing, or two interpreters get the same name.
-        Unavailable: There is no interpreter of the version that is asked for.
+        Unavailable: There is no interpreter of the requested version.
     """
     if not names:
         here = Interpreter(name=THIS, executable=str(active_python() or sys.executable))
@@ -45,7 +45,7 @@ def resolve(names: Sequence[str], configuration: Configuration) -> tuple[Interpr
 
 
 def active_python() -> Path | None:
-    """The interpreter of the environment that the caller's shell has activated, if it has one."""
+    """Return the interpreter of the environment that the caller's shell activated, if any."""
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         folder = os.environ.get(variable)
         found = python_in(Path(folder)) if folder else None

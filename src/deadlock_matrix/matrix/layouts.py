@@ -1,4 +1,4 @@
-"""Putting a package together from overlays, the way a layout is described."""
+"""Assemble a package from overlays, as a layout describes it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path, PurePosixPath
 
 from deadlock_matrix.errors import ConfigurationError
 
-# Enough of SHA-256 to tell contents apart, and short: the path shows up in every traceback.
+# Enough of SHA-256 to distinguish contents, and short: the path shows up in every traceback.
 _DIGEST_CHARACTERS = 16
 
 
 def assemble(overlays: Sequence[Path], cache: Path) -> Path:
-    """Copy folders over one another into a folder named after the content they have together.
+    """Copy folders over one another into a folder named after their combined content.
 
-    What has been assembled once is returned as it stands, byte code that interpreters left in it
-    included; the sources' modification times are kept, so that such byte code stays valid. Any
-    number of processes may assemble the same overlays at once.
+    What has been assembled once is returned as it is, including byte code that interpreters left in
+    it; the sources' modification times are kept, so that such byte code stays valid. Any number of
+    processes may assemble the same overlays at once.
 
     Args:
         overlays: The folders to copy; a file in a later one replaces its namesake in earlier ones.
@@ -31,8 +31,8 @@ def assemble(overlays: Sequence[Path], cache: Path) -> Path:
         The folder to put on ``sys.path``. It is shared: do not write sources into it.
 
     Raises:
-        ConfigurationError: There is no overlay, or no file in any, one is not a folder, or one
-            has a file where another has a folder.
+        ConfigurationError: There is no overlay, or no file in any, one is not a folder, or one has
+            a file where another has a folder.
     """
     sources = _merge(overlays)
     if not sources:
@@ -51,7 +51,7 @@ def assemble(overlays: Sequence[Path], cache: Path) -> Path:
 
 
 def content_digest(overlays: Sequence[Path]) -> str:
-    """The name that `assemble` gives to what these folders make together; nothing is written.
+    """Return the name that `assemble` gives to the assembled folders, without writing anything.
 
     Raises:
         ConfigurationError: As for `assemble`.
@@ -106,7 +106,7 @@ def _publish(built: Path, target: Path) -> None:
     try:
         built.rename(target)
     except OSError:
-        # A folder cannot be renamed onto one that holds something. If it is there by now, another
+        # A folder cannot be renamed onto one that is not empty. If it is there by now, another
         # process was faster, and its content is the same.
         if not target.is_dir():
             raise

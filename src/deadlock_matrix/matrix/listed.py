@@ -1,4 +1,4 @@
-"""Interpreters that a file lists, as whoever has built them wrote it."""
+"""Interpreters that a file lists, as written by whoever has built them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deadlock_matrix.model.cell import Interpreter
 def read_interpreters(path: Path) -> tuple[Interpreter, ...]:
     """Return the interpreters of a JSON list of objects with the fields of `Interpreter`.
 
-    Paths that are not absolute are taken from the folder of the file.
+    Relative paths are relative to the folder of the file.
 
     Raises:
         ConfigurationError: The file cannot be read, says something else, or lists a name twice or

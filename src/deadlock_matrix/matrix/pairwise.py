@@ -1,4 +1,4 @@
-"""Covering every pair of values of two axes by few rows."""
+"""Cover every pair of values of two axes with few rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def pairs_of(row: Row) -> Iterator[Pair]:
 
 
 def cover_pairs(rows: Sequence[Row]) -> list[Row]:
-    """Choose of ``rows`` few that cover every pair which any of them covers.
+    """Choose a few of ``rows`` that cover every pair which any of them covers.
 
     Args:
-        rows: What is allowed: for each axis the number of a value. All of the same length.
+        rows: What is allowed: for each axis the number of a value. All have the same length.
 
     Returns:
         The chosen rows, sorted; the same ones for the same input.
@@ -34,7 +34,7 @@ def cover_pairs(rows: Sequence[Row]) -> list[Row]:
     chosen = {
         tuple(row) for row in AllPairs(values, filter_func=lambda begun: tuple(begun) in beginnings)
     }
-    # Where not every combination is allowed, allpairspy stops at the first pair it cannot place.
+    # If not every combination is allowed, allpairspy stops at the first pair it cannot place.
     missing = {pair for row in allowed for pair in pairs_of(row)}
     missing -= {pair for row in chosen for pair in pairs_of(row)}
     while missing:

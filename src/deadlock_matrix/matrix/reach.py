@@ -1,4 +1,4 @@
-"""What a cell could load, as far as its text tells."""
+"""What a cell could load, as far as its text shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deadlock_matrix.model.cell import Cell
 
 
 def reaches_installed(cell: Cell) -> bool:
-    """Whether it could load anything that is installed: all but imports of the standard library."""
+    """Return whether it could load anything installed: all but standard library imports."""
     texts = (cell.context.prelude, cell.entry.statement)
     return bool(cell.layout.overlays) or not all(map(_is_standard, texts))
 

@@ -1,4 +1,4 @@
-"""Where the code under test lies that comes with the tool: the controls, and what studies run."""
+"""Where the tool's own code under test is: the controls, and what studies run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def repro_root() -> Path:
     """Return the folder with ``scenarios``, and with what studies run.
 
     An installed package carries it as ``deadlock_matrix/repro``, with no scenarios but the
-    controls; in a checkout it stands beside ``src``.
+    controls; in a checkout it is beside ``src``.
 
     Raises:
         Unavailable: It is in neither place.

@@ -27,7 +27,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AxesTable(_Table, frozen=True, kw_only=True):
-    """Values by axis: names or glob patterns, ``!`` before one takes it out again."""
+    """Values by axis: names or glob patterns; ``!`` before one removes it again."""
 
     interpreter: Patterns = ()
     profile: Patterns = ()
@@ -109,7 +109,7 @@ def read_table(path: Path) -> Table | None:
         The table; ``None`` if this is a ``pyproject.toml`` without one.
 
     Raises:
-        ConfigurationError: The file cannot be read, is no TOML, or says something impossible.
+        ConfigurationError: The file cannot be read, is not TOML, or says something impossible.
     """
     document: Any = read_toml(path)
     if path.name == PYPROJECT:
@@ -129,7 +129,7 @@ def read_table(path: Path) -> Table | None:
 
 
 def _misspelt(tools: dict[str, Any]) -> str:
-    """Return the name of a table that was meant to be ours; empty: there is none."""
+    """Return the name of a table that was meant to be ours; empty if there is none."""
     others = {name.lower().replace("_", "-"): name for name in tools if name != TABLE}
     near = get_close_matches(TABLE, others, n=1, cutoff=0.85)
     return others[near[0]] if near else ""

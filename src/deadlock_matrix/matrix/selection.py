@@ -30,7 +30,7 @@ class Coverage(StrEnum):
 
 
 class Part(_Frozen, frozen=True, kw_only=True):
-    """A block of the matrix: the values of each axis, by patterns; no pattern: all values."""
+    """A block of the matrix: the values of each axis, by patterns; no pattern means all values."""
 
     axes: Patterns = {}
     coverage: Coverage = Coverage.FULL
@@ -63,9 +63,9 @@ class Selection(_Frozen, frozen=True, kw_only=True):
 
 
 def own_target_presets(contexts: Sequence[Context]) -> tuple[Preset, ...]:
-    """The presets for a target of the user's own, where the file defines none of these names.
+    """Return presets for a target of the user's own, if the file defines none of these names.
 
-    A context that needs distributions is left to those who ask for it: not every interpreter has
+    A context that needs distributions is left to those who request it: not every interpreter has
     them.
     """
     plain = tuple(context.name for context in contexts if not context.requires)
@@ -90,7 +90,7 @@ def parse_condition(text: str) -> Condition:
     """Read ``axis=pattern`` or ``axis=pattern,axis=pattern``.
 
     Raises:
-        ConfigurationError: It is not of that form, or names no axis.
+        ConfigurationError: It has another form, or names no axis.
     """
     condition: Condition = {}
     for piece in text.split(","):

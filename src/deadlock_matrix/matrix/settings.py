@@ -33,9 +33,9 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expectation(_Frozen, frozen=True, kw_only=True):
-    """The verdicts that the cells which ``axes`` describes may have, and why.
+    """The verdicts that the cells described by ``axes`` may have, and why.
 
-    ``systems`` are values of ``sys.platform``; none: all. ``deadline_s`` replaces the deadline.
+    ``systems`` are values of ``sys.platform``; empty for all. ``deadline_s`` replaces the deadline.
     """
 
     axes: Patterns
@@ -54,7 +54,7 @@ class Expectation(_Frozen, frozen=True, kw_only=True):
 class Configuration(_Frozen, frozen=True, kw_only=True):
     """The axes with all their values, and what is known about the cells.
 
-    ``source`` is the file that the user's values come from; empty: there is none.
+    ``source`` is the file from which the user's values come; empty if there is none.
     """
 
     target: str
@@ -91,7 +91,7 @@ class Configuration(_Frozen, frozen=True, kw_only=True):
         return tuple(value.name for value in self.values(axis))
 
     def expectation(self, cell: Cell, system: str = sys.platform) -> Expectation | None:
-        """Return what is said about ``cell``; where several are, the last of them."""
+        """Return what is expected of ``cell``; the last one if there are several."""
         said = [each for each in self.expectations if each.covers(cell, system)]
         return said[-1] if said else None
 
@@ -107,7 +107,7 @@ def check(configuration: Configuration) -> None:
     check_names("preset", configuration.presets)
     _check_deadline("the configuration", configuration.deadline_s)
     for entry in configuration.entries:
-        # Whether it is Python is for the interpreter to say that runs it: it may be a newer one.
+        # Whether it is Python is for the interpreter that runs it to say: it may be a newer one.
         if not entry.statement.strip():
             raise ConfigurationError(f"entry {entry.name!r}: the statement is empty")
     for context in configuration.contexts:
@@ -127,7 +127,7 @@ def check(configuration: Configuration) -> None:
 
 
 def check_gate(gate: Gate) -> None:
-    """Check that a gate can fail, and that what it lets pass is said once and explained.
+    """Check that a gate can fail, and that what it lets pass is listed once and explained.
 
     Raises:
         ConfigurationError: One sentence about the first thing that is wrong.
@@ -155,7 +155,7 @@ def check_gate(gate: Gate) -> None:
 
 def _check_axes(configuration: Configuration, axes: Patterns, where: str) -> None:
     for axis, patterns in axes.items():
-        # Interpreters can also be named on the command line, so their names are not all here.
+        # Interpreters can also be named on the command line, so not all their names are here.
         if axis != "interpreter":
             check_patterns(axis, configuration.names(axis), patterns, where)
 

@@ -1,4 +1,4 @@
-"""A matrix in N shards: each machine works out the same ones by itself, and runs one of them."""
+"""A matrix in N shards: each machine computes the same ones by itself, and runs one of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.report import Shard
 
 MOST_SHARDS = 10_000
-OVERHEAD_S = 0.3  # of a cell beyond what its process takes
+OVERHEAD_S = 0.3  # of a cell, beyond what its process takes
 
 
 class Which(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,10 +26,10 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_shard(text: str) -> Which:
-    """``3/8`` as a shard.
+    """Parse ``3/8`` as a shard.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not one.
     """
     found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
     if found is None or not 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
@@ -43,13 +43,13 @@ def divide(ids: Sequence[str], of: int, times: Mapping[str, float] | None = None
     """Return each cell's shard, from 1; none is empty. The order of ``ids`` does not matter.
 
     Without times every shard has as many cells as the others, or one fewer. With times, the longest
-    cell goes first, each to the shard that has least to do until then.
+    cells go first, each to the shard that has least to do so far.
 
     Args:
-        ids: Of all cells.
+        ids: The ids of all cells.
         of: How many shards.
-        times: Seconds, by the ids of some cells, as an earlier report has them; the others are
-            taken to need as long as the median of these.
+        times: Seconds, by the ids of some cells, from an earlier report; the others are assumed to
+            take the median of these.
 
     Raises:
         ConfigurationError: There are more shards than cells.
@@ -73,7 +73,7 @@ def divide(ids: Sequence[str], of: int, times: Mapping[str, float] | None = None
 def take_shard(
     cells: Sequence[Cell], which: Which, times: Mapping[str, float] | None = None
 ) -> tuple[tuple[Cell, ...], Shard]:
-    """Return the cells of one shard in their order, and what tells it from the others.
+    """Return the cells of one shard in order, and what distinguishes it from the others.
 
     Raises:
         ConfigurationError: As for `divide`.

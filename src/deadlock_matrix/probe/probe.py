@@ -1,10 +1,10 @@
 """The script inside a probe: executes one entry and writes down what became of it.
 
-It is run by the target's own interpreter, Python 3.8 or later, by path: it must not import the
-package it lies in, nor, until the entry has finished, anything that the interpreter has not loaded
-by itself (``sys``, ``os``, ``time`` are there after ``site``). What a way of calling cannot do
-without is imported for it: ``threading`` for threads, ``multiprocessing`` for spawn, as the user's
-own script would have to.
+The target's own interpreter, Python 3.8 or later, runs it by path. It must not import the package
+it lies in, nor, until the entry has finished, anything that the interpreter has not loaded by
+itself (``sys``, ``os``, ``time`` are there after ``site``). It imports only what a way of calling
+cannot do without: ``threading`` for threads, ``multiprocessing`` for spawn, as the user's own
+script would have to.
 
 Arguments: PROGRESS RESULT CALLING SYS_PATH PRELUDE STATEMENT WATCHED
 
@@ -20,7 +20,7 @@ MOST_THREADS = 24
 
 
 class ImportWatcher:
-    """A finder that finds nothing: it only writes down who asks for a watched module first.
+    """A finder that finds nothing: it only notes who asks for a watched module first.
 
     The import system asks each finder for a module that is not loaded yet, so this sees every
     execution of a module's file, and its stack is the chain of imports that led there. It adds
@@ -100,13 +100,13 @@ def in_folders(package, folders, levels):
 
 
 def lazy_names(module):
-    """Return what a module exports and does not have yet."""
+    """Return the names that a module exports and does not have yet."""
     names = list(getattr(module, "__all__", ())) or [n for n in dir(module) if n[:1] != "_"]
     return [name for name in names if name not in module.__dict__][:MOST_THREADS]
 
 
 def at_once(body, names):
-    """Call ``body`` with each name in a thread of its own, all let go together."""
+    """Call ``body`` with each name in its own thread, all released together."""
     import threading
 
     if not names:
@@ -162,9 +162,9 @@ class Probe:
         sys.modules["__main__"] = main
         self.namespace = main.__dict__
         sys.argv[:] = [""]
-        # The interpreter put this script's folder first, unless PYTHONSAFEPATH forbids it; the
-        # user's script has its own there. A spawned child has its path from its parent, which has
-        # been here already.
+        # The interpreter put this script's folder first, unless PYTHONSAFEPATH forbids it; a user's
+        # script has its own folder there. A spawned child has its path from its parent, which has
+        # already been here.
         if not self.spawned:
             own = 0 if getattr(sys.flags, "safe_path", False) else 1
             sys.path[:own] = [self.sys_path] if self.sys_path else []
@@ -337,11 +337,11 @@ class Probe:
         return 1 if code is None else code
 
     def report(self):
-        """Write the result; returns the exit status Python would have ended with."""
+        """Write the result; return the exit status that Python would have ended with."""
         if os.getpid() != self.owner:
             return 0  # what a copy would write is not this process's word
         loaded = [name for name in list(sys.modules) if name not in self.before]
-        # What is imported from here on is found also if the entry has changed where to look.
+        # What is imported from here on is found even if the entry has changed where to look.
         left = list(sys.path), list(sys.meta_path)
         sys.path[:], sys.meta_path[:] = self.search
         try:
@@ -373,13 +373,13 @@ class Probe:
             "peak_memory_kib": attempt(peak_memory_kib),
             "raised": raised,
         }
-        # Half of a surrogate pair, as file names that are no UTF-8 have it, is not JSON.
+        # Half of a surrogate pair, as in file names that are not UTF-8, is not JSON.
         text = json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
         partial = "%s.%d" % (self.result, os.getpid())
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
-        os.chmod(partial, 0o600)  # whatever the entry has set as its mask
+        os.chmod(partial, 0o600)  # whatever mask the entry has set
         os.replace(partial, self.result)
         return status
 
@@ -428,7 +428,7 @@ def flush(stream):
 
 
 def end_by_signal(number):
-    """End as the child did, also by a signal that the interpreter ignores or handles."""
+    """End as the child did, even by a signal that the interpreter ignores or handles."""
     import signal
 
     try:
@@ -449,7 +449,7 @@ def count_top_levels(modules):
 def count_executions(watcher):
     counts = dict.fromkeys(sorted(watcher.watched), 0)
     for name, _, _ in watcher.asked:
-        # Asked for, but not there to be found, or it failed: nothing was executed to the end.
+        # Requested, but not found, or it failed: nothing was executed to the end.
         if name in sys.modules:
             counts[name] += 1
     return counts

@@ -201,7 +201,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """How many workers ``-n auto`` means: as many cells at once as memory and cores allow."""
+    """Return what ``-n auto`` means: as many workers as memory and cores allow."""
     if config.getoption("deadlock_matrix") is None:
         return None
     from deadlock_matrix.pytest_plugin import activation
@@ -210,7 +210,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def _has_contract(item: pytest.Item) -> bool:
-    # For every test of every suite: to look for a name takes a quarter of the time that markers do.
+    # For every test of every suite: looking for a name takes a quarter of the time that markers do.
     name = "import_contract"
     return name in item.keywords and item.get_closest_marker(name) is not None
 

@@ -40,8 +40,8 @@ def activate(config: pytest.Config) -> None:
         manager.register(Events(controller, path), "deadlock-matrix-events")
     if config.getoption("deadlock_matrix_fail_fast"):
         _stop_at_first_failure(config)
-    # Cells take seconds to minutes: one handed out in advance would wait behind a hanging one
-    # while another worker has nothing to do.
+    # Cells take seconds to minutes: one that is handed out in advance would wait behind one that
+    # hangs while another worker has nothing to do.
     if config.getoption("maxschedchunk", None) is None and hasattr(config.option, "maxschedchunk"):
         config.option.maxschedchunk = 1
 
@@ -56,7 +56,7 @@ def _dispatch(config: pytest.Config, runner: Runner, jobs: int) -> None:
 
 
 def _stop_at_first_failure(config: pytest.Config) -> None:
-    """What ``-x`` does. pytest-xdist has read the option by now."""
+    """Do what ``-x`` does. pytest-xdist has read the option by now."""
     config.option.maxfail = 1
     distributed = config.pluginmanager.getplugin("dsession")
     if distributed is not None:
@@ -64,7 +64,7 @@ def _stop_at_first_failure(config: pytest.Config) -> None:
 
 
 def _end_with_controller(config: pytest.Config) -> None:
-    """A worker whose controller is killed would go on for seconds, and write into the folder."""
+    """End with the controller: a worker would go on for seconds, and write into the folder."""
     controller = config.workerinput.get(PROCESS_KEY)  # type: ignore[attr-defined]
     if sys.platform == "linux" and controller is not None:
         from deadlock_matrix.run.subreaper import end_with_parent

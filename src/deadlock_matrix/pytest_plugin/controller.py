@@ -49,10 +49,10 @@ PROCESS_KEY = "deadlock_matrix_process"
 TAKEN = "taken"
 """The journal of results that another run has found."""
 UNWRITTEN_ATTRIBUTE = "deadlock_matrix_unwritten"
-"""Of a test's report: the result of its cell as JSON, if it could not be written."""
+"""In a test's report: the result of its cell as JSON, if it could not be written."""
 
 _STATUSES = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
-"""What the outcome of the run says better; pytest's others tell that there was none."""
+"""What the run's outcome says better; pytest's other statuses say that there was none."""
 
 
 class Node(Protocol):
@@ -68,11 +68,11 @@ class Controller:
         plan: What is to be run; ``None`` before the session has started.
         folder: The run's folder; ``None`` if nothing is run.
         scratch: Where probes leave their files until they are read, and nothing is redacted yet:
-            outside the run's folder, and gone when the run is over.
+            outside the run's folder, and removed when the run is over.
         done: Ids of cells and controls that have a result from an earlier run.
         tests: The selected tests that run a cell, by their ids, with the cell's id.
         others: How many selected tests run no cell.
-        report: The report, once it is there.
+        report: The report, once it exists.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -160,7 +160,7 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which cells are left after ``-k`` and its like, without workers."""
+        """Note which cells ``-k`` and the like leave, without workers."""
         self._select(item.nodeid for item in session.items)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -199,7 +199,7 @@ class Controller:
         self._interruption = RunEnd.INTERRUPTED if ctrl_c else RunEnd.STOPPED
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what could not be written: the report at the end still tells it."""
+        """Keep what could not be written: the report at the end still shows it."""
         if (left := getattr(report, UNWRITTEN_ATTRIBUTE, None)) is not None:
             self._unwritten.append(msgspec.json.decode(left, type=Unwritten))
 
@@ -243,7 +243,7 @@ class Controller:
         self._rewrite_plan()
 
     def pytest_unconfigure(self) -> None:
-        """Remove what was written meanwhile, also of a session that was never begun."""
+        """Remove temporary files, even of a session that never began."""
         if self._dask is not None:
             self._dask.close()
         if self._janitor is not None:
@@ -258,7 +258,7 @@ class Controller:
         return RunEnd.STOPPED if stopped else RunEnd.FINISHED
 
     def _write(self, report: Report, folder: Path) -> Report:
-        """Write the report; what comes back says so if it could not be."""
+        """Write the report; the result says so if it could not be written."""
         try:
             self._path = write_report(report, folder)
         except DeadlockMatrixError as error:
@@ -274,7 +274,7 @@ class Controller:
         if self.plan is None:
             return
         known = [cell.id for cell in (*self.plan.controls, *self.plan.cells)]
-        written = {as_pytest_writes(id_): id_ for id_ in known}  # nearly always all there is to it
+        written = {as_pytest_writes(id_): id_ for id_ in known}  # this is nearly always enough
         for nodeid in nodeids:
             found = written.get(parameters_of(nodeid)) or cell_id(nodeid, known)
             if found is None:
@@ -303,7 +303,7 @@ class Controller:
 
 
 def _discard(folder: Path) -> None:
-    """Remove the folder of a run of which there is nothing to report."""
+    """Remove the folder of a run about which there is nothing to report."""
     (folder / PLAN_FILE).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the user's own folder, with other files
         folder.rmdir()

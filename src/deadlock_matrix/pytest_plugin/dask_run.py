@@ -1,4 +1,4 @@
-"""A run whose cells are run by the workers of a Dask scheduler."""
+"""A run whose cells the workers of a Dask scheduler run."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ class DaskRun:
         return self._planned
 
     def by_name(self) -> dict[str, Planned]:
-        """Return the same by name, those apart that nobody has."""
+        """Return the same by name, without those that nobody has."""
         return {each.interpreter.name: each for each in self._planned if each.label}
 
     def machines(self, run: str) -> dict[str, Host]:
-        """Return the machines that there are, by the names that results have for them."""
+        """Return the present machines, by their names in results."""
         return {self._name(run, each): each.host for each in self.announced}
 
     def engine(self, run: str) -> DaskEngine:

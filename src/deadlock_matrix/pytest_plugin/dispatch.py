@@ -1,6 +1,6 @@
-"""Runs the cells of a session by an engine, and each test when the result of its cell is there.
+"""Run the cells of a session by an engine, and each test once the result of its cell is there.
 
-So one pytest process does for any number of cells at once, here or on other machines, and the
+So one pytest process is enough for any number of cells at once, here or on other machines, and the
 selection, reports, ``-x`` and other plugins work as always.
 """
 
@@ -25,7 +25,7 @@ class Dispatcher:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Run tests without a cell first, one after the other, and the others as results come."""
+        """Run tests without a cell first, one after another, and the others as results come."""
         if session.config.option.collectonly:
             return None
         if session.testsfailed and not session.config.option.continue_on_collection_errors:
@@ -76,5 +76,5 @@ class Dispatcher:
 
 
 def _dispatched(item: pytest.Item) -> Cell | None:
-    """The cell of a test that asks for it to be run; a test may have a cell and not run it."""
+    """Return the cell of a test that runs it; a test may also have a cell and not run it."""
     return cell_of(item) if "run_cell" in getattr(item, "fixturenames", ()) else None

@@ -1,4 +1,4 @@
-"""The table of each interpreter as soon as its last cell is done, while the others still run."""
+"""The table of each interpreter as soon as its last cell is done, while others still run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deadlock_matrix.studies import load_studies
 
 
 class EarlyTables:
-    """Prints them between pytest's own lines; the last interpreter's stands in the report."""
+    """Prints them between pytest's own lines; the last interpreter's is in the report."""
 
     def __init__(self, config: pytest.Config, controller: Controller) -> None:
         self._config = config
@@ -27,7 +27,7 @@ class EarlyTables:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """One cell is done; perhaps it was the last of its interpreter."""
+        """Note that a cell is done; it may be the last of its interpreter."""
         cell = self._controller.tests.get(nodeid)
         plan = self._controller.plan
         if cell is None or plan is None:

@@ -34,7 +34,7 @@ class Events:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """The run begins."""
+        """Report that the run begins."""
         plan = self._controller.plan
         if plan is not None:
             self._tell(
@@ -47,18 +47,18 @@ class Events:
             )
 
     def pytest_deadlock_matrix_cell_started(self, cell: str) -> None:
-        """A cell starts; its test is run when it is over."""
+        """Report that a cell starts, if its test is run when it is over."""
         self._tell("start", cell=cell)
         self._started.add(cell)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """A cell starts, if its test runs it."""
+        """Report that a cell starts, if its test runs it."""
         cell = self._controller.tests.get(nodeid)
         if cell is not None and cell not in self._started:
             self._tell("start", cell=cell)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A cell has a result, which is on the disk."""
+        """Report that a cell has a result, which is on the disk."""
         outcome = outcome_of(report)
         cell = self._controller.tests.get(report.nodeid)
         if outcome is not None and cell is not None:
@@ -73,7 +73,7 @@ class Events:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """The run has ended, and its report is written."""
+        """Report that the run has ended, and its report is written."""
         report = self._controller.report
         if report is not None:
             self._tell(

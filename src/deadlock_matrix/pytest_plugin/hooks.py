@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def pytest_deadlock_matrix_run_cell(
     cell: Cell, config: pytest.Config
 ) -> CellResult | None:  # pragma: no cover
-    """Run one cell somewhere else, such as in a container; ``None``: run it here.
+    """Run one cell somewhere else, such as in a container; return ``None`` to run it here.
 
     The call may block; it must be bounded and return a result for the cell it was given.
     """
@@ -23,4 +23,4 @@ def pytest_deadlock_matrix_run_cell(
 
 @pytest.hookspec
 def pytest_deadlock_matrix_cell_started(cell: str, nodeid: str) -> None:  # pragma: no cover
-    """Tell that a cell has been started whose test is run when it is over; ``cell`` is its id."""
+    """Note that a cell has started whose test runs when it is over; ``cell`` is its id."""

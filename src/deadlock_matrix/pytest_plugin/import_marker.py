@@ -1,4 +1,4 @@
-"""The marker ``import_contract``: what an import must keep to, said in one line above a test."""
+"""The marker ``import_contract``: what an import must keep to, in one line above a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USAGE = (
     "import_contract(target, *, within=None, without=(), contexts=('main',), timeout=None, "
     "python='', profile='', env=None, path=None)"
 )
-_GRACE_S = 30.0  # beyond ``within``: an import that is late is told to be late, not to be slow
+_GRACE_S = 30.0  # beyond ``within``: an import that is late is reported as late, not as slow
 
 
 class Wish(NamedTuple):
@@ -45,7 +45,7 @@ def check(item: pytest.Item) -> None:
     """Run what the markers of a test demand, before its own body."""
     callspec = getattr(item, "callspec", None)
     given = callspec.params.get(PARAMETER) if callspec is not None else None
-    # A method of a unittest.TestCase cannot be parametrized: it has all contexts in one.
+    # A method of a unittest.TestCase cannot be parametrized: it runs all contexts in one.
     for wish in [given] if given is not None else list(_wishes(item)):
         _check(item.config, wish)
 

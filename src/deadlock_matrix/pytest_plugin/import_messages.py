@@ -35,7 +35,7 @@ class Importer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def not_ok(result: CellResult) -> str:
-    """An import that did not end well: the proof or the reason, stacks, and a known cause."""
+    """Describe an import that did not end well: proof or reason, stacks, and a known cause."""
     causes = recognise(result, NO_FINGERPRINT, load_causes())
     _, *rest = failure(result, causes).splitlines()
     verdict = _WORDS.get(result.verdict, result.verdict.value)
@@ -43,7 +43,7 @@ def not_ok(result: CellResult) -> str:
 
 
 def too_long(result: CellResult, took_s: float, allowed_s: float, facts: ProbeFacts) -> str:
-    """Return an import that took longer than it may; the largest packages are where to look."""
+    """Describe an import that took longer than it may; the largest packages are where to look."""
     largest = sorted(facts.top_levels.items(), key=lambda item: -item[1])[:_LARGEST]
     told = ", ".join(f"{one_line(name)} ({count(number, 'module')})" for name, number in largest)
     return "\n".join(
@@ -55,7 +55,7 @@ def too_long(result: CellResult, took_s: float, allowed_s: float, facts: ProbeFa
 
 
 def imported(result: CellResult, found: Mapping[str, Importer]) -> str:
-    """Return an import that loads what it must not: by which line of which file."""
+    """Describe an import that loads what it must not: by which line of which file."""
     return "\n".join(_imported(result, found))
 
 
@@ -85,7 +85,7 @@ def _what(result: CellResult) -> str:
 
 
 def _chain(importer: Importer) -> str:
-    """``mypackage/__init__.py:3 -> mypackage.models (mypackage/models.py:1) -> heavy``."""
+    """Return ``mypackage/__init__.py:3 -> mypackage.models (mypackage/models.py:1) -> heavy``."""
     steps = importer.chain
     first, *rest = steps if len(steps) == 1 or not _is_entry(steps[0]) else steps[1:]
     text = f"{_place(first, importer.root)} -> {first.module}"

@@ -1,6 +1,6 @@
 """The fixture ``import_probe``: one import in a fresh process, watched, in anybody's test suite.
 
-Nothing here needs the matrix. The module is imported when a test first asks for the fixture or
+Nothing here needs the matrix. The module is imported when a test first requests the fixture or
 carries the marker ``import_contract``.
 """
 
@@ -66,16 +66,16 @@ class ImportProbe:
         Args:
             statement: Python code, or the name of a module to import.
             timeout: Seconds for the whole process. A deadlock is proved long before.
-            context: From where it is called: ``main``, ``thread``, ``two-threads``,
-                ``fork-again``, ``spawn``, or another one of the configuration.
+            context: From where to call it: ``main``, ``thread``, ``two-threads``, ``fork-again``,
+                ``spawn``, or another one of the configuration.
             python: Another interpreter: a path, a command, a version or a configured name.
             profile: A profile of the configuration; without it, the environment is the caller's,
-                less what Python, pytest and coverage put there.
-            env: Variables to set, or to take out where the value is ``None``.
-            path: Folders that come first where modules are looked for. Without it, those of
-                pytest's ``pythonpath``; without that, pytest's root folder.
-            without: Modules of which `ImportResult.assert_not_imported` will be asked. They need
-                not be named here, but then who imports them takes a second run to find out.
+                without what Python, pytest and coverage put there.
+            env: Variables to set, or to remove if the value is ``None``.
+            path: Folders in which modules are looked for first. Without it, those of pytest's
+                ``pythonpath``; without that, pytest's root folder.
+            without: Modules about which `ImportResult.assert_not_imported` will ask. They need not
+                be named here, but then it takes a second run to find out who imports them.
 
         Raises:
             ConfigurationError: No such context or profile.
@@ -154,7 +154,7 @@ def _python_path(config: pytest.Config) -> tuple[Path, ...]:
 
 
 def as_statement(target: str) -> str:
-    """``import mypackage`` for the name of a module; code as it is."""
+    """Return ``import mypackage`` for the name of a module, and code as it is."""
     if all(part.isidentifier() for part in target.split(".")):
         return f"import {target}"
     return target

@@ -44,7 +44,7 @@ class ImportResult:
 
     @property
     def seconds(self) -> float:
-        """What the statement took, without the interpreter's start; in ``fork-again``, both times.
+        """Seconds of the statement, without the interpreter's start; in ``fork-again``, both times.
 
         A statement that did not finish fails the test.
         """
@@ -79,13 +79,13 @@ class ImportResult:
     def assert_not_imported(self, *modules: str) -> ImportResult:
         """Fail, and say who imports it, if one of these modules was loaded.
 
-        Submodules count: ``package`` is there when only ``package.part`` was asked for.
+        Submodules count: ``package`` is loaded even if only ``package.part`` was requested.
         """
         __tracebackhide__ = True
         facts = self._facts()
         cell = self.cell_result.cell
         unwatched = [each for each in modules if each not in cell.watch_modules]
-        # What a package's name alone tells does not need a look; who imported it does.
+        # What a package's name alone shows does not need a run; who imported it does.
         suspects = [each for each in unwatched if each.partition(".")[0] in facts.top_levels]
         if suspects:
             watched = (*cell.watch_modules, *suspects)
@@ -103,7 +103,7 @@ class ImportResult:
         return self
 
     def chain(self, module: str) -> Sequence[ImportStep]:
-        """The imports that led to a module named in ``without``; empty if it was not loaded."""
+        """Return the imports that led to a module in ``without``; empty if it was not loaded."""
         return self._facts().chains.get(module, ())
 
     def _facts(self) -> ProbeFacts:

@@ -22,8 +22,8 @@ def make_plan(config: pytest.Config, dask: DaskRun | None = None) -> Plan:
     """Work out what to run, from the configuration file and the options.
 
     Args:
-        config: Of a pytest process in which the matrix is on.
-        dask: Whose workers have the interpreters; without it, this machine has them.
+        config: That of a pytest process in which the matrix is on.
+        dask: The run whose workers have the interpreters; without it, this machine has them.
 
     Raises:
         pytest.UsageError: The configuration or an option says something impossible.
@@ -62,9 +62,9 @@ def report_folder(config: pytest.Config, run: str) -> Path:
 
 
 def cell_id(nodeid: str, ids: Iterable[str]) -> str | None:
-    """The id of the cell that a test runs, from the test's; ``None``: it runs none of ``ids``.
+    """Return the id of the cell that a test runs, or ``None`` if it runs none of ``ids``.
 
-    A test may have other parameters beside the cell; pytest joins them with ``-``.
+    A test may have other parameters besides the cell; pytest joins them with ``-``.
     """
     parameters = parameters_of(nodeid)
     padded = f"-{parameters}-"
@@ -73,12 +73,12 @@ def cell_id(nodeid: str, ids: Iterable[str]) -> str | None:
 
 
 def parameters_of(nodeid: str) -> str:
-    """Return what stands in the brackets of a test's id."""
+    """Return the text between the brackets of a test's id."""
     return nodeid.partition("[")[2].removesuffix("]")
 
 
 def as_pytest_writes(text: str) -> str:
-    """Return a parameter's id as it stands in a test's."""
+    """Return a parameter's id as pytest writes it into a test's."""
     return text.encode("unicode_escape").decode("ascii")
 
 

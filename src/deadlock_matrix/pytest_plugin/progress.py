@@ -1,4 +1,4 @@
-"""A line that tells how far the run is, in place of pytest's dots, on a terminal."""
+"""A line that says how far the run is, instead of pytest's dots, on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
 
 
 def wants_progress_line(config: pytest.Config) -> bool:
-    """Return whether the output is a terminal, and neither more nor less of it was asked for."""
+    """Return whether the output is a terminal, and no other verbosity was requested."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     return (
         reporter is not None
@@ -45,11 +45,11 @@ class ProgressLine:
         self._over = False
 
     def pytest_deadlock_matrix_cell_started(self, nodeid: str) -> None:
-        """One more is running; its test is run when it is over."""
+        """Count one more as running; its test is run when it is over."""
         self.pytest_runtest_logstart(nodeid)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """One more is running."""
+        """Count one more as running."""
         if not self._is_on():
             return
         if self._began_s is None:
@@ -68,7 +68,7 @@ class ProgressLine:
         return status
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count what hangs, and tell at once what is not as expected."""
+        """Count what hangs, and report at once what is not as expected."""
         outcome = outcome_of(report)
         if outcome is None or not self._is_on():
             return
@@ -79,7 +79,7 @@ class ProgressLine:
             self._reporter.write("\n")
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """One more is done."""
+        """Count one more as done."""
         if self._is_on():
             self._running.discard(nodeid)
             self._done += 1
@@ -87,7 +87,7 @@ class ProgressLine:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Take the line away; from here on pytest has the terminal to itself."""
+        """Remove the line; from here on pytest has the terminal to itself."""
         if self._began_s is not None and not self._over:
             self._reporter.rewrite("", erase=True)
             self._reporter.write("\r")

@@ -1,4 +1,4 @@
-"""Which cells of the plan have a result already, from an earlier run that is resumed."""
+"""Which cells of the plan already have a result, from an earlier run that is resumed."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Start(NamedTuple):
     """How a run begins.
 
     Attributes:
-        plan: Its plan; of a run that is gone on with, that run's name and beginning are kept.
-        folder: Where the run goes on; ``None``: it is a new one.
+        plan: Its plan; a resumed run keeps its name and beginning.
+        folder: Where the run goes on; ``None`` for a new one.
         done: Ids of cells and controls that have a result.
         taken: Results to write into a new run's journal, and the folder that has their evidence.
     """
@@ -56,14 +56,14 @@ def start(
     """Begin anew, or where an earlier run ended.
 
     Args:
-        config: Of the session.
+        config: The session's.
         plan: What would be run.
-        redaction: Of the run.
+        redaction: The run's.
         elsewhere: The interpreters of other machines, by name.
 
     Raises:
         pytest.UsageError: Options contradict each other.
-        ReportError: The earlier run cannot be read, or cannot be gone on with.
+        ReportError: The earlier run cannot be read, or cannot be resumed.
     """
     given = config.getoption("deadlock_matrix_resume")
     rerun = config.getoption("deadlock_matrix_rerun")
@@ -91,7 +91,7 @@ def start(
 
 
 def _can_go_on(config: pytest.Config, earlier: Earlier, plan: Plan) -> bool:
-    """In its own folder, that is: a report has one host, and a folder one run."""
+    """Return whether to resume in its own folder: a report has one host, and a folder one run."""
     folder = config.getoption("deadlock_matrix_report")
     elsewhere = folder is not None and (
         Path(config.invocation_params.dir, folder).resolve() != earlier.folder.resolve()

@@ -40,7 +40,7 @@ RunCell = Callable[[Cell], CellResult]
 
 
 class Outcome(NamedTuple):
-    """What a test's report carries of its cell from a worker to the controller."""
+    """What a test's report carries about its cell from a worker to the controller."""
 
     verdict: str
     as_expected: bool
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 _OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
 _UNWRITTEN: pytest.StashKey[str] = pytest.StashKey()
-_ATTRIBUTE = "deadlock_matrix_outcome"  # pytest-xdist hands on a report's own attributes
+_ATTRIBUTE = "deadlock_matrix_outcome"  # pytest-xdist passes on a report's own attributes
 
 
 class Runner:
@@ -68,7 +68,7 @@ class Runner:
         self.arrived: dict[str, CellResult | Exception] = {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run a test that asks for ``cell`` once for each control, then once for each cell."""
+        """Run a test that requests ``cell`` once for each control, then once for each cell."""
         if "cell" not in metafunc.fixturenames:
             return
         plan, done = self._read_plan(), self._done()
@@ -86,7 +86,7 @@ class Runner:
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Keep the controls of each interpreter of which ``-k`` or its like leaves a cell.
+        """Keep the controls of each interpreter of which ``-k`` or the like leaves a cell.
 
         Without them the results of the cells would prove nothing.
         """
@@ -153,7 +153,7 @@ class Runner:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Let the report say how the cell came out."""
+        """Make the report say how the cell came out."""
         report = yield
         outcome = item.stash.get(_OUTCOME, None)
         if report.when == "call" and outcome is not None:
@@ -163,7 +163,7 @@ class Runner:
         return report
 
     def run(self, cell: Cell) -> CellResult:
-        """Run a cell now, here or wherever a plugin runs it; for any thread."""
+        """Run a cell now, here or wherever a plugin runs it; callable from any thread."""
         result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
             cell=cell, config=self.config
         )
@@ -241,7 +241,7 @@ class Runner:
         return self._journal
 
     def _take_workspace(self) -> Workspace:
-        """One that nobody uses, or another one; they may be asked for by several threads."""
+        """Take a workspace that nobody uses, or a new one; several threads may call this."""
         try:
             return self._free.get_nowait()
         except queue.Empty:
@@ -266,13 +266,13 @@ def _outcome(result: CellResult) -> Outcome:
 
 
 def outcome_of(report: pytest.TestReport) -> Outcome | None:
-    """Return how the cell of a test came out; ``None``: it has none, or no result."""
+    """Return how the cell of a test came out; ``None`` if it has none, or no result."""
     values = getattr(report, _ATTRIBUTE, None)
     return Outcome(*values) if values else None
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
-    """Return the cell that a test runs; ``None``: it runs none."""
+    """Return the cell that a test runs; ``None`` if it runs none."""
     callspec = getattr(item, "callspec", None)
     cell = callspec.params.get("cell") if callspec is not None else None
     return cell if isinstance(cell, Cell) else None
@@ -283,5 +283,5 @@ def _is_control(cell: Cell) -> bool:
 
 
 def _guard(cell: Cell) -> pytest.MarkDecorator:
-    """Return a second guard, should ``run_cell`` itself hang; it has a deadline of its own."""
+    """Return a second guard, in case ``run_cell`` itself hangs; it has its own deadline."""
     return pytest.mark.timeout(cell.deadline_s + GUARD_MARGIN_S)

@@ -22,11 +22,12 @@ from deadlock_matrix.run.process import Supervisor
 
 ASK_WITHIN_S = 5.0
 AGAIN_AFTER_S = 0.5
-"""If the answers made no proof, or there were none, the processes are left alone for this long;
-twice as long after each time: on a busy machine a process may not answer at once."""
+"""If the answers made no proof, or there were none, leave the processes alone for this long; twice
+as long after each time, since on a busy machine a process may not answer at once.
+"""
 
 LONGEST_PAUSE_S = 10.0
-"""Also as soon as there is an alarm."""
+"""The same once there is an alarm."""
 
 
 class AlarmQuestion:
@@ -45,8 +46,8 @@ class AlarmQuestion:
 
         Args:
             evidence: What was read.
-            judgement: Of it.
-            until_s: CLOCK_MONOTONIC seconds; nobody is asked later than that.
+            judgement: Its judgement.
+            until_s: CLOCK_MONOTONIC seconds; nobody is asked after that.
         """
         wanted = _unknown_alarms(evidence, judgement)
         if not wanted:
@@ -58,7 +59,8 @@ class AlarmQuestion:
             found = {
                 (each.pid, each.started): answers[each.pid] for each in wanted if _is_still(each)
             }
-            # That there was none says nothing of later; one that was there is there for a while.
+            # That there was no alarm says nothing about later; an alarm that was set stays for a
+            # while.
             self._pending = {key: fact for key, fact in found.items() if fact.or_else(False)}
             if self._pending:
                 self._pause_s = LONGEST_PAUSE_S
@@ -80,15 +82,15 @@ class AlarmQuestion:
 
 
 def _is_still(process: ProcessFacts) -> bool:
-    """Return whether its id, by which it was asked, belongs to that same process even now."""
+    """Return whether the id by which it was asked still belongs to that same process."""
     now = read_entry(process.pid)
     return now is not None and now.started == process.started
 
 
 def _unknown_alarms(evidence: Evidence, judgement: Judgement) -> tuple[ProcessFacts, ...]:
-    """Return the processes whose alarms are not known, if nothing else is missing for a proof.
+    """Return the processes whose alarms are unknown, if nothing else is missing for a proof.
 
-    The absence of an alarm is not enough where SIGALRM has a handler: anybody could send it.
+    No alarm is not enough where SIGALRM has a handler: anybody could send it.
     """
     proof = judgement.likely_whole
     if proof is None or any(each.kind is not AssumptionKind.NO_ALARM for each in proof.assumptions):

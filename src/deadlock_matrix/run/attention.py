@@ -1,4 +1,4 @@
-"""Attention for one process of several: glances often, looks closely where it sleeps in one place.
+"""Attention for one of several processes: frequent glances, and a close look if it sleeps in place.
 
 The caller owns the loop and decides what follows. `watchdog.Watchdog` does the same for one command
 that it ends itself.
@@ -33,7 +33,7 @@ class Attention:
         Args:
             collector: Reads the facts; it is shared.
             pid: The process.
-            roots: It, first, and others whose descendants belong to its tree.
+            roots: That process first, then others whose descendants belong to its tree.
             rates: How often to look.
 
         Raises:
@@ -56,7 +56,7 @@ class Attention:
         return self._place is not None
 
     def close(self) -> None:
-        """Let go of the process's files; may be called twice."""
+        """Release the process's files; may be called twice."""
         self._glancer.close()
 
     def glance(self) -> float:
@@ -64,6 +64,8 @@ class Attention:
 
         Returns:
             For how many seconds it has slept without waking once; 0 if it is awake. A thread that
+                wakes only to sleep in the same place again may be at work; it is looked at closely
+                all the same.
             wakes only to sleep in the same place again may be at work; it is looked at closely
             all the same.
 
@@ -87,10 +89,10 @@ class Attention:
     def look(
         self, *, now: bool = False, awaited: bool = False
     ) -> tuple[Evidence, Judgement] | None:
-        """Look closely, if it is time to, or at once; None if it was not time.
+        """Look closely, if it is time to, or if told to look now; None if it was not time.
 
         Args:
-            now: At once.
+            now: Look at once.
             awaited: Whether somebody outside waits for its main thread.
 
         Raises:
@@ -106,7 +108,7 @@ class Attention:
             always_stacks=now,
             awaited=self._roots()[:1] if awaited else (),
         )
-        # A large process costs more to look at: it is looked at less often for that.
+        # A large process costs more to look at, so it is looked at less often.
         cost = time.monotonic() - began
         self._next_look = time.monotonic() + max(self._pause, 10 * cost)
         self._pause = min(self._pause * 2, self._rates.longest_pause_s)

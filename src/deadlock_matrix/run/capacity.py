@@ -11,7 +11,7 @@ MEMORY_PER_CELL_MIB = 700  # an interpreter with large packages loaded
 
 
 def jobs(memory_per_cell_mib: int) -> int:
-    """As many as there are processors for us, and memory for; at least one.
+    """Return how many cells processors and memory allow, at least one.
 
     Args:
         memory_per_cell_mib: What one cell needs at its peak, in MiB.
@@ -20,21 +20,21 @@ def jobs(memory_per_cell_mib: int) -> int:
 
 
 def cores() -> int:
-    """Processors that this process may run on."""
+    """Return how many processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def available_memory_mib() -> int:
-    """Memory that can be had without swapping, the container's limit included, in MiB."""
+    """Return how much memory is free without swapping, within the container's limit, in MiB."""
     available = psutil.virtual_memory().available
     limit = _control_group_limit()
     return int(min(available, limit) if limit else available) >> 20
 
 
 def _control_group_limit() -> int:
-    """The limit of this process's own control group (version 2), or 0 where there is none."""
+    """Return the limit of this process's own control group (version 2), or 0 if it has none."""
     try:
         group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip()
         text = Path(f"/sys/fs/cgroup{group}/memory.max").read_text().strip()

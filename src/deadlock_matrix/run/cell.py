@@ -1,6 +1,6 @@
 """Run one cell: a fresh process, watched, ended with everything it started, and written down.
 
-This is the one way in which a probe is run, whoever asks for it.
+This is the only way in which a probe is run, whoever asks for it.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def run_cell(
     Args:
         cell: What to run.
         workspace: Where, and with which helpers.
-        fingerprint: Of the cell's interpreter, if it has been identified: it tells that a layout
-            cannot be read by that interpreter before anything is started.
+        fingerprint: The fingerprint of the cell's interpreter, if known: it shows before anything
+            is started that a layout cannot be read by that interpreter.
         sampler: Takes samples of where it spends its time.
-        stop: Asked again and again; when it says so, the run is ended with a last look at it.
+        stop: Asked again and again; once it says so, the run is ended after a last look at it.
 
     Raises:
         RunError: The harness itself failed, not the cell.
@@ -179,7 +179,7 @@ def _read_result(path: Path) -> tuple[Known[ProbeFacts] | Unknown, Raised | None
 
 
 def _phase(progress: Path, watched: Watched) -> Phase:
-    """Return how far the probe's script came, by the last line it wrote."""
+    """Return how far the probe's script got, by the last line it wrote."""
     try:
         lines = progress.read_text(encoding="ascii", errors="replace").split()
     except FileNotFoundError:

@@ -19,10 +19,10 @@ from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.scan import Program
 
 ASK_AGAIN_S = 60.0
-"""A process that could not be read is tried again after so long."""
+"""A process that could not be read is tried again after this long."""
 
 EACH_S = 2.0
-"""For finding out what one process runs."""
+"""How long finding out what one process runs may take."""
 
 _SWITCH_WITH_CODE = "-c"
 _Key = tuple[int, int, tuple[int, ...], str]
@@ -30,17 +30,17 @@ _Key = tuple[int, int, tuple[int, ...], str]
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What was asked for; what is empty is not asked about. Everything must hold."""
+    """What was asked for. An empty field asks for nothing; all others must match."""
 
     pids: frozenset[int] = frozenset()
     users: frozenset[int] = frozenset()
-    names: tuple[str, ...] = ()  # patterns as of a shell
+    names: tuple[str, ...] = ()  # patterns as in a shell
     groups: tuple[str, ...] = ()  # parts of the path of a control group
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A process to look at; its start, in clock ticks since boot, tells it from others before."""
+    """A process to look at; its start, in clock ticks since boot, tells it from earlier ones."""
 
     pid: int
     started: int
@@ -63,10 +63,10 @@ class _Asked:
 
 
 class Chooser:
-    """Remembers what each process runs, so that it is asked once."""
+    """Remembers what each process runs, so that each is asked only once."""
 
     def __init__(self, collector: Collector, wanted: Wanted) -> None:
-        """Nothing is read yet."""
+        """Prepare; nothing is read yet."""
         self._collector = collector
         self._wanted = wanted
         self._asked: dict[_Key, _Asked] = {}
@@ -75,15 +75,16 @@ class Chooser:
         """Go through the table of processes.
 
         Args:
-            until_s: The instant of CLOCK_MONOTONIC after which nobody new is asked about.
+            until_s: The instant of CLOCK_MONOTONIC after which nobody new is asked.
         """
         chosen: list[Chosen] = []
         refused: dict[str, int] = {}
         asked: dict[_Key, _Asked] = {}
         for process in self._eligible():
             pid = process.pid
-            # A child that was forked shows its parent's program until it executes its own; where
-            # its code and its stack lie is chosen anew then. That may be closed to us: see proc(5).
+            # A forked child shows its parent's program until it executes its own; then the place of
+            # its code and stack is chosen anew. We may not be allowed to see that place: see
+            # proc(5).
             key = pid, process.started, process.memory, "" if process.memory else name_of(pid)
             answer = self._asked.get(key)
             if answer is None or (answer.refused and time.monotonic() >= answer.again_s):
@@ -102,7 +103,7 @@ class Chooser:
         return Choice(chosen=tuple(chosen), refused=refused)
 
     def _eligible(self) -> Iterator[Process]:
-        """Yield those that are not ours, whose user and control group are asked for."""
+        """Yield those that are not ours and match the user and control group asked for."""
         wanted = self._wanted
         if wanted.pids:
             entries = map(read_entry, sorted(wanted.pids))
@@ -143,14 +144,14 @@ class Chooser:
 
 
 def reason_of(pid: int, error: CaptureError) -> str:
-    """Return why a process could not be looked at, the same words for each process."""
+    """Return why a process could not be looked at, in the same words for each process."""
     text = str(error).removeprefix(f"process {pid} ").removeprefix("may not be looked at: ")
     return re.sub(rf"\b{pid}\b", "PID", text.removeprefix("cannot be inspected: ")).rstrip(".")
 
 
 @lru_cache(maxsize=4096)
 def program_names(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The executable, and the script or module that Python was told to run, without folders."""
+    """Return the executable, and the script or module that Python runs, without folders."""
     if not words:
         return ()
     names = [PurePath(words[0]).name]
@@ -171,7 +172,7 @@ def program_names(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def label_of(words: tuple[str, ...]) -> str:
-    """Return a program in a few words, without what it was told, which may be private."""
+    """Return a program in a few words, without its arguments, which may be private."""
     names = program_names(words)
     if len(names) == 2 and "-m" in words:
         return f"{names[0]} -m {names[1]}"

@@ -19,7 +19,7 @@ RECORDED_PREFIXES = (
     *PREFIXES, "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY",
     "MALLOC_", "GLIBC_TUNABLES", "PYTHON",
 )  # fmt: skip
-"""What a report may hold of an environment, besides the variables of the profile."""
+"""What a report may contain of an environment, besides the variables of the profile."""
 
 
 def make_environment(
@@ -30,7 +30,7 @@ def make_environment(
 ) -> dict[str, str]:
     """Return the environment of a cell: the interpreter's own variables, then the profile's.
 
-    ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is taken out of
+    ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is removed from
     ``PATH``: the user's script would not find its programs there.
     """
     environment = {
@@ -46,7 +46,7 @@ def make_environment(
     return environment
 
 
-@lru_cache(maxsize=8)  # the same for each of thousands of cells
+@lru_cache(maxsize=8)  # the same for thousands of cells
 def _without(path: str, folder: Path) -> str:
     return os.pathsep.join(part for part in path.split(os.pathsep) if Path(part) != folder)
 
@@ -54,7 +54,7 @@ def _without(path: str, folder: Path) -> str:
 def recorded(
     environment: Mapping[str, str], interpreter: Interpreter, profile: Profile
 ) -> dict[str, str]:
-    """Return the part of an environment that a report may hold, sorted by name."""
+    """Return the part of an environment that a report may contain, sorted by name."""
     return {
         name: environment[name]
         for name in sorted(environment)

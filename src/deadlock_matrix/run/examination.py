@@ -27,18 +27,20 @@ STACKS_WITHIN_S = 2.0
 """For the stacks of a whole tree, which may have a thousand processes; parents come first."""
 
 BETWEEN_ATTEMPTS_S = 0.003
-"""A thread that waits for the GIL runs for a moment every 5 ms, longer on a busy machine. To catch
-it asleep takes a few attempts."""
+"""A thread that waits for the GIL runs for a moment every 5 ms, longer on a busy machine. It takes
+a few attempts to catch it asleep.
+"""
 
 
 SOON_S = 0.05
-"""Who wakes within that may be awake by chance; another look some milliseconds later tells."""
+"""A thread that wakes within that may be awake by chance; another look soon after tells."""
 
 STRENGTH = ("not-proved", "likely-partial", "likely", "partial", "deadlock")
 
 Roots = Callable[[], tuple[int, ...]]
-"""The processes at the head of a tree, the one to judge first, asked anew for each snapshot: a
-process whose parent ends meanwhile comes to the head."""
+"""The processes at the head of a tree, the one to judge first, requested anew for each snapshot: a
+process whose parent ends meanwhile moves to the head.
+"""
 
 
 def examine(
@@ -54,14 +56,14 @@ def examine(
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
-    Stacks are read only if they could make a difference, or to be shown (``always_stacks``). With
-    ``parts``, other threads count too while the main thread goes on. ``parents`` are processes
-    above the tree that may interrupt it. ``attempts`` is how often to try to catch threads asleep;
-    one is enough if none of them moves. ``awaited`` are processes for whose main thread somebody
-    outside waits, as a session waits for its tests. ``earlier`` has shown something already: its
-    second snapshot is taken for the first.
+    Stacks are read only if they could make a difference, or in order to be shown
+    (``always_stacks``). With ``parts``, other threads count too while the main thread goes on.
+    ``parents`` are processes above the tree that may interrupt it. ``attempts`` is how often to try
+    to catch threads asleep; one is enough if none of them moves. ``awaited`` are processes for
+    whose main thread somebody outside waits, as a session waits for its tests. ``earlier`` has
+    already shown something: its second snapshot serves as the first.
 
-    While all sleep, a further attempt would find the same: then one is enough.
+    While all sleep, a further attempt would find the same, so one is enough.
 
     Raises:
         CaptureError: The process to judge has ended or cannot be read.
@@ -104,7 +106,8 @@ def examine(
         again = best is not None and strength(found[1]) == strength(best[1])
         if best is None or strength(found[1]) >= strength(best[1]):
             best = found
-        # What rests on assumptions alone, or is found twice, is not for want of a moment to catch.
+        # An answer that rests only on assumptions, or was found twice, did not just miss its
+        # moment.
         whole = found[1].outcome in ("deadlock", "likely")
         if whole or (again and found[1].proof is not None) or not _stirs(after):
             break
@@ -161,7 +164,7 @@ def _first_half(
 
 
 def strength(judgement: Judgement) -> int:
-    """Return how much it says, for a comparison."""
+    """Rank how much a judgement says, for comparisons."""
     return STRENGTH.index(judgement.outcome)
 
 
@@ -178,7 +181,7 @@ def examine_twice(
 ) -> tuple[Evidence, Judgement]:
     """Examine, and if that proves something, examine it again; the weaker answer counts.
 
-    A proof needs no second look. But who holds the GIL is read from two words, one after the
+    A proof needs no second look. But the holder of the GIL is read from two words, one after the
     other, and if a proof should ever be wrong, this is the place to find out.
     """
 
@@ -214,7 +217,7 @@ def add_native_stacks(collector: Collector, evidence: Evidence) -> Evidence:
 def read_stacks(
     read: Callable[[Sequence[int]], tuple[StackFacts, ...]], processes: Sequence[ProcessFacts]
 ) -> tuple[StackFacts, ...]:
-    """Read one process after the other as long as there is time; the rest stays unknown."""
+    """Read one process after another as long as there is time; the rest stays unknown."""
     end = time.monotonic() + STACKS_WITHIN_S
     late = unknown(f"not read: the stacks of other processes took {STACKS_WITHIN_S:g} s already")
     found: list[StackFacts] = []

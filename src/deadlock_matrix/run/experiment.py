@@ -1,4 +1,4 @@
-"""Runs cells for somebody who waits: two at once, progress told, within a budget of time."""
+"""Run cells for somebody who waits: two at once, with progress, within a budget of time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from deadlock_matrix.run.workspace import Workspace
 
 INTERRUPTED = "it was interrupted before this was run"
 MOST_JOBS = 2
-MOST_SAID = 200  # characters of what a script said last
-MEMORY_MIB = 1024  # of one cell: large packages need some 700
+MOST_SAID = 200  # characters of a script's last words
+MEMORY_MIB = 1024  # for one cell: large packages need some 700
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,16 @@ class Experiment(Closing):
         tell: Callable[[str], None] = lambda text: None,
         sampler: Sampler | None = None,
     ) -> None:
-        """Nothing is started before it is needed.
+        """Prepare; nothing is started before it is needed.
 
         Args:
             cache: As in `Workspace`.
             scratch: As in `Workspace`; each workspace gets a folder of its own in it.
-            interpreter: The one that the fingerprint is of.
+            interpreter: The interpreter to which the fingerprint belongs.
             fingerprint: What it was measured to be.
-            budget_s: Seconds that may be spent. Nobody here is cut off by it.
+            budget_s: Seconds that may be spent. Nothing that already runs is cut off by it.
             tell: Called with a line of progress, from the thread that calls `run`.
-            sampler: Takes samples of the first run, if that is made alone.
+            sampler: Takes samples of the first run, if that runs alone.
         """
         self.jobs = min(MOST_JOBS, capacity(MEMORY_MIB))
         self.runs = 0
@@ -87,7 +87,7 @@ class Experiment(Closing):
         self._sampled: Cell | None = None
 
     def run(self, cells: Sequence[Cell]) -> list[CellResult]:
-        """Run cells, as many at once as there are workspaces; results in their order.
+        """Run cells, as many at once as there are workspaces; return results in the cells' order.
 
         Raises:
             RunError: The harness itself failed.
@@ -103,23 +103,23 @@ class Experiment(Closing):
             try:
                 return [future.result() for future in futures]
             except BaseException:
-                # Cells that wait are not begun; those that run lose their process.
+                # Waiting cells do not start; running ones lose their process.
                 threads.shutdown(wait=False, cancel_futures=True)
                 self.close()
                 raise
 
     def samples_of(self, cell: Cell) -> tuple[Sample, ...]:
-        """Return where a run of a cell was, if it is the one that samples were taken of."""
+        """Return where a run of a cell was, if samples were taken of that run."""
         return self.sampler.samples() if cell == self._sampled else ()
 
     def left_s(self) -> float:
-        """Seconds left of the budget; negative when it is used up, or nobody wants to wait."""
+        """Return the seconds left; negative if they are used up, or nobody wants to wait."""
         if self._interrupted.is_set():
             return -math.inf
         return self._budget_s - self.reserve_s - self.elapsed_s()
 
     def interrupt(self) -> None:
-        """End what runs, with a last look at it, and start nothing more."""
+        """End what runs, after a last look at it, and start nothing more."""
         self._interrupted.set()
 
     @property
@@ -128,11 +128,11 @@ class Experiment(Closing):
         return self._interrupted.is_set()
 
     def elapsed_s(self) -> float:
-        """Return seconds since this began."""
+        """Return the seconds since this began."""
         return time.monotonic() - self._began
 
     def tell(self, text: str) -> None:
-        """Tell of progress, and how much time is left."""
+        """Report progress, and how much time is left."""
         if self._interrupted.is_set():
             return
         left = self.left_s()
@@ -146,7 +146,7 @@ class Experiment(Closing):
         Args:
             text: The script.
             executable: The interpreter.
-            environment: The whole environment; mostly none at all.
+            environment: The whole environment; usually empty.
             deadline_s: Seconds until it is ended.
         """
         if self._interrupted.is_set():
@@ -184,7 +184,7 @@ class Experiment(Closing):
             )
         finally:
             if self._ending.is_set():
-                workspace.close()  # somebody has closed it before, and the cell opened it again
+                workspace.close()  # somebody has closed it meanwhile, and the cell opened it again
             self._free.put(workspace)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Waits until one of several processes hangs."""
+"""Wait until one of several processes hangs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from deadlock_matrix.run.choosing import Chooser, Wanted
 from deadlock_matrix.run.scanning import Limits, Scanner
 
 EVERY_S = 0.25
-"""Between two glances at processes that were named by their ids."""
+"""Between two glances at processes that were given by their ids."""
 
 EVERY_BY_NAME_S = 1.0
-"""The same where all processes of the machine are gone through for a name."""
+"""The same if all processes of the machine are searched for a name."""
 
 LIMITS = Limits(share=0.02, rest_s=15.0, longest_rest_s=120.0)
 
@@ -22,7 +22,7 @@ def follow(collector: Collector, wanted: Wanted) -> int | None:
 
     Args:
         collector: Reads the facts.
-        wanted: Which processes. Those that begin later and have the right name count too.
+        wanted: Which processes. Later ones with a matching name count too.
 
     Returns:
         The id of the first that hangs; ``None`` when none is left, or there was none.

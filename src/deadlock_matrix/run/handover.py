@@ -1,4 +1,4 @@
-"""Hands a document to a command of the user's, and ends it if it takes too long."""
+"""Give a document to a command of the user's, and end that if it takes too long."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REAPED_WITHIN_S = 2.0
 def hand_over(command: Sequence[str], document: bytes, within_s: float = WITHIN_S) -> str:
     """Run a command with ``document`` as its standard input; its output goes to our error stream.
 
-    The command has a process group of its own, all of which is ended when its time is up.
+    The command has its own process group, all of which is ended when its time is up.
 
     Args:
         command: The program and its arguments; no shell reads them.
-        document: What it gets.
+        document: What it gets as input.
         within_s: Seconds it may take.
 
     Returns:

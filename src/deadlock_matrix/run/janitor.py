@@ -1,4 +1,4 @@
-"""A folder for what a run writes meanwhile, which is gone soon after the run, even one killed."""
+"""A temporary folder of a run, removed soon after the run ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Janitor(Closing):
     """Owns a folder; see ``janitor_script.py``. While it is open, `run_bounded` writes there too.
 
     Attributes:
-        folder: There, empty, and for this user alone.
+        folder: It exists, empty, and only this user may open it.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Janitor(Closing):
         os.environ[SCRATCH_VARIABLE] = str(folder)
 
     def close(self) -> None:
-        """Remove the folder; may be called twice. Nobody may be using it any more."""
+        """Remove the folder; may be called twice. Nobody may still be using it."""
         os.environ.pop(SCRATCH_VARIABLE, None)
         assert self._process.stdin is not None
         self._process.stdin.close()

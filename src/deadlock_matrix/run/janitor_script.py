@@ -1,7 +1,7 @@
-"""Makes a folder, and removes it when the process that started this one is gone, however it ended.
+"""Make a folder, and remove it when the process that started this one is gone, however it ended.
 
-Run by path with ``-I -S`` and the folder's path; standard library only. Standard input is a pipe
-whose other end that process holds: its end of file says that nobody holds it any more.
+Run it by path with ``-I -S`` and the folder's path; it uses only the standard library. Standard
+input is a pipe whose other end that process holds: end of file means that nobody holds it any more.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ GIVES_UP_AFTER_S = 30.0  # whoever still writes then is none of ours
 
 
 def main():
-    os.setsid()  # what ends the group of our parent is not meant for us
+    os.setsid()  # signals to our parent's group are not meant for us
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     folder = sys.argv[1]
     os.mkdir(folder, 0o700)
-    with contextlib.suppress(OSError):  # who waits for this may have been killed meanwhile
+    with contextlib.suppress(OSError):  # whoever waits for this may have been killed meanwhile
         os.write(1, b"ready\n")
     os.close(1)
     while os.read(0, 4096):

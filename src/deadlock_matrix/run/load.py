@@ -1,4 +1,4 @@
-"""Keeping every processor busy, to bring races out that an idle machine hides."""
+"""Keep every processor busy, to bring out races that an idle machine hides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deadlock_matrix.run.capacity import cores
 
 ENDED_WITHIN_S = 2.0
 
-# Ends with us, however we end: its standard input is a pipe that nobody else can write to.
+# Ends with us, however we end: nobody else can write to the pipe that is its standard input.
 _SPIN = """
 import os, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
@@ -24,7 +24,7 @@ class Load:
     """One busy process for each processor, while the context lasts."""
 
     def __init__(self, wanted: bool) -> None:
-        """``wanted``: whether there is to be any load."""
+        """Take ``wanted``: whether there is to be any load."""
         self._wanted = wanted
         self._processes: list[subprocess.Popen[bytes]] = []
 

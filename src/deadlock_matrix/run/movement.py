@@ -1,9 +1,9 @@
 """Has anything in a process tree done any work since the last look?
 
-For a time limit, not for a proof. The main thread sleeps all the time when this is asked. A process
-below it that ran for a moment counts as work: it may be what the main thread waits for. A thread
-beside it counts if it used the processor for more than a hundredth of the time: less is what
-heartbeats, monitors and those who wait for the GIL use.
+This is for a time limit, not for a proof. The main thread sleeps all the time when it is asked. A
+process below it that ran for a moment counts as work: the main thread may be waiting for it. A
+thread beside it counts if it used the processor for more than a hundredth of the time: heartbeats,
+monitors and threads that wait for the GIL use less.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits how much of a processor close looks may take."""
+"""Limit how much of a processor close looks may take."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Pace:
         """Start with all that may be saved.
 
         Args:
-            share: Seconds that come in a second.
-            saved_s: The most that is saved.
+            share: Seconds that come in each second.
+            saved_s: The most that can be saved.
             spent_s: The clock by which looking is paid for. On a busy machine a look takes ten
-                times as long as it works; paid for by the wall clock, it would be the last for
+                times as long as it works; if the wall clock counted, there would be no other for
                 seconds.
         """
         self._share = share
@@ -49,5 +49,5 @@ class Pace:
         self._began = self._spent_s()
 
     def __exit__(self, *raised: object) -> None:
-        """What was done in the block is spent."""
+        """Count what the block used as spent."""
         self._left -= max(0.0, self._spent_s() - self._began)  # a helper may be a new one

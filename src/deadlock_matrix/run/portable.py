@@ -1,8 +1,8 @@
 """macOS and Windows: process trees by psutil.
 
-Not run on those systems by its authors yet. There is no subreaper there, so descendants are looked
-for again and again while the tree runs, and remembered with their start times; one that starts and
-loses its parent between two looks, in a session of its own, is missed.
+Its authors have not run this on those systems yet. They have no subreaper, so descendants are
+looked for again and again while the tree runs, and remembered with their start times. A process in
+its own session that starts and loses its parent between two looks is missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PortableSupervisor(Supervisor):
     """Runs one process tree at a time as a direct child."""
 
     def __init__(self) -> None:
-        """Nothing is started yet."""
+        """Prepare; nothing is started yet."""
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: dict[int, psutil.Process] = {}
 

@@ -1,4 +1,4 @@
-"""Whether a process still moves when its time is up, told from a few stacks read before that."""
+"""Whether a process still moves when its time is up, judging by a few stacks read before that."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Samples:
     PARTS = 8
 
     def __init__(self, collector: Collector, began: float, deadline_s: float | None) -> None:
-        """Nothing is read yet.
+        """Prepare; nothing is read yet.
 
         Args:
             collector: Reads the stacks.
             began: When the watch began, CLOCK_MONOTONIC.
-            deadline_s: Seconds from then; without one, no samples are taken.
+            deadline_s: Seconds from then; without a deadline, no samples are taken.
         """
         self._collector = collector
         self._every = None if deadline_s is None else deadline_s / self.PARTS
@@ -41,7 +41,7 @@ class Samples:
         processes = self._collector.snapshot(roots()).processes
         stacks = read_stacks(self._collector.python_stacks, processes)
         signature = _signature(stacks)
-        if signature is not None:  # else it was cut short by the deadline, or not readable
+        if signature is not None:  # otherwise the deadline cut it short, or it was not readable
             self._signatures.append(signature)
 
     def moved_since(self, evidence: Evidence) -> Known[bool] | Unknown:
@@ -56,7 +56,7 @@ class Samples:
 
 
 def _signature(stacks: tuple[StackFacts, ...]) -> object:
-    """Return where main threads and the entry's threads are; None where nobody could tell.
+    """Return where main threads and the entry's threads are; None if that is unknown.
 
     A thread that executes an entry has the probe's script in its stack. While it does, the main
     thread only waits for it, in one place.

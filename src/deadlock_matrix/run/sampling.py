@@ -1,8 +1,8 @@
 """Samples of where a run spends its time, taken from outside while it runs.
 
 Each sample stands for the time since the one before. Reading a stack costs the process nothing but
-the processor that the reader uses, so the reader keeps to a fifth of one, as far as it can. What
-was broken because the process went on meanwhile is no sample.
+the processor that the reader uses, so the reader tries to use at most a fifth of one. A stack that
+broke because the process went on meanwhile is not a sample.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from deadlock_matrix.model.stack_facts import ThreadStack
 from deadlock_matrix.model.system_calls import WaitsFor, blocking
 
 EVERY_S = 0.02
-SELDOM_S = 0.25  # at least so often, however long a read takes
+SELDOM_S = 0.25  # at least this often, however long a read takes
 SHARE = 4
-"""The reader rests so many times as long as the processor worked for it."""
+"""The reader rests this many times as long as it worked."""
 
 LOOK_AFTER_S = 0.3
-"""In one place for so long: worth a look at what it waits for."""
+"""In one place for this long, it is worth a look at what it waits for."""
 
 TELL_EVERY_S = 2.0
 _WITHOUT_DESCRIPTOR = {
@@ -67,7 +67,7 @@ class Sampler:
     """Collects the samples of one run."""
 
     def __init__(self, tell: Callable[[Sample, float], None] = lambda sample, s: None) -> None:
-        """Nothing is taken yet.
+        """Prepare; nothing is taken yet.
 
         Args:
             tell: Called now and then, with where the run is, and the seconds that it has taken.
@@ -80,16 +80,16 @@ class Sampler:
         self._began = 0.0
 
     def samples(self) -> tuple[Sample, ...]:
-        """Return what was taken, a sample for each place."""
+        """Return what was taken, one sample for each place."""
         return tuple(place.sample() for place in self._places.values())
 
     def take(self, collector: Collector, pid: int, glance: Glance) -> None:
-        """Take one if it is time for it.
+        """Take a sample if it is time for one.
 
         Args:
             collector: Reads the stacks.
             pid: The process.
-            glance: The latest of its main thread.
+            glance: The latest glance at its main thread.
         """
         now = time.monotonic()
         if not self._last:
@@ -120,7 +120,7 @@ class Sampler:
 
 
 def _deepest(collector: Collector, pid: int, *, asleep: bool) -> ThreadStack | None:
-    """Return the main thread; if that is asleep, the thread that is deepest in imports."""
+    """Return the main thread or, if that is asleep, the thread that is deepest in imports."""
     try:
         (facts,) = collector.python_stacks([pid])
     except (CaptureError, ValueError):
@@ -140,20 +140,20 @@ def _deepest(collector: Collector, pid: int, *, asleep: bool) -> ThreadStack | N
 
 
 def _without_values(frame: PythonFrame) -> PythonFrame:
-    """The frame with the name of the module that it imports alone: a proof needs more of it."""
+    """Return the frame with only the name of the module that it imports; the rest is for proofs."""
     name = {"name": frame.values["name"]} if "name" in frame.values else {}
     return replace(frame, values=name)
 
 
 def _call(glance: Glance) -> str:
-    """Return the system call that the main thread sleeps in, by its number; empty: it runs."""
+    """Return the system call that the main thread sleeps in, by its number; empty if it runs."""
     if glance.state not in "SD" or not glance.syscall or glance.syscall.startswith("running"):
         return ""
     return glance.syscall.split(None, 1)[0]
 
 
 def _detail(collector: Collector, pid: int) -> str:
-    """Return what the main thread waits for, in words."""
+    """Say what the main thread waits for."""
     try:
         snapshot = collector.snapshot([pid])
     except CaptureError:

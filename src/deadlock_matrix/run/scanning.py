@@ -1,4 +1,4 @@
-"""Looks for deadlocks in many processes, once or again and again.
+"""Look for deadlocks in many processes, once or again and again.
 
 The cheap part comes first. A glance at the run counts of a process's threads (`capture.run_counts`)
 shows which threads have not run since the last glance. If all have run, there is nothing to look
@@ -32,22 +32,23 @@ from deadlock_matrix.run.subject import Subject, counts_of, lines_of
 from deadlock_matrix.run.watchdog import Rates
 
 BATCH_IN_TIME = 8
-"""So many processes are read together in the time that is given to one more of them."""
+"""This many processes are read together in the time that one more of them may take."""
 
 DOUBTS = 3
-"""So many looks in a row that find nothing end a deadlock that was told, if a thread of it still
-has not run: one look may lack a fact by chance."""
+"""This many looks in a row must find nothing before a reported deadlock is over, if a thread of it
+still has not run: one look may lack a fact by chance.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Times in seconds, and a share of one processor. None of them decides what is found."""
 
-    settle_s: float = 0.2  # between two glances at a process that is new
+    settle_s: float = 0.2  # between two glances at a new process
     each_s: float = 3.0  # for one process
     round_s: float = 30.0  # for all of them
-    rest_s: float = 60.0  # before a process is examined again that has not changed; doubled
-    told_rest_s: float = 1.0  # the same where a deadlock was told and some of its threads ran
+    rest_s: float = 60.0  # before an unchanged process is examined again; doubled each time
+    told_rest_s: float = 1.0  # the same if a deadlock was reported and some of its threads ran
     longest_rest_s: float = 960.0
     share: float = 0.01  # for examinations, once each process has been looked at
     saved_s: float = 0.5
@@ -55,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A finding with what it rests on."""
+    """A finding, with what it rests on."""
 
     finding: Finding
     evidence: Evidence
@@ -66,7 +67,7 @@ class Found:
 class Round:
     """What one round found.
 
-    ``new`` has not been told before. ``standing`` are all that last, the new ones too.
+    ``new`` has not been reported before. ``standing`` are all that last, including the new ones.
     """
 
     new: tuple[Found, ...]
@@ -76,12 +77,12 @@ class Round:
 
 
 class Scanner:
-    """Keeps what it knows of each process between rounds; what has ended is forgotten."""
+    """Keeps what it knows of each process between rounds; ended processes are forgotten."""
 
     def __init__(
         self, collector: Collector, chooser: Chooser, limits: Limits | None = None
     ) -> None:
-        """Nothing is read yet.
+        """Prepare; nothing is read yet.
 
         Args:
             collector: Reads the facts.
@@ -103,7 +104,7 @@ class Scanner:
         self._glance()
         now = time.monotonic()
         due = [each for each in self._subjects.values() if each.is_due(now) and not each.rests()]
-        # Who was never examined first; then those in which nothing moves.
+        # First those that were never examined, then those in which nothing moves.
         due.sort(key=lambda each: (each.examined is not None, not each.all_are_still, each.next_s))
         refused = dict(choice.refused)
         found: list[Found] = []
@@ -152,7 +153,7 @@ class Scanner:
         return self._pace is None or self._pace.may_look()
 
     def _keep(self, chosen: tuple[Chosen, ...]) -> list[Finding]:
-        """Add new processes; a deadlock reported for one that has ended is over."""
+        """Add new processes, and return that a deadlock of an ended one is over."""
         before = self._subjects
         self._subjects = {}
         for each in chosen:
@@ -173,7 +174,7 @@ class Scanner:
                 each.glance()
 
     def _screen(self, batch: list[Subject]) -> set[int]:
-        """Return those worth an examination; in halves, if one of them got in the others' way."""
+        """Return those worth an examination, trying halves if one got in the others' way."""
         pids = {subject.pid for subject in batch}
         limit_s = self._limits.each_s * (1 + len(batch) / BATCH_IN_TIME)
         self._collector.hurry(min(self._until, time.monotonic() + limit_s))
@@ -193,7 +194,7 @@ class Scanner:
             return self._screen(batch[:half]) | self._screen(batch[half:])
 
     def _examine(self, subject: Subject, passed: Set[int]) -> tuple[list[Found], list[Finding]]:
-        """Examine one process; what is new, and what is over.
+        """Examine one process; return what is new, and what is over.
 
         Args:
             subject: The process.
@@ -233,13 +234,13 @@ class Scanner:
         evidence, judgement = examine_twice(
             self._collector, lambda: (pid,), Rates().confirm_s, parts=True, attempts=attempts
         )
-        if judgement.proof is not None:  # who may interrupt it is worth a question only now
+        if judgement.proof is not None:  # its parents matter only now
             evidence = msgspec.structs.replace(evidence, parents=parents_of(pid))
             judgement = judge(evidence)
         return evidence, judgement
 
     def _doubt(self, subject: Subject) -> list[Finding]:
-        """Return what was told of a process that now seems to go on."""
+        """Return the findings that end because the process now seems to go on."""
         told = subject.told
         if told is None:
             return []
@@ -253,14 +254,14 @@ class Scanner:
         return [end_of(told, "it is moving again")]
 
     def _tell(self, found: list[Found]) -> list[Found]:
-        """The findings to report: a deadlock that several processes share is reported for one."""
+        """Return the findings to report; one that several processes share is reported for one."""
         looked_at = {each.pid for each in self._subjects.values()}
         before = [each for each in self._subjects.values() if each.told is not None]
         new = []
         for each in found:
             pids = {pid for pid, _ in each.finding.members}
             if each.finding.pid not in pids and pids <= looked_at:
-                continue  # it is told of the child
+                continue  # it is reported for the child
             if any(_is_told_by(each, other) for other in found if other is not each):
                 continue
             subject = self._subjects[each.finding.pid, each.finding.started]
@@ -275,14 +276,14 @@ class Scanner:
 
 
 def _is_told_by(one: Found, other: Found) -> bool:
-    """Whether they are about the same deadlock, and the other says more of it, or is surer."""
+    """Return whether the other is about the same deadlock and says more, or is surer."""
     ours, theirs = _members(one), _members(other)
     less = len(one.finding.assumptions) - len(other.finding.assumptions)
     return (ours < theirs and less >= 0) or (ours > theirs and less > 0)
 
 
 def _was_told_by(one: Found, other: Subject) -> bool:
-    """Return whether it is about a deadlock that was told of another process, and no surer."""
+    """Return whether this deadlock was reported for another process, at least as surely."""
     ours, theirs = _members(one), other.members
     assert other.told is not None
     surer = len(one.finding.assumptions) < len(other.told.assumptions)
@@ -290,7 +291,7 @@ def _was_told_by(one: Found, other: Subject) -> bool:
 
 
 def _members(found: Found) -> frozenset[str]:
-    """Return the threads of its proof, or tasks."""
+    """Return the threads of its proof, or the tasks."""
     assert found.judgement.proof is not None
     nodes = found.judgement.proof.nodes
     return frozenset(node.id for node in nodes if node.kind in ("thread", "task"))

@@ -31,11 +31,11 @@ def worth_examining(
     Args:
         collector: Reads the facts.
         machines: The processes, and what numbers read from them depend on.
-        restless: Those of them in which threads run that may matter, as the ones that wait for the
-            GIL do: whoever could be stuck passes, as one look may miss them asleep.
+        restless: Those in which threads run that may matter, such as threads that wait for the GIL.
+            There every thread that could be stuck passes, as one look may miss it asleep.
 
     Raises:
-        CaptureError: One of them has ended or cannot be read, so nothing is known of any.
+        CaptureError: One of them has ended or cannot be read, so nothing is known about any.
     """
     before = collector.snapshot(tuple(machines))
     possible = []
@@ -79,6 +79,6 @@ def cut_out(snapshot: Snapshot, root: int) -> Snapshot:
 def _stacks(
     collector: Collector, snapshot: Snapshot, roots: Sequence[int]
 ) -> dict[int, StackFacts]:
-    """Of every process in these trees, each read once."""
+    """Read the stacks of every process in these trees, each once."""
     wanted = {each.pid: each for root in roots for each in cut_out(snapshot, root).processes}
     return {each.pid: each for each in read_stacks(collector.python_stacks, tuple(wanted.values()))}

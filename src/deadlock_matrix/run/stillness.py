@@ -1,8 +1,9 @@
-"""Notices when a thread of a process tree falls asleep on a lock, whatever the others do.
+"""Notice when a thread of a process tree falls asleep on a lock, whatever the others do.
 
-The watchdog glances at the main thread alone. A deadlock beside a main thread that goes on, or in a
-child, shows otherwise: a thread that ran before has not run for a while, and sleeps in a futex call
-without a time limit. So do threads of an idle pool; that is why this only asks for a close look.
+The watchdog glances only at the main thread. A deadlock beside a main thread that goes on, or in a
+child, shows differently: a thread that ran before has not run for a while, and sleeps in a futex
+call without a time limit. So do threads of an idle pool, which is why this only requests a close
+look.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ EVERY_S = 0.25
 """Between two glances; a thread that has not run from one to the next counts as still."""
 
 LARGEST_SHARE = 0.01
-"""Of a processor, for these glances: a tree with thousands of threads is looked at less often."""
+"""Share of a processor for these glances: a tree of thousands of threads gets fewer looks."""
 
 Thread = tuple[int, int]
 """Process and thread id."""
 
 
 class Stillness:
-    """Remembers how often each thread had run. Elsewhere than on Linux nobody ever falls asleep."""
+    """Remembers how often each thread had run. Outside Linux no thread ever falls asleep."""
 
     def __init__(self, roots: Callable[[], tuple[int, ...]]) -> None:
-        """Nothing is read yet.
+        """Prepare; nothing is read yet.
 
         Args:
             roots: The processes at the head of the tree.
@@ -39,7 +40,7 @@ class Stillness:
         """Return whether a thread has fallen asleep on a lock since this last said so."""
         if sys.platform != "linux" or time.monotonic() < self._next:
             return False
-        spent_s = time.thread_time()  # on a busy machine the clock of the wall says too much
+        spent_s = time.thread_time()  # on a busy machine the wall clock shows too much
         counts = self.run_counts()
         still = counts.items() & self._counts.items()
         self._counts = counts
@@ -52,7 +53,7 @@ class Stillness:
         return bool(asleep)
 
     def run_counts(self) -> dict[Thread, bytes]:
-        """How often each thread has run; who has the same count later has not run in between."""
+        """Return how often each thread has run; an equal count later means that it has not run."""
         from deadlock_matrix.capture.run_counts import run_counts
         from deadlock_matrix.capture.tree import children_of, members, process_table
 
@@ -64,11 +65,11 @@ class Stillness:
             try:
                 counts = run_counts(pid)
             except OSError:
-                continue  # of another user, or it is ending
+                continue  # another user's, or it is ending
             for tid, line in counts.items():
                 found[pid, tid] = line
                 children = children_of(pid, tid)
-                if children is None:  # the table of the whole machine says it as well
+                if children is None:  # the table of the whole machine has them as well
                     children = [*members([pid], process_table())]
                 waiting += [child for child in children if child not in seen]
                 seen.update(children)

@@ -21,7 +21,7 @@ SLOW_DOWN_AFTER = 4 * 1024 * 1024
 class Drain:
     """Reads a pipe to its end in a thread of the harness, keeping the first and the last bytes.
 
-    The write end is for the probe; a grandchild may hold it open for as long as it likes, `finish`
+    The write end is for the probe. A grandchild may hold it open for as long as it likes; `finish`
     does not wait for that.
     """
 
@@ -59,15 +59,15 @@ class Drain:
                 self._last_size -= len(self._last.popleft())
 
     def close_write_end(self) -> None:
-        """To be called once the probe has its own copy."""
+        """Close our write end; call this once the probe has its own copy."""
         if self.write_end >= 0:
             os.close(self.write_end)
             self.write_end = -1
 
     def finish(self) -> Output:
-        """Return everything there is by now; call it when the process tree has been ended."""
+        """Return everything there is by now; call it once the process tree has been ended."""
         self.close_write_end()
-        # The tree is gone, so the end of the pipe is near, unless somebody outside was given it.
+        # The tree is gone, so the end of the pipe is near, unless somebody outside has got it.
         self._thread.join(2.0)
         first, last = bytes(self._first), b"".join(self._last)[-KEEP_LAST:]
         cut = self._size - len(first) - len(last)
@@ -81,7 +81,7 @@ class Drain:
 
 
 class Input(Closing):
-    """A standard input of the kind a context asks for."""
+    """A standard input of the kind that a context requires."""
 
     def __init__(self, kind: Stdin) -> None:
         """Open it."""

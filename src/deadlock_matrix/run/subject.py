@@ -32,7 +32,7 @@ class Subject:
     rest_s: float = 0.0
     told: Finding | None = None
     stuck: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    members: frozenset[str] = frozenset()  # the threads of the proof that was told
+    members: frozenset[str] = frozenset()  # the threads of the reported proof
     doubts: int = 0
     machine: Machine | None = None
 
@@ -60,7 +60,7 @@ class Subject:
         return len(self.still) == len(self.counts or {})
 
     def rests(self) -> bool:
-        """Whether every thread that did not run only sleeps for a while, so that none is stuck.
+        """Return whether every thread that did not run only sleeps for a while: none is stuck.
 
         Then the process is left alone until a thread has run, or for its time of rest.
         """
@@ -80,7 +80,7 @@ class Subject:
         if not self.stuck:  # tasks in a loop that goes on
             return now >= self.next_s
         ran = [self.stuck[key] != line for key, line in lines_of(self.stuck).items()]
-        # Who waits for the GIL runs all the time, for good.
+        # A thread that waits for the GIL runs all the time, for good.
         return all(ran) or (now >= self.next_s and (changed or any(ran)))
 
 
@@ -91,7 +91,7 @@ def lines_of(threads: dict[tuple[int, int], bytes]) -> dict[tuple[int, int], byt
 
 
 def counts_of(pid: int) -> RunCounts:
-    """As `run_counts`; empty too where the process may not be read any more."""
+    """Do as `run_counts`; also empty if the process may no longer be read."""
     try:
         return run_counts(pid)
     except OSError:

@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).with_name("subreaper_script.py")
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ANSWER_WITHIN_S = 20.0
-ASKED_AT_ONCE = 500  # processes for their alarms, in one packet
+ASKED_AT_ONCE = 500  # for their alarms, in one packet
 PACKET = 1 << 20
 GUARD_ENDS_WITHIN_S = 12.0  # a tree that resists
 KILLED_WITHIN_S = 2.0
@@ -36,7 +36,7 @@ ORPHANS_PATIENCE_S = 0.05
 class SubreaperSupervisor(Supervisor):
     """Talks to ``subreaper_script.py``; see there how a tree is ended.
 
-    Should this process be killed, the helper reads end of file from its socket and ends the tree.
+    If this process is killed, the helper reads end of file from its socket and ends the tree.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class SubreaperSupervisor(Supervisor):
         self._channel = ours
         self._exit: Exited | Signalled | None = None
         self._main = 0
-        self._guarded = 0  # the helper itself; what we have started is its guard
+        self._guarded = 0  # the helper itself; the process we started is its guard
         self._guarded_handle = -1
         with theirs:
             self._guard = subprocess.Popen(
@@ -71,7 +71,7 @@ class SubreaperSupervisor(Supervisor):
             "may_outlive": order.may_outlive,
             "numbers": order.further,
         }
-        # In a file: an environment may be larger than any packet. It is in memory alone.
+        # In a file: an environment may be larger than any packet. It exists only in memory.
         with os.fdopen(os.memfd_create("order"), "w+b") as file:
             file.write(json.dumps(request).encode())
             file.flush()
@@ -149,7 +149,7 @@ class SubreaperSupervisor(Supervisor):
             self._guarded_handle = -1
 
     def _give_up(self) -> None:
-        """End a helper that does not answer: its guard, let go on, ends the tree."""
+        """End a helper that does not answer: its guard, once it runs again, ends the tree."""
         if self._guarded_handle >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._guarded_handle, signal.SIGKILL)
@@ -190,10 +190,10 @@ class SubreaperSupervisor(Supervisor):
 
 
 def end_with_parent(parent: int) -> None:
-    """Be killed as soon as our parent ends, however it does; our helper then ends its tree.
+    """Have the kernel kill us when our parent ends in any way; our helper then ends its tree.
 
     Args:
-        parent: Its id. Another parent, such as one on another machine, is not ours to follow.
+        parent: Its id. Any other parent, such as one on another machine, cannot be followed.
     """
     if os.getppid() == parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -202,14 +202,14 @@ def end_with_parent(parent: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Let whoever is left of a tree come to us, should even the helper and its guard be killed."""
+    """Adopt whoever is left of a tree, should even the helper and its guard be killed."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_orphans() -> None:
-    """End all our descendants. For a process that has no others any more.
+    """End all our descendants, for a process that no longer has others.
 
-    The helper and its guard have tried before: one in uninterruptible sleep is left to its fate.
+    The helper and its guard have tried before: a process in uninterruptible sleep is left alone.
     """
     script = runpy.run_path(str(SCRIPT))
     supervisor = script["Supervisor"](None, (), ())

@@ -1,15 +1,15 @@
 """A small process between us and the probes: starts them, and leaves none of them behind.
 
-It is a *child subreaper* (prctl(2)): a descendant whose parent ends becomes its child, whether it
-left the process group, the session, or ignores every signal it can. So the tree below this process
-is complete at any moment, and can be ended: first everything is stopped, since a stopped process
-cannot fork, until a look at the tree finds nobody new; then everything is killed and reaped.
+It is a *child subreaper* (prctl(2)): a descendant whose parent ends becomes its child, even if it
+left the process group or the session, or ignores every signal it can. So the tree below this
+process is complete at any moment, and can be ended: first it stops everything, since a stopped
+process cannot fork, until a look at the tree finds nobody new; then it kills and reaps everything.
 
 It also ends the tree when the process that started it goes away for any reason: the socket then
-reports end of file. Its own parent is the *guard*, a second subreaper in a session of its own. If a
+reports end of file. Its own parent is the *guard*, a second subreaper in its own session. If a
 probe stops this process, the guard continues it. If a probe kills it, the guard inherits the tree
-and ends it. Run by path with ``-I -S``; only the standard library, no other
-module of the package. One tree at a time.
+and ends it. Run it by path with ``-I -S``; it uses only the standard library, and no other module
+of the package. One tree at a time.
 
 Messages are JSON, one a packet. In: ``spawn`` (with descriptors: the three standard streams, and a
 file that holds the order), ``alarms`` (ask these processes for theirs, by the script given; see
@@ -31,14 +31,14 @@ import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-WALL = 0x40000000  # waitid(2): children that end without a signal too
+WALL = 0x40000000  # waitid(2): also children that end without a signal
 END_WITHIN_S = 10.0
 MOST_QUICK_LOOKS = 200  # some 20 ms
 UNKILLABLE_AFTER_S = 0.7
 STARTS_WITHIN_S = 0.5  # an execve may wait for a file server
 MOST_DESCRIPTORS = 250  # in one packet; the kernel allows 253
 RELEASED = 3  # our exit status when the tree is to live on
-SESSION = os.getsid(0)  # of whoever started us; the guard leaves it
+SESSION = os.getsid(0)  # that of whoever started us; the guard leaves it
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,14 +53,14 @@ def processes():
                     text = file.read()
             except OSError:
                 continue  # gone meanwhile
-            # The name is in parentheses and may hold anything, a parenthesis too.
+            # The name is in parentheses and may contain anything, even a parenthesis.
             state, parent, group, session = text[text.rindex(b")") + 2 :].split(None, 4)[:4]
             table[int(name)] = (int(parent), state.decode(), int(group), int(session))
     return table
 
 
 def descendants():
-    """State, group and session of all processes below this one; zombies are included."""
+    """Return state, group and session of all processes below this one, including zombies."""
     table = processes()
     children = {}
     for pid, (parent, *_) in table.items():
@@ -75,7 +75,7 @@ def descendants():
 
 
 def children_of(pid):
-    """Return ids of the children of a process, zombies too, from /proc/PID/task/TID/children.
+    """Return the ids of a process's children, even zombies, from /proc/PID/task/TID/children.
 
     Empty if the process is gone, or the kernel was built without CONFIG_PROC_CHILDREN.
     """
@@ -88,7 +88,7 @@ def children_of(pid):
 
 
 def has_children():
-    """Whether a process below us is left: whoever loses its parent becomes a child of ours."""
+    """Return whether a process below us is left: one that loses its parent becomes our child."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
     except ChildProcessError:
@@ -108,7 +108,7 @@ class Supervisor:
         self.channel.send(json.dumps(message).encode())
 
     def spawn(self, request, descriptors):
-        """Fork and execute; the new process has nothing of ours but what the request says."""
+        """Fork and execute; the new process has nothing of ours but what the request lists."""
         numbers = (0, 1, 2, *request["numbers"])
         read_end, write_end = os.pipe()
         pid = os.fork()
@@ -118,7 +118,7 @@ class Supervisor:
                     os.setsid()
                 if not request["may_outlive"]:
                     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should even the guard be killed
-                # First out of the way: a number may be taken by another of them.
+                # First move them out of the way: one may have the number that another is to get.
                 apart = fcntl.F_DUPFD_CLOEXEC, max(*numbers, *descriptors) + 1
                 moved = [fcntl.fcntl(each, *apart) for each in descriptors]
                 for number, descriptor in zip(numbers, moved, strict=True):
@@ -140,8 +140,9 @@ class Supervisor:
                 os._exit(127)
         os.close(write_end)
         with open(read_end, "rb") as pipe:
-            # End of file at once when execve closes the pipe; not as long as that waits for a
-            # file server: then it counts as started, and ends with 127 should it fail after all.
+            # execve closes the pipe, which gives end of file at once. While it waits for a file
+            # server there is none: then it counts as started, and ends with 127 if it fails after
+            # all.
             ready = select.select([pipe], [], [], STARTS_WITHIN_S)[0]
             problem = pipe.read() if ready else b""
         if problem:
@@ -154,7 +155,7 @@ class Supervisor:
     def execute(self, arguments, environment, write_end):
         """Look for the program as a shell does, and become it.
 
-        Here and nowhere else: a folder of PATH may lie on a file server that does not answer.
+        Only here: a folder of PATH may be on a file server that does not answer.
         """
         try:
             os.execvpe(arguments[0], arguments, environment)
@@ -164,7 +165,7 @@ class Supervisor:
             tell_problem(write_end, f"{type(error).__name__}: {error}", missing=missing)
 
     def reap(self):
-        """Collect whoever has ended; tells when it is the process asked for."""
+        """Collect whoever has ended, and report it if it is the process asked for."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -179,20 +180,20 @@ class Supervisor:
                 self.send(event="exited", status=os.waitstatus_to_exitcode(status))
 
     def alarms(self, script, pids, within_s):
-        """Ask each process for its alarm; Yama may allow that to an ancestor alone, as we are."""
+        """Ask each process for its alarm; Yama may allow that only to an ancestor, which we are."""
         try:
             return runpy.run_path(script)["look_in_a_thread"](pids, within_s)
         except Exception as error:
             return {pid: f"{type(error).__name__}: {error}" for pid in pids}
 
     def end(self, patience_s=UNKILLABLE_AFTER_S):
-        """End the whole tree; returns how many were ended and a text for each that could not be.
+        """End the whole tree; return how many were ended and a text for each that could not be.
 
-        Whoever is in state D for ``patience_s``, although it was sent SIGKILL, is given up.
+        A process that is in state D for ``patience_s``, although it was sent SIGKILL, is given up.
         """
         self.main = 0  # its exit status is no news from here on
         self.reap()
-        if not has_children():  # nearly always; to look at all processes takes much longer
+        if not has_children():  # nearly always; looking at all processes takes much longer
             return 0, []
         began = movable = time.monotonic()
         seen = set()
@@ -212,7 +213,8 @@ class Supervisor:
                     return len(seen), []
                 time.sleep(0.002)
             # A relay, whose every member forks the next and ends, is faster than this loop; but a
-            # whole group is stopped at once. One in our own session may have others than ours.
+            # whole group is stopped at once. One in our own session may have members that are not
+            # ours.
             for group in {tree[pid][1] for pid in alive if tree[pid][2] != SESSION}:
                 send_signal(-group, signal.SIGSTOP)
             for pid in alive - seen:
@@ -226,10 +228,10 @@ class Supervisor:
         return len(seen) - len(left), left
 
     def stop_quickly(self):
-        """Stop what is below us, until two looks find the same; returns the ids of all met.
+        """Stop what is below us, until two looks find the same; return the ids of all met.
 
-        A relay that makes a session for each member is in no group for long. To read all of /proc
-        takes longer than its member lives; to read the children of a few takes less.
+        A relay that makes a session for each member is in no group for long. Reading all of /proc
+        takes longer than its member lives; reading the children of a few takes less.
         """
         met = set()
         before = None
@@ -283,7 +285,7 @@ class Supervisor:
 
 
 def tell_problem(write_end, problem, missing=False):
-    """Tell, by the pipe to our parent, why the program could not be started."""
+    """Report, through the pipe to our parent, why the program could not be started."""
     with contextlib.suppress(BrokenPipeError):  # it took too long: it counts as started
         os.write(write_end, json.dumps({"problem": problem, "missing": missing}).encode())
 
@@ -301,20 +303,20 @@ def become_subreaper():
 
 
 def guard(helper):
-    """Wait for the helper, and end the tree should it be killed; returns our exit status."""
-    os.setsid()  # a probe may stop its whole process group, and the helper with it
+    """Wait for the helper, and end the tree should it be killed; return our exit status."""
+    os.setsid()  # a probe may stop its whole process group, including the helper
     os.chdir("/")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
         pid, status = os.waitpid(-1, os.WUNTRACED)
         if pid != helper:
-            continue  # somebody whose parents, the helper among them, are gone
+            continue  # somebody whose parents, among them the helper, are gone
         if os.WIFSTOPPED(status):
             send_signal(helper, signal.SIGCONT)
             if os.WSTOPSIG(status) == signal.SIGSTOP:
-                # No terminal sends that: a program has stopped its process group, to which who
-                # started us may belong. Nobody else would let that one go on.
+                # No terminal sends that: a program has stopped its process group, to which whoever
+                # started us may belong. Nobody else would continue that.
                 time.sleep(0.05)
                 send_signal(os.getppid(), signal.SIGCONT)
             continue
@@ -333,14 +335,14 @@ def main():
     if helper:
         channel.close()
         os._exit(guard(helper))
-    become_subreaper()  # a fork does not hand it on
-    # Of SIGPIPE and SIGXFSZ nobody can tell: this interpreter ignores them on its own account.
+    become_subreaper()  # a fork does not pass it on
+    # For SIGPIPE and SIGXFSZ nobody can tell: this interpreter ignores them of its own accord.
     ignored = {
         number
         for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
         if signal.getsignal(number) is signal.SIG_IGN
     }
-    # A Ctrl-C in the terminal is for the one who started us; we end when the socket does.
+    # A Ctrl-C in the terminal is meant for whoever started us; we end when the socket does.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     ours, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""Ends one process with all its descendants; the caller is not one of them."""
+"""End one process with all its descendants; the caller is not one of them."""
 
 from __future__ import annotations
 

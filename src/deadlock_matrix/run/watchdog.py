@@ -1,9 +1,9 @@
-"""Watches a process tree from outside until it ends, is proved deadlocked, or its time is up.
+"""Watch a process tree from outside until it ends, is proved deadlocked, or its time is up.
 
 While things move it only glances at the main thread, a few dozen times a second, and at the others
 four times. When the main thread sleeps in the same place for some glances, or another thread has
 fallen asleep on a lock, it takes two full snapshots with the stacks in between, and judges them. A
-process that is not stuck is asked less and less often.
+process that is not stuck is examined less and less often.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Rates:
     """How often to look, in seconds. None of them decides a verdict, only when there is one."""
 
     glance_s: float = 0.025
-    settle_s: float = 0.02  # asleep in one place for so long: worth a snapshot
-    confirm_s: float = 0.02  # a proof must still hold so much later
+    settle_s: float = 0.02  # asleep in one place for this long: worth a snapshot
+    confirm_s: float = 0.02  # a proof must still hold this much later
     first_pause_s: float = 0.06  # after a look that proved nothing; doubled each time
     longest_pause_s: float = 2.0
-    pause_told_s: float = 5.0  # the longest, where the same was found and told already
+    pause_told_s: float = 5.0  # the longest, if the same was already found and reported
     busy_pause_s: float = 4.0  # before a look at threads beside a main thread that goes on
     longest_busy_pause_s: float = 16.0
     asleep_pause_s: float = 0.5  # between two looks at threads that have fallen asleep
@@ -81,7 +81,7 @@ LAST_LOOK_S = 1.2
 """For what is read at the deadline; what takes longer stays unknown."""
 
 SAVED_FOR_PARTS_S = 1.0
-"""Of processor time for looks at parts of a program, which may need a few at its start."""
+"""Processor time saved for looks at parts of a program, which may need a few at its start."""
 
 NOT_STOPPED = unknown("it was not stopped at its deadline")
 Place = tuple[str, str]
@@ -93,7 +93,7 @@ class _Part(NamedTuple):
 
     evidence: Evidence
     judgement: Judgement
-    counts: tuple[tuple[tuple[int, int], bytes | None], ...]  # from before it, of those threads
+    counts: tuple[tuple[tuple[int, int], bytes | None], ...]  # of those threads, before the look
 
 
 class Watchdog:
@@ -114,19 +114,19 @@ class Watchdog:
         sampler: Sampler | None = None,
         last_look: bool = False,
     ) -> None:
-        """Get ready; the time begins now.
+        """Prepare; the time begins now.
 
         Args:
-            supervisor: Has started the process.
+            supervisor: The one that started the process.
             collector: Reads the facts.
             pid: The main process.
-            deadline_s: Seconds from now; None is for ever.
+            deadline_s: Seconds from now; None for no deadline.
             rates: How often to look.
-            native: Whether to read native stacks too, of a process that hangs.
-            stop: Asked again and again; when it says so, the watch ends as interrupted.
-            tell: Called, once for the same threads, with what is found stuck while the process
-                goes on: some threads, or all if an assumption holds.
-            end_likely: Whether a likely deadlock of the whole process ends the watch too.
+            native: Whether to read native stacks too, for a process that hangs.
+            stop: Asked again and again; once it says so, the watch ends as interrupted.
+            tell: Called, once for the same threads, with what is found stuck while the process goes
+                on: some threads, or all if an assumption holds.
+            end_likely: Whether a likely deadlock of the whole process ends the watch, too.
             sampler: Takes samples of where it spends its time.
             last_look: Whether an interrupted watch ends with a look, as one at its deadline does.
         """
@@ -156,8 +156,8 @@ class Watchdog:
         self._next_asleep_look = self._began
         self._stillness = Stillness(supervisor.tree_roots) if tell is not None else None
         self._pace = Pace(saved_s=SAVED_S, spent_s=collector.cpu_s)
-        # Of its own: a main thread that sleeps in one place, for a second each time, is looked at
-        # in vain, and must not use up what the others need.
+        # Separate: a main thread that sleeps in one place, for a second each time, is looked at in
+        # vain, and must not use up what the others need.
         self._pace_of_parts = Pace(saved_s=SAVED_FOR_PARTS_S, spent_s=collector.cpu_s)
         self._alarms = AlarmQuestion(supervisor)
         self._samples = Samples(collector, self._began, deadline_s)
@@ -168,7 +168,7 @@ class Watchdog:
         try:
             glancer = self._collector.glancer(self._pid)
         except CaptureError:
-            glancer = None  # it has ended already
+            glancer = None  # it has already ended
         try:
             while True:
                 now = time.monotonic()
@@ -203,7 +203,7 @@ class Watchdog:
                 glancer.close()
 
     def _note(self, glance: Glance, now: float) -> None:
-        """Asleep in the same place as before is no progress; everything else is."""
+        """Note progress: everything but sleeping in the same place as before."""
         self._running = glance.syscall == "running"
         call = glance.syscall.split(None, 2)
         place: Place | None = None
@@ -267,7 +267,7 @@ class Watchdog:
         return None
 
     def _tell_of(self, evidence: Evidence, judgement: Judgement) -> bool:
-        """Tell what is stuck, if it was not told before; whether it was new."""
+        """Report what is stuck, if it was not reported before; return whether it was new."""
         assert judgement.proof is not None
         stuck = {(each.pid, each.tid) for each in judgement.threads if each.stuck or each.likely}
         stuck |= {(each.pid, each.address) for each in judgement.tasks if each.core}
@@ -344,7 +344,7 @@ class Watchdog:
         return (part.evidence, part.judgement) if part.counts and still else found
 
     def _or_ran(self, moved: Known[bool] | Unknown) -> Known[bool] | Unknown:
-        """Whether it moved; without stacks, a main thread that was running counts as moving."""
+        """Return whether it moved; without stacks, a running main thread counts as moving."""
         if isinstance(moved, Unknown) and self._running:
             return known(True, f"the main thread was running at the last glance; {moved.reason}")
         return moved

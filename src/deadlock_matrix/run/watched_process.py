@@ -41,9 +41,9 @@ def run_watched(
     """Run a command to its end or its deadline; nothing of it is left behind.
 
     Args:
-        workspace: With the helpers that guard it and look at it.
+        workspace: The helpers that guard it and look at it.
         command: The program, by its path, and its arguments.
-        environment: The whole of its variables.
+        environment: All of its variables.
         folder: Where it runs.
         deadline_s: Seconds until it is ended.
         stdin: The kind of its standard input.
@@ -56,7 +56,7 @@ def run_watched(
         StartError: It cannot be started.
         RunError: The harness itself failed.
     """
-    # Both start helpers on first use: that must not be taken off the process's time.
+    # Both start helpers on first use: the process must not pay for that time.
     supervisor, collector = workspace.supervisor, workspace.collector
     stdout, stderr = Drain(), Drain()
     with Input(stdin) as given:

@@ -13,14 +13,14 @@ from deadlock_matrix.run.watchdog import Rates
 
 
 class Workspace(Closing):
-    """For cells that are run one after the other; another worker takes another workspace.
+    """For cells that run one after another; another worker uses another workspace.
 
     ``cache`` outlives the run (assembled layouts, built libraries, fingerprints); ``scratch`` is
     for what the probes write.
     """
 
     def __init__(self, cache: Path, scratch: Path, rates: Rates | None = None) -> None:
-        """Nothing is started before it is needed."""
+        """Prepare; nothing is started before it is needed."""
         self.cache = cache
         self.scratch = scratch
         self.rates = rates or Rates()
@@ -41,7 +41,7 @@ class Workspace(Closing):
         return self._supervisor
 
     def discard_supervisor(self) -> None:
-        """After an error: end what it had, and start afresh for the next cell."""
+        """After an error, end what it had, and start afresh for the next cell."""
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None

@@ -1,4 +1,4 @@
-"""The studies there are: those that come with the tool, and those that are installed beside it.
+"""The available studies: those that come with the tool, and those installed beside it.
 
 A distribution that has a study names it as an entry point:
 
@@ -25,7 +25,7 @@ def load_studies() -> tuple[Study, ...]:
     """Return all studies: the built-in ones first, then the installed ones by name.
 
     Raises:
-        ConfigurationError: An installed one cannot be loaded, or has a name that is taken.
+        ConfigurationError: An installed one cannot be loaded, or its name is taken.
     """
     built_in = [import_module(f"{__name__}.{name}").STUDY for name in _BUILT_IN]
     installed = sorted(entry_points(group=GROUP), key=lambda each: each.name)

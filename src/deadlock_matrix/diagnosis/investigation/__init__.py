@@ -1,1 +1,1 @@
-"""Investigate a hang: what to run next, how often, and what the runs say of each remedy."""
+"""Investigate a hang: what to run next, how often, and what the runs say about each remedy."""

@@ -1,4 +1,4 @@
-"""Plain answers where nothing hangs: what happened instead, and what to do next."""
+"""Plain answers if nothing hangs: what happened instead, and what to do next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _USAGE = re.compile(r"^usage: ", re.IGNORECASE | re.MULTILINE)
 
 
 def outcome_of(result: CellResult) -> Outcome:
-    """Return what the run that decides comes to."""
+    """Return the outcome of the run that decides."""
     match ending(result):
         case Ending.HUNG:
             return Outcome.DEADLOCK if result.verdict is Verdict.DEADLOCK else Outcome.HANG
@@ -47,14 +47,14 @@ def answer(
     Args:
         result: The run.
         target: What was run.
-        packages: The distributions that the interpreter has, to find a near name.
-        nearby: A folder that the module was seen in, where it is not looked for.
+        packages: The interpreter's distributions, to find a similar name.
+        nearby: A folder where the module was seen, but is not looked for.
     """
     return tuple(_answer(result, target, packages, nearby))
 
 
 def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
-    """Return what to say of a hang besides why: without a proof, it may only be slow."""
+    """Return what to say about a hang besides why: without a proof, it may only be slow."""
     if result.verdict is not Verdict.HANG:
         return ()
     judgement = result.judgement
@@ -106,7 +106,7 @@ def hung_sentence(result: CellResult, stuck: Sequence[Stuck]) -> str:
 
 
 def failed_ways(failed: Mapping[str, CellResult]) -> Iterator[str]:
-    """Yield what to say of ways to call it in which it fails, where it does not as it is.
+    """Yield what to say about ways of calling in which it fails, although it does not as it is.
 
     Args:
         failed: A run of each, by the name of the way.
@@ -118,11 +118,11 @@ def failed_ways(failed: Mapping[str, CellResult]) -> Iterator[str]:
 
 
 def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
-    """Return what to say of an entry that ends, and takes long.
+    """Return what to say about an entry that ends, but takes long.
 
     Args:
         times: Where its time went.
-        once: Whether it was run once only, since it takes long.
+        once: Whether it was run only once, since it takes long.
     """
     said = [f"It does not hang; it is slow: it takes {seconds(times.seconds)}."]
     if times.lines and times.lines[0].seconds >= MOSTLY * times.seconds:
@@ -141,7 +141,7 @@ def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
 
 
 def _heavy(times: Times) -> Sequence[ImportTime]:
-    """The modules between which the time is divided: from the top, where none has nearly all."""
+    """Return the modules that share the time: from the top, where none has nearly all of it."""
     nodes: Sequence[ImportTime] = times.modules
     while nodes and nodes[0].children and nodes[0].total_s >= NEARLY_ALL * _total(nodes):
         nodes = nodes[0].children
@@ -205,7 +205,7 @@ def _failed(
 
 
 def _raised_at(raised: Raised, target: Target) -> str:
-    """The innermost line of the package or script that was asked for; empty where none is known."""
+    """Return the innermost line of the requested package or script; empty if none is known."""
     own = imported_package(target.entry.statement)
     found = ""
     for file, line, text in _FRAME.findall(raised.traceback):

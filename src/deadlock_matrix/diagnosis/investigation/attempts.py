@@ -38,17 +38,17 @@ class Bench(Protocol):
         """How many it runs at once."""
 
     def run(self, cells: Sequence[Cell]) -> Sequence[CellResult]:
-        """Run all of them; results in their order."""
+        """Run all of them; return results in their order."""
 
     def left_s(self) -> float:
         """Return seconds left of the budget."""
 
     def tell(self, text: str) -> None:
-        """Progress, for the one who waits."""
+        """Report progress to whoever waits."""
 
 
 class Measured(NamedTuple):
-    """How often a hang comes; ``cell`` is what was run, with a deadline that suits it."""
+    """How often a hang comes; ``cell`` is what was run, with a suitable deadline."""
 
     cell: Cell
     rate: Rate
@@ -76,7 +76,7 @@ class Attempts:
         self.needed = runs_needed(measured.rate, level)
 
     def once(self, remedies: Sequence[Remedy]) -> None:
-        """One run of each; the first that comes out clean is confirmed before time runs out."""
+        """Run each once; confirm the first that comes out clean before time runs out."""
         self._remedies += remedies
         for start in range(0, len(remedies), self._bench.jobs):
             batch = remedies[start : start + self._bench.jobs]
@@ -89,7 +89,7 @@ class Attempts:
             self._confirm_first(batch)
 
     def confirm(self, remedy: Remedy) -> bool:
-        """Run it until it has hung, or has been clean as often as is needed; whether it cures."""
+        """Run it until it hangs, or has been clean as often as needed; return whether it cures."""
         while (trial := self.trial(remedy)).effect is Effect.CLEAN:
             if self._bench.left_s() <= 0:
                 return False
@@ -112,7 +112,7 @@ class Attempts:
                     return
 
     def cures(self, remedy: Remedy) -> bool:
-        """Return whether a remedy cures that is not one of the candidates.
+        """Return whether a remedy cures, which need not be a candidate.
 
         Raises:
             OutOfTime: There is no time left to find out.
@@ -127,7 +127,7 @@ class Attempts:
         return cured
 
     def weigh(self) -> None:
-        """Fresh runs of what has hung: more seldom, or more often, than without it?"""
+        """Run anew what has hung: does it hang less, or more, often than without the remedy?"""
         runs = self._measured.rate.runs
         for remedy in self._remedies:
             if self.trial(remedy).effect is not Effect.NOTHING or self._bench.left_s() <= 0:
@@ -142,7 +142,7 @@ class Attempts:
             self._results[remedy.name] += fresh
 
     def trial(self, remedy: Remedy) -> Trial:
-        """Return what is known of one by now."""
+        """Return what is known about one so far."""
         results = self._results.get(remedy.name, [])
         measured = self._measured
         trial = judge(remedy, results, measured.hung, measured.rate, self.needed, self._level)
@@ -156,14 +156,14 @@ class Attempts:
         return tuple(each for each in results if ending(each) is Ending.CLEAN)
 
     def ranked(self) -> tuple[Trial, ...]:
-        """Return the candidates, the best first."""
+        """Return the candidates, best first."""
         return rank(map(self.trial, self._remedies), self._target.profile)
 
     def _run(self, remedies: Sequence[Remedy]) -> list[CellResult]:
         cell, full_s = self._measured.cell, self._target.deadline_s
         results = list(self._bench.run([remedied(cell, remedy) for remedy in remedies]))
         for at, result in enumerate(results):
-            # The deadline suits the hang; what gets past that may want longer.
+            # The deadline suits the hang; a run that gets past the hang may need longer.
             if ending(result) is Ending.MOVING and cell.deadline_s < full_s:
                 (results[at],) = self._bench.run([replace(result.cell, deadline_s=full_s)])
         return results
@@ -196,7 +196,7 @@ def fewer_variables(target: Target, attempts: Attempts, bench: Bench) -> Smaller
     inside = [each for each in cures if each <= _variables(largest, base)]
     if not inside and not attempts.confirm(largest):
         return None
-    # Another remedy may have shown already that a part of it is enough.
+    # Another remedy may already have shown that a part of it is enough.
     start = min(inside, key=len, default=_variables(largest, base))
     names = tuple(name for name in added_variables(largest, base) if name in dict(start))
     minimised = replace(
@@ -211,7 +211,7 @@ def _variables(remedy: Remedy, base: Profile) -> frozenset[tuple[str, str]]:
 
 
 def is_less(smaller: Trial, cure: Trial, base: Profile) -> bool:
-    """Return whether a cure by variables asks less than another cure does."""
+    """Return whether a cure by variables asks less of the user than another cure does."""
     if smaller.effect is not Effect.CURES:
         return False
     if cure.remedy.kind is not RemedyKind.VARIABLES:

@@ -1,7 +1,7 @@
 """Changes of the user's own source that fit a hang: the line, what it becomes, and why.
 
-Each rule says when it makes sense. What it makes is tried like any other remedy, by running a copy
-of the package with that one change in it.
+Each rule says when it makes sense. Its change is tried like any other remedy, by running a copy of
+the package with that one change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def changes_for(
 
     Args:
         clues: What the threads wait for.
-        stuck: Where they do.
+        stuck: The lines in which they wait.
         doings: The same threads, with the locks that they wait for and have.
         texts: The user's files by their path.
     """
@@ -45,7 +45,7 @@ def changes_for(
 
 
 def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> tuple[str, ...]:
-    """For locks that threads take crosswise: which line takes which, and what to do about it.
+    """Say which line takes which lock, where threads take them crosswise, and what to do.
 
     Args:
         doings: The stuck threads.
@@ -77,23 +77,23 @@ def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> t
 def _after_import(
     clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]
 ) -> Iterator[Change]:
-    """Yield a module's own code waits while it is imported: let it wait afterwards."""
+    """Yield, for a module's own code that waits during import, that it wait afterwards."""
     if not clues.waits & (_BLOCKING | {Wait.IMPORT}):
         return
     if Wait.IMPORT not in clues.waits and len(stuck) > 1:
-        return  # threads that wait for each other do so after the import too
+        return  # threads that wait for each other do so after the import, too
     yield from after_import(stuck, texts, call=Wait.IMPORT in clues.waits)
 
 
 def after_import(
     stuck: Sequence[Stuck], texts: Mapping[str, str], *, call: bool = False
 ) -> Iterator[Change]:
-    """Put the statement of a module's own code that is under way into a function of its own.
+    """Put the current statement of a module's own code into a function of its own.
 
     Args:
         stuck: Threads with their lines; the first that is in a module's own code counts.
         texts: The files by their path.
-        call: Whether that function is called after the import when the change is tried.
+        call: Whether to call that function after the import when the change is tried.
     """
     for each in stuck:
         line = _import_line(each, texts)
@@ -127,7 +127,7 @@ def after_import(
 
 
 def _reentrant(doings: Sequence[Doing], texts: Mapping[str, str]) -> Iterator[Change]:
-    """Yield a thread takes a lock twice: a lock that lets it."""
+    """Yield, for a thread that takes a lock twice, a lock that allows it."""
     for each in doings:
         wanted = each.waits_for
         if wanted is None or wanted.kind != "Lock":
@@ -151,7 +151,7 @@ def _reentrant(doings: Sequence[Doing], texts: Mapping[str, str]) -> Iterator[Ch
 def _new_lock_in_child(
     clues: Clues, doings: Sequence[Doing], texts: Mapping[str, str]
 ) -> Iterator[Change]:
-    """Yield a forked child waits for a lock that a thread of its parent had: give it a new one."""
+    """Yield, for a forked child that waits for its parent's lock, a new lock in the child."""
     if not clues.forked or Wait.PYTHON_LOCK not in clues.waits:
         return
     for each in doings:
@@ -182,7 +182,7 @@ def _new_lock_in_child(
 
 
 def _time_limit(clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]) -> Iterator[Change]:
-    """Yield a request has no time limit: give it one."""
+    """Yield, for a request without a time limit, one that has it."""
     if Wait.NETWORK not in clues.waits:
         return
     for each in stuck:
@@ -213,7 +213,7 @@ def one(lines: Sequence[str]) -> str:
 
 
 def _import_line(stuck: Stuck, texts: Mapping[str, str]) -> SourceLine | None:
-    """Return the innermost line of a module's own code: what is executed as it is imported."""
+    """Return the innermost line of a module's own code: what its import executes."""
     for line in reversed(stuck.lines):
         if line.function == "<module>" and line.file in texts:
             return line
@@ -221,7 +221,7 @@ def _import_line(stuck: Stuck, texts: Mapping[str, str]) -> SourceLine | None:
 
 
 def _statement_at(text: str, number: int) -> ast.stmt | None:
-    """Return the smallest statement outside of functions that a line belongs to."""
+    """Return the smallest statement outside functions to which a line belongs."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
@@ -247,7 +247,7 @@ def _assigned(node: ast.stmt) -> set[str]:
 
 
 def _name_of(lock: Awaited, texts: Mapping[str, str]) -> str:
-    """Return what the code calls a lock: as it was read, or else as its line says."""
+    """Return the code's name for a lock: as it was read, or else as its line shows it."""
     lines = texts.get(lock.file, "").splitlines()
     line = lines[lock.line - 1] if 0 < lock.line <= len(lines) else ""
     found = _TAKEN.search(line)

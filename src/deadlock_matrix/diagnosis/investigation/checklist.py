@@ -57,7 +57,7 @@ def _import(result: CellResult) -> Check:
 
 
 def _second_import(clean: Sequence[CellResult]) -> Check:
-    """How often each watched module's file was executed: an import again executes nothing."""
+    """Say how often each watched module's file was executed; importing again executes nothing."""
     text = "a module's file is executed a second time"
     facts = [each.probe for each in clean if each.probe is not None]
     if not facts:

@@ -1,7 +1,7 @@
 """What a hang shows that decides which remedies make sense: what it waits for, what it has loaded.
 
-A remedy is tried only where something speaks for it. For a variable that means that its name stands
-in code that has to do with the hang; for a way of calling, that the hang comes from that way.
+A remedy is tried only if something suggests it. For a variable that means that its name is in code
+that has to do with the hang; for a way of calling, that the hang comes from that way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Wait(StrEnum):
 
 
 _TOLD = {Wait.NETWORK: "the network", Wait.FILE: "data from", Wait.CHILD: "a child process"}
-"""As the detail of a sample begins."""
+"""How the detail of a sample begins."""
 
 _OF_IMPORTS = ("acquire", "_lock_unlock_module", "_get_module_lock", "cb")
 """Functions of importlib in which a thread waits for an import lock, or for the lock of those."""
@@ -48,9 +48,9 @@ _OF_IMPORTS = ("acquire", "_lock_unlock_module", "_get_module_lock", "cb")
 class Clues(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a hang when remedies are chosen.
 
-    ``pools`` are the files of all thread pools loaded, if one of them is involved;
-    ``involved`` those of the libraries in which threads wait. ``packages`` are the top-level
-    packages on the stuck stacks; ``files`` the Python files there.
+    ``pools`` are the files of all loaded thread pools, if one of them is involved; ``involved``
+    those of the libraries in which threads wait. ``packages`` are the top-level packages on the
+    stuck stacks; ``files`` are the Python files there.
     """
 
     proved: bool
@@ -77,7 +77,7 @@ def clues_of(
         result: The run.
         causes: The names of the known causes that were recognised.
         is_pool: Whether a library computes with threads of its own, by its path.
-        samples: Where it was before, should nobody have been able to look in the end.
+        samples: Where it was before, in case nobody could look in the end.
     """
     evidence = result.evidence
     judgement = result.judgement
@@ -92,7 +92,7 @@ def clues_of(
     }
     calls = dict(_calls(evidence, stuck))
     waits = {each for each in by_thread.values() if each is not None} | set(calls.values())
-    # Where each of them waits for something of Python's, or outside, no library has to do with it.
+    # If each of them waits for something of Python's, or outside, no library is involved.
     native = not by_thread or any(w is None and k not in calls for k, w in by_thread.items())
     involved = involved_libraries(result) if native else ()
     if judgement is not None and judgement.proof is not None:
@@ -131,7 +131,7 @@ def clues_of(
 
 
 def loaded_libraries(result: CellResult) -> tuple[str, ...]:
-    """Return the libraries that a run loaded, be it that it ended or that it hung."""
+    """Return the libraries that a run loaded, whether it ended or hung."""
     facts = result.probe
     ended = facts.native_libraries.or_else(()) if facts is not None else ()
     evidence = result.evidence
@@ -139,7 +139,7 @@ def loaded_libraries(result: CellResult) -> tuple[str, ...]:
 
 
 def _wait_of(stack: ThreadStack) -> Wait | None:
-    """Return what a thread waits for, if it is something of Python's."""
+    """Return what a thread waits for, if that is something of Python's."""
     inner = stack.python[-3:]
     if any(frame.function in _OF_IMPORTS and is_importlib(frame) for frame in inner):
         return Wait.IMPORT
@@ -157,7 +157,7 @@ def _wait_of(stack: ThreadStack) -> Wait | None:
 def _calls(
     evidence: Evidence | None, stuck: set[tuple[int, int]]
 ) -> Iterator[tuple[tuple[int, int], Wait]]:
-    """Yield what the system calls say that the threads sleep in, by process and thread."""
+    """Yield what threads wait for according to their system calls, by process and thread."""
     for process in evidence.after.processes if evidence is not None else ():
         files = {each.number: each.target for each in process.descriptors.or_else(())}
         peers = process.peers.or_else(())

@@ -15,11 +15,11 @@ HEAVY_MODULES = 10
 
 
 def cost_of(clean: Sequence[CellResult]) -> ImportCost | None:
-    """Return the cost of an entry; ``None`` if no run of it told its facts."""
+    """Return the cost of an entry; ``None`` if no run of it reported its facts."""
     facts = [each.probe for each in clean if each.probe is not None]
     if not facts:
         return None
-    last = facts[-1]  # it was told by then whose importers are asked for
+    last = facts[-1]  # by then it was known whose importers matter
     return ImportCost(
         seconds=median(each.entry_s for each in facts),
         runs=len(facts),
@@ -32,7 +32,7 @@ def cost_of(clean: Sequence[CellResult]) -> ImportCost | None:
 
 
 def heavy_packages(facts: ProbeFacts) -> tuple[str, ...]:
-    """Return the packages of which the entry loaded the most modules, the heaviest first."""
+    """Return the packages of which the entry loaded the most modules, heaviest first."""
     heavy = [(count, name) for name, count in facts.top_levels.items() if count >= HEAVY_MODULES]
     return tuple(name for _, name in sorted(heavy, key=lambda each: (-each[0], each[1]))[:MOST])
 

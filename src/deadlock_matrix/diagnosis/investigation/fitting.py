@@ -1,4 +1,4 @@
-"""Which variables are worth trying against a hang: those whose names stand in what hangs."""
+"""Which variables are worth trying against a hang: those whose names occur in what hangs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def profiles_of(settings: Iterable[Setting], waits: Collection[Wait]) -> Iterato
 
 
 def names_in(profiles: Iterable[Profile]) -> frozenset[str]:
-    """The variables that profiles set or remove: `fitting` wants to know who mentions them."""
+    """Return the variables that profiles set or remove; `fitting` needs those mentioned."""
     return frozenset(name for profile in profiles for name in (*profile.set, *profile.unset))
 
 
@@ -52,11 +52,11 @@ def fitting(
     """Return the profiles worth trying, each with only those of its variables that can matter.
 
     Args:
-        profiles: What known causes, the configuration and studies name, in this order.
+        profiles: Those that known causes, the configuration and studies name, in this order.
         clues: What the hang shows.
-        mentioned: The variables whose names stand in the user's files, in the packages on the
-            stuck stacks or in the libraries that wait.
-        of_caller: The variables that are set now, of those that the user's own files mention.
+        mentioned: The variables whose names occur in the user's files, in the packages on the stuck
+            stacks or in the libraries that wait.
+        of_caller: Those variables, of the ones that the user's own files mention, that are set now.
         python: The version of the interpreter.
     """
     return with_variables_of(_all(profiles, clues, of_caller, python), mentioned)
@@ -65,7 +65,7 @@ def fitting(
 def with_variables_of(
     profiles: Iterable[Profile], mentioned: Collection[str]
 ) -> tuple[Profile, ...]:
-    """Return the profiles with those of their variables alone that are mentioned; each once."""
+    """Return the profiles with only those of their variables that are mentioned, each once."""
     found: dict[tuple[object, ...], Profile] = {}
     for profile in profiles:
         kept = {name: value for name, value in profile.set.items() if name in mentioned}

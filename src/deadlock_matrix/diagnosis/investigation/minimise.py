@@ -1,8 +1,8 @@
-"""Delta debugging: what of several things suffices, found by leaving things out.
+"""Delta debugging: which of several things suffice, found by leaving things out.
 
 Zeller and Hildebrandt's ``ddmin`` (2002), over anything: variables of a profile, imports of a
-statement. Written out because the packaged implementations bring a command line, logging and
-dependencies of their own and no types, for an algorithm that is this short.
+statement. It is written out here because the packaged implementations bring a command line,
+logging, dependencies of their own and no types, for an algorithm this short.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ T = TypeVar("T")
 
 
 class OutOfTime(Exception):
-    """Raised by a test that may not run any more: the smallest so far is the answer."""
+    """Raised by a test that may run no longer: the smallest part so far is the answer."""
 
 
 class Minimiser(Generic[T]):
     """Finds a part of which nothing can be left out while the test still passes.
 
-    ``smallest`` is that part, in the original order; ``whole`` tells whether it is 1-minimal, or
-    the time was up before that was shown; ``probes`` how often the test was really asked.
+    ``smallest`` is that part, in the original order; ``whole`` says whether it is 1-minimal, or the
+    time was up before that was shown; ``probes`` counts how often the test really ran.
     """
 
     def __init__(self, elements: Sequence[T], test: Callable[[tuple[T, ...]], bool]) -> None:
-        """Get ready. The test is known to pass for all elements, and is not asked about them."""
+        """Prepare. The test is known to pass for all elements, and is not run for them."""
         self._elements = tuple(elements)
         self._test = test
         everything = tuple(range(len(self._elements)))
@@ -37,11 +37,11 @@ class Minimiser(Generic[T]):
 
     @property
     def smallest(self) -> tuple[T, ...]:
-        """The smallest part found by now that passes the test."""
+        """The smallest part found so far that passes the test."""
         return self._pick(self._kept)
 
     def run(self) -> tuple[T, ...]:
-        """Leave out until nothing can be left out any more, or the test is out of time."""
+        """Leave elements out until none can go, or the test is out of time."""
         try:
             self._reduce()
         except OutOfTime:
@@ -77,6 +77,6 @@ class Minimiser(Generic[T]):
 
 
 def _split(whole: tuple[int, ...], parts: int) -> list[tuple[int, ...]]:
-    """In order, sizes as equal as can be; none is empty, since there are not more parts."""
+    """Split in order, in sizes as equal as possible; none is empty: there are enough elements."""
     bounds = [len(whole) * part // parts for part in range(parts + 1)]
     return [whole[start:end] for start, end in pairwise(bounds)]

@@ -57,7 +57,7 @@ def cell_of(target: Target, context: Context, deadline_s: float | None = None) -
 
 
 def remedied(cell: Cell, remedy: Remedy) -> Cell:
-    """``cell`` with the remedy applied."""
+    """Return ``cell`` with the remedy applied."""
     return replace(
         cell,
         profile=remedy.profile,
@@ -76,10 +76,10 @@ def candidates(
     """Return what can be tried against a hang of the target in ``context``.
 
     Args:
-        target: What hangs; it has only those profiles that can matter, see `fitting`.
-        context: From where.
-        needed: The imports that it takes to hang, where that is known: with fewer than two of
-            them the order of these cannot matter.
+        target: The target that hangs, with only those profiles that can matter, see `fitting`.
+        context: The context in which it hangs.
+        needed: The imports needed for the hang, if known: with fewer than two of them their order
+            cannot matter.
         inert: Packages that may be imported in any order: the standard library.
     """
     same = unchanged(target, context)
@@ -114,7 +114,7 @@ def name_of(variables: Mapping[str, str]) -> str:
 
 
 def added_variables(remedy: Remedy, base: Profile) -> dict[str, str]:
-    """Return the variables a remedy sets that the target does not have so."""
+    """Return the variables that a remedy sets and the target does not have with that value."""
     return {
         name: value for name, value in remedy.profile.set.items() if base.set.get(name) != value
     }
@@ -133,10 +133,10 @@ def judge(
     Args:
         remedy: What was tried.
         results: Its runs, in their order.
-        hung: A run without it, that hung.
+        hung: A run without it that hung.
         before: How often runs without it hang.
-        needed: How many clean runs were to be made.
-        level: The chance of a false cure that is allowed, see `statistics.level_for`.
+        needed: How many clean runs were required.
+        level: The accepted chance of a false cure, see `statistics.level_for`.
     """
     rate = rate_of(results)
     effect, why = _effect(results, rate, before, level)
@@ -152,7 +152,7 @@ def judge(
 
 
 def rank(trials: Iterable[Trial], base: Profile) -> tuple[Trial, ...]:
-    """Return the best first: by its effect, then the least change, then the least time."""
+    """Sort best first: by effect, then the smallest change, then the shortest time."""
     return tuple(sorted(trials, key=lambda trial: _order(trial, base)))
 
 
@@ -211,7 +211,7 @@ def _contexts(same: Remedy) -> Iterator[Remedy]:
 
 
 def other_start_methods(target: Target, context: Context) -> Iterator[Remedy]:
-    """For a child that multiprocessing forked: the ways to start one that copy no locks."""
+    """Yield, for a child that multiprocessing forked, start methods that copy no locks."""
     same = unchanged(target, context)
     for method in ("spawn", "forkserver"):
         code = f"multiprocessing.set_start_method({method!r})"
@@ -228,9 +228,9 @@ def other_start_methods(target: Target, context: Context) -> Iterator[Remedy]:
 def _orders(
     same: Remedy, target: Target, needed: Sequence[str] | None, inert: Collection[str]
 ) -> Iterator[Remedy]:
-    """Other orders of the imports that it takes to hang, and the others before them.
+    """Yield other orders of the imports needed for the hang, and the others before them.
 
-    Of what is inert the place does not matter: it comes first.
+    The place of an inert import does not matter: it comes first.
     """
     parts = split(text_of(target))
     first = [each for each in parts.imports if is_of(each, inert)]

@@ -1,8 +1,8 @@
 """The text of a script that hangs without this tool: for a bug report, or for a debugger.
 
-Standard library only. It brings the variables, the files, the standard input and the way of calling
-that the hang needs, and then executes the statement. What its header claims was measured: see
-`deadlock_matrix.app.reproduction`.
+It uses only the standard library. It brings the variables, the files, the standard input and the
+way of calling that the hang needs, and then executes the statement. The claims of its header were
+measured: see `deadlock_matrix.app.reproduction`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from deadlock_matrix.model.statement import imported_package
 NAME = "reproducer.py"
 
 _FIRST = ("LD_", "DYLD_", "PYTHON", "GLIBC_TUNABLES", "MALLOC_")
-"""Variables that are read before a script begins: it has to start itself again with them."""
+"""Variables that are read before a script begins: it must restart itself with them."""
 
 _MARK = "DEADLOCK_REPRODUCER"
 FOLDER = "reproducer-files"
-"""Where the script puts the files that it carries, beside itself."""
+"""Where the script puts the files that it carries: beside itself."""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
     """What the script does.
 
     ``statement`` is the code, or the whole text of the user's script. ``environment`` are variables
-    to set, ``unset`` those that must not be there. ``sources`` are files to bring along, of which
-    ``builds`` are in C and have to be compiled, into the files that they name; ``data`` are read by
-    the program, from the folder that it runs in. ``path`` is a folder to look for modules in, where
-    the files cannot be brought.
+    to set, ``unset`` those that must not be set. ``sources`` are files to bring along, of which
+    ``builds`` are in C and must be compiled, into the files that they name; the program reads
+    ``data`` from the folder in which it runs. ``path`` is a folder in which to look for modules, if
+    the files cannot be brought along.
     """
 
     statement: str
@@ -51,8 +51,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader of the script has to know; every sentence says what was measured.
 
     ``first`` says what the script did when it was run alone. ``needs`` are distributions to
-    install. ``again`` is for one that does not hang every time: seconds after which a run that goes
-    on has hung.
+    install. ``again`` is for a script that does not hang every time: seconds after which a run that
+    still goes on has hung.
     """
 
     first: str
@@ -157,7 +157,7 @@ def _compiling(builds: Mapping[str, str]) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """Return a text as a literal that a reader can read, wherever that is possible."""
+    """Return a text as a literal that people can read, wherever that is possible."""
     plain = all(each.isprintable() or each in "\n\t" for each in text)
     for quotes in ("'''", '"""'):
         if plain and quotes not in text and not text.endswith(quotes[0]):
@@ -195,7 +195,7 @@ def _comment(script: Script, claims: Claims) -> Iterator[str]:
 
 
 def _printable(line: str) -> str:
-    """Return a comment must not end before its line does."""
+    """Escape a comment, which must not end before its line does."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in line
     )

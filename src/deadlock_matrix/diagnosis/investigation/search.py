@@ -1,8 +1,8 @@
 """What to run, and what to run next: from a target to everything that was measured of it.
 
-Pure: a `Bench` runs the cells, and tells how much time is left. The order is: find a hang, measure
-how often it comes, try every remedy once, confirm those that came out clean, leave out what the
-best one does not need, and find which imports the hang needs.
+This is pure: a `Bench` runs the cells, and says how much time is left. The order is: find a hang,
+measure how often it comes, try every remedy once, confirm those that came out clean, leave out what
+the best one does not need, and find which imports the hang needs.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ from deadlock_matrix.model.verdict import Verdict
 
 DECIDING_RUNS = 2  # whether it hangs every time
 ALWAYS_RUNS = 5  # to measure the rate of what has hung every time so far
-LONG_RUNS = 2  # the same, if nothing proves it stuck, so that each run takes its whole deadline
+LONG_RUNS = 2  # the same, if nothing proves it stuck, so each run takes its whole deadline
 FEWEST_RUNS = 4  # however little time is left
-SELDOM_RUNS = 20  # to measure that of anything else
+SELDOM_RUNS = 20  # to measure the rate of anything else
 LONG_S = 4.0
 RARE_TIMES = 3
-"""How often more each concurrent way is run: two threads have to meet at one moment."""
+"""How many times more often each concurrent way is run: two threads must meet at one moment."""
 
 CONCURRENT = (Calling.CONCURRENT_IMPORTS, Calling.CONCURRENT_EXPORTS)
 SHORTEST_DEADLINE_S = 5.0
@@ -71,8 +71,8 @@ FEWEST_REMEDIES = 6
 class Found(NamedTuple):
     """What the first part finds: a result that decides, and what was run until then.
 
-    ``clean`` are the runs from the first context, if none hung; ``failed`` one of each way to run
-    it in which it fails by itself.
+    ``clean`` are the runs from the first context, if none hung; ``failed`` is a run of each way to
+    run it that fails by itself.
     """
 
     result: CellResult
@@ -99,13 +99,13 @@ def find_hang(
     """Run once; if that ends by itself, in every other way, and then again and again.
 
     The first run that hangs ends the search; so does a first run that fails or is slow, unless the
-    target is to be looked at thoroughly.
+    target is to be examined thoroughly.
 
     Args:
         target: What to run.
         bench: Runs it.
-        further: Asked once, with the first run that ended: other ways to run it, such as under a
-            profile, or by another interpreter.
+        further: Called once, with the first run that ended: returns other ways to run it, such as
+            under a profile, or by another interpreter.
     """
     first = target.contexts[0]
     bench.tell(f"running it once, for at most {target.deadline_s:.0f} s")
@@ -118,7 +118,7 @@ def find_hang(
     if facts is not None:
         if facts.entry_s >= SLOW_S and not target.thorough:
             return Found(result, first, _series(seen), (result,))
-        # From now on it is also asked who imports what has turned out to be heavy.
+        # From now on runs also record who imports what has turned out to be heavy.
         watched = dict.fromkeys((*target.watch_modules, *heavy_packages(facts)))
         target = replace(target, watch_modules=tuple(watched))
         start = cell_of(target, first)
@@ -163,17 +163,17 @@ def way_of(cell: Cell, target: Target) -> str:
 
 
 def measure(found: Found, target: Target, bench: Bench) -> Measured:
-    """Return how often a hang comes that was seen once, by a number of runs decided beforehand.
+    """Measure how often a hang comes that was seen once, in a number of runs decided beforehand.
 
     The runs that led to it are not counted: they were made until one hung. Two more, unless each
-    takes long, decide how many are to be counted. Few, if it always hangs; should one of those few
-    end by itself after all, they are thrown away, and many are made.
+    takes long, decide how many are to be counted: few, if it always hangs. If one of those few ends
+    by itself after all, they are thrown away, and many are made.
     """
     hung = found.result
     deadline_s = _deadline(hung, target.deadline_s)
     cell = cell_of(target, found.context, deadline_s)
     seen = hung.seen
-    # A run that nothing proves stuck takes the whole deadline: few are made, and none to decide.
+    # A run that nothing proves stuck takes the whole deadline: make few, and none to decide.
     long = hung.verdict is Verdict.HANG and deadline_s > LONG_S
     again = rate_of(bench.run([cell] * (0 if long else DECIDING_RUNS)))
     if again.hangs == again.runs and _at_once(found):
@@ -184,7 +184,7 @@ def measure(found: Found, target: Target, bench: Bench) -> Measured:
             return Measured(cell, rate, hung)
     runs = SELDOM_RUNS
     if seen is not None:
-        # Decided by the time, before any of them is made, and so as good as any other number.
+        # The time decides, before any run is made, so this is as good as any other number.
         fit = int(bench.left_s() / 2 / max(seen.duration_s, 0.01)) * bench.jobs
         runs = min(runs, max(fit, FEWEST_RUNS))
     bench.tell(f"it does not hang every time; {runs} runs to measure how often")
@@ -205,7 +205,7 @@ def try_remedies(
         "needed to call one a cure"
     )
     smaller: Smaller | None = None
-    # What costs the user least is tried, confirmed and made smaller first: time may run out.
+    # What costs the user least is tried, confirmed and reduced first: time may run out.
     for kind in KINDS:
         attempts.once([remedy for remedy in chosen if remedy.kind is kind])
         if kind is RemedyKind.VARIABLES:
@@ -223,7 +223,7 @@ def try_remedies(
 
 
 def fewer_imports(measured: Measured, target: Target, bench: Bench) -> Minimised | None:
-    """Return which of the imports that the statement begins with are needed for it to hang."""
+    """Return which of the imports that the statement begins with are needed for the hang."""
     parts = split(text_of(target))
     used = used_in(parts.imports, parts.rest)
     free = [each for each in parts.imports if each not in used]
@@ -253,7 +253,7 @@ def fewer_imports(measured: Measured, target: Target, bench: Bench) -> Minimised
 def _choose(
     remedies: Sequence[Remedy], measured: Measured, bench: Bench
 ) -> tuple[list[Remedy], list[Remedy]]:
-    """Return those that can be tried once in half of the time that is left, some of each kind."""
+    """Return those that can be tried once in half of the remaining time, some of each kind."""
     by_kind = [[each for each in remedies if each.kind is kind] for kind in KINDS]
     in_turns = [each for turn in zip_longest(*by_kind) for each in turn if each is not None]
     seen = measured.hung.seen
@@ -264,15 +264,15 @@ def _choose(
 
 
 def _level(remedies: Sequence[Remedy], target: Target) -> float:
-    """Return the 5 % are for all remedies together, those included that leave variables out."""
+    """Share the 5 % among all remedies together, including those that leave variables out."""
     most = max((len(added_variables(each, target.profile)) for each in remedies), default=0)
     return level_for(len(remedies) + most)
 
 
 def _deadline(hung: CellResult, given_s: float) -> float:
-    """A run that is proved stuck ends by itself; one that only hangs, soon after it came that far.
+    """Return a deadline: a proved hang ends by itself; any other, soon after reaching that point.
 
-    How far it came is known of its main thread, which in other ways of calling only waits.
+    Only for the main thread is that point known, and in other ways of calling it merely waits.
     """
     seen = hung.seen
     if hung.verdict is Verdict.DEADLOCK or hung.cell.context.calling is not Calling.MAIN:

@@ -14,7 +14,7 @@ _IMPORTERS = frozenset({"__import__", "import_module", "find_spec", "run_module"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One file: its path below the folder that is first where modules are looked for, its text."""
+    """One file: its text, and its path below the folder in which modules are looked for first."""
 
     name: str
     text: str
@@ -27,7 +27,7 @@ def imported_packages(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def strings_in(texts: Iterable[str]) -> tuple[str, ...]:
-    """The strings that stand in some code, short ones alone: a file's name may be among them."""
+    """Return the short strings in some code: a file's name may be among them."""
     found = dict.fromkeys(
         node.value
         for node in _nodes(texts)
@@ -37,7 +37,7 @@ def strings_in(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _nodes(texts: Iterable[str]) -> Iterator[ast.AST]:
-    """Yield all that stands in some code; what is none is passed over."""
+    """Yield all nodes of some code; what is not Python is skipped."""
     for text in texts:
         with suppress(SyntaxError, ValueError):
             yield from ast.walk(ast.parse(text))
@@ -60,7 +60,7 @@ def _imported(node: ast.AST) -> list[str]:
 def pieces(text: str) -> tuple[str, ...]:
     """Return a program cut between its top-level statements; joined, they are the program.
 
-    Comments and blank lines go with the statement that follows. What is no Python is one piece.
+    Comments and blank lines go with the next statement. Text that is not Python is one piece.
     """
     try:
         body = ast.parse(text).body
@@ -68,7 +68,7 @@ def pieces(text: str) -> tuple[str, ...]:
         return (text,) if text else ()
     lines = text.splitlines(keepends=True)
     spans = [(node.lineno, node.end_lineno or node.lineno) for node in body]
-    # Where a statement ends, unless another one stands on that line too.
+    # Where a statement ends, unless another one is on that line, too.
     ends = sorted({end for _, end in spans if not any(a <= end < b for a, b in spans)})
     bounds = [0, *ends[:-1], len(lines)]
     return tuple("".join(lines[first:last]) for first, last in pairwise(bounds) if first < last)
@@ -77,7 +77,7 @@ def pieces(text: str) -> tuple[str, ...]:
 def without_future(text: str) -> tuple[str, str]:
     """Return the ``from __future__`` lines of a program, and the program without them.
 
-    They must be the first statements of a file, so what is put in front of a program goes between.
+    They must be the first statements of a file, so whatever precedes a program goes in between.
     """
     try:
         body = ast.parse(text).body

@@ -1,4 +1,4 @@
-"""A statement taken apart into its imports, to leave some out or to put them in another order."""
+"""A statement taken apart into its imports, to leave some out or to reorder them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RUN_FILE = 'exec(compile(open(__file__, "rb").read(), __file__, "exec"))'
 
 
 class Imports(msgspec.Struct, frozen=True, kw_only=True):
-    """The imports a statement begins with, one module each, and what follows them."""
+    """The imports with which a statement begins, one module each, and what follows them."""
 
     imports: tuple[str, ...]
     rest: str
 
 
 def split(statement: str) -> Imports:
-    """Take a statement apart; what is no Python is all rest."""
+    """Take a statement apart; if it is not Python, all of it is the rest."""
     try:
         body = ast.parse(statement).body
     except (SyntaxError, ValueError):
@@ -46,12 +46,12 @@ def split(statement: str) -> Imports:
 
 
 def join(imports: Sequence[str], rest: str) -> str:
-    """Return the statement again: one import a line."""
+    """Return the statement again, with one import a line."""
     return "\n".join([*imports, *([rest] if rest else [])])
 
 
 def text_of(target: Target) -> str:
-    """Return the user's own code: the statement that was asked for, or the text of the script."""
+    """Return the user's own code: the requested statement, or the text of the script."""
     return target.script_text if target.script else target.entry.statement
 
 
@@ -69,7 +69,7 @@ def is_of(import_: str, packages: Collection[str]) -> bool:
 
 
 def used_in(imports: Sequence[str], rest: str) -> tuple[str, ...]:
-    """Those of some imports whose names the code that follows uses: it fails without them."""
+    """Return those imports whose names the following code uses, and without which it fails."""
     try:
         names = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}
     except (SyntaxError, ValueError):

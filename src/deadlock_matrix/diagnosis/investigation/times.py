@@ -11,7 +11,7 @@ from deadlock_matrix.model.diagnosis import ImportTime, LineTime, Sample, Source
 from deadlock_matrix.model.frames import PythonFrame
 
 SLOW_S = 2.0
-"""From here on an import that ended is called slow."""
+"""An import that takes at least this long is called slow."""
 
 MOST_LINES = 6
 LEAST_SHARE = 0.02
@@ -19,16 +19,16 @@ MOST_PUT_OFF = 3
 WORTH_S = 0.3
 WORTH_SHARE = 0.1
 SEEN = 3
-"""A time that fewer samples showed is no time to tell."""
+"""A time with fewer samples is not shown."""
 
 
 def times_of(samples: Sequence[Sample], seconds: float, own: str = "") -> Times:
-    """Add samples up.
+    """Add up samples.
 
     Args:
         samples: Those of one run.
         seconds: How long that run took.
-        own: The package that was asked for; see `deadlock_matrix.diagnosis.stuck.lines_of`.
+        own: The requested package; see `deadlock_matrix.diagnosis.stuck.lines_of`.
     """
     sampled_s = sum(each.seconds for each in samples)
     number = sum(each.times for each in samples)
@@ -42,21 +42,21 @@ def times_of(samples: Sequence[Sample], seconds: float, own: str = "") -> Times:
 
 
 def whereabouts(sample: Sample, took_s: float, own: str = "") -> str:
-    """Where a run is now, for somebody who waits for it: the user's line, and what it does."""
+    """Say where a run is now, for whoever waits for it: the user's line, and what it does."""
     lines = lines_of(sample.frames, own)
     where = f" at {lines[-1].file}:{lines[-1].line}" if lines else ""
     return f"{took_s:.0f} s so far; it {_doing(sample)}{where}"
 
 
 def worth_putting_off(times: Times, own: str) -> tuple[ImportTime, ...]:
-    """Return the imports to try lazily: what takes a good part of the time.
+    """Return the imports to try lazily: those that take a good part of the time.
 
-    The first import on each branch that leads out of the user's own package; where none does, the
-    one deepest in it that takes most of its branch's time.
+    That is the first import on each branch that leads out of the user's own package, or, if none
+    does, the one deepest in it that takes most of its branch's time.
 
     Args:
-        times: Of the run.
-        own: The package that was asked for.
+        times: Those of the run.
+        own: The requested package.
     """
     least = max(WORTH_S, times.seconds * WORTH_SHARE)
     found: list[ImportTime] = []
@@ -117,9 +117,9 @@ def _modules(samples: Iterable[Sample]) -> tuple[ImportTime, ...]:
 
 
 def _chain(frames: Sequence[PythonFrame]) -> Iterator[tuple[str, SourceLine | None]]:
-    """Return the imports under way with the lines that ask for them, outermost first.
+    """Yield the imports under way with the lines that request them, outermost first.
 
-    ``import a.b`` has Python import ``a`` from inside the import of ``a.b``: there ``a`` alone is
+    For ``import a.b``, Python imports ``a`` from inside the import of ``a.b``: there only ``a`` is
     under way.
     """
     steps: list[tuple[str, SourceLine | None]] = []

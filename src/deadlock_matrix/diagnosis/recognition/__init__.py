@@ -1,1 +1,1 @@
-"""Recognise known causes: the signs that each leaves behind, looked for in what was recorded."""
+"""Recognise known causes: look for the signs that each leaves in what was recorded."""

@@ -38,7 +38,7 @@ def parse_causes(documents: Mapping[str, Mapping[str, Any]]) -> tuple[Cause, ...
 
 
 def parse_cause(name: str, table: Mapping[str, Any]) -> Cause:
-    """One cause from the table of the file ``name.toml``; raises as `parse_causes`."""
+    """Return one cause from the table of the file ``name.toml``; raise as `parse_causes`."""
     where = f"cause {name!r}"
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{where}: the file must be named like-this.toml")
@@ -67,7 +67,7 @@ def _signs(table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _check_texts(where: str, value: Any, key: str = "") -> None:
-    """Check every pattern and every version specifier, wherever they stand."""
+    """Check every pattern and every version specifier, wherever they are."""
     if isinstance(value, dict):
         inside = key if key in _PATTERNS or key in _SPECIFIERS else ""
         for name, each in value.items():
@@ -92,7 +92,7 @@ def _check_texts(where: str, value: Any, key: str = "") -> None:
 
 
 def _check(where: str, cause: Cause) -> None:
-    """What the types alone do not say."""
+    """Check what the types alone do not express."""
     if not cause.title.strip() or "\n" in cause.title.strip():
         raise ConfigurationError(f"{where}: the title must be one line")
     if not cause.explanation.strip():

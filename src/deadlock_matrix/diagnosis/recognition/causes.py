@@ -18,7 +18,7 @@ class Confirmation(StrEnum):
 
 
 class Remedy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """One thing to do, or, with ``helps = false``, one that does not help.
+    """One thing to do or, with ``helps = false``, one that does not help.
 
     ``set`` and ``unset`` are variables of a profile, ``versions`` are PEP 440 specifiers of
     distributions to install, ``layout`` is how to arrange a package, ``code`` are lines to paste.
@@ -38,8 +38,8 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Cause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A known cause, as a file describes it; ``name`` is the file's.
 
-    ``all`` must be there, one of ``any`` must, none of ``none`` may, and ``also`` is only told
-    where it is there. ``reproduced`` says whether this project can make it happen, and how.
+    ``all`` must be there, one of ``any`` must, none of ``none`` may, and ``also`` is only shown if
+    it is there. ``reproduced`` says whether this project can make it happen, and how.
     """
 
     name: str

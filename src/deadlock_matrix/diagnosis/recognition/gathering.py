@@ -1,4 +1,4 @@
-"""Gathering traces: from a cell's result, or from an inspection."""
+"""Gather traces from a cell's result, or from an inspection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_INSPECTED = unknown("an inspection does not see it")
 
 
 class _Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What proof and judgement say of threads, by the proof's name for a thread."""
+    """What proof and judgement say about threads, by the proof's name for a thread."""
 
     locks: dict[str, str]
     does: dict[str, str]
@@ -95,7 +95,7 @@ def of_inspection(inspection: Inspection, fingerprint: Known[Fingerprint] | Unkn
 
 
 def _verdict_of(inspection: Inspection) -> Verdict:
-    """Return what is stuck by proof is a deadlock, also a part; what is likely stuck, a hang."""
+    """Map an inspection to a verdict: anything proved stuck is a deadlock, likely stuck a hang."""
     if inspection.outcome.startswith("likely"):
         return Verdict.HANG
     if inspection.partial:
@@ -201,7 +201,7 @@ def _frames(
 ) -> Known[tuple[PythonFrame, ...]] | Unknown:
     if isinstance(stacks, Unknown):
         return unknown(f"Python frames: {stacks.reason}")
-    # The tools show every thread that Python knows; another one has no Python frames.
+    # The tools show every thread that Python knows; any other has no Python frames.
     return known(thread.python if thread is not None else (), stacks.value.tool)
 
 
@@ -244,7 +244,7 @@ def _is_forked(process: ProcessFacts, parent: ProcessFacts) -> Known[bool] | Unk
 def _says_it_was_forked(
     stacks: Known[ProcessStacks] | Unknown, otherwise: Unknown
 ) -> Known[bool] | Unknown:
-    """Return a child of multiprocessing still has the frame in which it was forked."""
+    """Tell whether multiprocessing forked it: then it still has the frame of that."""
     if isinstance(stacks, Known):
         for thread in stacks.value.threads:
             for frame in thread.python:

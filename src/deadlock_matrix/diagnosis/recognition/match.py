@@ -1,4 +1,4 @@
-"""What came of looking for one sign: it was seen, it is not there, or nobody could look."""
+"""The result of looking for one sign: it was seen, it is not there, or nobody could look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 Bindings = dict[str, str]
-"""What named groups of patterns matched, by group; one group means one text in a whole sign."""
+"""What named groups of patterns matched, by group; within a sign, a group means a single text."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ ABSENT = Absent()
 
 
 def both(first: Look, second: Look) -> Look:
-    """Return what came of looking for two things that must both be there."""
+    """Combine the results for two things that must both be there."""
     for look in (first, second):
         if isinstance(look, Absent):
             return look
@@ -45,7 +45,7 @@ def both(first: Look, second: Look) -> Look:
 
 
 def every(looks: Iterable[Callable[[], Look]]) -> Look:
-    """Return all of these must be there; what comes after one that is absent is not looked for."""
+    """Combine results that must all be there; after an absent one nothing more is looked for."""
     found: Look = Seen(where="")
     for look in looks:
         found = both(found, look())
@@ -55,7 +55,7 @@ def every(looks: Iterable[Callable[[], Look]]) -> Look:
 
 
 def best(looks: Iterable[Look]) -> Look:
-    """One of these is enough; the first that was seen, else the first nobody could look for."""
+    """Choose one of these: the first that was seen, else the first nobody could look for."""
     found: Look = ABSENT
     for look in looks:
         if isinstance(look, Seen):

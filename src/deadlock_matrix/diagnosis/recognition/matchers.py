@@ -1,4 +1,4 @@
-"""Looking for one sign in the traces."""
+"""Look for one sign in the traces."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _end(sign: EndSign, traces: Traces) -> Look:
 
 def _verdict(sign: VerdictSign, traces: Traces) -> Look:
     if isinstance(traces.verdict, Unknown) and sign.verdicts == (Verdict.DEADLOCK,):
-        # One look does not tell a hang, but it may tell that somebody can go on.
+        # One look does not show a hang, but it may show that somebody can go on.
         judged = traces.judged
         gaps = judged.value.gaps if isinstance(judged, Known) else ()
         if any(gap.kind == "does-not-hold" for gap in gaps):
@@ -147,7 +147,7 @@ def _thread_imports(sign: ImportsSign, thread: ThreadTraces) -> Look:
 
 def _finished(sign: ImportsSign, traces: Traces) -> Look:
     if isinstance(traces.chains, Unknown):
-        return ABSENT  # while an import is under way there is nothing finished to look at
+        return ABSENT  # while an import is under way, no finished one counts
     for steps in traces.chains.value.values():
         found = _in_order(sign.chain, [step.module for step in steps])
         if found:
@@ -156,7 +156,7 @@ def _finished(sign: ImportsSign, traces: Traces) -> Look:
 
 
 def _in_order(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Return the names that fit the patterns one after the other, or nothing."""
+    """Return the names that match the patterns one after another, or an empty list."""
     rest, found = list(patterns), []
     for name in names:
         if rest and re.fullmatch(rest[0], name):

@@ -49,7 +49,7 @@ def recognise(
     fingerprint: Known[Fingerprint] | Unknown,
     causes: Sequence[Cause],
 ) -> tuple[Recognition, ...]:
-    """The known causes that fit a cell's result; none for one that came out well or was not run.
+    """Return the known causes that fit a cell's result; none if it was ok or was not run.
 
     Returns:
         Recognised ones first, then possible ones, each in the order of ``causes``.
@@ -64,7 +64,7 @@ def recognise_inspected(
     causes: Sequence[Cause],
     fingerprint: Known[Fingerprint] | Unknown = NO_FINGERPRINT,
 ) -> tuple[Recognition, ...]:
-    """Return the known causes that fit a process that was looked at; see `recognise`."""
+    """Return the known causes that fit an inspected process; see `recognise`."""
     return recognise_in(of_inspection(inspection, fingerprint), causes)
 
 

@@ -1,7 +1,7 @@
-"""What a known cause leaves behind: one type for each place it can be looked for.
+"""What a known cause leaves behind: one type for each place to look for it.
 
 Patterns are regular expressions. A named group, ``(?P<module>...)``, must match the same text
-wherever its name stands in one sign.
+wherever its name occurs in one sign.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Sign(
     rename="kebab",
     tag_field="sign",
 ):
-    """One thing to look for. ``what`` is told to people: "the child waits in a library"."""
+    """One thing to look for. ``what`` is shown to people: "the child waits in a library"."""
 
     what: str
 
     telling: ClassVar[bool] = False
-    """Whether it points to this cause by itself; a platform or a version alone does not."""
+    """Whether it suggests this cause by itself; a platform or a version alone does not."""
 
 
 class OutputSign(Sign, frozen=True, kw_only=True, tag="output"):
@@ -57,7 +57,7 @@ class OutputSign(Sign, frozen=True, kw_only=True, tag="output"):
 
 
 class RaisedSign(Sign, frozen=True, kw_only=True, tag="raised"):
-    """The exception that the entry ended with: all of its type, and a part of its message."""
+    """The exception that ended the entry: all of its type, and a part of its message."""
 
     type: str = ".*"
     message: str = ""
@@ -79,7 +79,7 @@ class VerdictSign(Sign, frozen=True, kw_only=True, tag="verdict"):
 
 
 class ContextSign(Sign, frozen=True, kw_only=True, tag="context"):
-    """How the entry was called, and what its standard input was; nothing: any."""
+    """How the entry was called, and what its standard input was; empty for any."""
 
     calling: tuple[Calling, ...] = ()
     stdin: tuple[Stdin, ...] = ()
@@ -93,7 +93,7 @@ class PlatformSign(Sign, frozen=True, kw_only=True, tag="platform"):
 
 
 class PackagesSign(Sign, frozen=True, kw_only=True, tag="packages"):
-    """Distributions that are all installed, by PEP 440 specifier; empty: any version."""
+    """Distributions that are all installed, by PEP 440 specifier; empty for any version."""
 
     versions: dict[str, str] = {}
     python: str = ""
@@ -114,7 +114,7 @@ class LibrariesSign(Sign, frozen=True, kw_only=True, tag="libraries"):
 
 
 class SymbolsSign(Sign, frozen=True, kw_only=True, tag="symbols"):
-    """A weak symbol that so many different libraries export, by mangled or plain name."""
+    """A weak symbol that this many different libraries export, by mangled or plain name."""
 
     pattern: str
     exporters: int = 2
@@ -159,15 +159,15 @@ class NativeFramePattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class ThreadPattern(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
 ):
-    """One thread; whatever is not said is not asked.
+    """One thread; a field that is left out matches anything.
 
-    ``frames`` and ``native`` stand on its stack in this order, outermost first, others between;
-    ``innermost``: the last of ``frames`` is the last Python frame there is. ``blocked-in`` and
-    ``word-in`` are the beginnings of file names: the library whose code the thread is blocked in,
-    and the one in whose data its lock lies. ``word`` is what its lock begins with, in hexadecimal
-    as it lies in memory. ``lock`` is a part of what the proof calls the thing it waits for, and
-    ``does`` of what the judgement says that it does. ``forked``: it is in a process that was forked
-    and runs the same program. ``alone``: its process has no other.
+    ``frames`` and ``native`` are on its stack in this order, outermost first, with others in
+    between; ``innermost``: the last of ``frames`` is the last Python frame there is. ``blocked-in``
+    and ``word-in`` are the beginnings of file names: the library whose code the thread is blocked
+    in, and the one whose data contains its lock. ``word`` is the beginning of its lock, in
+    hexadecimal as it lies in memory. ``lock`` is a part of the proof's name for what it waits for,
+    and ``does`` of what the judgement says that it does. ``forked``: it is in a process that was
+    forked and runs the same program. ``alone``: its process has no other.
     """
 
     waits: tuple[Waiting, ...] = ()
@@ -195,7 +195,7 @@ class ThreadsSign(Sign, frozen=True, kw_only=True, tag="threads"):
 
 
 class ReaderSign(Sign, frozen=True, kw_only=True, tag="reader"):
-    """What no program can see: somebody who knows the code has to look."""
+    """What no program can see: somebody who knows the code must look."""
 
 
 AnySign = (

@@ -1,4 +1,4 @@
-"""Looking for what a process ran in: its platform, packages, variables and libraries."""
+"""Look for the surroundings of a process: its platform, packages, variables and libraries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from deadlock_matrix.model.fact import Known, Unknown
 
 
 def look_for_platform(sign: PlatformSign, traces: Traces) -> Look:
-    """Return the system, and glibc where a version of it is asked for."""
+    """Look for the system, and for glibc if a version of it is wanted."""
     if isinstance(traces.machine, Unknown):
         return Unlooked(why=f"the platform: {traces.machine.reason}")
     machine = traces.machine.value
@@ -51,7 +51,7 @@ def look_for_platform(sign: PlatformSign, traces: Traces) -> Look:
 
 
 def look_for_packages(sign: PackagesSign, traces: Traces) -> Look:
-    """Return distributions in their versions, as the fingerprint of the interpreter has them."""
+    """Look for distributions and their versions, in the interpreter's fingerprint."""
     if isinstance(traces.fingerprint, Unknown):
         return Unlooked(why=f"installed packages: {traces.fingerprint.reason}")
     fingerprint = traces.fingerprint.value
@@ -76,7 +76,7 @@ def _version(name: str, version: str | None, specifier: str) -> Look:
 
 
 def look_for_environment(sign: EnvironmentSign, traces: Traces) -> Look:
-    """Return variables that were set when the process began."""
+    """Look for variables that were set when the process began."""
     environment = traces.environment
     if isinstance(environment, Unknown):
         return Unlooked(why=f"the environment: {environment.reason}")
@@ -95,7 +95,7 @@ def _variable(name: str, pattern: str, values: dict[str, str]) -> Look:
 
 
 def look_for_libraries(sign: LibrariesSign, traces: Traces) -> Look:
-    """Return libraries that are mapped in one process."""
+    """Look for libraries that are mapped in one process."""
     if isinstance(traces.threads, Known):
         groups = [group for group in traces.threads.value if group]
         return best(_mapped(sign, group[0]) for group in groups)
@@ -116,7 +116,7 @@ def _mapped(sign: LibrariesSign, thread: ThreadTraces) -> Look:
 
 
 def _together(patterns: Sequence[str], paths: Sequence[str]) -> Look:
-    """Return a different path for each pattern."""
+    """Find a different path for each pattern."""
     if not patterns:
         return Seen(where="")
     for path in paths:
@@ -128,7 +128,7 @@ def _together(patterns: Sequence[str], paths: Sequence[str]) -> Look:
 
 
 def look_for_symbols(sign: SymbolsSign, traces: Traces) -> Look:
-    """Return a symbol that several installed libraries export."""
+    """Look for a symbol that several installed libraries export."""
     if isinstance(traces.fingerprint, Unknown):
         return Unlooked(why=f"exported symbols: {traces.fingerprint.reason}")
     libraries = traces.fingerprint.value.libraries

@@ -1,4 +1,4 @@
-"""Looking for threads by what they wait for and what is on their stacks."""
+"""Look for threads by what they wait for and what is on their stacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Group = Sequence[ThreadTraces]
 
 
 def look_for_threads(sign: ThreadsSign, traces: Traces) -> Look:
-    """Different threads that fit the patterns, with equal texts for equal groups."""
+    """Find different threads that match the patterns, with equal texts for equal groups."""
     if isinstance(traces.threads, Unknown):
         return Unlooked(why=traces.threads.reason)
     groups: Sequence[Group] = traces.threads.value
@@ -44,7 +44,7 @@ def look_for_threads(sign: ThreadsSign, traces: Traces) -> Look:
     found = best(_look_in(group, sign.thread, alone) for group in groups)
     if not isinstance(found, Seen):
         return found
-    # An address tells a reader nothing; the name of a module does.
+    # An address means nothing to a reader; the name of a module does.
     told = [f"{name} {text}" for name, text in found.bound.items() if not text.startswith("0x")]
     return Seen(where=found.where + (f" ({', '.join(told)})" if told else ""), bound=found.bound)
 
@@ -88,7 +88,7 @@ def _assign(
 def _fits(
     wanted: ThreadPattern, thread: ThreadTraces, alone: set[int], bound: Bindings
 ) -> Iterator[Look]:
-    """Yield every way in which a thread fits a pattern; nothing if it surely does not."""
+    """Yield every way in which a thread matches a pattern; empty if it surely does not."""
     plain = _plain(wanted, thread, alone)
     if plain == ABSENT:
         return
@@ -104,7 +104,7 @@ def _fits(
 
 
 def _plain(wanted: ThreadPattern, thread: ThreadTraces, alone: set[int]) -> Look:
-    """Return everything but the Python frames."""
+    """Match everything but the Python frames."""
     facts = thread.facts
     if wanted.alone and thread.pid not in alone:
         return ABSENT
@@ -134,7 +134,7 @@ def _among(allowed: Sequence[object], fact: Known[Any] | Unknown) -> Look:
 
 
 def _named(pattern: str, path: Known[str] | Unknown, word: str) -> Look:
-    """Return a file's name; it is told behind the word, if there is one."""
+    """Match a file's name; it is shown after the word, if there is one."""
     if isinstance(path, Unknown):
         return Unlooked(why=path.reason)
     name = base_name(path.value)
@@ -162,7 +162,7 @@ def _said(pattern: str, words: Known[str] | Unknown, word: str) -> Look:
 def _native(
     wanted: Sequence[NativeFramePattern], stack: Known[tuple[NativeFrame, ...]] | Unknown
 ) -> Look:
-    """Native frames in this order, others between; each is the outermost that fits."""
+    """Match native frames in this order, others in between; each is the outermost that fits."""
     if isinstance(stack, Unknown):
         return Unlooked(why=stack.reason)
     frames = iter(stack.value)
@@ -182,7 +182,7 @@ def _native(
 
 
 def _python(wanted: ThreadPattern, thread: ThreadTraces, bound: Bindings) -> Iterator[Look]:
-    """Yield every way in which the Python frames of a thread fit."""
+    """Yield every way in which the Python frames of a thread match."""
     if not wanted.frames:
         yield Seen(where="", bound=bound)
         return
@@ -209,7 +209,7 @@ def _frames(
 
 
 def _frame(wanted: Frame, frame: PythonFrame, bound: Bindings) -> Bindings | None:
-    """Return what the groups match in one frame, or None where it does not fit."""
+    """Return what the groups match in one frame, or None if it does not match."""
     function = re.fullmatch(wanted.function, frame.function)
     file = re.search(wanted.file, frame.file.replace("\\", "/"))
     matches = [function, file]
@@ -225,7 +225,7 @@ def _frame(wanted: Frame, frame: PythonFrame, bound: Bindings) -> Bindings | Non
 
 
 def merge(bound: Bindings, found: Mapping[str, str | None]) -> Bindings | None:
-    """Return both together, or None where a group has matched two different texts."""
+    """Return both together, or None if a group has matched two different texts."""
     told = {name: text for name, text in found.items() if text is not None}
     if any(bound.get(name, text) != text for name, text in told.items()):
         return None

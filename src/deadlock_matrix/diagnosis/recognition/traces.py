@@ -1,4 +1,4 @@
-"""What is left of a failure to look through, from a cell's result or from an inspection."""
+"""The traces of a failure to look through, from a cell's result or from an inspection."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that signs are looked for in; ``threads`` are by process."""
+    """Everything in which signs are looked for; ``threads`` are by process."""
 
     verdict: Known[Verdict] | Unknown
     calling: Known[Calling] | Unknown
@@ -54,7 +54,7 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     end: Known[End] | Unknown
     raised: Known[tuple[Raised, ...]] | Unknown
     chains: Known[dict[str, tuple[ImportStep, ...]]] | Unknown
-    loaded: Known[tuple[str, ...]] | Unknown  # libraries, as the process itself told at its end
+    loaded: Known[tuple[str, ...]] | Unknown  # libraries, as the process itself reported at its end
     judged: Known[Judged] | Unknown
     machine: Known[Machine] | Unknown
     threads: Known[tuple[tuple[ThreadTraces, ...], ...]] | Unknown

@@ -1,4 +1,4 @@
-"""What a thread waits for, in the few kinds that signs ask for."""
+"""What a thread waits for, in the few kinds that signs use."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a study brings along: the interface that the tool has to a question about one field."""
+"""What a study provides: the tool's interface to a question about one field."""

@@ -16,7 +16,7 @@ from deadlock_matrix.model.verdict import Verdict
 
 
 class Outcome(StrEnum):
-    """What the measurements say of a claim, on one interpreter."""
+    """What the measurements say about a claim, on one interpreter."""
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
@@ -27,7 +27,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A statement, and the function that tells from results whether it holds.
 
     ``source`` is who says so. ``read`` returns whether it holds and one sentence with the figures;
-    it raises `NotShown` if what was run does not tell.
+    it raises `NotShown` if what was run does not show it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim on one interpreter; ``cells`` are the ids of those that it rests on."""
+    """A claim on one interpreter; ``cells`` are the ids of those on which the answer rests."""
 
     claim: str
     interpreter: str
@@ -47,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """What the measurements say of a claim, on the interpreters of which they say the same."""
+    """What the measurements say about a claim, on all interpreters for which they say the same."""
 
     outcome: Outcome
     sentence: str
@@ -56,7 +56,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim with its answers; ``tested`` tells whether any interpreter could test it."""
+    """A claim with its answers; ``tested`` says whether any interpreter could test it."""
 
     claim: Claim
     answers: tuple[Shared, ...]
@@ -95,12 +95,12 @@ def _shared(answers: Iterable[Answer]) -> Iterator[Shared]:
 
 
 def examine(report: Report, claims: Sequence[Claim], layout: str) -> tuple[Answer, ...]:
-    """Every claim on every interpreter that something was run on, in the order of the claims.
+    """Test every claim on every interpreter on which something ran, in the order of the claims.
 
     Args:
         report: What was run.
-        claims: What is claimed of it.
-        layout: The layout that the claims mean where they name none.
+        claims: What is claimed about it.
+        layout: The layout that claims mean if they name none.
     """
     fingerprints = report.fingerprints
     nothing = Unknown(reason="the interpreter was not identified")

@@ -1,4 +1,4 @@
-"""The results of one interpreter, asked for by what a claim needs of them."""
+"""The results of one interpreter, requested by what a claim needs of them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ _Place = tuple[str, str, str, str]  # profile, layout, entry, context
 
 
 class NotShown(Exception):
-    """What was run, or could be read, does not tell whether a claim holds; the reason."""
+    """What was run, or could be read, does not show whether a claim holds. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """What was run on one interpreter.
 
-    ``layout`` is the one that is meant where none is named.
-    ``others`` are the results of the other interpreters of the same report. ``used`` collects the
-    ids of the cells that were asked for.
+    ``layout`` is the one that is meant if none is named. ``others`` are the results of the other
+    interpreters of the same report. ``used`` collects the ids of the cells that were requested.
     """
 
     interpreter: str
@@ -36,7 +35,7 @@ class Results:
     _by_place: dict[_Place, list[CellResult]] = field(default_factory=dict, repr=False)
 
     def fresh(self) -> Results:
-        """Return the same results, of which nothing has been used yet."""
+        """Return the same results, none of which has been used yet."""
         others = tuple(other.fresh() for other in self.others)
         return Results(
             interpreter=self.interpreter,
@@ -71,11 +70,11 @@ class Results:
         return self._by_place
 
     def verdicts(self, entry: str, **axes: str) -> set[Verdict]:
-        """Return the verdicts of one point; raises as `cells`."""
+        """Return the verdicts of one point; raise as `cells`."""
         return {result.verdict for result in self.cells(entry, **axes)}
 
     def hangs(self, entry: str, **axes: str) -> bool:
-        """Return whether a run of one point hung, all others being ok; raises as `cells`.
+        """Return whether a run of one point hung, all others being ok; raise as `cells`.
 
         Raises:
             NotShown: Also if it failed in another way.
@@ -86,10 +85,10 @@ class Results:
         return bool(verdicts & set(HANGS))
 
     def facts(self, entry: str, **axes: str) -> list[ProbeFacts]:
-        """Return what the probes of one point told, all of them having ended; raises as `cells`.
+        """Return what the probes of one point reported, if all have ended; raise as `cells`.
 
         Raises:
-            NotShown: Also if one of them did not come so far.
+            NotShown: Also if one of them did not get that far.
         """
         found = []
         for result in self.cells(entry, **axes):
@@ -100,7 +99,7 @@ class Results:
         return found
 
     def threads(self, entry: str, **axes: str) -> int:
-        """Return the most threads that a run of one point had in the end; raises as `facts`."""
+        """Return the most threads that a run of one point had in the end; raise as `facts`."""
         counts = []
         for facts in self.facts(entry, **axes):
             if isinstance(facts.threads, Unknown):

@@ -1,7 +1,7 @@
-"""A study: what a question about one package or one field brings to the tool.
+"""A study: what a question about one package or one field adds to the tool.
 
-The tool knows no package and no field of computing by name. What does know one is a study: it
-brings axes and cells to run, claims with how each is judged, and what it adds to a report.
+The tool knows no package and no field of computing by name. Studies do: a study brings axes and
+cells to run, claims with how each is judged, and what it adds to a report.
 `deadlock_matrix.studies` finds them.
 """
 
@@ -22,7 +22,7 @@ from deadlock_matrix.model.report import Report
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing worth knowing of an interpreter.
+    """One thing worth knowing about an interpreter.
 
     ``name`` is for programs, ``sentence`` for people; ``files`` are those that show it.
     """
@@ -42,30 +42,30 @@ def _nothing(of: object) -> tuple[()]:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What one study brings; whatever it leaves out, it does not bring.
+    """What one study brings; a field that it leaves out adds nothing.
 
     Attributes:
-        name: What a configuration calls it: ``study = "NAME"``.
+        name: Its name in a configuration: ``study = "NAME"``.
         summary: Its question, in one line.
-        axes: A file in the words of a configuration: profiles, contexts and watched modules that it
+        axes: A file in the form of a configuration: profiles, contexts and watched modules that it
             offers to every target.
-        cells: Another one: the target, entries, layouts, presets and expectations of its own.
-        root: The folder that the overlays in ``cells`` start from.
+        cells: Another such file: the target, entries, layouts, presets and expectations of its own.
+        root: The folder to which the overlays in ``cells`` are relative.
         claims: Statements that its results confirm or refute.
         target: The target that the claims are about; a report without it tests none of them.
-        layout: The layout that claims mean where they name none.
+        layout: The layout that claims mean if they name none.
         tables: What it shows of a report right after the answer.
         listings: What it shows of a report further below.
         traits: What cells that hang may have in common, see `diagnosis.hanging`.
-        findings: What is worth knowing of an interpreter.
+        findings: What is worth knowing about an interpreter.
         contents: What is in an interpreter, in a few short lines.
         checks: Questions that people ask about a hang, answered by what ``diagnose`` measured.
-        settings: Variables that help against hangs of one kind; ``diagnose`` tries one where its
-            name stands in what hangs.
+        settings: Variables that help against hangs of one kind; ``diagnose`` tries one if its name
+            occurs in what hangs.
         is_pool: Whether a library, by its path, computes with threads of its own and calls others
-            that do. Where one of them hangs, variables of all that are loaded may help.
+            that do. If one of them hangs, variables of all that are loaded may help.
         packages: Distributions to name wherever an interpreter is described.
-        compared: Layouts whose times are told as a multiple of another layout's.
+        compared: Layouts whose times are given as a multiple of another layout's.
     """
 
     name: str
@@ -89,13 +89,13 @@ class Study:
 
 
 def findings_of(fingerprint: Fingerprint, studies: Sequence[Study]) -> Iterator[Finding]:
-    """Yield what all studies find worth knowing of an interpreter."""
+    """Yield what all studies find worth knowing about an interpreter."""
     for study in studies:
         yield from study.findings(fingerprint)
 
 
 def packages_of(fingerprint: Fingerprint, studies: Sequence[Study]) -> tuple[str, ...]:
-    """``package 1.2``: those of an interpreter's distributions that a study names."""
+    """Return ``package 1.2``: those of an interpreter's distributions that a study names."""
     named = dict.fromkeys(name for study in studies for name in study.packages)
     there = fingerprint.packages
     return tuple(f"{name} {there[name]}" for name in named if name in there)

@@ -15,7 +15,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One row, with the interpreters it was measured on; they are told under its name."""
+    """One row, with the interpreters on which it was measured; they are listed under its name."""
 
     name: str
     interpreters: tuple[str, ...]
@@ -23,7 +23,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table with a title; tables that follow each other with the same title share it.
+    """A table with a title; consecutive tables with the same title share it.
 
     ``short`` is the title in one word, ``first`` heads the names of the rows, ``columns`` their
     fields.
@@ -37,7 +37,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """A sentence, with what belongs under it, a line each."""
+    """A sentence, with the lines that belong under it."""
 
     sentence: str
     lines: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""Native libraries told from files: who needs what, where it is found, and what it is."""
+"""Native libraries as read from files: who needs what, where it is found, and what it is."""

@@ -28,7 +28,7 @@ _MKL_TEXT = r"Intel\(R\) (?:oneAPI )?Math Kernel Library Version "
 _MKL_BUILD = r"(20\d{6})\0" + _MKL_TEXT
 _ACCELERATE = re.compile(r"/System/Library/Frameworks/(Accelerate|vecLib)\.framework/")
 _OTHERS = (
-    # Makers that are told by the name of the file alone, or by one symbol.
+    # Makers that the name of the file alone reveals, or one symbol.
     (symbols.FLEXIBLAS, r"libflexiblas(?=[.-])", "FlexiBLAS", AT_RUN_TIME),
     (symbols.ATLAS, r"lib[st]?atlas(?=[.-])", "ATLAS", ""),
     (symbols.ARM_PL, r"(lib)?armpl", "Arm Performance Libraries", ""),
@@ -37,7 +37,7 @@ _OTHERS = (
 
 
 def recognise_blas(file: NativeFile, needed: Sequence[NativeFile]) -> Product | None:
-    """Return the BLAS in a file; ``None``: there is none that could be told.
+    """Return the BLAS in a file, or ``None`` if none could be recognised.
 
     Args:
         file: Any native file.
@@ -78,7 +78,7 @@ def _recognise_mkl(file: NativeFile, needed: Sequence[NativeFile]) -> Product:
     if file.base.startswith(("libmkl_rt", "mkl_rt")):
         threading = AT_RUN_TIME
     elif _is_mkl(file.base):
-        threading = ""  # a library of its own, loaded beside it, makes the threads
+        threading = ""  # a separate library, loaded beside it, makes the threads
     elif symbols.MKL_OPENMP in file.exports or file.base.endswith(".dll"):
         threading = describe_openmp(file, needed)
     elif any("tbb" in each.base for each in needed):
@@ -111,9 +111,9 @@ def _recognise_blis(file: NativeFile, needed: Sequence[NativeFile]) -> Product:
 
 
 def _recognise_by_text(file: NativeFile, needed: Sequence[NativeFile]) -> Product | None:
-    """Return a file with BLAS's own functions and no maker's: a wrapper, BLIS, or the reference."""
+    """Recognise a file with BLAS's own functions but no maker's: wrapper, BLIS, or reference."""
     if any(recognise_blas(each, ()) for each in needed if each is not file):
-        return None  # it hands over to that one
+        return None  # it delegates to that one
     if find_text(file, r"libblis: ", file.texts):
         return _recognise_blis(file, needed)
     threads = file.imports or any(map(openmp_name, needed))

@@ -1,8 +1,8 @@
 """Shared libraries of Linux, read from the file: needs, search paths, symbols of interest.
 
-Everything comes from the dynamic segment, which the loader itself needs, so that a file without
-section headers is read as well. pyelftools makes objects of every section of a file as soon as its
-dynamic segment is asked for, 5 ms each; so the tags are taken from their bytes.
+Everything comes from the dynamic segment, which the loader itself needs, so a file without section
+headers can be read as well. pyelftools makes objects of every section of a file as soon as its
+dynamic segment is requested, 5 ms each; so the tags are taken from their bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_elf(path: str) -> NativeFile:
     """Read one file.
 
     Raises:
-        Malformed: It starts like an ELF file and is none that could be loaded.
+        Malformed: It starts like an ELF file, but could not be loaded.
         OSError: It cannot be read.
     """
     from elftools.common.exceptions import ELFError
@@ -82,7 +82,7 @@ class _File:
         )
 
     def get_symbol(self, index: int) -> Any:
-        """What pyelftools' hash tables ask for: an entry of the table of symbols, with its name."""
+        """Return an entry of the symbol table with its name, as pyelftools' hash tables require."""
         from elftools.common.utils import struct_parse
         from elftools.elf.sections import Symbol
 
@@ -128,7 +128,7 @@ class _File:
         return next((value for each, value in self.tags if each == tag), None)
 
     def _offset(self, tag: int) -> int | None:
-        """Return where in the file lies what the tag gives the address of."""
+        """Return where in the file the address lies that the tag gives."""
         address = self._first(tag)
         for segment in self.segments if address is not None else ():
             inside = (address or 0) - segment["p_vaddr"]

@@ -15,19 +15,19 @@ Range = tuple[int, int]
 
 
 class Malformed(Exception):
-    """The file has the right first bytes and cannot be understood. The message says why."""
+    """The file has the right first bytes but cannot be understood. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NativeFile:
     """What a loader and a reader of symbols can learn from one file.
 
-    ``path`` is the real one, ``name`` what other files know it by. ``machine`` must be equal for
-    two files to be loaded into one process. ``rpath`` is searched for what it needs and for what
-    that needs in turn, ``runpath`` only for what it needs itself; both as they are written.
-    ``exports`` maps the names in `symbols` that it defines to whether they are weak; ``imports``
-    are those that it expects from others. ``texts`` and ``names`` tell where its constant texts and
-    the names of its symbols lie.
+    ``path`` is the real one, ``name`` the one by which other files know it. ``machine`` must be
+    equal for two files to be loaded into one process. ``rpath`` is searched for what the file needs
+    and for what that needs in turn, ``runpath`` only for what the file itself needs; both are as
+    written. ``exports`` maps the names in `symbols` that it defines to whether they are weak;
+    ``imports`` are those that it expects from others. ``texts`` and ``names`` say where its
+    constant texts and the names of its symbols are.
     """
 
     path: str
@@ -43,12 +43,12 @@ class NativeFile:
 
     @property
     def base(self) -> str:
-        """The file's own name, in small letters."""
+        """The file's own name, in lower case."""
         return Path(self.path).name.lower()
 
     @property
     def folder(self) -> str:
-        """The folder that it lies in."""
+        """The folder in which it lies."""
         return str(Path(self.path).parent)
 
 
@@ -57,10 +57,10 @@ def find_texts(
 ) -> Iterator[re.Match[bytes]]:
     """Yield all matches in some parts of a file, read in pieces: it may have 400 MB.
 
-    One that lies where two pieces overlap comes twice.
+    A match in the overlap of two pieces comes twice.
 
     Args:
-        file: Where to look; one that has gone matches nothing.
+        file: Where to look; a file that has gone matches nothing.
         pattern: A regular expression over bytes, in ASCII.
         ranges: ``file.texts`` or ``file.names``.
     """
@@ -76,5 +76,5 @@ def find_texts(
 
 
 def find_text(file: NativeFile, pattern: str, ranges: tuple[Range, ...]) -> re.Match[bytes] | None:
-    """Return the first match of `find_texts`; ``None``: there is none."""
+    """Return the first match of `find_texts`, or ``None``."""
     return next(find_texts(file, pattern, ranges), None)

@@ -1,4 +1,4 @@
-"""Reads native files, each by the module that knows its format."""
+"""Read native files, each by the module that knows its format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MACH_O = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", _UNIVERSAL)
 class NativeFiles:
     """Reads files of one system's format, each once.
 
-    ``refused`` are those that could not be opened, ``malformed`` those that nobody understands: by
+    ``refused`` are those that could not be opened, ``malformed`` those that nobody understands, by
     path, with the reason.
     """
 
@@ -28,7 +28,7 @@ class NativeFiles:
         self._known: dict[str, NativeFile | None] = {}
 
     def read(self, path: str) -> NativeFile | None:
-        """The file behind ``path``; ``None``: missing, of another system, or not understood."""
+        """Return the file behind ``path``; ``None`` if missing, foreign, or not understood."""
         real = os.path.realpath(path)
         if real not in self._known:
             self._known[real] = self._read(real)

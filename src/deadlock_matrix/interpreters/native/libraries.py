@@ -1,8 +1,8 @@
-"""Which native libraries installed packages load, read from files: nothing of them is executed.
+"""Which native libraries installed packages load, read from files: none of them is executed.
 
 Each native module of each distribution is resolved as the loader would do it, through everything
-that it needs; each file on the way is asked for the symbols that tell what it holds. What a program
-opens by name while it runs is not seen, but for what MKL is known to open.
+that it needs; each file on the way is searched for the symbols that show what it holds. What a
+program opens by name while it runs is not seen, except what MKL is known to open.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Installed = Sequence[tuple[str, str, Distribution]]
 
 _SYSTEM = re.compile(r"(/usr)?/lib(32|64|x32)?/|/System/|\w:\\windows\\", re.IGNORECASE)
 _PACKAGES = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
-# These lie beside all packages, and their packages know more exactly than they do which they are.
+# These lie beside all packages, and those packages know more exactly than they do which they are.
 _OF_DISTRIBUTION = {"MKL": "mkl", "libiomp5": "intel-openmp", "TBB": "tbb"}
 
 
@@ -39,20 +39,21 @@ def read_libraries(
 ) -> Known[tuple[NativeLibrary, ...]] | Unknown:
     """Find the BLAS, OpenMP, TBB, protobuf and Abseil that installed packages load.
 
-    A library that lies in the environment and that no module needs is not among them. Of several
-    libraries with one name the one that is loaded first serves all packages of a process; here
-    stands which one each package would load by itself.
+    A library in the environment that no module needs is not among them. Of several libraries with
+    one name, the one that is loaded first serves all packages of a process; this lists the one that
+    each package would load by itself.
 
     Args:
-        answer: Of the interpreter.
+        answer: The interpreter's answer.
         installed: Its distributions, as (name, version, distribution); of two with one name the
             first is the one that is imported.
-        set: Its own variables. LD_LIBRARY_PATH and the like that are not in it are taken from the
+        set: Its own variables. LD_LIBRARY_PATH and the like, if not in it, are taken from the
             environment of this process.
-        system: Whose files and rules they are, as in ``sys.platform``.
+        system: Whose files and rules apply, as in ``sys.platform``.
 
     Returns:
-        The libraries, by kind, name and path; unknown if a file cannot be opened, or if what
+        The libraries, by kind, name and path; unknown if a file cannot be opened, or if the reader
+            of this system's native files is not installed.
         reads this system's native files is not installed.
     """
     files = NativeFiles(system)
@@ -87,7 +88,7 @@ def _recognise(file: NativeFile, loaded: Loaded) -> Iterator[Product]:
 
 
 def _complete_mkl(blas: Product, file: NativeFile, loaded: Loaded) -> Product:
-    """MKL in several files: one tells the version, another one makes the threads."""
+    """Complete an MKL in several files: one tells the version, another makes the threads."""
     if isinstance(blas.version, Unknown) and (core := loaded.beside(file, "mkl_core")):
         found = recognise_blas(core, ())
         blas = msgspec.structs.replace(blas, version=found.version) if found else blas

@@ -21,8 +21,8 @@ _ENTRY = struct.Struct("=iIIIQ")  # kind, offset of the name, of the path, syste
 class LinuxSearch:
     """RPATH of the file and of whoever loaded it, LD_LIBRARY_PATH, RUNPATH, cache, defaults.
 
-    Of two builds of a library in the cache the one for any processor is taken; the loader may
-    prefer one that is made for the processor it runs on.
+    Of two builds of a library in the cache, this takes the one for any processor; the loader may
+    prefer one made for the processor it runs on.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class LinuxSearch:
         defaults: tuple[str, ...] = DEFAULT_FOLDERS,
     ) -> None:
         # An empty folder means the current one, and which one that will be is not known here.
-        # $ORIGIN is here where the executable lies, not the file that needs something.
+        # $ORIGIN here means the executable's folder, not that of the file that needs something.
         text = variables.get("LD_LIBRARY_PATH", "").replace(";", ":")
         folders = tuple(folder for folder in text.split(":") if folder)
         self._library_path = _expand(folders, str(Path(os.path.realpath(executable)).parent))
@@ -59,21 +59,21 @@ class LinuxSearch:
         return paths + [f"{folder}/{name}" for folder in self._defaults]
 
     def is_system(self, name: str) -> bool:
-        """Never: every library has its file."""
+        """Return False: every library has its file."""
         return False
 
 
 def read_cache(path: str = CACHE) -> dict[str, tuple[str, ...]]:
-    """Return where the loader's cache says that libraries lie: name -> paths, in its order.
+    """Read where the loader's cache says that libraries lie: name -> paths, in its order.
 
     Returns:
-        Nothing if there is no cache, as with musl, or if its format is not known.
+        Nothing if there is no cache, as with musl, or if its format is unknown.
     """
     try:
         data = Path(path).read_bytes()
     except OSError:
         return {}
-    start = data.find(_MAGIC)  # an older table may stand before it
+    start = data.find(_MAGIC)  # an older table may precede it
     found: dict[str, list[str]] = {}
     try:
         for name, where in _entries(data[start:] if start >= 0 else b""):

@@ -13,7 +13,7 @@ from deadlock_matrix.interpreters.native.loader import make_loader
 from deadlock_matrix.interpreters.native.modules import list_modules
 from deadlock_matrix.interpreters.question import Answer
 
-# What MKL opens when it is first used, by the layer that must lie beside it.
+# What MKL opens when it is first used, by the layer that must be beside it.
 _OPENED_BY_MKL = {
     "mkl_intel_thread": ("libiomp5.so", "libiomp5.dylib", "libiomp5md.dll"),
     "mkl_tbb_thread": ("libtbb.so.12", "libtbb.12.dylib", "tbb12.dll"),
@@ -54,7 +54,7 @@ class Loaded:
         return list(self._loader.links.get(file.path, {}).values())
 
     def beside(self, file: NativeFile, stem: str) -> NativeFile | None:
-        """A file of that name, "mkl_core", in the same folder, whether it is loaded or not."""
+        """Return a file with this name, such as "mkl_core", in the same folder, loaded or not."""
         name = re.compile(rf"(lib)?{stem}\.(so|\d+|dylib|dll)\b")
         folder = Path(file.folder)
         try:

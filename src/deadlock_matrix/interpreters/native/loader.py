@@ -1,6 +1,6 @@
 """Which files a loader would map for one native module: what it needs, and what that needs.
 
-Only the searching differs between systems: `linux_search`, `macos_search`, `windows_search`.
+Only the search differs between systems: `linux_search`, `macos_search`, `windows_search`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Search(Protocol):
     """Where one system's loader looks for a library that a file needs."""
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the folders that are searched for what ``file`` loads, and for what that loads."""
+        """Return the folders to search for what ``file`` loads, and for what that loads."""
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
-        """The paths at which ``name``, needed by ``file``, may lie, in the loader's order."""
+        """Return where ``name``, needed by ``file``, may lie, in the loader's order."""
 
     def is_system(self, name: str) -> bool:
-        """Whether ``name`` is loaded by the system from elsewhere than a file of that name."""
+        """Return whether the system loads ``name`` from elsewhere than a file of that name."""
 
 
 class Loader:
@@ -45,13 +45,13 @@ class Loader:
     def load(self, path: str) -> list[NativeFile]:
         """Return the module at ``path`` and all that comes with it, in the order of loading.
 
-        Nothing for a file that this interpreter cannot load: of another format or machine.
+        Empty for a file that this interpreter cannot load, of another format or machine.
         """
         first = self._files.read(path)
         if first is None or (self._machine and first.machine != self._machine):
             return []
         loaded = {first.path: first}
-        # A library that is there under a name is not searched for again: the first one stays.
+        # A library already loaded under a name is not searched for again: the first one stays.
         by_name = {first.name or Path(path).name: first}
         waiting = deque([(first, self._executable)])
         while waiting:
@@ -71,14 +71,14 @@ class Loader:
         return list(loaded.values())
 
     def preload(self, name: str) -> list[NativeFile]:
-        """Return what the loader adds before all others, by its path or by its name alone."""
+        """Return what the loader adds before all others, by its path or only by its name."""
         if "/" in name:
             return self.load(name)
         found = self._first_file and self.find(name, self._first_file, self._executable)
         return self.load(found.path) if found else []
 
     def find(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> NativeFile | None:
-        """The library that ``file`` gets when it asks for ``name``; ``None``: there is none."""
+        """Return the library that ``file`` gets when it asks for ``name``, or ``None``."""
         key = name, file.path, inherited
         if key not in self._found:
             paths = self._search.candidates(name, file, inherited)
@@ -89,7 +89,7 @@ class Loader:
         return self._found[key]
 
     def find_beside(self, name: str, file: NativeFile) -> NativeFile | None:
-        """The library ``name`` that ``file`` opens: from its own folder, or as it finds others."""
+        """Return the library ``name`` that ``file`` opens, from its folder or as it finds any."""
         inherited = self._search.inherit(file, self._executable)
         return self._first([str(Path(file.folder, name))], file) or self.find(name, file, inherited)
 
@@ -112,9 +112,9 @@ def make_loader(answer: Answer, variables: Mapping[str, str], files: NativeFiles
     """Return the loader of the interpreter's system.
 
     Args:
-        answer: Of the interpreter; its executable's search paths hold for all modules.
+        answer: The interpreter's answer; its executable's search paths apply to all modules.
         variables: The environment that it runs in.
-        files: What reads them; its ``system`` says whose rules hold.
+        files: The reader of files; its ``system`` says whose rules apply.
     """
     executable = files.read(answer.executable) if answer.executable else None
     search: Search

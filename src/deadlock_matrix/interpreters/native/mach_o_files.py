@@ -2,9 +2,9 @@
 
 The format is plain and old, and the libraries that read it load every section, 300 MB for torch.
 Here the file is mapped, and only its commands and the symbols that others can see are touched.
-Symbols come from the table for linkers, which strip leaves in a library that others link to; one
-that keeps its names for the loader alone shows none. Read on Linux from packages made for macOS,
-not run on a Mac.
+Symbols come from the table for linkers, which strip leaves in a library that others link to; a
+library that keeps its names for the loader alone shows none. This was tried on Linux with packages
+made for macOS, not on a Mac.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i386"}
 _SYMTAB, _DYSYMTAB, _ID, _RPATH, _SEGMENT, _SEGMENT_64 = 2, 11, 13, 0x8000001C, 1, 25
 _LOADED = (12, 0x80000018, 0x8000001F, 0x80000023)  # plainly, weakly, as its own, upward
 _CONSTANTS = (b"__cstring", b"__const")
-_WEAK = 0x80  # in a symbol's description: of two definitions in a process one is used by both
+_WEAK = 0x80  # in a symbol's description: of two definitions in a process both use one
 _MOST_COMMANDS = 100_000
 
 
 def read_mach_o(path: str) -> NativeFile:
-    """Read one file; of a universal one the part for the processor that this runs on.
+    """Read one file; of a universal one, the part for the processor that this runs on.
 
     Raises:
-        Malformed: It is none that could be loaded.
+        Malformed: It could not be loaded.
         OSError: It cannot be read.
     """
     with Path(path).open("rb") as stream:
@@ -60,13 +60,14 @@ class _Part:
         processor, _, _, count = struct.unpack_from(f"{self.order}4I", data, start + 4)
         self.machine = _MACHINES.get(processor, hex(processor))
         self.commands = list(self._commands(min(count, _MOST_COMMANDS)))
-        # Where the entries for symbols lie, how many there are, and the same for their names.
+        # Where the entries for symbols are, how many there are, and the same for their names.
         self.symtab = self._numbers(_SYMTAB, 4)
-        # Here the third and fourth number are of those it defines, the next two of those it needs.
+        # Here the third and fourth number are for those it defines, the next two for those it
+        # needs.
         self.dysymtab = self._numbers(_DYSYMTAB, 6)
 
     def describe(self) -> NativeFile:
-        # In the file an underscore stands before each name.
+        # In the file an underscore precedes each name.
         exact = {b"_" + name.encode() for name in EXACT}
         exports = {
             name[1:].decode(): weak
@@ -88,7 +89,7 @@ class _Part:
         )
 
     def _commands(self, count: int) -> Iterator[tuple[int, int]]:
-        """Yield each command's kind and where it lies."""
+        """Yield each command's kind and position."""
         at = self.start + (32 if self.bits == 64 else 28)
         for _ in range(count):
             kind, size = struct.unpack_from(f"{self.order}II", self.data, at)

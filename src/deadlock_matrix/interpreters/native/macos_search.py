@@ -1,4 +1,4 @@
-"""Where macOS's loader looks, by dyld's manual page. Not run on a Mac."""
+"""Where macOS's loader looks, by dyld's manual page. Not tried on a Mac."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MacosSearch:
         self._executable = str(Path(os.path.realpath(executable)).parent)
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """``@rpath`` stands for the folders of the file and of all who loaded it."""
+        """Return the folders that ``@rpath`` means: those of the file and of all who loaded it."""
         own = (self._expand(folder, file) for folder in file.rpath)
         return tuple(dict.fromkeys((*own, *folders)))
 
@@ -36,7 +36,7 @@ class MacosSearch:
         return paths + [f"{folder}/{leaf}" for folder in self._last]
 
     def is_system(self, name: str) -> bool:
-        """Return the system's own libraries lie in a cache of the loader, and have no files."""
+        """Return whether it is the system's own: those are in the loader's cache, not in files."""
         return name.startswith(("/System/Library/", "/usr/lib/"))
 
     def _expand(self, text: str, file: NativeFile) -> str:

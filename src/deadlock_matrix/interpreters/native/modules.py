@@ -15,8 +15,8 @@ _CARRIED = re.compile(r"\.(?:libs|dylibs)$|^(?:\.libs|\.\.)$")
 def list_modules(distribution: Distribution) -> list[Path]:
     """Return the native files inside its packages: modules, and libraries that its code may open.
 
-    Libraries that lie beside the packages (``numpy.libs``, the environment's ``lib``) are not
-    among them: they count once a module needs them.
+    Libraries beside the packages (``numpy.libs``, the environment's ``lib``) are not among them:
+    they count once a module needs them.
     """
     listed = list(list_native(distribution))
     modules = [path for path in listed if not any(map(_CARRIED.search, path.parts[:-1]))]
@@ -25,7 +25,7 @@ def list_modules(distribution: Distribution) -> list[Path]:
 
 def list_native(distribution: Distribution) -> Iterator[PurePosixPath]:
     """Yield all its native files, by their paths from the folder in which it is installed."""
-    # Distribution.files makes an object of each of 15,000 lines.
+    # Distribution.files makes an object for each of 15,000 lines.
     record = distribution.read_text("RECORD")
     if record is None:
         yield from _scan(distribution)
@@ -37,7 +37,7 @@ def list_native(distribution: Distribution) -> Iterator[PurePosixPath]:
 
 
 def _scan(distribution: Distribution) -> Iterator[PurePosixPath]:
-    """Without a list of files, as in Debian: the folders and modules named as it names them."""
+    """Search without a list of files, as in Debian: the folders and modules that it names."""
     site = Path(str(distribution.locate_file("")))
     for top in _top_levels(distribution):
         for path in (*site.glob(f"{top}.*"), *(site / top).rglob("*")):

@@ -1,6 +1,6 @@
 """DLLs and modules of Windows, read from the file by pefile: needs, exported names, texts.
 
-Read on Linux from packages made for Windows, not run on Windows.
+This was tried on Linux with packages made for Windows, not on Windows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def read_pe(path: str) -> NativeFile:
     """Read one file.
 
     Raises:
-        Malformed: It is none that could be loaded.
+        Malformed: It could not be loaded.
         OSError: It cannot be read.
     """
     import pefile
 
-    with Path(path).open("rb"):  # pefile does not tell apart why a file cannot be read
+    with Path(path).open("rb"):  # pefile does not say why a file cannot be read
         pass
     try:
         with pefile.PE(path, fast_load=True) as binary:
@@ -60,7 +60,7 @@ def _describe(path: str, binary: Any) -> NativeFile:
 
 
 def _names(binary: Any) -> Range:
-    """Return where the names of what it exports lie: after the tables that point to them."""
+    """Return where the names of its exports are: after the tables that point to them."""
     directory = binary.OPTIONAL_HEADER.DATA_DIRECTORY[_EXPORTS]
     if not directory.Size:
         return (0, 0)

@@ -16,7 +16,7 @@ Version = Known[str] | Unknown
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `NativeLibrary` without what only the environment tells."""
+    """A row of `NativeLibrary` without what only the environment shows."""
 
     name: str
     kind: LibraryKind
@@ -27,7 +27,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recognise_runtimes(file: NativeFile) -> Iterator[Product]:
-    """OpenMP runtimes, thread pools, protobuf and Abseil, by the symbols that the file defines."""
+    """Yield OpenMP runtimes, thread pools, protobuf and Abseil, by the symbols a file defines."""
     exports = file.exports
     if name := openmp_name(file):
         yield Product(
@@ -55,7 +55,7 @@ def recognise_runtimes(file: NativeFile) -> Iterator[Product]:
 
 
 def openmp_name(file: NativeFile) -> str:
-    """The OpenMP runtime that the file holds: "libgomp", "libiomp5", "libomp"; empty: none."""
+    """Name the OpenMP runtime in the file: "libgomp", "libiomp5", "libomp"; empty if none."""
     if symbols.KMP_FORK in file.exports:  # these two define libgomp's functions too
         return "libiomp5" if "iomp5" in file.base + file.name.lower() else "libomp"
     if symbols.VCOMP_FORK in file.exports:
@@ -64,7 +64,7 @@ def openmp_name(file: NativeFile) -> str:
 
 
 def describe_openmp(file: NativeFile, needed: Iterable[NativeFile]) -> str:
-    """Return the runtime whose functions a file calls, "OpenMP (libgomp)"; empty: it calls none."""
+    """Name the runtime whose functions a file calls, "OpenMP (libgomp)"; empty if it calls none."""
     gomp = {symbols.GOMP_FORK, symbols.GOMP_FORK_BEFORE_4_9} & file.imports
     kmp = symbols.KMP_FORK in file.imports
     if not gomp and not kmp:
@@ -86,7 +86,7 @@ def read_version(file: NativeFile, pattern: str) -> Version:
 def _openmp_version(file: NativeFile, name: str) -> Version:
     if name != "libgomp":
         return read_version(file, r"OMP (?:version: |[^\0]{0,40} ver\. )(\d+\.\d+\.\d+)")
-    # No text tells; the newest interface of its functions does.
+    # No text shows it; the newest interface of its functions does.
     names = {found[1].decode() for found in find_texts(file, r"\0GOMP_(\d[\d.]*)", file.names)}
     if not names:
         return unknown("the file does not tell")

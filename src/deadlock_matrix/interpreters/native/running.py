@@ -1,7 +1,7 @@
-"""What only running shows: a module imported alone in a process of its own, and one product made.
+"""What only running shows: import one module in a process of its own, and compute one product.
 
-Bounded, since the import may be the very one that hangs: then the answer is that it did not end,
-and how far it came.
+This is bounded, since the import may be the very one that hangs: then the answer is that it did not
+end, and how far it got.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Running, ThreadPool
 
 DISTRIBUTIONS = {"numpy": "numpy", "mkl": "mkl-service", "torch": "torch"}
-"""The modules that can be measured, and the distribution each comes in. The slowest comes last."""
+"""The modules that can be measured, and the distribution of each. The slowest comes last."""
 
 SCRIPT = Path(__file__).with_name("running_script.py")
 
-# Names of libraries of the kinds in `LibraryKind`; libtorch_cpu has some of them inside.
+# Names of libraries of the kinds in `LibraryKind`; libtorch_cpu contains some of them.
 _LIBRARIES = re.compile(
     r"(lib)?mkl_|(lib)?(\w*_)?openblas|lib(c|f77)?blas|liblapacke?\b|(lib)?(blis|flexiblas)\b"
     r"|lib[st]?atlas|libarmpl|libnvpl_(blas|lapack)|accelerate$|veclib$"
@@ -48,17 +48,19 @@ _T = TypeVar("_T")
 def run_modules(
     interpreter: Interpreter, modules: Sequence[str], deadline_s: float
 ) -> dict[str, Known[Running] | Unknown]:
-    """Import each module in a process of its own, one after the other, and see what it brings.
+    """Import each module in a process of its own, one after another, and see what it brings.
 
     Args:
-        interpreter: That has them. Its own variables are set; those of threads (`THREAD_PREFIXES`)
-            are not handed down from this process.
-        modules: Of `DISTRIBUTIONS`, in the order in which they are run.
+        interpreter: The one that has them. Its own variables are set; those about threads
+            (`THREAD_PREFIXES`) are not inherited from this process.
+        modules: Keys of `DISTRIBUTIONS`, in the order in which they run.
         deadline_s: Seconds for all together. Each may take an equal share of what is left, so that
             one that hangs leaves some to those after it. Killing one may take seconds more.
 
     Returns:
-        For each module what it showed; unknown, and why, for one whose import or product raised,
+        What each module showed; unknown, with the reason, if its import or product raised, ended
+            the interpreter, or did not end (`TimedOut`). Whatever did not end after the product is
+            unknown within its `Running`.
         ended the interpreter, or did not end (`TimedOut`). What did not end after the product is
         unknown within its `Running`.
     """
@@ -71,7 +73,7 @@ def run_modules(
 
 
 def did_not_end(found: Known[Running] | Unknown) -> bool:
-    """Return whether time was up before all was read: more time may tell more."""
+    """Return whether time was up before all was read, so that more time may tell more."""
     if isinstance(found, Unknown):
         return isinstance(found, TimedOut)
     running = found.value
@@ -181,7 +183,7 @@ def _running(module: str, story: _Story, ended: Ended, limit_s: float) -> Runnin
 def _choose(
     mapped: Known[tuple[str, ...]] | Unknown, pools: Known[tuple[ThreadPool, ...]] | Unknown
 ) -> Known[tuple[str, ...]] | Unknown:
-    """Those that matter; where the system does not tell what is mapped, those of the table."""
+    """Return those that matter; if the system does not show what is mapped, those of the table."""
     if isinstance(mapped, Known):
         kept = {realpath(path) for path in mapped.value if is_of_a_kind(path)}
         return known(tuple(sorted(kept)), mapped.source)
@@ -191,7 +193,7 @@ def _choose(
 
 
 def is_of_a_kind(path: str) -> bool:
-    """Whether a library's name is one of a kind in `LibraryKind`, or of one with such inside."""
+    """Return whether a library's name is of a kind in `LibraryKind`, or of one containing such."""
     return bool(_LIBRARIES.match(Path(path).name))
 
 

@@ -1,12 +1,12 @@
 """Inside an interpreter under test: import one module alone, multiply once, write what is there.
 
-Run by the target's own interpreter, Python 3.8 or later, by path: it must not import the package it
-lies in, nor, before the import is done, anything that the interpreter has not loaded by itself.
+The target's own interpreter, Python 3.8 or later, runs it by path: it must not import the package
+it lies in, nor, before the import is done, anything that the interpreter has not loaded by itself.
 
 Arguments: MODULE RESULT THREADPOOLCTL
 
-``RESULT`` gets one JSON object a line, at once, so that of a process that hangs is known how far it
-came: ``{"phase": NAME}`` as a phase begins ("import", "product", "table", "end"), ``{"fact": NAME,
+``RESULT`` gets one JSON object a line, at once, so that it is known how far a process that hangs
+got: ``{"phase": NAME}`` as a phase begins ("import", "product", "table", "end"), ``{"fact": NAME,
 "value": ...}``, or ``{"fact": NAME, "reason": ...}`` for one that could not be read, and
 ``{"failed": TEXT}`` for an import or a product that raised. ``THREADPOOLCTL`` is the path of the
 file that is all of threadpoolctl: the target need not have it installed.
@@ -16,7 +16,7 @@ import os
 import sys
 import time
 
-SIZE = 512  # so large that every BLAS spreads it over its threads
+SIZE = 512  # large enough for every BLAS to spread it over its threads
 
 
 class Writer:
@@ -40,7 +40,7 @@ class Writer:
         self.line(json.dumps(values))
 
     def fact(self, name, read, *arguments):
-        """Write down what ``read`` returns, or why it does not."""
+        """Write down what ``read`` returns, or why it does not return."""
         try:
             value = read(*arguments)
         except Exception as error:
@@ -73,7 +73,7 @@ def main():
     # Last: it goes through the loader's list, whose lock a hanging thread may hold.
     writer.fact("pools", read_pools, table)
     writer.phase("end")
-    os._exit(0)  # what becomes of it at its exit is not asked here
+    os._exit(0)  # what becomes of it at exit does not matter here
 
 
 def attempt(writer, phase, work, *arguments):
@@ -101,14 +101,14 @@ def multiply_torch(torch):
 
 
 def multiply_mkl(mkl):
-    """By the library itself: mkl-service has functions about threads, and none that calculates."""
+    """Multiply with the library itself: mkl-service's functions are only about threads."""
     import ctypes
 
     mkl.get_max_threads()  # loads the layer that makes threads
     try:
         paths = [path for path in read_mapped() if "mkl_rt" in os.path.basename(path)]
     except OSError:
-        return  # nobody tells where it is: that the layer is loaded is what can be had
+        return  # nobody says where it is: that the layer is loaded must do
     multiply = ctypes.CDLL(paths[0]).cblas_dgemm
     # Eight bytes for every integer: right for either of MKL's sizes, as it reads the lower part.
     whole, real = ctypes.c_longlong, ctypes.c_double
@@ -161,7 +161,7 @@ def read_mapped():
     found = set()
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         for line in file:
-            # address, permissions, offset, device, inode, path (which may have spaces)
+            # address, permissions, offset, device, inode, path (which may contain spaces)
             parts = line.rstrip("\n").split(None, 5)
             if len(parts) == 6 and "x" in parts[1] and parts[5].startswith("/"):
                 gone = parts[5].rfind(" (deleted)")  # replaced since it was mapped
@@ -170,12 +170,12 @@ def read_mapped():
 
 
 def read_mkl(mapped):
-    """Return what MKL says of itself; empty: there is none in this process."""
+    """Return what MKL says about itself; empty if this process has none."""
     import ctypes
 
     if mapped is None:
         raise OSError("which libraries are mapped is not known")
-    kept = getattr(os, "RTLD_NOLOAD", 0)  # not again, and not one that is gone
+    kept = getattr(os, "RTLD_NOLOAD", 0)  # do not load it again, nor one that is gone
     own = [path for path in mapped if os.path.basename(path).startswith(("libmkl_", "mkl_"))]
     inside = [path for path in mapped if os.path.basename(path).startswith("libtorch_cpu")]
     for path in own + inside:

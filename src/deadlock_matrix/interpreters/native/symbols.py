@@ -1,7 +1,7 @@
-"""Names of symbols that tell which product a native file holds.
+"""Names of symbols that show which product a native file holds.
 
 Names that are known exactly are looked up in the file's hash table; a library such as libtorch_cpu
-has 75,000. The others, which carry a release or a suffix, are found by a piece of them.
+has 75,000. The others, which carry a release or a suffix, are found by a part of them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 MKL = ("MKL_Get_Version_String", "mkl_get_version_string", "mkl_serv_get_version_string")
-MKL_OPENMP = "mkl_vml_serv_openmp_get_num_procs"  # defined by its two OpenMP layers alone
-OPENBLAS_THREADS = "exec_blas"  # not there when it was built for one thread
+MKL_OPENMP = "mkl_vml_serv_openmp_get_num_procs"  # only its two OpenMP layers define it
+OPENBLAS_THREADS = "exec_blas"  # missing when it was built for one thread
 OPENBLAS_POOL = "exec_blas_async"  # its own threads, not those of OpenMP
 BLIS = "bli_info_get_version_str"
 FLEXIBLAS = "flexiblas_get_version"
@@ -49,7 +49,7 @@ EXACT = (
 IMPORTED = (GOMP_FORK, GOMP_FORK_BEFORE_4_9, KMP_FORK, PTHREADS)
 
 OPENBLAS = re.compile(r"(?:[a-z]+_)?openblas_get_config\w{0,5}")
-# The inline namespace holds the release: ``lts_20230802``; a distribution may have its own.
+# The inline namespace contains the release: ``lts_20230802``; a distribution may have its own.
 ABSEIL = re.compile(r"_ZN4absl(?:\d{1,2}(?P<release>[a-z]\w{0,30}?))?5Mutex4[Ll]ockEv")
 ABSEIL_HOOK = re.compile(r"AbslInternalMutexYield\w{0,32}")
 _PIECES = (

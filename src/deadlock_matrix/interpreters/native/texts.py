@@ -10,7 +10,7 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 
 def find_text(paths: Iterable[str], text: bytes) -> Known[tuple[str, ...]] | Unknown:
-    """Those of ``paths`` whose bytes contain ``text``, sorted; unknown if one cannot be read.
+    """Return those of ``paths`` that contain ``text``, sorted; unknown if one is unreadable.
 
     Large files are mapped, not read: a search costs no memory of its own.
     """
@@ -24,6 +24,6 @@ def find_text(paths: Iterable[str], text: bytes) -> Known[tuple[str, ...]] | Unk
             ):
                 if content.find(text) >= 0:
                     found.append(path)
-        except (OSError, ValueError) as error:  # ValueError: it is empty, or no file
+        except (OSError, ValueError) as error:  # ValueError: it is empty, or not a file
             return unknown(f"{path} cannot be searched: {error}")
     return known(tuple(found), f"the bytes of {len(looked_at)} libraries, searched for {text!r}")

@@ -1,4 +1,4 @@
-"""Beginnings of variables that numerical libraries read."""
+"""Prefixes of variables that numerical libraries read."""
 
 THREAD_PREFIXES = (
     "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "FLEXIBLAS", "VECLIB_",

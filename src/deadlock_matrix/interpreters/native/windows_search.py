@@ -1,7 +1,7 @@
-"""Where Windows's loader looks for what a Python module needs. Not run on Windows.
+"""Where Windows's loader looks for what a Python module needs. Not tried on Windows.
 
 Python loads a module with its own folder, the folders that packages add and the system's folder.
-What packages add stands in their code, not in files; the usual places are taken for it.
+What packages add is in their code, not in files, so the usual places are assumed.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class WindowsSearch:
         )
 
     def inherit(self, file: NativeFile, folders: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the folder of a module is searched for everything that it brings with it."""
+        """Return the module's folder, which is searched for everything that the module needs."""
         return tuple(dict.fromkeys((*folders, file.folder)))
 
     def candidates(self, name: str, file: NativeFile, inherited: tuple[str, ...]) -> list[str]:
-        """Return paths for ``name``; letters may be large or small."""
+        """Return paths for ``name``, ignoring the case of letters."""
         folders = (file.folder, *inherited, *self._added(file), *self._folders)
         listings = (self._listing(folder) for folder in dict.fromkeys(folders))
         return [listing[name.lower()] for listing in listings if name.lower() in listing]
 
     def is_system(self, name: str) -> bool:
-        """Never: every library has its file, but for sets of functions of the system."""
+        """Return False: every library has its file, except the system's sets of functions."""
         return False
 
     def _added(self, file: NativeFile) -> tuple[str, ...]:

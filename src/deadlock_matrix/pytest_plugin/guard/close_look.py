@@ -42,26 +42,26 @@ class CloseLook:
         return self._stuck_s > 0
 
     def close(self) -> None:
-        """Let go of the process; may be called twice."""
+        """Release the process; may be called twice."""
         self._attention.close()
 
     def note_progress(self) -> None:
-        """It has done something now."""
+        """Note that it has done something now."""
         self._movement.last_s = time.monotonic()
         self._lasting = Lasting()
         self._stuck_s = 0.0
 
     def glance(self) -> float:
-        """As `Attention.glance`."""
+        """Do as `Attention.glance`."""
         asleep_s = self._attention.glance()
         if not asleep_s:
             self._movement.last_s = time.monotonic()
         return asleep_s
 
     def look(self, *, now: bool, awaited: bool) -> tuple[Evidence, Judgement, float] | None:
-        """As `Attention.look`, and for how many seconds nothing has worked.
+        """Look as `Attention.look` does; also return for how many seconds nothing has worked.
 
-        Waking to ask for the GIL again is no work where the one who has it sleeps.
+        Waking to request the GIL again is not work if the holder sleeps.
 
         Raises:
             CaptureError: The process has ended or cannot be read.

@@ -1,4 +1,4 @@
-"""Whether what was found in a pytest process is what keeps its test from its end.
+"""Whether what was found in a pytest process is what keeps its test from ending.
 
 An earlier test may have left threads or tasks behind that are stuck for good, while this one works.
 """
@@ -13,7 +13,7 @@ from deadlock_matrix.model.verdict import Judgement
 
 
 def concerns_the_test(evidence: Evidence, judgement: Judgement) -> bool:
-    """Whether the main thread is stuck, or the task it runs, or the child that it waits for."""
+    """Return whether the main thread is stuck, or its task, or the child that it waits for."""
     if judgement.outcome in ("deadlock", "likely"):
         return True
     root = evidence.after.root

@@ -34,7 +34,7 @@ def sentence(hang: Hang) -> str:
 def describe(hang: Hang, folder: Path) -> str:
     """Return the whole text: the headline, what ``inspect`` would print, and the file beside it.
 
-    What was seen is written there as ``inspect --json`` prints it, without what is private.
+    That file contains what was seen, as ``inspect --json`` prints it, without private data.
     """
     import msgspec
 
@@ -70,7 +70,7 @@ def leave(hang: Hang, text: str, folder: Path) -> None:
 
 
 def _functions(hang: Hang) -> tuple[tuple[str, str], ...]:
-    """File and name of each function on the main thread's stack."""
+    """Return file and name of each function on the main thread's stack."""
     return tuple(
         dict.fromkeys(
             (frame.file, frame.function)

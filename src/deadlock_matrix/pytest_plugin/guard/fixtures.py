@@ -16,8 +16,8 @@ from deadlock_matrix.pytest_plugin.guard.left import HUNG, left
 class HungFixtures:
     """Remembers fixtures of a class, a module or the session in whose setup a test hung.
 
-    They would hang for every test that needs them. One for a single test may hang for that one
-    alone, so it is tried again.
+    They would hang for every test that needs them. A fixture for a single test may hang only for
+    that one, so it is tried again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +26,7 @@ class HungFixtures:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Let it fail where it would be set up; pytest itself calls it, and notes how it failed."""
+        """Make it fail where it would be set up; pytest itself calls it, and notes the failure."""
         if fixturedef.scope == "function" or not os.path.exists(self._hung):  # noqa: PTH110
             return
         code = getattr(inspect.unwrap(fixturedef.func), "__code__", None)

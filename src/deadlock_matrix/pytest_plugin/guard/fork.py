@@ -1,10 +1,9 @@
-"""Splits the process that the user started: the child goes on as pytest, the parent watches.
+"""Split the process that the user started: the child goes on as pytest, the parent watches.
 
 Forking before anything of the session exists costs two milliseconds; starting pytest anew as a
-child would cost its start twice. A fork copies one thread alone. So where libraries have started
-threads already, as some do on import, the child begins anew as the same command
-(``sys.orig_argv``), and where Python threads run, as in a program that calls ``pytest.main``, the
-option is refused.
+child would cost its start twice. But a fork copies only one thread. So if libraries have already
+started threads, as some do on import, the child restarts as the same command (``sys.orig_argv``),
+and if Python threads run, as in a program that calls ``pytest.main``, the option is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import NamedTuple, NoReturn
 import pytest
 
 _FOLDER_VARIABLE = "DEADLOCK_MATRIX_GUARD"
-"""Set only in a child that began anew, and taken out as soon as it has been read there."""
+"""Set only in a child that restarted, and removed as soon as it has been read there."""
 
 _DONE = "done.json"
 
@@ -45,7 +44,7 @@ class Split(NamedTuple):
 
 
 def split() -> Split | None:
-    """Fork. Returns None in the child, which goes on as pytest.
+    """Fork. Return None in the child, which goes on as pytest.
 
     Raises:
         pytest.UsageError: This process cannot be split.
@@ -98,7 +97,7 @@ def done(journals: Path) -> frozenset[str]:
 def end_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG).
 
-    Who kills the process that he started wants the session gone, and its workers.
+    Somebody who kills the process that he started wants the session gone, with its workers.
     """
     if sys.platform == "linux":
         import ctypes
@@ -112,7 +111,7 @@ def _begin_anew(journals: Path) -> NoReturn:
 
 
 def _native_threads() -> int:
-    """Threads that the parent has: the child has one by now, whatever it looks like inside."""
+    """Return how many threads the parent has: the child has one, whatever it looks like inside."""
     try:
         return sum(1 for _ in Path(f"/proc/{os.getppid()}/task").iterdir())
     except OSError:

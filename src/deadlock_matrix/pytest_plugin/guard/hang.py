@@ -17,9 +17,9 @@ PROVED, LIKELY, LIMIT = "proved", "likely", "limit"
 class Hang:
     """A pytest process that was ended, and why.
 
-    ``strength`` is ``proved``; ``likely``, a part of a process included; or ``limit`` where nothing
-    is known but that nothing in it has worked for ``asleep_s`` seconds. ``whole_session``: no part
-    of the session runs on.
+    ``strength`` is ``proved``; ``likely``, also for a part of a process; or ``limit`` if nothing is
+    known but that nothing in it has worked for ``asleep_s`` seconds. ``whole_session``: no part of
+    the session runs on.
     """
 
     pid: int
@@ -33,7 +33,7 @@ class Hang:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """A hang, and what is said of it."""
+    """A hang, and what is said about it."""
 
     hang: Hang
     text: str

@@ -1,6 +1,6 @@
-"""A forked process that waits for the watcher's end, however it ends, and removes its folder.
+"""A forked process that waits for the watcher's end, in whatever way, and removes its folder.
 
-A watcher that is killed takes the session with it, and nobody else is left to do that.
+A watcher that is killed takes the session with it, so nobody else is left to do that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GONE_WITHIN_S = 2.0
 
 
 class Janitor:
-    """Owns the folder; fork it in the watcher alone, and close it when nobody writes any more."""
+    """Owns the folder; fork it only in the watcher, and close it when nobody writes any more."""
 
     def __init__(self, folder: Path) -> None:
         reading, self._writing = os.pipe()
@@ -38,7 +38,7 @@ class Janitor:
 
 
 def _remove_at_end(reading: int, folder: Path) -> None:
-    """Wait until nobody can write into the pipe, out of reach of what is sent to the session."""
+    """Wait until nobody can write into the pipe, out of reach of signals to the session."""
     os.setsid()
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -3,12 +3,12 @@
 The file is mapped into the writer's memory. So a record costs no system call, it stays when its
 writer is killed, and no descriptor is open that a test could close. A record is its length, a
 checksum, and a tuple in ``marshal``'s format: writer and reader are the same interpreter. The
-length is written last, and the checksum is there for processors that let others see it first.
-Behind the last record there are zeros.
+length is written last, and the checksum is there for processors that let others see it first. Zeros
+follow the last record.
 
-Most records say that a phase passed, three for every test. Those are numbers alone: in the place
-of the length one that no record has, the phase's three times, and their sum as a checksum. (What
-does not change the sum is less than a microsecond.)
+Most records say that a phase passed, three for every test. Those consist only of numbers: instead
+of the length, one that no record has; the phase's three times; and their sum as a checksum. (A
+change that does not alter the sum is less than a microsecond.)
 """
 
 from __future__ import annotations
@@ -48,23 +48,27 @@ _NO_LENGTH = {phase: 0xFFFFFF00 + number for number, phase in enumerate(PHASES)}
 _LENGTHS = _NO_LENGTH[PHASES[0]]  # are below
 
 _CHUNK = 1 << 18
-"""The file grows by so many bytes; they are written, as a hole would end the process with SIGBUS
-where the disk is full."""
+"""The file grows by this many bytes. They are written, as a hole would end the process with SIGBUS
+if the disk is full.
+"""
 
 _READ_AT_ONCE = 1 << 14
 
 
 class Writer:
-    """Appends records of this process. A child that a test forks has the memory too, and is not
-    this process: what it calls is not written."""
+    """Appends records of this process.
+
+    A child that a test forks has the memory too, but is not this process: what it calls is not
+    written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{os.getpid()}{SUFFIX}"
         self._path.touch(mode=0o600)
         self._map: mmap.mmap | None = None
-        self._begin = self._end = 0  # of the mapped part in the file
+        self._begin = self._end = 0  # of the mapped part, in the file
         self._at = 0  # in the mapped part
-        self._room = 0  # records that end before here leave place for the zeros
+        self._room = 0  # records that end before here leave room for the zeros
         self._mine = True
         os.register_at_fork(after_in_child=self.let_go)
 
@@ -75,7 +79,7 @@ class Writer:
         self._room = 0
 
     def write(self, *record: Any) -> None:
-        """Write one record; what there is no room for on the disk is lost."""
+        """Write one record; what the disk has no room for is lost."""
         data = marshal.dumps(record)
         size = _HEAD.size + len(data)
         if self._at + size > self._room and not self._grow(size):
@@ -108,7 +112,7 @@ class Writer:
         self._at = end
 
     def _grow(self, size: int) -> bool:
-        """Map what follows the last record, with room for so many bytes, once they are on disk."""
+        """Map what follows the last record, with room for this many bytes, once on disk."""
         if not self._mine:
             return False
         at = self._begin + self._at
@@ -158,12 +162,12 @@ class Reader:
                 return  # the file is no longer than this
             if not at:
                 if end <= size:
-                    return  # nothing new, or not whole yet
+                    return  # nothing new, or not complete yet
                 size = end
 
 
 def _record_at(data: bytes, at: int) -> tuple[Record | None, int]:
-    """Return a record, if it is whole; and where it ends, as far as that is known."""
+    """Return a record, if it is complete, and where it ends, as far as that is known."""
     begin = at + _HEAD.size
     if begin > len(data):
         return None, begin
@@ -195,7 +199,7 @@ def read_all(path: Path) -> list[Record]:
 
 
 class Position(NamedTuple):
-    """Where a pytest process is: ``test`` is empty outside of tests."""
+    """Where a pytest process is: ``test`` is empty outside tests."""
 
     test: str
     location: tuple[str, int | None, str]

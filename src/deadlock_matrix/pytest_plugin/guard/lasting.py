@@ -16,7 +16,7 @@ from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.run.movement import Movement
 
 RunCounts = dict[tuple[int, int], Switches]
-"""Of each thread, by process and thread id."""
+"""For each thread, by process and thread id."""
 
 
 class Lasting:
@@ -43,7 +43,7 @@ class Lasting:
 
 
 def _asleep_among_the_stuck(evidence: Evidence, judgement: Judgement) -> RunCounts:
-    """The run counts of those stuck with the main thread that did not wake during the look."""
+    """Return the run counts of threads stuck with the main one that did not wake meanwhile."""
     root = evidence.after.root
     stuck = {(each.pid, each.tid) for each in judgement.threads if each.stuck or each.likely}
     if (root, root) not in stuck:

@@ -1,6 +1,6 @@
-"""What the watcher left of hung tests, for pytest's own processes.
+"""What the watcher left about hung tests, for pytest's own processes.
 
-They need not load what explains a hang for that.
+For that, they need not load what explains a hang.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 SUFFIX = ".hang"
 HUNG = "hung"
-"""Is there as soon as a worker has been ended; cheaper to ask for before each test."""
+"""Exists as soon as a worker has been ended; cheaper to check before each test."""
 
 Location = tuple[str, int | None, str]
 
 
 class Left(NamedTuple):
-    """What is left of one test.
+    """What is left about one test.
 
     ``functions`` are file and name of each function on the stack of a test that hung in its setup.
     """
@@ -28,7 +28,7 @@ class Left(NamedTuple):
 
 
 def left(folder: Path) -> dict[str, Left]:
-    """Return what was left of each hung test, by the test's id."""
+    """Return what was left about each hung test, by the test's id."""
     found: dict[str, Left] = {}
     for path in folder.glob(f"*{SUFFIX}"):
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Whether a main thread sleeps, asked without what a close look at its process needs.
+"""Whether a main thread sleeps, found out without what a close look at its process needs.
 
-To load that costs a fifth of a second of a processor. A session whose tests only compute never
+Loading that takes a fifth of a second of a processor. A session whose tests only compute never
 needs it.
 """
 
@@ -37,16 +37,16 @@ class Pulse:
                 raise CaptureError(f"process {pid}: {error.strerror}") from None
 
     def close(self) -> None:
-        """Let go of the process; may be called twice."""
+        """Release the process; may be called twice."""
         if self._tasks >= 0:
             os.close(self._tasks)
             self._tasks = -1
 
     def asleep_s(self) -> tuple[float, float]:
-        """For how many seconds it has slept without waking once, and was asleep at every glance.
+        """Return how long it has slept without waking once, and has been asleep at every glance.
 
         Both are 0 if it is awake. One that waits for the GIL wakes every 5 ms, and is asleep at
-        nearly every glance. Elsewhere than on Linux nobody knows, and it counts as asleep.
+        nearly every glance. On systems other than Linux nobody knows, and it counts as asleep.
 
         Raises:
             CaptureError: The process has ended.

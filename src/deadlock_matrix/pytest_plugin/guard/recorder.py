@@ -1,4 +1,4 @@
-"""Inside a pytest process: writes down which test begins and how each phase ends."""
+"""Inside a pytest process: write down which test begins and how each phase ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from deadlock_matrix.pytest_plugin.guard import journal
 FOLDER_KEY = "deadlock_matrix_guard"
 
 IN_GROUPS = frozenset({"loadfile", "loadscope", "loadgroup"})
-"""Values of ``--dist`` under which xdist hands out whole groups of tests."""
+"""Values of ``--dist`` with which xdist hands out whole groups of tests."""
 
 
 class Recorder:
     """Writes the journal of this process.
 
-    In the controller of xdist tests are started elsewhere, and their reports arrive mixed: there
-    every report is written whole, and the workers' journals say what runs.
+    In xdist's controller tests start elsewhere, and their reports arrive mixed: there every report
+    is written whole, and the workers' journals say what runs.
     """
 
     def __init__(self, folder: Path, config: pytest.Config, writer: journal.Writer) -> None:
@@ -31,32 +31,32 @@ class Recorder:
         self._location: object = None  # of the test that began last
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
-        """What is being imported."""
+        """Record what is being imported."""
         self._write(journal.COLLECTING, collector.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Record what could not be collected as a result too."""
+        """Record what could not be collected as a result, too."""
         if not report.passed:
             self._write(journal.COLLECT_REPORT, self._serialise(report))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """How many tests there are."""
+        """Record how many tests there are."""
         self._write(journal.COLLECTED, len(session.items))
         self._write(journal.RUNNING)
 
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
-        """A test begins."""
+        """Record that a test begins."""
         self._location = location
         self._write(journal.START, nodeid, location)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A phase of a test has ended."""
+        """Record that a phase of a test has ended."""
         if report.outcome != "passed" or report.sections or report.user_properties:
             self._write(journal.REPORT, self._serialise(report), report.when)
         elif report.location is not self._location or report.when not in journal.PHASES:
             # Another test's, as all are in a controller. The ids would say the same, but pytest 9
-            # makes a report's id anew for everyone who asks.
+            # makes a report's id anew for every caller.
             times = (report.duration, report.start, report.stop)
             self._write(journal.PASSED, report.when, times, report.nodeid, report.location)
         else:
@@ -64,12 +64,12 @@ class Recorder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
-        """Reports are written from here on, session fixtures are torn down before."""
+        """Record that reports are written from here on, after the teardown of session fixtures."""
         self._write(journal.FINISHING, int(exitstatus))
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """From here on, a hang is a hang at exit."""
+        """Record that from here on, a hang is a hang at exit."""
         self._write(journal.ENDING)
 
     @pytest.hookimpl(optionalhook=True)
@@ -81,12 +81,12 @@ class Recorder:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """How many tests there are, from a worker."""
+        """Record, from a worker, how many tests there are."""
         self._write(journal.COLLECTED, len(ids))
 
     def _serialise(self, report: pytest.TestReport | pytest.CollectReport) -> str:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        data.pop("node", None)  # of xdist: the connection to the worker
+        data.pop("node", None)  # xdist's: the connection to the worker
         return json.dumps(data, default=str)
 
 

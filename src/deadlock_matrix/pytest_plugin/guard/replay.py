@@ -1,4 +1,4 @@
-"""A session that runs nothing: hands the results of an ended one to all reporting plugins."""
+"""A session that runs nothing: gives the results of an ended one to all reporting plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 def make_quiet(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -> None:
     """Let the session that follows import nothing of the user's, and start no workers.
 
-    Options that a conftest file defines are unknown then, and taken out.
+    Options that a conftest file defines are then unknown, and removed.
     """
     early_config.known_args_namespace.noconftest = True
     namespace, unknown = parser.parse_known_and_unknown_args(
@@ -52,7 +52,7 @@ class Replay:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
-        """Nothing is collected; how many tests there were stands in the journal."""
+        """Collect nothing; the journal says how many tests there were."""
         return True
 
     @pytest.hookimpl(tryfirst=True)
@@ -72,7 +72,7 @@ class Replay:
         return True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What nobody has run."""
+        """Show what nobody has run."""
         if self._not_begun > 0:
             what = "1 test was" if self._not_begun == 1 else f"{self._not_begun} tests were"
             terminalreporter.write_line(f"prove-hangs: {what} not run", yellow=True)
@@ -84,13 +84,13 @@ class Replay:
 
     def _report_hangs(self, pid: int) -> None:
         for told in tuple(self._told):
-            # Where a worker hung outside of a test, the session was ended with it.
+            # If a worker hung outside a test, the session was ended with it.
             if told.hang.pid == pid or pid == self._journals[-1].pid:
                 self._config.hook.pytest_runtest_logreport(report=_failure(told.hang, told.text))
                 self._told.remove(told)
 
     def _report(self, record: journal.Record) -> None:
-        """Tell all plugins what one record says."""
+        """Report what one record says to all plugins."""
         hook = self._config.hook
         kind = record[0]
         if kind == journal.START:
@@ -111,7 +111,7 @@ class Replay:
 
 
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
-    """A report as it was before JSON made lists of its tuples, which pytest asserts are tuples."""
+    """Return a report as it was before JSON turned its tuples into lists, as pytest requires."""
     for name in ("longrepr", "location"):
         if isinstance(data.get(name), list):
             data[name] = tuple(data[name])
@@ -153,7 +153,7 @@ def _failure(hang: Hang, text: str) -> pytest.TestReport:
 
 
 class _muted:
-    """Progress has been printed once: the terminal shows the summary alone."""
+    """Progress has already been printed: the terminal shows only the summary."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")

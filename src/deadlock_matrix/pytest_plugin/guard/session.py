@@ -1,4 +1,4 @@
-"""Decides which of the two processes this is, and what it does."""
+"""Decide which of the two processes this is, and what it does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 
 PROVED_STATUS, LIKELY_STATUS, LIMIT_STATUS = 35, 36, 124
-"""As ``deadlock-matrix watch``; the strongest of several hangs."""
+"""As for ``deadlock-matrix watch``; the strongest of several hangs."""
 
 MOST_RESTARTS = 20
 """A fixture that hangs would hang every test that uses it."""
@@ -45,16 +45,17 @@ class Story:
 
 
 _writer: journal.Writer | None = None
-"""Of a session under watch."""
+"""The journal's writer, in a session under watch."""
 
 _replay: Callable[[pytest.Config], object] | None = None
-"""Makes the plugin that replays what ended sessions did, in a watcher that has to tell of one."""
+"""Makes the plugin that replays ended sessions, in a watcher that has one to report."""
 
 
 def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -> None:
-    """Split, unless this is the inside of a guarded session. The child returns at once.
+    """Split, unless this is the inside of a guarded session. Returns at once in the child.
 
-    The parent watches, and returns only if it has results to report that its child could not.
+    The parent watches, and returns only if it has results to report that its child could not
+    report.
     """
     global _replay, _writer
     if "PYTEST_XDIST_WORKER" in os.environ or _writer is not None:
@@ -126,7 +127,7 @@ def configure(config: pytest.Config) -> None:
 
 
 def _limit(options: object) -> float | None:
-    """Return seconds after which a process is ended that sleeps; a debugger may sleep for ever."""
+    """Return seconds of sleep after which a process is ended; a debugger may sleep for ever."""
     if getattr(options, "usepdb", False) or getattr(options, "trace", False):
         return None
     return getattr(options, "prove_hangs_after", None) or None
@@ -161,16 +162,16 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
             _say(f"{explanation.headline(hang)}: {then}\n{explanation.sentence(hang)}")
 
         story.status = Watcher(split.child, split.folder, after_s).watch(note, note_sight)
-    except Exception as error:  # whatever fails out here must not cost the session its results
+    except Exception as error:  # a failure out here must not cost the session its results
         _say(f"the watcher failed, the session goes on without it: {error!r}")
         _, waited = os.waitpid(split.child, 0)
         story.status = os.waitstatus_to_exitcode(waited)
 
 
 def _tests_left(story: Story, maxfail: int) -> list[str]:
-    """Return the tests that are done, if there are others and they can be run; else nothing.
+    """Return the tests that are done, if others are left that can be run; otherwise nothing.
 
-    Where tests are distributed, or where not a test hung, nothing can be gone on with.
+    If tests are distributed, or something other than a test hung, the session cannot be resumed.
     """
     if not story.hangs or len(story.hangs) > MOST_RESTARTS:
         return []

@@ -1,4 +1,4 @@
-"""The parent's signals: it waits for its child, and hands on what was meant for the session."""
+"""The parent's signals: it waits for its child, and passes on what was meant for the session."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 
 
 class Signals:
-    """Waits for the child's end, and hands on what is sent to us and not to it.
+    """Waits for the child's end, and passes on signals that reached us and not it.
 
-    A Ctrl-C in the terminal reaches both (the kernel is its sender), ``kill`` reaches us alone.
+    A Ctrl-C in the terminal reaches both (the kernel is its sender), ``kill`` reaches only us.
     """
 
     HANDED_ON = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"})
@@ -26,11 +26,11 @@ class Signals:
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._wanted | {signal.SIGCHLD})
 
     def close(self) -> None:
-        """Take signals again as before."""
+        """Handle signals as before."""
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def wait(self, timeout_s: float) -> int | None:
-        """Wait at most so long.
+        """Wait at most this long.
 
         Returns:
             The child's exit status, negative for a signal; None while it runs.

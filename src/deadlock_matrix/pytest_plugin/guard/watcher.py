@@ -27,18 +27,19 @@ BUSY_GLANCE_S = 0.1
 """Between two glances while no process that should move sleeps where it slept before."""
 
 ASLEEP_S, HANDING_OUT_S = 0.09, 1.0
-"""For so long a main thread has to sleep before what looks closely is loaded: any, and that of a
-controller, which sleeps while its workers start."""
+"""How long a main thread must sleep before what looks closely is loaded: any, and that of a
+controller, which sleeps while its workers start.
+"""
 
 FOUND_ASLEEP_S, FOUND_HANDING_OUT_S = 0.5, 2.0
-"""The same where it wakes in between, as one does that waits for the GIL."""
+"""The same if it wakes in between, as one does that waits for the GIL."""
 
 IDLE_LOOK_S = 5.0
 """Between two looks at a process that has nothing to do: a controller waits most of the time."""
 
 NEW_PROCESSES_S = 0.1
 READY_WITHIN_S = 10.0
-"""For a worker that is started anew: there may be none, if there is nothing left to do."""
+"""For a worker that is restarted; there may be none, if there is nothing left to do."""
 
 
 @dataclass(kw_only=True)
@@ -46,14 +47,14 @@ class _Process:
     pid: int
     reader: journal.Reader
     pulse: Pulse
-    closely: CloseLook | None = None  # from the time on that it sleeps for the first time
+    closely: CloseLook | None = None  # from the first time that it sleeps
     position: Position = journal.BEGINNING
     began_s: float = field(default_factory=time.monotonic)  # when it was found
-    told: bool = False  # that it hangs where it sleeps now
+    told: bool = False  # it has been reported that it hangs where it sleeps now
     next_idle_look_s: float = 0.0
 
     def close(self) -> None:
-        """Let go of it; may be called twice."""
+        """Release it; may be called twice."""
         self.reader.close()
         self.pulse.close()
         if self.closely is not None:
@@ -64,13 +65,13 @@ class Watcher:
     """Watches until the session has ended."""
 
     def __init__(self, child: int, folder: Path, after_s: float | None) -> None:
-        """Get ready.
+        """Prepare.
 
         Args:
             child: The process that goes on as pytest.
             folder: Where pytest processes write their journals.
             after_s: Seconds asleep in one place after which a process is ended that is not proved
-                deadlocked; None: never.
+                deadlocked; None for never.
         """
         self._child = child
         self._folder = folder
@@ -87,8 +88,8 @@ class Watcher:
 
         Args:
             on_hang: Called with each `Hang` before its process is ended.
-            on_sight: Called once with each that is not ended at once, because it is only likely
-                and not late yet, or because another worker is being replaced (then with True).
+            on_sight: Called once with each that is not ended at once, because it is only likely and
+                not late yet, or because another worker is being replaced (then with True).
 
         Returns:
             The session's exit status, negative for the signal that ended it.
@@ -140,7 +141,7 @@ class Watcher:
             )
 
     def _hear(self) -> None:
-        """What all processes have written down up to now."""
+        """Read what all processes have written so far."""
         self._next_search = 0.0
         self._search()
         for process in self._processes.values():
@@ -178,7 +179,7 @@ class Watcher:
         return None
 
     def _sleeps(self, process: _Process) -> bool:
-        """Return whether its main thread has slept for long enough to look closely from now on.
+        """Return whether its main thread has slept long enough to look closely from now on.
 
         Raises:
             CaptureError: The process has ended.
@@ -247,12 +248,12 @@ class Watcher:
             process.position = journal.follow(process.position, record)
 
     def _is_the_session(self, process: _Process) -> bool:
-        """Whether all has to be ended: a worker that hangs outside of a test would hang again."""
+        """Return whether to end all: a worker that hangs outside a test would hang again."""
         position = process.position
         return process.pid == self._child or not position.test or position.is_finishing
 
     def _is_late(self, process: _Process, asleep_s: float) -> bool:
-        """Return whether it has slept for too long. That says nothing where others give it work."""
+        """Return whether it has slept too long, which means nothing while others give it work."""
         if self._after_s is None or asleep_s < self._after_s:
             return False
         if (
@@ -278,8 +279,8 @@ class Watcher:
     def _may_replace(self) -> bool:
         """Return whether the worker that was ended last has a successor that is ready.
 
-        xdist's schedulers by group fail with a KeyError where two workers are replaced at once: one
-        is given work before the other has collected. The others do not mind.
+        xdist's schedulers by group fail with a KeyError if two workers are replaced at once: one is
+        given work before the other has collected. The other schedulers do not mind.
         """
         if not self._in_groups or not self._replaced_s:
             return True

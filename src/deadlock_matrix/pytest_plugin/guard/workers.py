@@ -24,8 +24,8 @@ class Crashes:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Keep the session from waiting for ever for a worker's successor.
 
-        xdist's schedulers by file and by scope (3.8) hand on what a crashed worker had, the files
-        that it had finished too: the next one waits for the end of work it was never given.
+        xdist's schedulers by file and by scope (3.8) pass on what a crashed worker had, including
+        the files that it had finished: the next one waits for the end of work it was never given.
         """
         scheduler: Any = getattr(self._config.pluginmanager.getplugin("dsession"), "sched", None)
         if not error or not hasattr(scheduler, "workqueue"):
@@ -51,8 +51,8 @@ class Crashes:
 def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
     """Hand out work until every worker can begin.
 
-    A worker begins a test when it knows the next, or that there is none. What the schedulers by
-    file and by scope give to a successor may be a single test: then both wait.
+    A worker begins a test when it knows the next, or that there is none. The schedulers by file and
+    by scope may give a successor a single test: then both wait.
     """
     schedule()
     idle = [
@@ -71,7 +71,7 @@ class NoSecondTime:
     """In a worker: a test that hung in another one is not run again.
 
     Schedulers that hand out whole files (``--dist loadfile``, ``loadscope``) give the rest of a
-    crashed worker's file to another one, the test that it crashed in included.
+    crashed worker's file to another one, including the test in which it crashed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,6 +80,6 @@ class NoSecondTime:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Pass it over: its failure has been reported."""
+        """Skip it: its failure has been reported."""
         hung = os.path.exists(self._hung)  # noqa: PTH110  # a microsecond less, before every test
         return True if hung and item.nodeid in left(self._folder) else None

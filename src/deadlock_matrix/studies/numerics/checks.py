@@ -16,7 +16,7 @@ _SEQUENTIAL = ("MKL_THREADING_LAYER", "SEQUENTIAL")
 
 
 def checks(measured: Measurements) -> Iterator[Check]:
-    """Where Python comes from, which libraries it has, and whether MKL ran without threads."""
+    """Yield where Python comes from, its libraries, and whether MKL ran without threads."""
     yield from _interpreter(measured.fingerprint)
     yield from _libraries(measured.fingerprint)
     yield _sequential(measured.trials)

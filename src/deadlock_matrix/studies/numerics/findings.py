@@ -21,7 +21,7 @@ _PRODUCTS = {
 
 
 def findings(fingerprint: Fingerprint) -> tuple[Finding, ...]:
-    """What is worth knowing about an interpreter; none if its libraries could not be read."""
+    """Return what is worth knowing about an interpreter; empty if its libraries are unreadable."""
     if not isinstance(fingerprint.libraries, Known):
         return ()
     libraries = fingerprint.libraries.value
@@ -35,17 +35,17 @@ def findings(fingerprint: Fingerprint) -> tuple[Finding, ...]:
 
 
 def contents(fingerprint: Fingerprint) -> Iterator[str]:
-    """One line about the libraries; none if there are none, or they could not be read."""
+    """Yield one line about the libraries; none if there are none, or they could not be read."""
     libraries = fingerprint.libraries
     if isinstance(libraries, Known) and (line := libraries_line(libraries.value)):
         yield line
 
 
 def libraries_line(libraries: Sequence[NativeLibrary]) -> str:
-    """``BLAS: MKL in numpy; OpenMP: libgomp, libiomp5``; what is not there is left out.
+    """Return ``BLAS: MKL in numpy; OpenMP: libgomp, libiomp5``; omit what is not there.
 
-    A BLAS goes with who loads it, as that is what settings are for; of OpenMP it matters that
-    there are several in one process.
+    A BLAS is named with who loads it, as settings are for that; for OpenMP it matters that there
+    are several in one process.
     """
     blas: dict[str, list[str]] = {}
     for each in libraries:
@@ -124,7 +124,7 @@ def _shared_symbols(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
 
 
 def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
-    """Yield what running showed and the files did not: a difference between the two is itself told.
+    """Yield what running showed and the files did not: that difference is itself a finding.
 
     Products are compared, not files: what MKL loads by itself when it runs is MKL too.
     """
@@ -150,7 +150,7 @@ def _unforeseen(fingerprint: Fingerprint, libraries: Sequence[NativeLibrary]) ->
 
 
 def _product(file: str) -> str:
-    """Return the product that a file's name gives away; empty: it gives none."""
+    """Return the product that a file's name reveals; empty if none."""
     return next((name for begin, name in _PRODUCTS.items() if file.startswith(begin)), "")
 
 

@@ -1,4 +1,4 @@
-"""Libraries that ask a server while they are imported, and the variables that keep them from it."""
+"""Libraries that contact a server while they are imported, and the variables that stop them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
 from deadlock_matrix.model.observation import CellResult
 
-# The layers of a dynamic MKL: one of them is loaded when the first product is asked for.
+# The layers of a dynamic MKL: one of them is loaded on the first request for a product.
 _LAYER = re.compile(r"(?:lib)?mkl_(intel_thread|gnu_thread|tbb_thread|sequential)\b")
 _LAYER_NAMES = {
     "intel_thread": "INTEL",
@@ -23,8 +23,8 @@ _LAYER_NAMES = {
     "sequential": "SEQUENTIAL",
 }
 PRODUCT = "multiply"
-"""What the names of the entries end with that ask numpy for a product of matrices."""
-_ASKED = "numpy"  # whose product of matrices the entries ask for
+"""The endings of the names of entries that ask numpy for a product of matrices."""
+_ASKED = "numpy"  # the entries ask for its product of matrices
 
 
 def mapped(result: CellResult) -> Known[tuple[str, ...]] | Unknown:
@@ -53,8 +53,8 @@ def blas_in_effect(
     """Return the BLAS that numpy computes on in a cell: "MKL GNU", "OpenBLAS 0.3.21 (pthreads)".
 
     Args:
-        result: Of a cell whose entry asks numpy for a product of matrices.
-        fingerprint: Of its interpreter; tells the BLAS libraries apart that have no layers.
+        result: The result of a cell whose entry asks numpy for a product of matrices.
+        fingerprint: That of its interpreter; it distinguishes BLAS libraries that have no layers.
     """
     paths = mapped(result)
     if isinstance(paths, Unknown):
@@ -83,10 +83,10 @@ def asks_for_a_product(cell: Cell) -> bool:
 
 
 def blas_of(results: Results, entry: str, **axes: str) -> str:
-    """Return the BLAS that numpy computed on in one point of the matrix; raises as `Results.cells`.
+    """Return the BLAS that numpy computed on in one point of the matrix; raise as `Results.cells`.
 
     Raises:
-        NotShown: Also if that is not known, or not the same in every run.
+        NotShown: Also if that is unknown, or not the same in every run.
     """
     names = set()
     for result in results.cells(entry, **axes):
@@ -100,7 +100,7 @@ def blas_of(results: Results, entry: str, **axes: str) -> str:
 
 
 def blas_of_product(result: CellResult, fingerprint: Known[Fingerprint] | Unknown) -> str:
-    """The BLAS that numpy computed on, in words; nothing of entries that ask for no product."""
+    """Return the BLAS that numpy computed on, in words; empty if the entry asks for no product."""
     if not asks_for_a_product(result.cell):
         return ""
     found = blas_in_effect(result, fingerprint)

@@ -21,10 +21,10 @@ _LAYER = "MKL_THREADING_LAYER"
 
 
 def fork_tables(report: Report) -> list[Table]:
-    """One table by the order of the imports, one by the layout of the package; none if none ran.
+    """Tabulate by the order of the imports, and by the package's layout; empty if none ran.
 
     Only entries that ask numpy for a product of matrices count, as others do not hang on it; and
-    only profiles that choose MKL's threads, or nothing: the others are told of as cures.
+    only profiles that choose MKL's threads, or nothing: the others are reported as cures.
     Interpreters on the same BLAS share a row if the same became of their children.
     """
     results = [result for result in report.cells if _is_asked(result)]
@@ -47,7 +47,7 @@ def _table(report: Report, results: Sequence[CellResult]) -> Table:
 
 
 def _became(results: Sequence[CellResult]) -> Field:
-    """``ok``, ``deadlock``, with figures where not all cells are alike."""
+    """Return ``ok``, ``deadlock``, with figures if not all cells are alike."""
     if not results:
         return Field(text="-")
     counts = Counter(result.verdict for result in results)
@@ -72,9 +72,9 @@ def _asks_by_package(result: CellResult) -> bool:
 
 
 def _question(result: CellResult) -> str:
-    """``numpy``, ``torch, numpy``: the order of the imports; ``eager package``."""
+    """Return ``numpy``, ``torch, numpy``: the order of the imports; ``eager package``."""
     if _asks_by_package(result):
-        # Layouts matter to the entry that imports the package, and to no other.
+        # Layouts matter only to the entry that imports the package.
         return f"{result.cell.layout.name} package"
     order = result.cell.entry.name.removesuffix(PRODUCT).strip("-").split("-")
     return ", ".join(order) if order != [""] else "numpy"
@@ -92,7 +92,7 @@ def _by_blas(report: Report, results: Sequence[CellResult]) -> dict[str, list[Ce
 
 
 def _alike(results: Sequence[CellResult]) -> dict[tuple[str, ...], list[CellResult]]:
-    """Return results by interpreters of which each question has the same verdicts."""
+    """Group results of interpreters on which each question has the same verdicts."""
     groups: dict[frozenset[tuple[str, Verdict]], list[str]] = {}
     by_name = grouped(results, interpreter_of)
     for name, rows in by_name.items():

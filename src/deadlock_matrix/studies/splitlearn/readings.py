@@ -1,4 +1,4 @@
-"""How each claim is read off the results: whether it holds, and the figures in one sentence."""
+"""How each claim is read from the results: whether it holds, and the figures in one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deadlock_matrix.studies.splitlearn.blas import blas_of
 Reading = tuple[bool, str]
 
 MESSAGE = "Lock blocking "
-"""Of the text in question, what stands in the code that prints it, in one piece."""
+"""The part of the message in question that the code printing it contains in one piece."""
 
 _FAMILIES = tuple(f"splitlearn_core.models.{name}" for name in ("gpt2", "gemma", "qwen2"))
 _LAYERS = ("baseline", "mkl-intel", "mkl-gnu", "mkl-tbb", "mkl-sequential")
@@ -27,7 +27,7 @@ _FORKED = ("multiply", "numpy-torch-multiply", "torch-numpy-multiply")
 
 
 def second_import_initialises_again(results: Results) -> Reading:
-    """Count how often torch's file is executed where several modules import it."""
+    """Count how often torch's file is executed if several modules import it."""
     times = _executions(results)
     again = any(number > 1 for number in times.values())
     told = ", ".join(f"{number} x in {where}" for where, number in times.items())
@@ -35,7 +35,7 @@ def second_import_initialises_again(results: Results) -> Reading:
 
 
 def repeated_imports_are_no_ops(results: Results) -> Reading:
-    """Return the same counts, asked the other way round."""
+    """Return the same counts, for the opposite question."""
     again, sentence = second_import_initialises_again(results)
     return not again, sentence
 
@@ -95,7 +95,7 @@ def sequential_makes_mkl_serial(results: Results) -> Reading:
 
 
 def variables_before_import(results: Results) -> Reading:
-    """Set them before and after the import, and counts threads."""
+    """Set them before and after the import, and count threads."""
     plain = results.threads("torch-twice")
     before, after = (
         results.threads("torch-variables-before"),
@@ -108,7 +108,7 @@ def variables_before_import(results: Results) -> Reading:
 
 
 def lazy_imports_one_family(results: Results) -> Reading:
-    """Look which families are loaded when GPT-2 is asked for."""
+    """Look which families are loaded when GPT-2 is requested."""
     wanted = _FAMILIES[0]
     facts = results.facts("create-gpt2", layout="lazy")
     loaded = {name for each in facts for name in _FAMILIES if each.watched.get(name)}
@@ -127,7 +127,7 @@ def lazy_starts_faster(results: Results) -> Reading:
 
 
 def factory_avoids_models(results: Results) -> Reading:
-    """Look whether the eager layout's models are loaded by the import of the factory alone."""
+    """Look whether importing the factory alone loads the eager layout's models."""
     facts = results.facts("from-factory", layout="eager")
     models = any(each.watched.get("splitlearn_core.models") for each in facts)
     loaded = [
@@ -142,7 +142,7 @@ def cured_by(profile: str, *, on_mkl: bool = False) -> Callable[[Results], Readi
 
     Args:
         profile: What is said to cure it.
-        on_mkl: Only what hangs in MKL is meant.
+        on_mkl: Whether only what hangs in MKL is meant.
     """
 
     def read(results: Results) -> Reading:
@@ -153,7 +153,7 @@ def cured_by(profile: str, *, on_mkl: bool = False) -> Callable[[Results], Readi
 
 
 def other_blas_does_not_hang(results: Results) -> Reading:
-    """The entries that hang on MKL with one of its layers, where numpy computes on another."""
+    """Look at the entries that hang on one of MKL's layers, where numpy uses another BLAS."""
     hanging = [
         entry for entry in _FORKED if any(_hangs_on_mkl(results, entry, each) for each in _LAYERS)
     ]
@@ -178,7 +178,7 @@ def other_blas_does_not_hang(results: Results) -> Reading:
 
 
 def duplicate_is_harmless(results: Results) -> Reading:
-    """Needs a process with two copies of LLVM's or Intel's runtime, which refuse each other."""
+    """Require a process with two copies of LLVM's or Intel's runtime, which refuse each other."""
     copies = [
         each
         for each in _libraries(results)
@@ -212,7 +212,7 @@ def _executions(results: Results) -> dict[str, int]:
 
 
 def _hanging_entry(results: Results, on_mkl: bool) -> tuple[str, dict[str, str]]:
-    """An entry that hangs in a forked child under the baseline: torch's own, or a product's."""
+    """Return an entry that hangs in a forked child under the baseline, torch's or a product's."""
     places = (
         [] if on_mkl else [("create-gpt2", {"layout": "lazy", "context": "fork-after-parallel"})]
     )
@@ -269,7 +269,7 @@ def _numpy_blas(results: Results) -> list[NativeLibrary]:
 
 
 def _figure(factor: float) -> str:
-    """Return two digits: no clock is better than that."""
+    """Format with two digits: no clock is better than that."""
     return f"{float(f'{factor:.2g}'):g}"
 
 

@@ -19,7 +19,7 @@ TITLE = "What numpy computes on"
 
 
 def threading_layers(report: Report) -> list[Listing]:
-    """For each interpreter: the BLAS in effect and its threads, under every profile."""
+    """List, for each interpreter, the BLAS in effect and its threads, under every profile."""
     return [Listing(title=TITLE, items=tuple(_items(report)))]
 
 
