@@ -123,7 +123,7 @@ def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
 
 
 def watched_by_epoll(number: int, directory: int, wanted: Iterable[str]) -> str:
-    """Say how an epoll, maybe the one a thread waits in, watches one of the sockets; else empty.
+    """Say whether an epoll watches a socket, so that a thread may wait in that very epoll.
 
     Args:
         number: The descriptor of the epoll.

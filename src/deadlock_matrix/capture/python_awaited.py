@@ -85,7 +85,7 @@ _WITHIN = {"/multiprocessing/popen_fork.py", "/multiprocessing/connection.py", "
 
 _SHARED_FILES = ("/multiprocessing/synchronize.py", "/multiprocessing/queues.py")
 _ANSWERS = frozenset({"Future", "Event", "Condition", "Queue", "SimpleQueue"})
-"""What one waits for after putting a question; where the question went is looked for."""
+"""What a thread waits for after asking something; we look for where the question went."""
 
 MOST_ITEMS = 1 << 32
 RESULT_HANDLER_ENDED = "the pool's thread that hands results over has ended"

@@ -20,7 +20,7 @@ from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import read_string
 
 MOST_ENTRIES = 8192
-"""Of a dictionary; in a larger one no name is looked for."""
+"""Of a dictionary; larger ones are not searched for a name."""
 
 MOST_BASES = 64
 

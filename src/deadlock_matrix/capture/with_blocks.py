@@ -77,9 +77,9 @@ def _entries(table: bytes) -> Iterator[Covered]:
 def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
     """Return what is in use at an instruction, by the exception table.
 
-    An exception's path shows the blocks around an instruction: its handler lies in the next block
-    out, whose exceptions have a handler of their own. The order of instructions does not show it:
-    handlers come last.
+    An exception's path shows the blocks around an instruction: the handler of a block is itself
+    covered by the next block out. The order of instructions does not show them: handlers come
+    last.
     """
     entry = _covering(table, place)
     slots = entry.depth if entry else 0

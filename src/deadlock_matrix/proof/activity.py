@@ -26,7 +26,7 @@ NAMED = {
     WaitsFor.SIGNAL: "waits for a signal",
     WaitsFor.IO_URING: "waits for io_uring",
 }
-"""Waits of which nothing more is told: as what a thread does, and as why it is in no proof."""
+"""Waits about which no more is said: as what a thread does, and as why it is in no proof."""
 _UNTIL_OPENED = ("wait_for_partner", "fifo_open")
 """The kernel function that waits for the other end, or its caller if it was inlined (fs/pipe.c)."""
 

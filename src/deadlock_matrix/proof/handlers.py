@@ -92,8 +92,8 @@ def _python_table(process: ProcessFacts) -> dict[int, Handler]:
                 told = f"{entry.name or 'an object'}{place}"
                 whose: Whose = "interrupt" if _is_of_asyncio(entry, python.value) else "python"
                 found[entry.signal] = Handler(number=entry.signal, whose=whose, told=told)
-    # Read with care: it must be CPython's own function, not one of that name. It is also all that
-    # older evidence has.
+    # The reader has checked that this is CPython's own function, not just one of that name. It is
+    # also all that older evidence has.
     interrupt = python.value.interrupt_handler
     if isinstance(interrupt, Known):
         if interrupt.value == DEFAULT_INT_HANDLER:

@@ -38,7 +38,8 @@ def _widen(world: World, key: Key, wait: Wait) -> Wait | Open:
 
     Somebody who types Ctrl-C does not count. But a thread or a process of the tree that can still
     move may send the signal too, as a timer with ``interrupt_main`` does. So either nobody is able
-    to, or we must assume that nobody does. In other threads, SIGINT ends no wait of Python's own.
+    to, or we must assume that nobody does. In other threads, SIGINT can end only waits that are not
+    Python's own.
 
     A futex without an owner is a protocol of the program's own, which may be between processes of
     its tree: one of them writes the word (``process_vm_writev``, ``/proc/PID/mem``), stops and

@@ -56,7 +56,7 @@ def lock_of(world: World, key: Key) -> PythonLock | None:
 
 
 def mutex_of(world: World, key: Key) -> PythonMutex | None:
-    """Return the ``PyMutex`` a thread sleeps for, if that was read and the futex is its own."""
+    """Return the ``PyMutex`` a thread sleeps for, if read and the thread sleeps on its futex."""
     stack, word = stacks_of(world, key), world.threads[key].word
     if stack is None or not isinstance(word, Known):
         return None

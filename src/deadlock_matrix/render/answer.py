@@ -18,7 +18,7 @@ TITLE = "Does it hang, where, and what cures it"
 _GROUPS = 6
 _NAMES = 8
 _WIDEST = 120  # characters of a statement
-_CURES = 3  # for so many it shows what they set
+_CURES = 3  # for this many, show what they set
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -270,9 +270,10 @@ def _level(remedies: Sequence[Remedy], target: Target) -> float:
 
 
 def _deadline(hung: CellResult, given_s: float) -> float:
-    """Return a deadline: a proved hang ends by itself; any other, soon after reaching that point.
+    """Return a deadline for more runs of a hang: soon after its last progress, if it is unproved.
 
-    Only for the main thread is that point known, and in other ways of calling it merely waits.
+    A run that is proved stuck ends by itself. How far a run got is known only of the main thread,
+    which merely waits in other ways of calling.
     """
     seen = hung.seen
     if hung.verdict is Verdict.DEADLOCK or hung.cell.context.calling is not Calling.MAIN:

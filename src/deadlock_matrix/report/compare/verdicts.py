@@ -2,8 +2,8 @@
 
 Verdicts are ordered by how bad they are for whoever imports: something that does not return is
 worse than something that fails, and whether a hang could be proved to be a deadlock changes nothing
-for them. A verdict that was never seen before is new, however rare, unless every earlier run came
-out as badly or worse: otherwise the cell could come out better, and does not always do so now. A
+for them. A verdict that was never seen before is new, however rare: the cell can come out that way,
+and was never seen to. The exception is a cell whose every earlier run came out as badly or worse. A
 verdict that was seen before is a change only if the rates differ by more than chance alone would
 rarely cause.
 """

@@ -86,7 +86,7 @@ def _different_blas(libraries: Sequence[NativeLibrary]) -> Iterator[Finding]:
         for user in _MATTERING
     }
     first, second = (by_user[user] for user in _MATTERING)
-    # torch needs numpy: what is told of it includes numpy's.
+    # torch needs numpy: what is said about it includes numpy's.
     own = [library for library in second if library not in first]
     if first and own and {each.name for each in own} != {each.name for each in first}:
         yield Finding(
