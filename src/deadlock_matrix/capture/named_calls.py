@@ -96,7 +96,10 @@ def _all_three(fact: Unknown) -> NamedCalls:
 
 
 def _somebody_waits_for_an_owner(threads: Iterable[ThreadFacts]) -> bool:
-    """Tell whether a futex wait may be for a mutex, rwlock, native join, Python lock or the GIL."""
+    """Tell whether a futex wait may be for a mutex, rwlock, native join, Python lock or the GIL.
+
+    A wait for the GIL is any with a time limit.
+    """
     threads = tuple(threads)
     ids = {thread.own_tid for thread in threads}
     for thread in threads:

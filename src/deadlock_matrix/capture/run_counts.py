@@ -82,7 +82,7 @@ def waits_in_epoll(pid: int) -> bool:
 def waits_for_a_while(pid: int, tid: int) -> bool:
     """Return whether a thread only sleeps, or waits for a lock with a time limit.
 
-    A wait for events does not count: tasks of such a loop may be stuck. Takes ten microseconds.
+    A wait for events does not count: tasks of that loop may be stuck. Some ten microseconds.
     """
     try:
         words = read_small(f"/proc/{pid}/task/{tid}/syscall").split()

@@ -66,7 +66,7 @@ CANCELLED_BY_OTHERS: Set[NodeKind] = {"python-lock", "rlock", "with-lock"}
 
 
 def find_faults(proof: Proof) -> tuple[str, ...]:
-    """Return everything that is missing for the proof to stand, or superfluous in it."""
+    """Return all that the proof lacks to stand, or that is superfluous; empty if it stands."""
     return tuple(_Checked(proof).faults())
 
 

@@ -40,7 +40,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return f"{role}{self.by_run[run].get(name, name)}{slash}{rest}"
 
     def split(self) -> dict[str, tuple[str, ...]]:
-        """Old names that mean several interpreters -> their new names."""
+        """Map each old name that means several interpreters to their new names."""
         new: dict[str, set[str]] = {}
         for names in self.by_run.values():
             for old, name in names.items():
