@@ -32,7 +32,7 @@ from deadlock_matrix.capture.asyncio_references import ReferenceReader
 from deadlock_matrix.capture.frame_variables import Interpreter, variables_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
-from deadlock_matrix.capture.python_names import globals_of
+from deadlock_matrix.capture.python_names import global_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.tasks import EventLoop, Task
 
@@ -98,7 +98,7 @@ def _running(objects: Objects, thread: PythonThread) -> Iterator[Running]:
     for frame, address in zip(thread.frames, thread.addresses, strict=True):
         if address is None or not frame.file.endswith(_RUNNERS):
             continue
-        module = module or globals_of(objects.memory, objects.python, address).get("tasks", 0)
+        module = module or global_of(objects.memory, objects.python, address, "tasks")
         if frame.function in _RUNS and frame.file.endswith("/base_events.py"):
             wanted = ("self", "future")
             found = dict(variables_of(objects.memory, objects.python, address, wanted))

@@ -77,6 +77,8 @@ def _load(memory: Memory, mapping: Mapping) -> Loaded:
             begin = other.start
     if begin is None:
         raise Unusable(f"{mapping.path}: its first segment is not mapped")
+    if begin in memory.loaded:  # asked for by another of its mappings
+        return memory.loaded[begin]
     try:
         image = _Image(memory, begin)
         key = (mapping.path, memory.maps.device_and_inode(mapping.path), image.headers())
@@ -86,7 +88,8 @@ def _load(memory: Memory, mapping: Mapping) -> Loaded:
             _cache.keep(key, file)
     except (Unreadable, struct.error) as error:
         raise Unusable(f"{mapping.path}: {error}") from None
-    return Loaded(path=mapping.path, file=file, bias=image.bias)
+    found = memory.loaded[begin] = Loaded(path=mapping.path, file=file, bias=image.bias)
+    return found
 
 
 def _parse(image: _Image) -> ElfFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class ElfFile:
     needs: tuple[str, ...]
     dynamic: bool
 
-    @property
+    @cached_property
     def is_glibc(self) -> bool:
         """Whether it is a part of glibc: nobody else defines versions named ``GLIBC_``.
 
@@ -24,7 +25,7 @@ class ElfFile:
         """
         return any(version.startswith("GLIBC_") for version in self.versions)
 
-    @property
+    @cached_property
     def is_musl(self) -> bool:
         """Whether it is musl: loader, C library and locks in one file that needs no other."""
         exported = {"__libc_start_main", "pthread_mutex_lock"} <= self.symbols.keys()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -14,9 +14,16 @@ V = TypeVar("V")
 class Kept(Generic[K, V]):
     """Keeps a limited number of values; drops the one that was not asked for the longest."""
 
-    def __init__(self, most: int) -> None:
-        """Start empty."""
+    def __init__(self, most: int, weigh: Callable[[K], int] = lambda key: 1) -> None:
+        """Start empty.
+
+        Args:
+            most: what all keys together may weigh.
+            weigh: what one weighs; by default each the same, so that ``most`` is a number of them.
+        """
         self._most = most
+        self._weigh = weigh
+        self._weight = 0
         self._values: OrderedDict[K, V] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -30,7 +37,10 @@ class Kept(Generic[K, V]):
     def keep(self, key: K, value: V) -> None:
         """Keep a value, in place of any earlier one."""
         with self._turn:
+            if key not in self._values:
+                self._weight += self._weigh(key)
             self._values[key] = value
             self._values.move_to_end(key)
-            if len(self._values) > self._most:
-                self._values.popitem(last=False)
+            while self._weight > self._most:
+                oldest, _ = self._values.popitem(last=False)
+                self._weight -= self._weigh(oldest)

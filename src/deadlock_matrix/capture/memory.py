@@ -11,12 +11,13 @@ import errno
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from typing import TypeVar
 
 from deadlock_matrix.capture.elf_file import Loaded
 from deadlock_matrix.capture.foreign import Stuck, reading
+from deadlock_matrix.capture.kept import Kept
 from deadlock_matrix.capture.proc_files import numbers_in, read_small, read_whole
 from deadlock_matrix.capture.proc_text import text_of
 from deadlock_matrix.closing import Closing
@@ -24,14 +25,18 @@ from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.process_facts import Library
 from deadlock_matrix.model.thread_facts import Mapping, Word
 
+T = TypeVar("T")
+
 WORD_BEFORE = 64
 WORD_AFTER = 128
 JOINSTATE_BEHIND_ID = 0x358
 """In glibc's 64-bit ``struct pthread``, from 2.43 on: from ``tid`` to ``joinstate``."""
 ID_AND_ROBUST_LIST = 40
 READ_LIMIT = 1 << 24
-KEPT_MAPS = 32
-"""A process that hangs shows the same text again and again; one takes some hundred kilobytes."""
+KEPT_MAPS = 6 << 20
+"""Bytes of texts that are kept: a process that hangs shows the same one again and again. A small
+Python program has eight kilobytes of it, a large one two hundred; what is made of it takes a few
+times as much."""
 
 _LINE = re.compile(
     rb"[0-9a-f]{1,16}-[0-9a-f]{1,16} [rwxsp-]{4} [0-9a-f]{1,16} "
@@ -62,6 +67,8 @@ class Maps:
             raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
         self._starts = [int(line[: line.index(b"-")], 16) for line in self._lines]
         self._by_path: dict[str, list[int]] | None = None
+        self._mappings: dict[int, Mapping] = {}  # those asked for, by their lines
+        self._of_files: dict[str, list[Mapping]] = {}
         self._libraries: tuple[Library, ...] | None = None
         self.names_of_calls: dict[str, tuple[str, ...]] | None = None  # see `named_calls`
 
@@ -70,8 +77,14 @@ class Maps:
         index = bisect_right(self._starts, address) - 1
         if index < 0:
             return None
-        mapping = _parse(self._lines[index])
+        mapping = self._mapping(index)
         return mapping if address < mapping.end else None
+
+    def _mapping(self, index: int) -> Mapping:
+        mapping = self._mappings.get(index)
+        if mapping is None:
+            mapping = self._mappings[index] = _parse(self._lines[index])
+        return mapping
 
     def of_file(self, path: str) -> list[Mapping]:
         """Return all mappings of a file, by ascending address, with anonymous ones that continue
@@ -79,11 +92,17 @@ class Maps:
 
         The pages of ``.bss`` behind a writable segment are such a continuation: they have no path.
         """
+        found = self._of_files.get(path)
+        if found is None:
+            found = self._of_files[path] = self._find_mappings(path)
+        return found
+
+    def _find_mappings(self, path: str) -> list[Mapping]:
         found: list[Mapping] = []
         for index in self._lines_of(path):
-            found.append(_parse(self._lines[index]))
-            for line in self._lines[index + 1 :]:
-                following = _parse(line)
+            found.append(self._mapping(index))
+            for behind in range(index + 1, len(self._lines)):
+                following = self._mapping(behind)
                 if following.path or following.start != found[-1].end:
                     break
                 found.append(following)
@@ -151,9 +170,15 @@ class Maps:
         return None
 
 
-@lru_cache(KEPT_MAPS)
+_kept_maps: Kept[bytes, Maps] = Kept(KEPT_MAPS, len)
+
+
 def _maps(raw: bytes) -> Maps:
-    return Maps(raw)
+    maps = _kept_maps.get(raw)
+    if maps is None:
+        maps = Maps(raw)
+        _kept_maps.keep(raw, maps)
+    return maps
 
 
 def path_of(raw: bytes) -> str:
@@ -184,6 +209,7 @@ class Memory(Closing):
         self._maps: Maps | None = None
         self._reading = reading(f"the memory of process {pid}")
         self.loaded: dict[int, Loaded] = {}  # by start of mapping: what `elf.loaded` has found
+        self.type_names: dict[int, str] = {}  # by the type's address
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -278,6 +304,15 @@ class Memory(Closing):
         if b"\0" not in data:
             raise Unreadable(f"no text at {address:#x}")
         return text_of(data[: data.index(b"\0")])
+
+    def once(self, what: Hashable, work: Callable[[], T]) -> T:
+        """Return what ``work`` makes of this memory as it is now; see `PagedMemory.once`.
+
+        Args:
+            what: names the work and the addresses that it begins at.
+            work: reads nothing but this memory.
+        """
+        return work()
 
     def word(self, address: int, *, of_thread: bool = False) -> Known[Word] | Unknown:
         """Read what lies around a futex, within its mapping.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from deadlock_matrix.capture.memory import Memory, Unreadable
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from deadlock_matrix.capture.memory import Memory, T, Unreadable
 
 _PAGE = 4096
 _MOST_PAGES = 1 << 15  # 128 MiB
@@ -18,7 +21,9 @@ class PagedMemory(Memory):
     def __init__(self, pid: int, directory: int) -> None:
         super().__init__(pid, directory)
         self._pages: dict[int, bytes] = {}
+        self._words: dict[int, memoryview] = {}  # the same pages
         self._texts: dict[tuple[int, int], str] = {}
+        self._done: dict[Hashable, Any] = {}
 
     def read(self, address: int, size: int) -> bytes:
         """See `Memory.read`."""
@@ -29,12 +34,33 @@ class PagedMemory(Memory):
         if page is None:
             if len(self._pages) == _MOST_PAGES:
                 self._pages.clear()
+                self._words.clear()
             try:
                 page = super().read(number * _PAGE, _PAGE)
             except Unreadable:
                 return super().read(address, size)  # for its own address in the message
             self._pages[number] = page
+            self._words[number] = memoryview(page).cast("Q")
         return page[at : at + size]
+
+    def number(self, address: int, size: int = 8, signed: bool = False) -> int:
+        """See `Memory.number`. Most are words, in pages that are known already."""
+        words = self._words.get(address // _PAGE)
+        if words is None or size != 8 or signed or address % 8:
+            return super().number(address, size, signed)
+        found: int = words[address % _PAGE // 8]
+        return found
+
+    def once(self, what: Hashable, work: Callable[[], T]) -> T:
+        """Return what ``work`` makes of this memory, worked out when it is first asked for.
+
+        Read again it would come out the same, as every page is read once. A thousand threads ask
+        for the globals of one function.
+        """
+        if what not in self._done:
+            self._done[what] = work()
+        found: T = self._done[what]
+        return found
 
     def text(self, address: int, limit: int = 128) -> str:
         """See `Memory.text`."""

@@ -129,7 +129,7 @@ def parse_status(raw: bytes) -> Status:
     """
     return Status(
         state=_field(raw, b"State")[:1].decode("ascii"),
-        own_id=_innermost(raw, b"NSpid", b"Pid"),
+        own_id=parse_own_id(raw),
         own_process_id=_innermost(raw, b"NStgid", b"Tgid"),
         parent=int(_field(raw, b"PPid")),
         tracer=int(_field(raw, b"TracerPid")),
@@ -140,6 +140,15 @@ def parse_status(raw: bytes) -> Status:
         caught=int(_field(raw, b"SigCgt"), 16),
         switches=parse_switches(raw),
     )
+
+
+def parse_own_id(raw: bytes) -> int:
+    """Parse `Status.own_id` alone.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    return _innermost(raw, b"NSpid", b"Pid")
 
 
 def parse_switches(raw: bytes) -> Switches:

@@ -111,11 +111,10 @@ class AwaitedReader:
             lock: The Python lock for which it sleeps; 0 if it sleeps for none.
         """
         try:
-            native = self._native(thread, word)
             found = None
             if not lock or self._is_for_notice(thread, lock):
                 found = self._by_frames(thread)
-            found = found or native
+            found = found or self._native(thread, word)
             if found is not None and found.kind == "Thread" and word:
                 joined = self._thread_joined(found.address, word, lock)
                 found = replace(found, owner=joined)

@@ -11,6 +11,7 @@ stack is the truth, and two snapshots around the reading show whether it did.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -137,17 +138,16 @@ def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -
         try:
             raws.append(memory.read(state.thread, _THREAD_LIMIT))
         except Unreadable:
-            raws.append(b"")
+            raws.append(bytes(_THREAD_LIMIT))
     alive = set(own_tids)
-    for place in range(0, _THREAD_LIMIT, 4):
-        first = int.from_bytes(raws[0][place : place + 4], "little") if raws else 0
-        if first and first not in alive:
+    words = (struct.unpack(f"<{_THREAD_LIMIT // 4}I", raw) for raw in raws)
+    for ids in zip(*words, strict=True):  # of all threads what stands in one place
+        there = {*ids} - {0}
+        if not there or not there <= alive:
             continue
-        ids = [int.from_bytes(raw[place : place + 4], "little") for raw in raws]
-        there = [each for each in ids if each]
         by_thread = {state.thread: each for state, each in zip(states, ids, strict=True) if each}
-        if there and alive.issuperset(there) and len(set(there)) == len(by_thread):
-            return ids
+        if len(there) == len(by_thread):
+            return list(ids)
     if all(state.native for state in states):
         return [state.native if state.native in alive else 0 for state in states]
     raise Unreadable("which thread is which: the C library's description of them is not understood")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import DELETED, Unusable, loaded
@@ -42,7 +41,7 @@ def library_of(memory: Memory) -> Loaded | None:
     executable = os.readlink("exe", dir_fd=memory.directory)
     found: list[Loaded] = []
     for library in memory.maps.libraries():
-        name = PurePath(library.path.removesuffix(DELETED)).name
+        name = library.path.removesuffix(DELETED).rpartition("/")[2]
         if library.path != executable and not name.startswith("libpython"):
             continue
         mapping = memory.maps.find(library.start)

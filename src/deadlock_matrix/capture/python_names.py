@@ -11,8 +11,9 @@ an old one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter, variables_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -62,7 +63,9 @@ def name_in_frame(
         if value in wanted:
             return Name(text=name)
     for name, value in variables[:MOST_VARIABLES]:
-        found = _attribute(memory, python, name, value, wanted)
+        found = _attribute(
+            memory, python, name, value, partial(_attributes, memory, python, value), wanted
+        )
         if found.text:
             return found
     try:
@@ -112,15 +115,24 @@ def globals_spoken_of(
         Unreadable: They cannot be read.
     """
     table = memory.number(frame.frame + python.offsets["frame.globals"])
-    spoken_of = _names_in_code(memory, python, frame.code)
-    if only is not None:
-        spoken_of = tuple(name for at, name in enumerate(spoken_of) if at in only)
-    named = frozenset(spoken_of)
-    return [
-        (_text(memory, python, key), value)
-        for key, value in items_of(memory, python, table)
-        if key in named  # names are interned: the same object in the code and in the dictionary
-    ]
+
+    def find() -> list[tuple[str, int]]:
+        spoken_of = _names_in_code(memory, python, frame.code)
+        if only is not None:
+            spoken_of = tuple(name for at, name in enumerate(spoken_of) if at in only)
+        named = frozenset(spoken_of)
+        return [
+            (_text(memory, python, key), value)
+            for key, value in _globals(memory, python, table)
+            if key in named  # names are interned: the same object in both
+        ]
+
+    # The threads of a pool all run the same function.
+    return find() if only is not None else memory.once(("spoken of", table, frame.code), find)
+
+
+def _globals(memory: Memory, python: Interpreter, table: int) -> tuple[tuple[int, int], ...]:
+    return memory.once(("items", table), lambda: tuple(items_of(memory, python, table)))
 
 
 def _global(
@@ -128,14 +140,21 @@ def _global(
 ) -> Name:
     """Find a global, or an attribute of one that the function names."""
     table = memory.number(frame.frame + python.offsets["frame.globals"])
-    text = _key_of(memory, python, items_of(memory, python, table), wanted)
+    text = _key_of(memory, python, _globals(memory, python, table), wanted)
     if text:
         return Name(text=text)
     for name, value in globals_spoken_of(memory, python, frame):
-        found = _attribute(memory, python, name, value, wanted)
+        own = partial(_attributes_of_global, memory, python, value)
+        found = _attribute(memory, python, name, value, own, wanted)
         if found.text:
             return found
     return Name()
+
+
+def _attributes_of_global(
+    memory: Memory, python: Interpreter, value: int
+) -> tuple[tuple[int, int], ...]:
+    return memory.once(("attributes", value), lambda: tuple(_attributes(memory, python, value)))
 
 
 def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int, ...]:
@@ -154,11 +173,16 @@ def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int,
 
 
 def _attribute(
-    memory: Memory, python: Interpreter, name: str, value: int, wanted: Collection[int]
+    memory: Memory,
+    python: Interpreter,
+    name: str,
+    value: int,
+    own: Callable[[], Iterable[tuple[int, int]]],
+    wanted: Collection[int],
 ) -> Name:
     """Return ``name.attribute`` and its class, if the object so named has one of those wanted."""
     try:
-        attribute = _key_of(memory, python, _attributes(memory, python, value), wanted)
+        attribute = _key_of(memory, python, own(), wanted)
         if not attribute:
             return Name()
         of = type_name(memory, python.layout, value).rpartition(".")[2]
@@ -209,18 +233,23 @@ def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str
     }
 
 
-def globals_of(memory: Memory, python: Interpreter, frame: FrameAddress) -> dict[str, int]:
-    """Return a frame's globals: addresses of their values by name.
+def global_of(memory: Memory, python: Interpreter, frame: FrameAddress, name: str) -> int:
+    """Return the value of a frame's global, or 0.
 
     Raises:
         Unreadable: They cannot be read.
     """
     table = memory.number(frame.frame + python.offsets["frame.globals"])
-    return {_text(memory, python, key): value for key, value in items_of(memory, python, table)}
+    for key, value in items_of(memory, python, table):
+        # The length tells most of them apart, and stands first in every string.
+        length = memory.number(key + python.layout.header)
+        if length == len(name) and _text(memory, python, key) == name:
+            return value
+    return 0
 
 
 def _key_of(
-    memory: Memory, python: Interpreter, items: Iterator[tuple[int, int]], wanted: Collection[int]
+    memory: Memory, python: Interpreter, items: Iterable[tuple[int, int]], wanted: Collection[int]
 ) -> str:
     for key, value in items:
         if value in wanted:
@@ -315,13 +344,16 @@ def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[
 def _split(
     memory: Memory, python: Interpreter, keys: int, values: int
 ) -> Iterator[tuple[int, int]]:
-    entries = list(_entries(memory, python, keys))
+    # One table for all instances of a class.
+    names = memory.once(
+        ("keys", keys), lambda: tuple(entry[-2] for entry in _entries(memory, python, keys))
+    )
     if python.version >= (3, 13):  # four bytes of sizes and flags, padded
         values += 8
-    words = struct.unpack(f"<{len(entries)}Q", memory.read(values, 8 * len(entries)))
-    for entry, value in zip(entries, words, strict=True):
+    words = struct.unpack(f"<{len(names)}Q", memory.read(values, 8 * len(names)))
+    for name, value in zip(names, words, strict=True):
         if value:
-            yield entry[-2], value
+            yield name, value
 
 
 def _entries(memory: Memory, python: Interpreter, keys: int) -> Iterator[tuple[int, ...]]:

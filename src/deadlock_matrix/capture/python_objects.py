@@ -58,7 +58,10 @@ def type_name(memory: Memory, layout: ObjectLayout, address: int) -> str:
         Unreadable: It is not an object.
     """
     kind = memory.number(address + layout.type_at)
-    return memory.text(memory.number(kind + layout.type_name_at))
+    name = memory.type_names.get(kind)
+    if name is None:
+        name = memory.type_names[kind] = memory.text(memory.number(kind + layout.type_name_at))
+    return name
 
 
 def is_a(memory: Memory, layout: ObjectLayout, address: int, name: str) -> bool:

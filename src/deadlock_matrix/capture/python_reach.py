@@ -91,18 +91,22 @@ class ReachReader:
         locks: dict[int, int] = {}
         asked: set[int] = set()
         waiters = Waiters(stacks)
+        crowded = len(threads) > MOST_THREADS
         for thread in threads:
             stack = stacks.get(thread.ident)
             if stack is None:
                 continue
             if isinstance(stack.waits_for, Known):
                 locks[thread.ident] = stack.waits_for.value.address
+            waited = stack.tid in awaited or waiters.wait_for(self.objects, thread, stack)
+            if crowded and not waited:
+                continue  # nothing will be counted
             objects = self._waits_on(thread, stack)
             if objects:
                 wanted[thread.ident] = objects
-                if stack.tid in awaited or waiters.wait_for(self.objects, thread, stack):
+                if waited:
                     asked.add(thread.ident)
-        if not asked or len(threads) > MOST_THREADS:
+        if not asked or crowded:
             reason = unknown(f"{len(threads)} threads: too many to count references")
             return dict.fromkeys(asked, reason)
         every = frozenset(address for objects in wanted.values() for address in objects)

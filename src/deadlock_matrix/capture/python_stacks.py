@@ -24,7 +24,7 @@ from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.paged_memory import PagedMemory
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
-from deadlock_matrix.capture.proc_text import parse_status, parse_syscall, thread_name
+from deadlock_matrix.capture.proc_text import parse_own_id, parse_syscall, thread_name
 from deadlock_matrix.capture.python_awaited import AwaitedReader
 from deadlock_matrix.capture.python_frames import PythonThread, read_threads
 from deadlock_matrix.capture.python_holders import HolderReader
@@ -49,6 +49,7 @@ Loops = Known[tuple[EventLoop, ...]] | Unknown
 _FRAME_AT = 24  # of a thread state's frame, up to 3.10
 _INTERPRETER_LIMIT = 1 << 20
 _GIL_SIZE = 512
+_MACHINE = os.uname().machine
 TORN = 2
 """How often to read tasks again that changed while they were read."""
 
@@ -138,8 +139,13 @@ def _read(
         for thread in threads
         if thread.own_tid
     }
+    calls = {
+        thread.ident: call
+        for thread in threads
+        if thread.own_tid and (call := _call(directory, ids.get(thread.own_tid, 0))) is not None
+    }
     enders = UserReader(objects=objects, source=TOOL).enders(
-        threads, by_ident, _writers(directory, threads, ids)
+        threads, by_ident, _writers(directory, calls)
     )
     with Memory(pid, directory) as anew:
         reach = ReachReader(
@@ -149,7 +155,7 @@ def _read(
             places=places_of(memory),
             source=TOOL,
         )
-        wanted = _native_owners(directory, memory, threads, ids) | ({pid} if awaited else set())
+        wanted = _native_owners(memory, threads, calls, ids) | ({pid} if awaited else set())
         reached = reach.reached(threads, by_ident, wanted)
     stacks = tuple(
         msgspec.structs.replace(
@@ -200,7 +206,8 @@ def _wait(
     directory: int, tid: int, thread: PythonThread, readers: _Readers
 ) -> tuple[Known[PythonLock] | Unknown, Known[Awaited] | Unknown]:
     """Return what a thread waits for, if it is in the same call before and after that is read."""
-    call = _call(directory, tid)
+    line = _line(directory, tid)
+    call = _call_in(line)
     if call is None:
         reason = unknown("it is in no system call")
         return reason, reason
@@ -210,7 +217,7 @@ def _wait(
         lock = readers.locks.waited_for(thread, word)
     address = lock.value.address if isinstance(lock, Known) else 0
     awaits = readers.awaited.awaited(thread, word, address)
-    if _call(directory, tid) != call:
+    if _line(directory, tid) != line:
         moved = unknown("it moved while it was read")
         return moved if word else lock, moved
     return lock, awaits
@@ -235,24 +242,24 @@ def _of_free_threads(
     return found
 
 
-def _writers(
-    directory: int, threads: Iterable[PythonThread], ids: Mapping[int, int]
-) -> dict[int, frozenset[int]]:
+def _writers(directory: int, calls: Mapping[int, SystemCall]) -> dict[int, frozenset[int]]:
     """Return, for threads that read a pipe, the descriptors of its write end in the process."""
     found: dict[int, frozenset[int]] = {}
-    for thread in threads:
-        call = _call(directory, ids.get(thread.own_tid, 0)) if thread.own_tid else None
-        if call is None or blocking(call.name).waits_for is not WaitsFor.READ:
+    for ident, call in calls.items():
+        if blocking(call.name).waits_for is not WaitsFor.READ:
             continue
         try:
-            found[thread.ident] = write_ends(call.arguments[0], directory)
+            found[ident] = write_ends(call.arguments[0], directory)
         except (OSError, ValueError):
             continue
     return found
 
 
 def _native_owners(
-    directory: int, memory: Memory, threads: Iterable[PythonThread], ids: Mapping[int, int]
+    memory: Memory,
+    threads: Iterable[PythonThread],
+    calls: Mapping[int, SystemCall],
+    ids: Mapping[int, int],
 ) -> set[int]:
     """Return threads that another may wait for, by a native mutex that names its owner's id.
 
@@ -260,7 +267,7 @@ def _native_owners(
     """
     found: set[int] = set()
     for thread in threads:
-        call = _call(directory, ids.get(thread.own_tid, 0)) if thread.own_tid else None
+        call = calls.get(thread.ident) if thread.own_tid else None
         if call is None or call.name != "futex":
             continue
         for at in OWNERS_AT:
@@ -273,9 +280,21 @@ def _native_owners(
 
 def _call(directory: int, tid: int) -> SystemCall | None:
     """Return the system call a thread is in."""
+    return _call_in(_line(directory, tid))
+
+
+def _line(directory: int, tid: int) -> bytes:
+    """Return the line in which the kernel tells that; nothing if it does not."""
     try:
-        activity = parse_syscall(read_small(f"task/{tid}/syscall", directory), os.uname().machine)
-    except (OSError, ValueError):
+        return read_small(f"task/{tid}/syscall", directory)
+    except OSError:
+        return b""
+
+
+def _call_in(line: bytes) -> SystemCall | None:
+    try:
+        activity = parse_syscall(line, _MACHINE)
+    except ValueError:
         return None
     return activity if isinstance(activity, SystemCall) else None
 
@@ -292,12 +311,12 @@ def thread_ids(directory: int) -> Mapping[int, int]:
     ids: dict[int, int] = {}
     for tid in numbers_in_task(directory):
         try:
-            status = parse_status(read_small(f"task/{tid}/status", directory))
+            status = read_small(f"task/{tid}/status", directory)
         except OSError as error:
             if is_gone(error):
                 continue
             raise
-        ids[status.own_id] = tid
+        ids[parse_own_id(status)] = tid
     return ids
 
 

@@ -44,7 +44,10 @@ def is_string(memory: Memory, layout: ObjectLayout, address: int) -> bool:
         Unreadable: It is not an object.
     """
     kind = memory.number(address + layout.type_at)
-    return bool(memory.number(kind + layout.header + _FLAGS_AT) & _UNICODE_SUBCLASS)
+    return memory.once(
+        ("is string", kind),
+        lambda: bool(memory.number(kind + layout.header + _FLAGS_AT) & _UNICODE_SUBCLASS),
+    )
 
 
 def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int = LONGEST) -> str:
@@ -65,7 +68,8 @@ def read_string(memory: Memory, layout: ObjectLayout, address: int, longest: int
     """
     if not is_string(memory, layout, address):
         raise Unreadable(f"no string at {address:#x}")
-    with_wchar = _has_wchar(memory, layout, memory.number(address + layout.type_at))
+    kind = memory.number(address + layout.type_at)
+    with_wchar = memory.once(("wchar", kind), lambda: _has_wchar(memory, layout, kind))
     fields = address + layout.header
     length, _, state = struct.unpack("<qqI", memory.read(fields, 20))
     size, compact, ascii_only = _state(state)

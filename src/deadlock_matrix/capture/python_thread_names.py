@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from deadlock_matrix.capture.frame_variables import Interpreter, variables_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
-from deadlock_matrix.capture.python_names import attributes_of, globals_of, items_of
+from deadlock_matrix.capture.python_names import attribute_of, global_of, items_of
 from deadlock_matrix.capture.python_strings import read_string
 from deadlock_matrix.capture.python_values import text_of_value
 
@@ -39,6 +39,12 @@ def names_of_threads(
 
 def thread_object(memory: Memory, python: Interpreter, thread: PythonThread) -> int:
     """Return the address of the ``Thread`` object, if ``threading`` started the thread; else 0."""
+    return memory.once(
+        ("thread object", thread.state), lambda: _thread_object(memory, python, thread)
+    )
+
+
+def _thread_object(memory: Memory, python: Interpreter, thread: PythonThread) -> int:
     for frame, address in list(zip(thread.frames, thread.addresses, strict=True))[:3]:
         if address and frame.function == "_bootstrap_inner" and frame.file.endswith(_THREADING):
             try:
@@ -57,8 +63,8 @@ def _active(
             if address is None or not frame.file.endswith(_THREADING):
                 continue
             try:
-                return _idents(memory, python, globals_of(memory, python, address)["_active"])
-            except (Unreadable, ValueError, KeyError):
+                return _idents(memory, python, global_of(memory, python, address, "_active"))
+            except (Unreadable, ValueError):
                 return {}
     return {}
 
@@ -73,7 +79,7 @@ def _idents(memory: Memory, python: Interpreter, table: int) -> dict[int, int]:
 
 def _name(memory: Memory, python: Interpreter, address: int) -> str:
     try:
-        found = attributes_of(memory, python, address).get("_name", 0)
+        found = attribute_of(memory, python, address, "_name")
         return read_string(memory, python.layout, found, LONGEST) if found else ""
     except Unreadable:
         return ""

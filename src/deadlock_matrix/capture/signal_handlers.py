@@ -34,6 +34,8 @@ _WRITABLE_LIMIT = 1 << 23
 _REMEMBERED = 1 << 14  # processes; a tree may have hundreds
 _WRAPPED = 4  # how many bound methods and functools.partial may lie around a function
 
+_DEFAULTS = tuple(PythonHandler(signal=number, kind="default") for number in range(_SIGNALS))
+
 # (process id, start time, address of _PyRuntime) -> address of the table. An id that is reused
 # comes with another start time; exec brings another address, or a table that fails its test.
 _tables: Kept[tuple[int, int, int], int] = Kept(_REMEMBERED)
@@ -73,7 +75,7 @@ def _handler(
     if handler == 0:
         raise Unreadable("it is being torn down")
     if handler == default:
-        return PythonHandler(signal=number, kind="default")
+        return _DEFAULTS[number]
     if handler == image.none:
         return PythonHandler(signal=number, kind="foreign")
     if _is_own(memory, image, handler, "int"):

@@ -31,9 +31,11 @@ def places_of(memory: Memory) -> tuple[PurePosixPath, ...]:
     """
     executable = text_of(os.fsencode(os.readlink("exe", dir_fd=memory.directory)))
     files = [executable, *(library.path for library in memory.maps.libraries())]
-    paths = [PurePosixPath(file.removesuffix(DELETED)) for file in files]
+    paths = [file.removesuffix(DELETED) for file in files]
     return tuple(
-        path.parent for at, path in enumerate(paths) if at == 0 or path.name.startswith("libpython")
+        PurePosixPath(path).parent
+        for at, path in enumerate(paths)
+        if at == 0 or path.rpartition("/")[2].startswith("libpython")
     )
 
 

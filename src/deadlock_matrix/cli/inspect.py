@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deadlock_matrix.cli.shell import collect_garbage_rarely
 from deadlock_matrix.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def command(
         from deadlock_matrix.render.inspection import View
         from deadlock_matrix.run.examination import add_native_stacks
 
+        collect_garbage_rarely()
         if follow:
             for each in pids:
                 collector.check(each)

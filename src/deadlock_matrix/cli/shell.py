@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from deadlock_matrix.errors import Unavailable
 
+COLLECTED_AFTER = 50_000
+
 
 class Terminated(KeyboardInterrupt):
     """A signal other than Ctrl-C's asked us to end. It unwinds the command as Ctrl-C does."""
@@ -17,6 +20,16 @@ class Terminated(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+def collect_garbage_rarely() -> None:
+    """Let the collector of cycles run once in fifty thousand new objects instead of seven hundred.
+
+    What is read of a process with thousands of threads are a million objects and no cycle; to walk
+    through them again and again took a fifth of the time of `inspect`.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, 50, 50)
 
 
 def open_missing_streams() -> None:

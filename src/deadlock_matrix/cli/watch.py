@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from deadlock_matrix.cli.seconds import Seconds
+from deadlock_matrix.cli.shell import collect_garbage_rarely
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus, NotFound, StartError
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import End, Exited, Signalled, Stopped
@@ -123,6 +124,7 @@ def _watch(
     from deadlock_matrix.app.watch import watch_command
     from deadlock_matrix.run.process import Order
 
+    collect_garbage_rarely()
     if sys.platform == "linux":
         from deadlock_matrix.run.subreaper import adopt_orphans
 

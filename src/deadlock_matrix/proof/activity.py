@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.model.system_calls import WaitsFor, blocking
@@ -136,7 +134,7 @@ def file_lock(world: World, key: Key) -> str:
 
 def _also_open(world: World, path: str) -> str:
     """Name the processes of the tree that have a file open, as `` (process 12)``."""
-    pids = [f"process {pid}" for pid in sorted(_who_has(world, path))]
+    pids = [f"process {pid}" for pid in sorted(world.who_has.get(path, ()))]
     return f" ({enumeration(pids)})" if pids else ""
 
 
@@ -202,23 +200,14 @@ def _in_words(world: World, key: Key, call: SystemCall) -> str:
     target = _target(world, key, call.arguments[0])
     if not target.startswith("socket:["):
         return f"a socket ({target})" if blocking(call.name).of_sockets else target
-    peers = world.after[key[0]].peers
-    for peer in peers.value if isinstance(peers, Known) else ():
-        if peer.socket != target:
-            continue
-        if peer.protocol == "TCP":
-            return f"a TCP socket, connected to {peer.other}"
-        pids = [f"process {pid}" for pid in sorted(_who_has(world, peer.other))]
-        who = enumeration(pids) if pids else "a process outside this process tree"
-        return f"a Unix socket, connected to {who}"
-    return f"a socket ({target})"
-
-
-def _who_has(world: World, target: str) -> Iterator[int]:
-    for pid, process in world.after.items():
-        descriptors = process.descriptors
-        if isinstance(descriptors, Known) and any(d.target == target for d in descriptors.value):
-            yield pid
+    peer = world.peers.get(key[0], {}).get(target)
+    if peer is None:
+        return f"a socket ({target})"
+    if peer.protocol == "TCP":
+        return f"a TCP socket, connected to {peer.other}"
+    pids = [f"process {pid}" for pid in sorted(world.who_has.get(peer.other, ()))]
+    who = enumeration(pids) if pids else "a process outside this process tree"
+    return f"a Unix socket, connected to {who}"
 
 
 def _in_python(world: World, key: Key, target: str) -> str:
@@ -233,8 +222,4 @@ def _in_python(world: World, key: Key, target: str) -> str:
 
 
 def _target(world: World, key: Key, number: int) -> str:
-    descriptors = world.after[key[0]].descriptors
-    for each in descriptors.value if isinstance(descriptors, Known) else ():
-        if each.number == number:
-            return each.target
-    return f"descriptor {number}"
+    return world.targets.get(key[0], {}).get(number, f"descriptor {number}")

@@ -100,29 +100,27 @@ def _waits_in_turn(world: World, key: Key) -> Iterator[str]:
     own = _read_socket(world, key)
     if not own:
         return
-    for other in sorted(world.everyone):
-        if other != key and world.threads[other].state not in GONE:
-            theirs = _read_socket(world, other)
-            if theirs and (theirs[1], theirs[0]) == own:
-                yield f"{world.name(other)}, at the other end, is waiting to read too"
-                return
+    if not world.socket_readers:
+        for other in sorted(world.everyone):
+            ends = _read_socket(world, other) if world.threads[other].state not in GONE else None
+            if ends:
+                world.socket_readers.setdefault(ends, []).append(other)
+    for other in world.socket_readers.get((own[1], own[0]), ()):
+        if other != key:
+            yield f"{world.name(other)}, at the other end, is waiting to read too"
+            return
 
 
 def _read_socket(world: World, key: Key) -> tuple[str, str] | None:
     """Return the socket that a thread reads from, and its other end; for TCP, as addresses."""
     activity = world.threads[key].activity
-    process = world.after[key[0]]
     if not isinstance(activity, Known) or not isinstance(activity.value, SystemCall):
         return None
     call = activity.value
-    if blocking(call.name).waits_for is not WaitsFor.READ or not isinstance(process.peers, Known):
+    if blocking(call.name).waits_for is not WaitsFor.READ or key[0] not in world.targets:
         return None
-    if not isinstance(process.descriptors, Known):
+    target = world.targets[key[0]].get(call.arguments[0], "")
+    peer = world.peers.get(key[0], {}).get(target)
+    if peer is None:
         return None
-    target = next(
-        (each.target for each in process.descriptors.value if each.number == call.arguments[0]), ""
-    )
-    for peer in process.peers.value:
-        if peer.socket == target:
-            return (target if peer.protocol == "UNIX" else peer.own), peer.other
-    return None
+    return (target if peer.protocol == "UNIX" else peer.own), peer.other

@@ -39,11 +39,5 @@ def obstacle_of(world: World, key: Key, mapping: Mapping) -> str:
 
 def holder_of_semaphore(world: World, path: str) -> tuple[Key, HeldLock] | None:
     """Return the one thread of the tree that is inside a ``with`` block of a semaphore's lock."""
-    found = [
-        (key, block)
-        for key, stack in world.stack_by_thread.items()
-        if key in world.threads and isinstance(stack.holds, Known)
-        for block in stack.holds.value
-        if path and block.semaphore == path
-    ]
+    found = world.inside_semaphores.get(path, ()) if path else ()
     return found[0] if len(found) == 1 else None

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from deadlock_matrix.model.evidence import Evidence, Machine
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
-from deadlock_matrix.model.process_facts import PipeHolder, ProcessFacts
+from deadlock_matrix.model.process_facts import Peer, PipeHolder, ProcessFacts
 from deadlock_matrix.model.stack_facts import HeldLock, ProcessStacks, ThreadStack
 from deadlock_matrix.model.thread_facts import ThreadFacts
 from deadlock_matrix.model.verdict import Gap
@@ -47,6 +47,7 @@ class World:
     inside_blocks: dict[int, dict[int, list[InsideBlock]]] = field(default_factory=dict)
     begun_by_objects: dict[int, BegunByObjects] = field(default_factory=dict)
     importing: dict[int, dict[str, list[Key]]] = field(default_factory=dict)
+    socket_readers: dict[tuple[str, str], list[Key]] = field(default_factory=dict)
 
     @property
     def machine(self) -> Machine:
@@ -68,6 +69,44 @@ class World:
             if any("io_uring" in descriptor.target for descriptor in process.descriptors.value):
                 found.append(pid)
         return known(tuple(found), "/proc/*/fd")
+
+    @cached_property
+    def inside_semaphores(self) -> dict[str, list[tuple[Key, HeldLock]]]:
+        """Who is inside ``with`` blocks of semaphores shared between processes, by their files."""
+        found: dict[str, list[tuple[Key, HeldLock]]] = {}
+        for key, stack in self.stack_by_thread.items():
+            if key in self.threads and isinstance(stack.holds, Known):
+                for block in stack.holds.value:
+                    if block.semaphore:
+                        found.setdefault(block.semaphore, []).append((key, block))
+        return found
+
+    @cached_property
+    def targets(self) -> dict[int, dict[int, str]]:
+        """What the descriptors of each process lead to, by their numbers."""
+        return {
+            pid: {each.number: each.target for each in reversed(process.descriptors.value)}
+            for pid, process in self.after.items()
+            if isinstance(process.descriptors, Known)
+        }
+
+    @cached_property
+    def who_has(self) -> dict[str, set[int]]:
+        """The processes that have something open, by what their descriptors lead to."""
+        found: dict[str, set[int]] = {}
+        for pid, targets in self.targets.items():
+            for target in targets.values():
+                found.setdefault(target, set()).add(pid)
+        return found
+
+    @cached_property
+    def peers(self) -> dict[int, dict[str, Peer]]:
+        """The other ends of each process's sockets, by the process's own ones."""
+        return {
+            pid: {peer.socket: peer for peer in reversed(process.peers.value)}
+            for pid, process in self.after.items()
+            if isinstance(process.peers, Known)
+        }
 
     def live(self, pid: int) -> frozenset[Key]:
         """Return the threads of a process that have not ended."""

@@ -142,13 +142,12 @@ def _processes_alike(
     looked: LookedAt, view: View, by_process: Mapping[int, Sequence[Doing]]
 ) -> list[list[int]]:
     """Group processes that differ only in numbers, if there are many."""
+    if view.all_frames or len(by_process) <= MOST_TOLD:
+        return [[pid] for pid in by_process]
     groups: dict[tuple[object, ...], list[int]] = {}
     for pid, doings in by_process.items():
         key = tuple(likeness(looked, doing) for doing in doings)
         groups.setdefault(key, []).append(pid)
-    each_alone = view.all_frames or len(by_process) <= MOST_TOLD
-    if each_alone:
-        return [[pid] for pid in by_process]
     return list(groups.values())
 
 
