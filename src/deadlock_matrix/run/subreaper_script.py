@@ -348,7 +348,8 @@ def main():
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
-    signal.set_wakeup_fd(theirs.fileno())
+    # Full, it has woken us already: many children may end at once.
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     supervisor = Supervisor(channel, ignored, blocked)
     try:
