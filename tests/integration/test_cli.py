@@ -98,7 +98,7 @@ def test_without_a_configuration_it_asks_what_to_import(
 ) -> None:
     done = tool(*arguments)
     assert done.returncode != 0
-    assert "there is nothing to import. Say what, in pyproject.toml" in done.stderr
+    assert 'there is nothing to import: add statement = "import mypackage"' in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -238,8 +238,8 @@ def test_the_listing_of_a_tool_is_used(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("exit 3", "failed with status 3"),
-        ("echo no JSON", "printed something else"),
-        ("while :; do echo yes yes yes yes yes yes yes yes; done", "prints more than"),
+        ("echo no JSON", "did not print the list"),
+        ("while :; do echo yes yes yes yes yes yes yes yes; done", "printed more than"),
     ],
 )
 def test_a_tool_that_fails_is_a_note(tmp_path: Path, text: str, words: str) -> None:
@@ -257,7 +257,7 @@ def test_a_tool_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     begin = time.monotonic()
     found = run_listing((tool, "env", "list"), around(tmp_path), 1.0)
     assert time.monotonic() - begin < 20
-    assert found == Unknown(reason="'micromamba env list' does not end within 1 s, and was ended")
+    assert found == Unknown(reason="'micromamba env list' did not end within 1 s, and was ended")
     assert not is_alive(int((tmp_path / "child").read_text()))
 
 

@@ -69,7 +69,7 @@ def test_the_listing_of_pixi(tmp_path: Path) -> None:
 def test_what_is_no_listing_is_said(said: bytes) -> None:
     found = read_listing(said, "conda env list --json")
     assert isinstance(found, Unknown)
-    assert "'conda env list --json' printed something else than its list" in found.reason
+    assert "'conda env list --json' did not print the list that was asked for" in found.reason
 
 
 def test_relative_paths_of_a_listing_mean_nothing() -> None:

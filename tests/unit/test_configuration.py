@@ -107,7 +107,7 @@ def test_tables_of_other_tools_are_none_of_ours(tmp_path: Path) -> None:
 def test_without_anything_to_import_it_asks(tmp_path: Path, text: str) -> None:
     made = load(tmp_path, text)
     assert made.entries == ()
-    with pytest.raises(ConfigurationError, match=r"^what shall be imported\? .* statement = "):
+    with pytest.raises(ConfigurationError, match=r"^there is nothing to import: add statement = "):
         expand(made, [Interpreter(name="py", executable="/py")])
 
 

@@ -47,7 +47,7 @@ class Looker(Protocol):
         ...
 
 
-_NO_CHILDREN = unknown("this kernel has no /proc/PID/task/TID/children")
+_NO_CHILDREN = unknown("this kernel has no /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN)")
 
 
 class Glancer(Closing):

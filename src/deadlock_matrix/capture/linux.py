@@ -98,7 +98,7 @@ class LinuxCollector(Closing):
                 if not is_gone(error):
                     raise explain(pid, error) from None
             except ValueError as error:
-                message = f"/proc of process {pid} is not as documented: {error}"
+                message = f"/proc of process {pid} has an unexpected form: {error}"
                 raise CaptureError(message) from None
         if not processes or processes[0].pid != roots[0]:
             raise CaptureError(f"process {roots[0]} has ended.")

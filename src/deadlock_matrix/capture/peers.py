@@ -69,7 +69,7 @@ def peers_of(
     except (OSError, ValueError, struct.error) as error:
         if isinstance(error, OSError):
             return unknown(reason_of(error, f"/proc/{pid}/net"))
-        return unknown(f"/proc/{pid}/net is not as documented: {error}")
+        return unknown(f"/proc/{pid}/net has an unexpected form: {error}")
     return known(tuple(found), f"/proc/{pid}/net/tcp, sock_diag")
 
 

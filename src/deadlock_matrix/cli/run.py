@@ -63,7 +63,7 @@ def command(arguments: tuple[str, ...], **given: Any) -> None:
     check_extra("matrix", MATRIX)
     suite = next((folder for folder in SUITES if folder.is_dir()), None)
     if suite is None:
-        raise Unavailable(f"the import tests are not in {SUITES[0]}: install deadlock-matrix again")
+        raise Unavailable(f"the import tests are not in {SUITES[0]}: reinstall deadlock-matrix")
     file = given["config"]
     switch = f"{SWITCH}={file}" if file else SWITCH
     arguments = (*as_arguments(given), *arguments)

@@ -69,7 +69,7 @@ def runs_needed(before: Rate, level: float = LEVEL) -> int:
         ValueError: Nothing hung before, so no number of clean runs shows a cure.
     """
     if before.hangs == 0:
-        raise ValueError("nothing hung before, so clean runs cannot show a cure")
+        raise ValueError("nothing hung before, so runs without a hang cannot show a cure")
     low, high = 0, 1
     while high < MOST_RUNS and chance_of_luck(before, high) > level + _ROUNDING:
         low, high = high, high * 2

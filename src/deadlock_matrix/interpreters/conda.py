@@ -85,9 +85,9 @@ def run_listing(
     except (OSError, ValueError) as error:
         return unknown(f"'{shown}' cannot be started: {error}")
     if not ended.in_limit:
-        return unknown(f"'{shown}' prints more than {_OUTPUT_LIMIT} bytes, and was ended")
+        return unknown(f"'{shown}' printed more than {_OUTPUT_LIMIT} bytes, and was ended")
     if not ended.in_time:
-        return unknown(f"'{shown}' does not end within {deadline_s:g} s, and was ended")
+        return unknown(f"'{shown}' did not end within {deadline_s:g} s, and was ended")
     if ended.status:
         return unknown(f"'{shown}' failed with status {ended.status}")
     return read_listing(ended.output, shown)
@@ -103,7 +103,7 @@ def read_listing(text: bytes, source: str) -> Known[tuple[str, ...]] | Unknown:
     try:
         listing = decode(text[max(text.find(b"{"), 0) :], _Listing)
     except msgspec.DecodeError as error:
-        return unknown(f"'{source}' printed something else than its list: {error}")
+        return unknown(f"'{source}' did not print the list that was asked for: {error}")
     found = [*listing.envs, *(each.prefix for each in listing.environments_info)]
     if listing.global_info is not None:
         found += map(str, expand(Path(listing.global_info.env_dir), "*"))

@@ -161,5 +161,7 @@ def _read(executable: str, ended: Ended) -> Known[Answer] | Unknown:
     try:
         answer = convert(json.loads(lines[-1] if lines else ""), Answer)
     except (ValueError, msgspec.ValidationError):
-        return unknown(f"does not answer as a Python does, status {ended.status}: {ended.words}")
+        return unknown(
+            f"does not answer like a Python; it ended with status {ended.status}: {ended.words}"
+        )
     return known(answer, f"{executable} -I -S")

@@ -44,8 +44,8 @@ OLDEST_PYTHON = Version("3.8")  # on which the probe's script runs
 
 
 NOTHING_TO_IMPORT = (
-    "what shall be imported? Say so in pyproject.toml, under [tool.deadlock-matrix]: "
-    'statement = "import mypackage"; or name a study with --study'
+    'there is nothing to import: add statement = "import mypackage" to [tool.deadlock-matrix] in '
+    "pyproject.toml, or name a study with --study"
 )
 
 

@@ -112,6 +112,6 @@ def _discover(text: str, configuration: Configuration) -> str:
         raise Unavailable(f"interpreter {text!r}: {error}") from error
     if found is None or not found.executable:
         raise Unavailable(
-            f"no interpreter {text!r} was found on this machine; give its path as name=path"
+            f"no interpreter {text!r} was found on this machine; give its path as NAME=PATH"
         )
     return found.executable

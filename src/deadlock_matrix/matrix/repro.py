@@ -24,5 +24,5 @@ def repro_root() -> Path:
             return place
     raise Unavailable(
         "the scenarios are in neither "
-        f"{places[0]} nor {places[1]}: install deadlock-matrix again, from its wheel"
+        f"{places[0]} nor {places[1]}: reinstall deadlock-matrix from its wheel"
     )

@@ -92,10 +92,10 @@ class _Checked:
         claims = [node for node in starts if node.kind == "all-threads"]
         threads = [node for node in starts if node.kind != "all-threads"]
         if not threads:
-            yield "it begins nowhere"
+            yield "it has no thread to begin with"
         wanted = [node for node in self._proof.nodes if node.kind == "all-threads"]
         if claims != wanted:
-            yield "what it says of all threads is not among what it begins with"
+            yield "the node for all threads is not among those it begins with"
         first = self._visit(threads)
         if self._proof.kind is ProofKind.OWNER:
             for node in first:
