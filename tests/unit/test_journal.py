@@ -13,6 +13,7 @@ from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import Exited
 from deadlock_matrix.model.verdict import Verdict
+from deadlock_matrix.report import journal as journal_of_results
 from deadlock_matrix.report.journal import Journal, read_journal, read_journals, unwritten
 from deadlock_matrix.report.side_files import SideFiles
 from tests.unit.test_report_samples import cell, result
@@ -79,6 +80,23 @@ def test_a_damaged_line_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
     contents = read_journal(path)
     assert list(contents.results) == [RESULTS[0], RESULTS[2]]
     assert "line 2" in contents.damaged[0]
+
+
+@pytest.mark.parametrize("block", [1, 1 << 11, 1 << 18])
+def test_lines_are_counted_and_told_of_however_many_are_read_at_once(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_of_results, "BLOCK_BYTES", block)
+    path = written(tmp_path)
+    first, second, third = path.read_bytes().splitlines()
+    lines = [first, b"", second + third, third, b"{}", first + b" ", second, b"[", first]
+    path.write_bytes(b"\n".join(lines))
+    contents = read_journal(path)
+    assert list(contents.results) == [
+        RESULTS[number] for number in (0, 2, 0, 1, 0)
+    ]  # two in one line are none
+    told = [sentence.partition(" is not a result")[0] for sentence in contents.damaged]
+    assert told == [f"gw0.jsonl: line {number}" for number in (3, 5, 8)]
 
 
 def test_workers_have_a_file_each(tmp_path: Path) -> None:

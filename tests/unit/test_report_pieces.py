@@ -29,6 +29,9 @@ REPORT = read_report(EXAMPLE, evidence=False)
 MARK = '},{"cell": {"target": "x"}}], "planned": 7, "controls": ['
 
 
+decode_list = msgspec.json.Decoder(list[CellResult]).decode
+
+
 def compact(report: Report) -> bytes:
     return msgspec.json.encode(report)
 
@@ -95,10 +98,33 @@ def test_any_way_to_write_it(
     assert decode_report(way(REPORTS[name]), "report") == REPORTS[name]
 
 
+@pytest.mark.parametrize("block", [1, 4096, 1 << 18])
 @pytest.mark.parametrize("way", [compact, indented, wide])
-def test_each_result_is_a_piece(way: Callable[[Report], bytes]) -> None:
-    found = [piece.name for piece in cutting.pieces(io.BytesIO(way(REPORT))) if piece.name]
-    assert found == ["cells"] * len(REPORT.cells) + ["controls"] * len(REPORT.controls)
+@pytest.mark.parametrize("name", REPORTS)
+def test_each_result_is_taken_out(
+    name: str, way: Callable[[Report], bytes], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "BLOCK_BYTES", block)
+    report = REPORTS[name]
+    around, lists = cutting.take_apart(io.BytesIO(way(report)), decode_list)
+    lists = {name: each for name, each in lists.items() if each}
+    expected = {"cells": list(report.cells), "controls": list(report.controls)}
+    assert lists == {name: each for name, each in expected.items() if each}
+    assert msgspec.json.decode(around, type=Report) == without(report, "cells", "controls")
+
+
+def test_many_results_are_decoded_at_once() -> None:
+    repeated = msgspec.structs.replace(REPORT, cells=REPORT.cells * 20)
+    sizes: list[int] = []
+
+    def counting(data: bytes | memoryview) -> list[CellResult]:
+        found = decode_list(data)
+        sizes.append(len(found))
+        return found
+
+    _, lists = cutting.take_apart(io.BytesIO(indented(repeated)), counting)
+    assert lists["cells"] == list(repeated.cells)
+    assert max(sizes) > 5
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -115,23 +141,26 @@ def test_damage_is_damage_either_way(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(whole) - 1))
     other = data.draw(st.sampled_from([b"", b",", b"]", b"}", b"[", b'"', b"0", whole[:at]]))
     damaged = whole[:at] + other + whole[at + 1 :]
+    block = data.draw(st.sampled_from([1 << 15, 1 << 18]))
     try:
         expected: Report | None = msgspec.json.decode(damaged, type=Report)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         expected = None
     if expected is not None and expected.schema_version != SCHEMA_VERSION:
         expected = None  # the damage is in the number, and a foreign version is refused
-    try:
-        found: Report | None = decode_report(damaged, "damaged")
-    except ReportError:
-        found = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "BLOCK_BYTES", block)
+        try:
+            found: Report | None = decode_report(damaged, "damaged")
+        except ReportError:
+            found = None
     assert found == expected
 
 
 def test_a_part_too_large_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "MAX_PIECE_BYTES", 1000)
     with pytest.raises(msgspec.DecodeError, match="larger than"):
-        list(cutting.pieces(io.BytesIO(compact(REPORT))))
+        cutting.take_apart(io.BytesIO(compact(REPORT)), decode_list)
 
 
 # --- what is shared -------------------------------------------------------------------------------
@@ -169,6 +198,42 @@ def test_many_that_are_alike_take_little_room() -> None:
 @pytest.mark.parametrize("result", [*REPORT.cells, *REPORT.controls], ids=lambda each: each.cell.id)
 def test_a_result_is_what_it_was(result: CellResult) -> None:
     assert SharingDecoder(CellResult).decode(msgspec.json.encode(result)) == result
+
+
+def test_texts_of_one_length_are_not_taken_for_each_other() -> None:
+    replace = msgspec.structs.replace
+    result = REPORT.cells[0]
+    assert isinstance(result.observation, Known)
+    results = []
+    for number in range(40):
+        text = f"{number % 4:04}"
+        cell = replace(result.cell, target=text, profile=replace(result.cell.profile, name=text))
+        seen = replace(result.observation.value, environment={"OMP_NUM_THREADS": text})
+        results.append(
+            replace(
+                result, cell=cell, content=text, observation=replace(result.observation, value=seen)
+            )
+        )
+    data = msgspec.json.encode(results)
+    assert SharingDecoder(CellResult).decode_list(data) == results
+    lines = b"".join(msgspec.json.encode(each) + b"\n" for each in results)
+    assert SharingDecoder(CellResult).decode_lines(lines) == results
+
+
+def test_what_is_refused_once_is_refused_again() -> None:
+    decoder = SharingDecoder(CellResult)
+    good = document(lambda each: None)
+    for change in (
+        lambda each: each.update(judgement={"outcome": 3}),
+        lambda each: each["observation"]["value"].update(evidence=3),
+        lambda each: each["cell"].update(profile={"name": 3}),
+    ):
+        bad = document(change)
+        assert decoder.decode(good) == REPORT.cells[0]
+        for _ in range(2):
+            with pytest.raises(msgspec.ValidationError):
+                decoder.decode(bad)
+        assert decoder.decode(good) == REPORT.cells[0]
 
 
 def test_a_plan_s_cells_share_their_axes(tmp_path: Path) -> None:

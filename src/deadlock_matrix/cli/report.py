@@ -30,18 +30,20 @@ def show(path: Path) -> None:
     from deadlock_matrix.app.reports import read_any
     from deadlock_matrix.causes import load_causes
     from deadlock_matrix.render.terminal import text
+    from deadlock_matrix.report.decoding import collector_off
     from deadlock_matrix.report.outcome import EXIT_STATUS
     from deadlock_matrix.studies import load_studies
 
-    report = read_any(path, evidence=True).report
     width = min(shutil.get_terminal_size().columns, 120)
-    shown = text(
-        report,
-        width,
-        colour=sys.stdout.isatty(),
-        causes=load_causes(),
-        studies=load_studies(),
-    )
+    with collector_off():
+        report = read_any(path, evidence=True).report
+        shown = text(
+            report,
+            width,
+            colour=sys.stdout.isatty(),
+            causes=load_causes(),
+            studies=load_studies(),
+        )
     click.echo(shown)
     sys.exit(EXIT_STATUS[report.outcome])
 

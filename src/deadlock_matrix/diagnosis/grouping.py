@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -40,10 +41,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 def fold(results: Sequence[CellResult]) -> Field:
     """Fold at least one result into a field."""
-    worst = min((result.verdict for result in results), key=SEVERITY.index)
+    counts = Counter(result.verdict for result in results)
+    worst = min(counts, key=SEVERITY.index)
     return Field(
         worst=worst,
-        count=sum(result.verdict is worst for result in results),
+        count=counts[worst],
         total=len(results),
         unexpected=sum(not result.as_expected for result in results),
     )
@@ -53,12 +55,9 @@ def grouped(
     results: Iterable[CellResult], key: Callable[[CellResult], str]
 ) -> dict[str, list[CellResult]]:
     """Group results by ``key``: the baseline first, the others in the order of the matrix."""
-    groups: dict[str, list[CellResult]] = {}
+    groups: dict[str, list[CellResult]] = defaultdict(list)
     for result in results:
-        name = key(result)
-        if name not in groups:
-            groups[name] = []
-        groups[name].append(result)
+        groups[key(result)].append(result)
     order = sorted(groups, key=lambda name: name != BASELINE)
     return {name: groups[name] for name in order}
 

@@ -39,11 +39,14 @@ class PointRate(msgspec.Struct, frozen=True, kw_only=True):
 
 def point_rates(results: Iterable[CellResult]) -> tuple[PointRate, ...]:
     """Return each point that was run more than once, those that hang most often first."""
-    points: dict[tuple[str, ...], list[CellResult]] = {}
+    points: dict[tuple[str, str, str, str, str], list[CellResult]] = {}
     for result in results:
         cell = result.cell
-        axes = (cell.interpreter, cell.profile, cell.layout, cell.entry, cell.context)
-        points.setdefault(tuple(each.name for each in axes), []).append(result)
+        names = (
+            cell.interpreter.name, cell.profile.name, cell.layout.name,
+            cell.entry.name, cell.context.name,
+        )  # fmt: skip
+        points.setdefault(names, []).append(result)
     found = []
     intervals: dict[tuple[int, int], Interval] = {}
     for names, group in points.items():

@@ -6,6 +6,7 @@ Probes may print anything, even escape sequences.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -13,6 +14,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
+@lru_cache(maxsize=4096)  # thousands of processes load the same libraries
 def base_name(path: str) -> str:
     """Return the last part of a path of any system."""
     return path.replace("\\", "/").rpartition("/")[2]

@@ -125,18 +125,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_f
     @property
     def id(self) -> str:
         """The axes' values joined by ``/``, as in ``conda/baseline/installed/api/main``."""
-        parts = [
-            self.interpreter.name,
-            self.profile.name,
-            self.layout.name,
-            self.entry.name,
-            self.context.name,
-        ]
+        point = (
+            f"{self.interpreter.name}/{self.profile.name}/{self.layout.name}/{self.entry.name}"
+            f"/{self.context.name}"
+        )
         if self.role is not Role.MATRIX:
-            parts.insert(0, self.role.value)
-        if self.repeat > 1:
-            parts.append(f"#{self.repeat}")
-        return "/".join(parts)
+            point = f"{self.role.value}/{point}"
+        return f"{point}/#{self.repeat}" if self.repeat > 1 else point
 
 
 Axis = Literal["interpreter", "profile", "layout", "entry", "context"]

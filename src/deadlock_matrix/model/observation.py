@@ -131,12 +131,15 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def seen(self) -> Observation | None:
         """What was seen of the run; ``None`` if it could not be run."""
-        return self.observation.or_else(None)
+        return self.observation.value if isinstance(self.observation, Known) else None
 
     @property
     def probe(self) -> ProbeFacts | None:
         """What the probe said about itself; ``None`` if it did not get that far."""
-        return self.seen.probe.or_else(None) if self.seen is not None else None
+        if not isinstance(self.observation, Known):
+            return None
+        probe = self.observation.value.probe
+        return probe.value if isinstance(probe, Known) else None
 
     @property
     def evidence(self) -> Evidence | None:

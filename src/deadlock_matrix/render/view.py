@@ -94,10 +94,10 @@ def problems(results: Iterable[CellResult]) -> list[Problem]:
     """Return what did not come out ok, worst first; ``answer.unavailable`` has what did not run."""
     unshown = (Verdict.OK, Verdict.UNAVAILABLE)
     groups: dict[tuple[Verdict, bool, tuple[str, ...]], list[CellResult]] = {}
-    for each in by_severity(results):
-        if not each.as_expected or each.verdict not in unshown:
-            alike = tuple(_NUMBERS.sub("#", line) for line in _told(each))
-            groups.setdefault((each.verdict, each.as_expected, alike), []).append(each)
+    shown = (each for each in results if each.verdict not in unshown or not each.as_expected)
+    for each in by_severity(shown):
+        alike = tuple(_NUMBERS.sub("#", line) for line in _told(each))
+        groups.setdefault((each.verdict, each.as_expected, alike), []).append(each)
     return [
         Problem(
             verdict=verdict,

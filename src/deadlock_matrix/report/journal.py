@@ -8,8 +8,10 @@ journals first, then the line that refers to it, so whoever reads a line finds i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -23,11 +25,15 @@ from deadlock_matrix.report.files import open_bounded
 from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.sharing import SharingDecoder
 from deadlock_matrix.report.side_files import SideFiles
+from deadlock_matrix.report.stretches import stretches
 
 JOURNAL_FOLDER = "journal"
 MAX_JOURNAL_BYTES = 1 << 34
+BLOCK_BYTES = 1 << 18
+"""How many bytes to decode at once."""
 
 
+_LINE_END = re.compile(rb"\n")
 _decode_result = msgspec.json.Decoder(CellResult).decode
 
 
@@ -135,17 +141,42 @@ def read_journal(path: Path) -> JournalContents:
 def _read(path: Path, decoder: SharingDecoder[CellResult]) -> JournalContents:
     results: list[CellResult] = []
     damaged: list[str] = []
+    number = 0
     with open_bounded(path, MAX_JOURNAL_BYTES) as file, collector_off():
-        for number, line in enumerate(file, start=1):
-            if line == b"\n":
+        for stretch in stretches(file, _last_line_end, BLOCK_BYTES, MAX_JOURNAL_BYTES):
+            found = _one_a_line(stretch[1:], decoder)
+            if found is not None:
+                results += found
+                number += len(found)
                 continue
-            try:
-                results.append(decoder.decode(line))
-            except DAMAGE as error:
-                cut = "" if line.endswith(b"\n") else " (the process was ended while it wrote it)"
-                said = explain(_whole_error(line, error), line, "result")
-                damaged.append(f"{path.name}: line {number} is not a result{cut}: it {said}")
+            for line in BytesIO(stretch[1:]):
+                number += 1
+                if line == b"\n":
+                    continue
+                try:
+                    results.append(decoder.decode(line))
+                except DAMAGE as error:
+                    damaged.append(_damage(path, number, line, error))
     return JournalContents(results=tuple(results), damaged=tuple(damaged))
+
+
+def _last_line_end(buffer: bytearray, begin: int, end: int) -> int:
+    return buffer.rfind(b"\n", begin, end) + 1
+
+
+def _one_a_line(data: memoryview, decoder: SharingDecoder[CellResult]) -> list[CellResult] | None:
+    """Decode the results in some lines at once; return ``None`` if there is not one in each."""
+    with suppress(*DAMAGE):
+        found = decoder.decode_lines(data)
+        if len(found) == sum(1 for _ in _LINE_END.finditer(data)):
+            return found
+    return None
+
+
+def _damage(path: Path, number: int, line: bytes, error: Exception) -> str:
+    cut = "" if line.endswith(b"\n") else " (the process was ended while it wrote it)"
+    said = explain(_whole_error(line, error), line, "result")
+    return f"{path.name}: line {number} is not a result{cut}: it {said}"
 
 
 def _whole_error(line: bytes, error: Exception) -> Exception:

@@ -1,99 +1,123 @@
-"""A report's file piece by piece: one result at a time, and what surrounds them.
+"""A report's file taken apart: the results in its lists, and what surrounds them.
 
-This looks only for the marks at which results begin; whether the bytes between them are JSON is for
-whoever decodes the pieces to find out. In a text, a quotation mark has a backslash before it, so a
-mark is never part of one. A file in another order has no marks: all of it surrounds no result.
+This looks only for marks at which results begin; whether the bytes between them are JSON is for
+whoever decodes them to find out. In a text, a quotation mark has a backslash before it, so a mark
+is never part of one. A file in another order has no marks: all of it surrounds no result.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedIOBase
-from typing import NamedTuple
+from typing import TypeVar
 
-import msgspec
+from deadlock_matrix.report.decoding import DAMAGE
+from deadlock_matrix.report.stretches import check_size, stretches
 
 BLOCK_BYTES = 1 << 18
 MAX_PIECE_BYTES = 1 << 28
 """Of one result, and of everything around the results."""
 
-_MARK = re.compile(rb'\{\s*"cell"\s*:\s*\{')  # "cell" is a result's first key
+T = TypeVar("T")
+DecodeList = Callable[[bytes | memoryview], Sequence[T]]
+
+_KEY = b'"cell"'  # a result's first key
+_MARK = re.compile(rb'\{\s*"cell"\s*:\s*\{')
 _LONGEST_MARK = 256  # a mark may straddle two blocks, with white space in it
 _LIST = re.compile(rb'"(cells|controls)"\s*:\s*\[\s*\Z')  # before the first result of a list
 _LAST = re.compile(rb'\]\s*,\s*"controls"\s*:\s*\[|\]\s*,\s*"planned"\s*:\s*[0-9]')
-_BRACE, _COMMA = b"{", b","
+_OPENS, _COMMA, _CLOSES = b"[,]"
 
 
-class Piece(NamedTuple):
-    """One result, with the list it belongs to: ``cells`` or ``controls``.
+def take_apart(
+    file: BufferedIOBase, decode_list: DecodeList[T]
+) -> tuple[bytes, dict[str, list[T]]]:
+    """Return the report without its results, as JSON, and the decoded results of each list.
 
-    With an empty name, a part of what surrounds the results. ``data`` is overwritten when the next
-    piece is asked for: copying all of a large report takes as long as searching it.
-    """
-
-    name: str
-    data: memoryview
-
-
-def pieces(file: BufferedIOBase) -> Iterator[Piece]:
-    """Yield the pieces of a file; joined, those without a name are the report without its results.
+    Args:
+        file: This reads from where it is to its end.
+        decode_list: Decodes a list of results from JSON. The bytes are overwritten when it has
+            returned: copying all of a large report takes as long as searching it.
 
     Raises:
-        DecodeError: A piece is too large to be a result.
+        DAMAGE: A piece is too large to be a result, or is none.
     """
+    around: list[bytes] = []
+    lists: dict[str, list[T]] = {}
     name, outside = "", 0
-    for data in _at_marks(file):
-        around = data
-        if name and data[:1] == _BRACE:
-            end = _before_comma(data)
-            if end:
-                yield Piece(name, data[:end])
-                continue
-            last = _LAST.search(data)
-            end = last.start() if last is not None else len(data)
-            yield Piece(name, data[:end])
-            around = data[end:]
-        outside += len(around)
-        _check(outside)
-        yield Piece("", around)
-        opens = _LIST.search(around[-_LONGEST_MARK:])
-        name = opens[1].decode() if opens is not None else ""
+    for stretch in stretches(file, _last_mark, BLOCK_BYTES, MAX_PIECE_BYTES, _LONGEST_MARK):
+        results = _decoded(stretch, decode_list) if name else None
+        if results is not None:
+            lists[name] += results
+            continue
+        for data in _at_marks(stretch[1:]):
+            rest = data
+            if name and bytes(data[:1]) == b"{":
+                end = _end_of_result(data)
+                lists[name] += decode_list(b"[" + bytes(data[:end]) + b"]")
+                rest = data[end:]
+                if bytes(rest[:1]) == b",":
+                    continue
+            outside += len(rest)
+            check_size(outside, MAX_PIECE_BYTES)
+            around.append(bytes(rest))
+            opens = _LIST.search(rest[-_LONGEST_MARK:])
+            name = opens[1].decode() if opens is not None else ""
+            if name:
+                lists.setdefault(name, [])
+    return b"".join(around), lists
 
 
-def _before_comma(data: memoryview) -> int:
-    """Return how long a piece is without the comma at its end; 0 if it has none."""
+def _decoded(stretch: memoryview, decode_list: DecodeList[T]) -> Sequence[T] | None:
+    """Decode all results of a stretch at once; return ``None`` if there is something else in it.
+
+    It is no JSON list then, which decoding finds out. Looking at each mark first would take about
+    as long as decoding.
+    """
+    comma = _comma(stretch)
+    if not comma or bytes(stretch[1:2]) != b"{":
+        return None
+    before, stretch[0], stretch[comma] = stretch[0], _OPENS, _CLOSES
+    try:
+        return decode_list(stretch[: comma + 1])
+    except DAMAGE:
+        stretch[0], stretch[comma] = before, _COMMA
+        return None
+
+
+def _end_of_result(data: memoryview) -> int:
+    """Return how long a result is that others, or the end of the list, come after."""
+    comma = _comma(data)
+    if comma:
+        return comma
+    last = _LAST.search(data)
+    return last.start() if last is not None else len(data)
+
+
+def _comma(data: memoryview) -> int:
+    """Return where the comma at the end is; 0 if there is none."""
     end = bytes(data[-_LONGEST_MARK:])
     shorter = end.rstrip()
-    return len(data) - len(end) + len(shorter) - 1 if shorter.endswith(_COMMA) else 0
+    return len(data) - len(end) + len(shorter) - 1 if shorter.endswith(b",") else 0
 
 
-def _at_marks(file: BufferedIOBase) -> Iterator[memoryview]:
-    """Yield the file cut before each mark, each time in the same memory."""
-    buffer = bytearray(BLOCK_BYTES)
-    begin = looked = end = 0
-    while True:
-        if begin:
-            buffer[: end - begin] = buffer[begin:end]
-            begin, looked, end = 0, looked - begin, end - begin
-        elif end == len(buffer):
-            _check(end)
-            buffer = buffer + bytes(end)  # a new one: somebody may still view the old one
-        view = memoryview(buffer)
-        read = file.readinto(view[end:])
-        if not read:
-            break
-        end += read
-        for mark in _MARK.finditer(buffer, looked, end):
-            if mark.start() > begin:
-                yield view[begin : mark.start()]
-                begin = mark.start()
-            looked = mark.end()
-        looked = max(looked, begin, end - _LONGEST_MARK)
-    _check(end)
-    yield view[:end]
+def _last_mark(buffer: bytearray, begin: int, end: int) -> int:
+    """Return where the last mark begins; 0 if there is none."""
+    key = end
+    while (key := buffer.rfind(_KEY, begin, key)) >= 0:
+        before = bytes(buffer[max(begin, key - _LONGEST_MARK) : key])
+        start = key - len(before) + len(before.rstrip()) - 1
+        if start >= begin and _MARK.match(buffer, start, end):
+            return start
+    return 0
 
 
-def _check(size: int) -> None:
-    if size > MAX_PIECE_BYTES:
-        raise msgspec.DecodeError(f"a part of it is larger than {MAX_PIECE_BYTES >> 20} MiB")
+def _at_marks(stretch: memoryview) -> Iterator[memoryview]:
+    """Yield the parts of a stretch, cut before each mark."""
+    begin = 0
+    for mark in _MARK.finditer(stretch):
+        if mark.start() > begin:
+            yield stretch[begin : mark.start()]
+            begin = mark.start()
+    yield stretch[begin:]

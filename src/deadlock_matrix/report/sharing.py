@@ -23,6 +23,11 @@ from deadlock_matrix.model.observation import CellResult, Observation, ProbeFact
 MOST_BYTES = 1 << 19
 """How many bytes of one field to remember; neighbours in a report are the most alike."""
 
+MOST_TEXTS = 1 << 12
+"""How many texts to remember, of those that stand alone or in a list."""
+
+_MISSING = Raw(b"")
+
 T = TypeVar("T", bound=msgspec.Struct)
 Share = Callable[[Any], Any]
 
@@ -38,6 +43,8 @@ class SharingDecoder(Generic[T]):
         self._texts: dict[str, str] = {}
         twin, self._finish = self._opened(kind)
         self._decoder = msgspec.json.Decoder(twin)
+        several: Any = list.__class_getitem__(twin)
+        self._list_decoder = msgspec.json.Decoder(several)
 
     def decode(self, data: bytes | memoryview) -> T:
         """Decode as `msgspec.json.decode` does.
@@ -48,6 +55,14 @@ class SharingDecoder(Generic[T]):
         """
         value: T = self._finish(self._decoder.decode(data))
         return value
+
+    def decode_list(self, data: bytes | memoryview) -> list[T]:
+        """Decode a list of such values; raise as `decode`."""
+        return [self._finish(each) for each in self._list_decoder.decode(data)]
+
+    def decode_lines(self, data: bytes | memoryview) -> list[T]:
+        """Decode such values, one a line; raise as `decode`."""
+        return [self._finish(each) for each in self._decoder.decode_lines(data)]
 
     def _opened(self, kind: type[msgspec.Struct]) -> tuple[Any, Share]:
         """Return a twin of ``kind``, whose shareable fields stay undecoded, and the way back.
@@ -89,11 +104,14 @@ class SharingDecoder(Generic[T]):
         known = next((each for each in get_args(kind) if get_origin(each) is Known), None)
         if known is not None and (get_args(known)[0] in (*_OPENED, int, float)):
             return *self._fact(kind, known), True
-        decode: Share = msgspec.json.Decoder(kind).decode
-        if field.name == "command":  # contains a folder of its own
-            decode = self._list_of_texts
-        elif field.name != "imported_s":
-            decode = _remembered(decode)
+        if field.name in _OWN:
+            if kind is str:
+                return kind, self._text, True
+            if kind == tuple[str, ...]:
+                return kind, self._list_of_texts, True
+            if get_origin(kind) is dict:
+                return kind, None, True
+        decode = _remembered(msgspec.json.Decoder(kind).decode)
         return Raw, _or_default(decode, field), field.name in _OWN
 
     def _fact(self, union: Any, known: Any) -> tuple[Any, Share]:
@@ -114,23 +132,26 @@ class SharingDecoder(Generic[T]):
 
         return Union[(fact, *others)], finish
 
-    def _list_of_texts(self, data: bytes) -> tuple[str, ...]:
-        return tuple(map(self._text, _decode_texts(data)))
+    def _list_of_texts(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        self._forget()
+        return tuple(map(self._texts.setdefault, texts, texts))
 
     def _text(self, text: str) -> str:
-        found = self._texts.get(text)
-        if found is None:
-            if len(self._texts) >= MOST_BYTES >> 7:
-                self._texts.clear()
-            found = self._texts[text] = text
-        return found
+        self._forget()
+        return self._texts.setdefault(text, text)
+
+    def _forget(self) -> None:
+        if len(self._texts) >= MOST_TEXTS:
+            self._texts.clear()
 
 
 class _Finish:
     """Makes values of their type from twins, nearly all from another that differs in a few fields.
 
     A matrix has few kinds of cells: looking at all fields that are alike at once takes less time
-    than looking at each of them.
+    than looking at each of them. Comparing them takes a fraction of the time of hashing them, so
+    each is compared with the last one whose fields have the same lengths: nearly always, they are
+    equal.
     """
 
     def __init__(
@@ -140,64 +161,86 @@ class _Finish:
         alike: Sequence[tuple[str, Share]],
     ) -> None:
         self._kind = kind
-        self._plain = tuple(name for name, share in own if share is None)
-        self._shared = tuple((name, share) for name, share in own if share is not None)
-        self._alike = tuple(alike)
-        self._plain_of = _getter(self._plain)
+        self._all = *((name, share or _itself) for name, share in own), *alike
         self._alike_of = _getter([name for name, _ in alike])
-        self._known: dict[tuple[bytes, ...], Any] = {}
+        self._with_own = _replacing(own)
+        self._last: tuple[tuple[Raw, ...], Any] = (), None
+        self._known: dict[tuple[int, ...], tuple[tuple[Raw, ...], Any]] = {}
         self._held = 0
 
     def __call__(self, twin: Any) -> Any:
-        own = dict(zip(self._plain, self._plain_of(twin), strict=True))
-        for name, share in self._shared:
-            own[name] = share(getattr(twin, name))
-        key = tuple(map(bytes, self._alike_of(twin)))
-        like = self._known.get(key)
-        if like is not None:
-            return replace(like, **own)
-        for (name, share), data in zip(self._alike, key, strict=True):
-            own[name] = share(data)
-        value = self._kind(**own)
-        self._held += sum(map(len, key))
+        alike = self._alike_of(twin)
+        if alike != self._last[0]:
+            lengths = tuple(map(len, alike))
+            found = self._known.get(lengths)
+            if found is None or alike != found[0]:
+                return self._first(twin, alike, lengths)
+            self._last = found
+        return self._with_own(self._last[1], twin)
+
+    def _first(self, twin: Any, alike: tuple[Raw, ...], lengths: tuple[int, ...]) -> Any:
+        """Make the first value of its kind, from which others are made."""
+        values = {name: share(getattr(twin, name)) for name, share in self._all}
+        value = self._kind(**values)
+        self._held += sum(lengths)
         if self._held > MOST_BYTES:
             self._known.clear()
-            self._held = sum(map(len, key))
-        self._known[key] = value
+            self._held = sum(lengths)
+        self._last = self._known[lengths] = tuple(raw.copy() for raw in alike), value
         return value
 
 
-_decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+def _itself(value: Any) -> Any:
+    return value
 
 
-def _remembered(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _replacing(own: Sequence[tuple[str, Share | None]]) -> Callable[[Any, Any], Any]:
+    """Return what makes a value from one that is like it and a twin's own fields.
+
+    It names each field, as the methods do that `dataclasses` writes: handing them over in a
+    dictionary took half of the time. What it evaluates holds only names of fields of our types.
+    """
+    shares = {f"share_{name}": share for name, share in own if share is not None}
+    fields = (
+        f"{name}=share_{name}(twin.{name})" if share is not None else f"{name}=twin.{name}"
+        for name, share in own
+    )
+    made: Callable[[Any, Any], Any] = eval(
+        f"lambda like, twin: replace(like, {', '.join(fields)})", {"replace": replace, **shares}
+    )
+    return made
+
+
+def _remembered(decode: Callable[[bytes], Any]) -> Share:
     known: dict[bytes, Any] = {}
     held = 0
+    last: Raw | None = None
+    value: Any = None
 
-    def find(data: bytes) -> Any:
-        nonlocal held
-        try:
-            return known[data]
-        except KeyError:
-            pass
-        value = decode(data)
-        held += len(data)
-        if held > MOST_BYTES:
-            known.clear()
-            held = len(data)
-        known[data] = value
+    def find(raw: Raw) -> Any:
+        nonlocal held, last, value
+        if raw == last:  # neighbours are the most alike
+            return value
+        data = bytes(raw)
+        if data not in known:
+            decoded = decode(data)
+            held += len(data)
+            if held > MOST_BYTES:
+                known.clear()
+                held = len(data)
+            known[data] = decoded
+        last, value = Raw(data), known[data]
         return value
 
     return find
 
 
-def _or_default(decode: Callable[[bytes], Any], field: FieldInfo) -> Share:
+def _or_default(decode: Share, field: FieldInfo) -> Share:
     """Decode a field, or use its default if it is missing."""
 
     def take(raw: Any) -> Any:
-        data = bytes(raw)
-        if data or field.required:
-            return decode(data)
+        if field.required or raw != _MISSING:
+            return decode(raw)
         factory = field.default_factory
         return factory() if callable(factory) else field.default
 
@@ -223,7 +266,7 @@ def _default(field: FieldInfo, twin: Any) -> Any:
     if field.required:
         return NODEFAULT
     if twin is Raw:
-        return Raw(b"")
+        return _MISSING
     if field.default_factory is not NODEFAULT:
         return msgspec.field(default_factory=field.default_factory)
     return msgspec.field(default=field.default)

@@ -145,10 +145,11 @@ class SideFiles:
         return evidence
 
     def _share_texts(self, parts: Iterable[msgspec.Struct], *names: str) -> None:
+        remembered = self._texts.setdefault
         for part in parts:
             for name in names:
                 text = getattr(part, name)
-                known = self._texts.setdefault(text, text)
+                known = remembered(text, text)
                 if known is not text:
                     force_setattr(part, name, known)
 

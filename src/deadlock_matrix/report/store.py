@@ -23,7 +23,7 @@ from deadlock_matrix.report.files import open_bounded, write_atomically
 from deadlock_matrix.report.journal import Unwritten, read_journals
 from deadlock_matrix.report.json_text import encode
 from deadlock_matrix.report.migrations import MIGRATIONS, Migration
-from deadlock_matrix.report.pieces import pieces
+from deadlock_matrix.report.pieces import take_apart
 from deadlock_matrix.report.plan import PLAN_FILE, REPORT_FILE, read_plan, session_s
 from deadlock_matrix.report.sharing import SharingDecoder
 from deadlock_matrix.report.side_files import SideFiles
@@ -165,18 +165,13 @@ def _decode_pieces(file: BufferedIOBase) -> Report:
     Raises:
         DAMAGE: It is not one; the message is not about the file as a whole.
     """
-    decoder = SharingDecoder(CellResult)
-    around: list[bytes] = []
-    results: dict[str, list[CellResult]] = {}
     with collector_off():
-        for piece in pieces(file):
-            if piece.name:
-                results.setdefault(piece.name, []).append(decoder.decode(piece.data))
-            else:
-                around.append(bytes(piece.data))
-        report = msgspec.json.decode(b"".join(around), type=Report)
-    lists: dict[str, Sequence[CellResult]] = {name: tuple(each) for name, each in results.items()}
-    return msgspec.structs.replace(report, **lists)
+        around, lists = take_apart(file, SharingDecoder(CellResult).decode_list)
+        report = msgspec.json.decode(around, type=Report)
+        results: dict[str, Sequence[CellResult]] = {}
+        for name in list(lists):
+            results[name] = tuple(lists.pop(name))
+    return msgspec.structs.replace(report, **results)
 
 
 def _decode_whole(
@@ -218,14 +213,17 @@ def assemble(
         ReportError: There is no plan, or plan or journals cannot be read.
     """
     plan = read_plan(folder)
+    planned_cells, planned_controls = plan.planned_cells(), plan.planned_controls()
+    plan = msgspec.structs.replace(plan, cells=(), controls=())  # results have cells of their own
     contents = read_journals(folder)
+    rest: list[CellResult] = []
     lost = {each.result.cell.id: each for each in unwritten}
-    done = {result.cell.id for result in contents.results}  # some perhaps without their evidence
-    rest = (each.result for id_, each in lost.items() if id_ not in done)
+    if lost:  # some are there perhaps, without their evidence
+        done = {result.cell.id for result in contents.results}
+        rest = [each.result for id_, each in lost.items() if id_ not in done]
     results = (*contents.results, *rest)
     cells = [result for result in results if result.cell.role is Role.MATRIX]
     controls = [result for result in results if result.cell.role is not Role.MATRIX]
-    planned_cells, planned_controls = plan.planned_cells(), plan.planned_controls()
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=plan.tool,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -44,11 +44,11 @@ def both(first: Look, second: Look) -> Look:
     return Seen(where=where, bound=first.bound | second.bound)
 
 
-def every(looks: Iterable[Callable[[], Look]]) -> Look:
-    """Combine results that must all be there; after an absent one nothing more is looked for."""
+def every(looks: Iterable[Look]) -> Look:
+    """Combine results that must all be there; after an absent one nothing more is asked for."""
     found: Look = Seen(where="")
     for look in looks:
-        found = both(found, look())
+        found = both(found, look)
         if isinstance(found, Absent):
             return found
     return found

@@ -114,9 +114,8 @@ def _verdict(sign: VerdictSign, traces: Traces) -> Look:
 
 
 def _context(sign: ContextSign, traces: Traces) -> Look:
-    return every(
-        [lambda: _one_of(sign.calling, traces.calling), lambda: _one_of(sign.stdin, traces.stdin)]
-    )
+    wanted = (sign.calling, traces.calling), (sign.stdin, traces.stdin)
+    return every(_one_of(allowed, fact) for allowed, fact in wanted)
 
 
 def _one_of(allowed: Sequence[object], fact: Known[Any] | Unknown) -> Look:

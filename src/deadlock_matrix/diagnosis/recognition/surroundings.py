@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -62,7 +61,7 @@ def look_for_packages(sign: PackagesSign, traces: Traces) -> Look:
     ]
     if sign.python:
         wanted.append(("python", fingerprint.version, sign.python))
-    return every(partial(_version, name, version, specifier) for name, version, specifier in wanted)
+    return every(_version(name, version, specifier) for name, version, specifier in wanted)
 
 
 def _version(name: str, version: str | None, specifier: str) -> Look:
@@ -81,9 +80,7 @@ def look_for_environment(sign: EnvironmentSign, traces: Traces) -> Look:
     if isinstance(environment, Unknown):
         return Unlooked(why=f"the environment: {environment.reason}")
     values = environment.value
-    return every(
-        partial(_variable, name, pattern, values) for name, pattern in sign.variables.items()
-    )
+    return every(_variable(name, pattern, values) for name, pattern in sign.variables.items())
 
 
 def _variable(name: str, pattern: str, values: dict[str, str]) -> Look:
@@ -119,8 +116,9 @@ def _together(patterns: Sequence[str], paths: Sequence[str]) -> Look:
     """Find a different path for each pattern."""
     if not patterns:
         return Seen(where="")
+    fits = re.compile(patterns[0]).match
     for path in paths:
-        if re.match(patterns[0], base_name(path)):
+        if fits(base_name(path)):
             rest = _together(patterns[1:], [other for other in paths if other != path])
             if isinstance(rest, Seen):
                 return Seen(where=", ".join(filter(None, (base_name(path), rest.where))))

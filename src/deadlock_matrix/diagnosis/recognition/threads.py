@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deadlock_matrix.diagnosis.recognition.match import (
@@ -105,26 +105,35 @@ def _fits(
 
 def _plain(wanted: ThreadPattern, thread: ThreadTraces, alone: set[int]) -> Look:
     """Match everything but the Python frames."""
-    facts = thread.facts
     if wanted.alone and thread.pid not in alone:
         return ABSENT
-    code = facts.code
-    library = Known(value=code.value.library, source="") if isinstance(code, Known) else code
-    word = facts.word
-    mapping = Known(value=word.value.mapping.path, source="") if isinstance(word, Known) else word
-    looks: tuple[tuple[object, Callable[[], Look]], ...] = (
-        (wanted.waits, lambda: _among(wanted.waits, waiting(thread))),
-        (wanted.descriptors, lambda: _among(wanted.descriptors, descriptor(thread))),
-        (wanted.blocked_in, lambda: _named(wanted.blocked_in, library, "inside ")),
-        (wanted.word_in, lambda: _named(wanted.word_in, mapping, "")),
-        (wanted.word, lambda: _word(wanted.word, thread)),
-        (wanted.lock, lambda: _said(wanted.lock, thread.lock, "at ")),
-        (wanted.does, lambda: _said(wanted.does, thread.does, "")),
-        (wanted.holds_gil, lambda: _among((True,), thread.holds_gil)),
-        (wanted.forked, lambda: _among((True,), thread.forked)),
-        (wanted.native, lambda: _native(wanted.native, thread.native)),
-    )
-    return every(look for asked, look in looks if asked)
+    return every(_plain_looks(wanted, thread))
+
+
+def _plain_looks(wanted: ThreadPattern, thread: ThreadTraces) -> Iterator[Look]:
+    if wanted.waits:
+        yield _among(wanted.waits, waiting(thread))
+    if wanted.descriptors:
+        yield _among(wanted.descriptors, descriptor(thread))
+    code, word = thread.facts.code, thread.facts.word
+    if wanted.blocked_in:
+        library = code.value.library if isinstance(code, Known) else code
+        yield _named(wanted.blocked_in, library, "inside ")
+    if wanted.word_in:
+        mapping = word.value.mapping.path if isinstance(word, Known) else word
+        yield _named(wanted.word_in, mapping, "")
+    if wanted.word:
+        yield _word(wanted.word, thread)
+    if wanted.lock:
+        yield _said(wanted.lock, thread.lock, "at ")
+    if wanted.does:
+        yield _said(wanted.does, thread.does, "")
+    if wanted.holds_gil:
+        yield _among((True,), thread.holds_gil)
+    if wanted.forked:
+        yield _among((True,), thread.forked)
+    if wanted.native:
+        yield _native(wanted.native, thread.native)
 
 
 def _among(allowed: Sequence[object], fact: Known[Any] | Unknown) -> Look:
@@ -133,11 +142,11 @@ def _among(allowed: Sequence[object], fact: Known[Any] | Unknown) -> Look:
     return Seen(where="") if fact.value in allowed else ABSENT
 
 
-def _named(pattern: str, path: Known[str] | Unknown, word: str) -> Look:
+def _named(pattern: str, path: str | Unknown, word: str) -> Look:
     """Match a file's name; it is shown after the word, if there is one."""
     if isinstance(path, Unknown):
         return Unlooked(why=path.reason)
-    name = base_name(path.value)
+    name = base_name(path)
     if not re.match(pattern, name):
         return ABSENT
     return Seen(where=word + name if word and not name.startswith("libc.") else "")
@@ -210,18 +219,20 @@ def _frames(
 
 def _frame(wanted: Frame, frame: PythonFrame, bound: Bindings) -> Bindings | None:
     """Return what the groups match in one frame, or None if it does not match."""
-    function = re.fullmatch(wanted.function, frame.function)
-    file = re.search(wanted.file, frame.file.replace("\\", "/"))
-    matches = [function, file]
-    for name, pattern in wanted.values.items():
-        matches.append(re.search(pattern, frame.values.get(name, "")))
     more = bound
-    for match in matches:
+    for match in _matches(wanted, frame):
         merged = merge(more, match.groupdict()) if match is not None else None
         if merged is None:
             return None
         more = merged
     return more
+
+
+def _matches(wanted: Frame, frame: PythonFrame) -> Iterator[re.Match[str] | None]:
+    yield re.fullmatch(wanted.function, frame.function)
+    yield re.search(wanted.file, frame.file.replace("\\", "/"))
+    for name, pattern in wanted.values.items():
+        yield re.search(pattern, frame.values.get(name, ""))
 
 
 def merge(bound: Bindings, found: Mapping[str, str | None]) -> Bindings | None:
