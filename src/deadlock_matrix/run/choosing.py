@@ -145,8 +145,8 @@ class Chooser:
 
 def reason_of(pid: int, error: CaptureError) -> str:
     """Return why a process could not be looked at, in the same words for each process."""
-    text = str(error).removeprefix(f"process {pid} ").removeprefix("may not be looked at: ")
-    return re.sub(rf"\b{pid}\b", "PID", text.removeprefix("cannot be inspected: ")).rstrip(".")
+    text = str(error).removeprefix(f"process {pid} ").removeprefix("cannot be inspected: ")
+    return re.sub(rf"\b{pid}\b", "PID", text).rstrip(".")
 
 
 @lru_cache(maxsize=4096)
