@@ -250,13 +250,17 @@ def test_what_is_likely_stands_beside_what_is_proved() -> None:
 
 
 def test_threads_that_are_alike_are_one_entry() -> None:
-    idle = tuple(
-        Doing(pid=7, tid=tid, name=f"thread {tid}", does=f"waits for futex 0x{tid}", stuck=False)
-        for tid in range(100, 400)
-    )
-    found = inspection(threads=(*DOING, *idle))
-    text = inspection_text(found)
+    def waiting(tid: int, futex: str) -> Doing:
+        does = f"waits for futex {futex}"
+        return Doing(pid=7, tid=tid, name=f"thread {tid}", does=does, stuck=False)
+
+    one = tuple(waiting(tid, "0x100") for tid in range(100, 400))
+    text = inspection_text(inspection(threads=(*DOING, *one)))
     assert "300 threads alike (100, 101, 102, ...), each waits for futex 0x100\n" in text
+    own = tuple(waiting(tid, hex(tid)) for tid in range(100, 400))
+    found = inspection(threads=(*DOING, *own))
+    text = inspection_text(found)
+    assert "300 threads alike (100, 101, 102, ...), the first waits for futex 0x64\n" in text
     assert text.count("waits for futex") == 1
     assert inspection_text(found, View(all_frames=True)).count("waits for futex") == 300
 

@@ -46,13 +46,16 @@ def group_lines(
 ) -> Iterator[Line]:
     """Yield threads that are alike, as one entry, with the stack of the first if ``whole``."""
     first = group[0]
-    does = idle(looked.frames(first)) or one_line(first.does)
+    idles = idle(looked.frames(first))
+    does = idles or one_line(first.does)
     if len(group) == 1:
         yield Line(f"{one_line(first.name)}, {does}", "bold" if whole else "")
     else:
         ids = ", ".join(str(each.tid) for each in group[:MOST_IDS])
         more = ", ..." if len(group) > MOST_IDS else ""
-        yield Line(f"{len(group)} threads alike ({ids}{more}), each {does}",
+        # Alike but for the numbers: each may wait for a lock of its own.
+        who = "each" if idles or len({each.does for each in group}) == 1 else "the first"
+        yield Line(f"{len(group)} threads alike ({ids}{more}), {who} {does}",
                    "bold" if whole else "")  # fmt: skip
     if whole:
         yield from _stack(looked, first, all_frames=all_frames, native=native)

@@ -145,6 +145,11 @@ class Reader:
         """Close the file; may be called twice."""
         self._file.close()
 
+    @property
+    def bytes_read(self) -> int:
+        """The size of all records that have been read."""
+        return self._at
+
     def read(self) -> Iterator[Record]:
         """Yield what has come since the last call."""
         size = _READ_AT_ONCE

@@ -167,7 +167,10 @@ class Watcher:
             return None
         if found is None:
             return None
-        self._hear()  # a worker may have begun a test meanwhile
+        read = process.reader.bytes_read
+        self._hear()
+        if process.reader.bytes_read != read:  # it went on after the look began
+            return None
         hang = self._hang(process, *found)
         is_due = hang.strength == PROVED or self._is_late(process, hang.asleep_s)
         if is_due and self._may_replace():
