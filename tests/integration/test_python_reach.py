@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 PROGRAM = """\
-import collections, ctypes, functools, itertools, os, sys, threading, weakref
+import collections, copy, ctypes, functools, itertools, os, sys, threading, weakref
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 hidden = []
@@ -84,6 +84,8 @@ def hide(how, desk):
     if how == "ctypes": return ctypes.py_object(desk)
     if how == "dictionary": return vars(desk)
     if how == "condition of the event": return desk.done._cond
+    if how == "copy of the condition": return copy.copy(desk.done._cond)
+    if how == "waiters of the condition": return desk.done._cond._waiters
 
 class Derived(threading.Thread):
     def stop(self):
@@ -118,6 +120,7 @@ os.read(0, 1)
 HIDERS = (
     *("global", "method", "deque", "slots", "weak reference", "weak reference to a part"),
     *("partial", "generator", "iterator", "ctypes", "dictionary", "condition of the event"),
+    *("copy of the condition", "waiters of the condition"),
     *("frame", "traceback", "thread of a derived class", "target of an own threading.py"),
 )
 OWN_THREADING = """\

@@ -133,7 +133,10 @@ class ReachReader:
             own = [self._of_library(frame) for frame, _ in self._frames_of_wait(thread)]
             if not all(own):
                 return ()
-            return (stack.awaits.value.address, *self.parts_of_wait(thread))
+            try:
+                return (stack.awaits.value.address, *self.parts_of_wait(thread))
+            except Unreadable:
+                return ()
         if isinstance(stack.waits_for, Known) and stack.waits_for.value.kind == "Lock":
             return (stack.waits_for.value.address,)
         return ()
@@ -173,13 +176,22 @@ class ReachReader:
     def parts_of_wait(self, thread: PythonThread) -> tuple[int, ...]:
         """Return what a wait goes through further in, such as the ``Condition`` of a ``Queue``.
 
+        A ``Condition`` notifies those in its ``_waiters``, which a copy of it shares.
+
         Raises:
             Unreadable: They cannot be read.
         """
+        memory, python = self.objects.memory, self.objects.python
         found: list[int] = []
-        for _, address in self._frames_of_wait(thread):
-            own = variables_of(self.objects.memory, self.objects.python, address, ("self",))
-            found += (value for _, value in own)
+        for frame, address in self._frames_of_wait(thread):
+            own = dict(variables_of(memory, python, address, ("self", "waiter")))
+            part = own.get("self", 0)
+            found += [part] if part else []
+            if "waiter" in own and frame.file.endswith(_THREADING):
+                waiters = attributes_of(memory, python, part).get("_waiters", 0) if part else 0
+                if not waiters:
+                    raise Unreadable("a condition does not show who waits in it")
+                found.append(waiters)
         return tuple(found)
 
     def _frames_of_wait(self, thread: PythonThread) -> Iterator[tuple[PythonFrame, FrameAddress]]:
