@@ -24,12 +24,18 @@ pytestmark = [
 
 PROGRAM = """\
 import asyncio
+import copy
 import os
 import socket
+import sys
 import threading
 import weakref
 
+sys.path.insert(0, os.path.dirname(__file__))
+from app.asyncio.locks import Event as OwnEvent
+
 replies = weakref.WeakValueDictionary()
+registry = []
 
 class Store:
     def __init__(self):
@@ -94,6 +100,50 @@ async def expected_by_a_method():
     replies[2] = event
     await event.wait()
 
+class State:
+    def __init__(self):
+        self.ready = asyncio.Event()
+
+class Shared:
+    attributes = {}
+
+    def __init__(self):
+        self.__dict__ = self.attributes
+
+async def by_its_dictionary():
+    state = State()
+    attributes = vars(state)
+    await state.ready.wait()
+
+async def by_a_registered_dictionary():
+    state = State()
+    registry.append(vars(state))
+    await state.ready.wait()
+
+async def by_a_shared_dictionary():
+    shared = Shared()
+    shared.ready = asyncio.Event()
+    await shared.ready.wait()
+
+async def by_a_copy():
+    condition = asyncio.Condition()
+    registry.append(copy.copy(condition))
+    async with condition:
+        await condition.wait()
+
+async def by_its_future():
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.create_future = created
+    await event.wait()
+
+def created():
+    loop = asyncio.get_running_loop()
+    del loop.create_future
+    future = loop.create_future()
+    registry.append(future)
+    return future
+
 async def iterate():
     async for _ in numbers():
         pass
@@ -128,6 +178,12 @@ async def main():
         start(iterate(), "generator"),
         start(expected(), "weak"),
         start(expected_by_a_method(), "weak event"),
+        start(by_its_dictionary(), "dictionary"),
+        start(by_a_registered_dictionary(), "registered dictionary"),
+        start(by_a_shared_dictionary(), "shared dictionary"),
+        start(by_a_copy(), "copied condition"),
+        start(by_its_future(), "registered future"),
+        start(wait(OwnEvent()), "own event"),
     ]
     while not started.is_set():
         await asyncio.sleep(0)
@@ -139,11 +195,25 @@ async def main():
 asyncio.run(main())
 """
 
+OWN_EVENT = """\
+import asyncio
+
+class Event:
+    async def wait(self):
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(3600, future.set_result, None)
+        await future
+"""
+"""A file of the program's own that is called like one of asyncio's."""
+
 
 @pytest.fixture(params=WITH_GIL)
 def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     script = tmp_path / "tasks.py"
     script.write_text(PROGRAM)
+    own = tmp_path / "app" / "asyncio" / "locks.py"
+    own.parent.mkdir(parents=True)
+    own.write_text(OWN_EVENT)
     command = [interpreter(request.param), "-I", str(script)]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert started.stdout is not None
@@ -188,6 +258,8 @@ def test_what_every_task_awaits(process: subprocess.Popen[bytes]) -> None:
         "semaphore": "semaphore", "event": "event", "condition": "condition", "queue": "queue",
         "task": "task", "gather": "gather", "wait": "tasks", "sleep": "timer", "socket": "io",
         "job": "executor", "generator": "future", "weak": "future", "weak event": "event",
+        "dictionary": "event", "registered dictionary": "event", "shared dictionary": "event",
+        "copied condition": "condition", "registered future": "event", "own event": "future",
     }  # fmt: skip
     limited = {name for name, task in tasks.items() if task.limited or awaits(task).limited}
     assert kinds.pop("wait_for") in ("tasks", "task") and "wait_for" in limited
@@ -220,11 +292,15 @@ def test_tasks_that_wait_for_tasks(process: subprocess.Popen[bytes]) -> None:
 def test_who_has_a_reference_to_what_they_wait_for(process: subprocess.Popen[bytes]) -> None:
     loop = loop_of(process.pid)
     tasks = {task.name: task for task in loop.tasks}
-    for name in ("queue", "event", "holder", "generator", "condition"):
+    for name in ("queue", "event", "holder", "generator", "condition", "dictionary"):
         found = awaits(tasks[name])
         own = {tasks[name].address, *([loop.main] if name == "condition" else [])}
         assert set(found.known_to) == own and not found.known_to_others, name
     for name in ("weak", "weak event"):  # whoever looks it up may complete it
+        assert awaits(tasks[name]).known_to_others, name
+    for name in ("registered dictionary", "shared dictionary"):  # the event is a value of it
+        assert awaits(tasks[name]).known_to_others, name
+    for name in ("copied condition", "registered future", "own event"):  # its future has others
         assert awaits(tasks[name]).known_to_others, name
     assert tasks["future"].address in awaits(tasks["future"]).known_to
     assert loop.main == next(task.address for task in loop.tasks if task.name.startswith("Task"))

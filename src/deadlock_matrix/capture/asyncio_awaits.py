@@ -47,20 +47,23 @@ _BY_WHOEVER_HAS_IT = frozenset(
 )
 """The kinds whose wait anyone with a reference to the object can end."""
 
-_SELF_WAITS = ("/asyncio/locks.py", "/asyncio/queues.py", "/asyncio/taskgroups.py")
+_SELF_WAITS = frozenset({"locks.py", "queues.py", "taskgroups.py"})
 SHUTDOWN = "shutdown_default_executor"
 _LIMITED = frozenset({"Timeout", "CancelScope"})
-_IN_ASYNCIO = "/asyncio/"
-_IO = ("/asyncio/streams.py", "/asyncio/selector_events.py", "/asyncio/unix_events.py",
-       "/asyncio/base_subprocess.py", "/asyncio/subprocess.py", "/asyncio/sslproto.py")  # fmt: skip
+_IO = frozenset({"streams.py", "selector_events.py", "unix_events.py", "base_subprocess.py",
+                 "subprocess.py", "sslproto.py"})  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class AwaitsReader:
-    """Reads the tasks of one process."""
+    """Reads the tasks of one process.
+
+    ``folder`` is asyncio's own: ``redis/asyncio`` and the like have files of the same names.
+    """
 
     objects: Objects
     layout: TaskLayout
+    folder: str
     threads: tuple[PythonThread, ...]
     tids: Mapping[int, int]
     references: ReferenceReader
@@ -71,7 +74,11 @@ class AwaitsReader:
         locks = LockObjects(memory=self.objects.memory, python=self.objects.python)
         self._blocks = HolderReader(objects=locks, source=SOURCE)
         self._jobs = JobReader(
-            objects=self.objects, layout=self.layout, threads=self.threads, tids=self.tids
+            objects=self.objects,
+            layout=self.layout,
+            folder=self.folder,
+            threads=self.threads,
+            tids=self.tids,
         )
 
     def task(self, address: int, name: str, chain: Chain) -> Task:
@@ -151,8 +158,13 @@ class AwaitsReader:
                 return unknown("what it awaits is done: it is about to run")
             found = self._waited(chain, future)
             if found.kind in _BY_WHOEVER_HAS_IT:
-                referrers = self.references.referrers(found.address)
-                found = replace(found, known_to=referrers.tasks, known_to_others=referrers.others)
+                # The future too: others may have it, or what keeps it, as a copied Condition does.
+                has = [self.references.referrers(each) for each in (found.address, future)]
+                tasks = {task for each in has for task in each.tasks}
+                others = any(each.others for each in has)
+                found = replace(
+                    found, known_to=() if others else tuple(sorted(tasks)), known_to_others=others
+                )
             return known(found, SOURCE)
         except (Unreadable, KeyError, ValueError) as error:
             return unknown(str(error))
@@ -182,25 +194,31 @@ class AwaitsReader:
         """Return the innermost frame outside asyncio, and asyncio's own frames inside it."""
         frames = chain.frames
         at = len(frames)
-        while at and _IN_ASYNCIO in frames[at - 1][0].file:
+        while at and self._file(frames[at - 1][0]):
             at -= 1
         return (frames[at - 1][1] if at else None), frames[at:]
+
+    def _file(self, frame: PythonFrame) -> str:
+        """Return which of asyncio's files a frame is in, without the folder; empty if in none."""
+        folder, _, name = frame.file.rpartition("/")
+        return name if folder == self.folder else ""
 
     def _by_frame(
         self, frame: PythonFrame, at: FrameAddress, own: FrameAddress | None, future: int
     ) -> TaskAwaits | None:
         """Return what a frame of asyncio waits for; the caller begins with the outermost one."""
         variables = dict(variables_of(self.objects.memory, self.objects.python, at))
-        if frame.file.endswith(_SELF_WAITS) and "self" in variables:
+        file = self._file(frame)
+        if file in _SELF_WAITS and "self" in variables:
             return self._by_self(variables["self"], own)
-        if frame.file.endswith(_IO) or frame.function.startswith("sock_"):
+        if file in _IO or frame.function.startswith("sock_"):
             return TaskAwaits(kind="io", address=future, what=frame.function)
         if frame.function == SHUTDOWN:
             thread = self._jobs.thread_in("_do_shutdown")
             return TaskAwaits(kind="executor", address=future, what=SHUTDOWN, thread=thread)
-        if frame.file.endswith("/asyncio/tasks.py") and frame.function == "sleep":
+        if file == "tasks.py" and frame.function == "sleep":
             return TaskAwaits(kind="timer", address=future, what="sleep", limited=True)
-        if frame.file.endswith("/asyncio/tasks.py") and frame.function in ("wait_for", "_wait"):
+        if file == "tasks.py" and frame.function in ("wait_for", "_wait"):
             limit = variables.get("timeout", 0)
             limited = bool(limit) and self.objects.type(limit) != "NoneType"
             inner = variables.get("fut") or variables.get("fs") or variables.get("aw")

@@ -21,6 +21,7 @@ class JobReader:
 
     objects: Objects
     layout: TaskLayout
+    folder: str  # asyncio's own
     threads: tuple[PythonThread, ...]
     tids: Mapping[int, int]
     _jobs: dict[int, int] | None = None  # from concurrent futures to threads
@@ -80,7 +81,8 @@ class JobReader:
         """Return the thread that is in a function of asyncio, or 0."""
         for thread in self.threads:
             if any(
-                frame.function == function and "/asyncio/" in frame.file for frame in thread.frames
+                frame.function == function and frame.file.rpartition("/")[0] == self.folder
+                for frame in thread.frames
             ):
                 return self.tids.get(thread.own_tid, 0)
         return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from deadlock_matrix.capture.frame_variables import TAG, Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
-from deadlock_matrix.capture.python_names import attributes_of, items_of
+from deadlock_matrix.capture.python_names import attributes_of, items_of, own_references
 from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import is_string, read_string
 from deadlock_matrix.capture.python_values import text_of_value
@@ -84,6 +84,14 @@ class Objects:
             Unreadable: They cannot be read.
         """
         return attributes_of(self.memory, self.python, address)
+
+    def own_references(self, address: int) -> tuple[int, ...]:
+        """Return what an instance itself refers to: its dictionary, or values that need none.
+
+        Raises:
+            Unreadable: They cannot be read.
+        """
+        return own_references(self.memory, self.python, address)
 
     def entries(self, table: int) -> dict[str, int]:
         """Return a dictionary's values by key, for keys that are text.

@@ -4,7 +4,9 @@ Whoever sets an event, puts into a queue or completes a future must have a refer
 follows the references that the frames of tasks hold, through cells, containers, closures, bound
 methods and instances' attributes. If it finds as many as the object's reference count says, and the
 same is true of each object on the way, then no other code has one: no thread, no callback, no
-global. An object with weak references does not qualify: whoever has a weak one has the object too.
+global. The dictionary of an instance is an object on the way, too: whoever has it, by ``vars`` or
+as an instance that shares it, has the attributes. An object with weak references does not qualify:
+whoever has a weak one has the object too.
 
 This is a small piece of what a garbage collector does, the other way round (``Python/gc.c``). What
 is not understood leaves a reference uncounted, and the answer is then "others may have one". A loop
@@ -173,6 +175,6 @@ class ReferenceReader:
         elif objects.descends_from(address, "_asyncio.Future"):
             yield objects.word(address + self.layout.first_callback)
             yield objects.word(address + self.layout.more_callbacks)
-            yield from objects.attributes(address).values()
+            yield from objects.own_references(address)
         else:
-            yield from objects.attributes(address).values()
+            yield from objects.own_references(address)

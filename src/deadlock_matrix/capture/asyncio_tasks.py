@@ -38,6 +38,7 @@ from deadlock_matrix.model.tasks import EventLoop, Task
 
 MOST_TASKS = 20_000
 _RUNNERS = ("/asyncio/base_events.py", "/asyncio/runners.py")
+_RUNNING_MODULES = ("asyncio.base_events", "asyncio.runners")
 _RUNS = ("run_forever", "run_until_complete")
 _MOST_STATE = 64  # words of a module's state, and of a module
 _TASK = "_asyncio.Task"
@@ -50,6 +51,7 @@ class Running:
     thread: PythonThread
     loop: int
     module: int
+    folder: str  # of asyncio, as its frames spell it
     main: int  # the future that the loop runs until it is done, or 0
 
 
@@ -95,9 +97,14 @@ def _runs_a_loop(thread: PythonThread) -> bool:
 def _running(objects: Objects, thread: PythonThread) -> Iterator[Running]:
     """Find the innermost loop that a thread runs; one in C has no frame of ``run_forever``."""
     module = loop = main = 0
+    folder = ""
     for frame, address in zip(thread.frames, thread.addresses, strict=True):
         if address is None or not frame.file.endswith(_RUNNERS):
             continue
+        name = global_of(objects.memory, objects.python, address, "__name__")
+        if not name or objects.string(name) not in _RUNNING_MODULES:
+            continue  # another package has files of the same names
+        folder = frame.file.rpartition("/")[0]
         module = module or global_of(objects.memory, objects.python, address, "tasks")
         if frame.function in _RUNS and frame.file.endswith("/base_events.py"):
             wanted = ("self", "future")
@@ -109,7 +116,7 @@ def _running(objects: Objects, thread: PythonThread) -> Iterator[Running]:
             if not loop and "self" in found:
                 loop = objects.attributes(found["self"]).get("_loop", 0)
     if loop and module:
-        yield Running(thread=thread, loop=loop, module=module, main=main)
+        yield Running(thread=thread, loop=loop, module=module, folder=folder, main=main)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +131,7 @@ class _Reader:
         awaits = AwaitsReader(
             objects=self.objects,
             layout=self.layout,
+            folder=running[0].folder,
             threads=self.threads,
             tids=self.tids,
             references=ReferenceReader(

@@ -282,6 +282,26 @@ def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple
     return (table,) if table else ()
 
 
+def own_references(memory: Memory, python: Interpreter, address: int) -> tuple[int, ...]:
+    """Return what an instance itself refers to, as `attribute_values` does, on every version.
+
+    A class may have a base written in C, if its instances have their dictionary in a fixed place.
+    An object of a class that is not written in Python has nothing.
+
+    Raises:
+        Unreadable: They cannot be read.
+    """
+    kind = memory.number(address + python.layout.type_at) + python.layout.header
+    flags = memory.number(kind + _FLAGS_AT)
+    if not flags & _HEAP_TYPE:
+        return ()
+    if python.version >= (3, 11) and flags & _MANAGED_DICT:
+        return attribute_values(memory, python, address)
+    offset = memory.number(kind + _DICT_OFFSET_AT, signed=True)
+    table = memory.number(address + offset) if offset > 0 else 0
+    return (table,) if table else ()
+
+
 def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tuple[int, int]:
     """From 3.11 on: find an instance's dictionary, or else its array of values; 0 for neither."""
     layout, version = python.layout, python.version

@@ -75,8 +75,9 @@ def _of_tasks(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> str:
 def _function(task: Task) -> str:
     """Return the outermost function of asyncio in which a task waits: ``get``."""
     inner = ""
+    folder = task.frames[-1].file.rpartition("/")[0] if task.frames else ""
     for frame in reversed(task.frames):
-        if "/asyncio/" not in frame.file:
+        if frame.file.rpartition("/")[0] != folder:
             break
         inner = frame.function
     return inner
