@@ -111,8 +111,18 @@ def test_what_they_wait_for_is_told_before_who_waits_for_them() -> None:
 def test_main_task_may_be_meant_to_wait_for_ever(kind: Any) -> None:
     alone = make.task(A, known_to(A, kind=kind))
     assert judged(alone, main=A).outcome == "not-proved"
-    assert judged(alone, main=B).outcome == "likely-partial"
     assert judged(make.task(A, known_to(A)), main=A).outcome == "likely-partial"
+
+
+@pytest.mark.parametrize("kind", ["future", "event"])
+def test_so_may_a_task_in_the_background(kind: Any) -> None:
+    awaits = known_to(A, kind=kind)
+    alone = make.task(A, awaits)
+    assert judged(alone, main=B).outcome == "not-proved"
+    above = make.task(B, make.awaiting("gather", tasks=(A,)))
+    assert judged(alone, above, main=B).outcome == "likely-partial"
+    assert judged(make.task(A, awaits, LOCK_A), main=B).outcome == "likely-partial"
+    assert judged(make.task(A, known_to(A)), main=B).outcome == "likely-partial"
 
 
 MOVES = make.task(B, unknown("it runs"), LOCK_B)

@@ -51,6 +51,7 @@ class Tasks:
     sources: dict[int, str] = field(default_factory=dict)  # by process
     holders: dict[TaskKey, list[Holder]] = field(default_factory=dict)  # by what they are inside
     limited: frozenset[TaskKey] = frozenset()
+    waited_for: frozenset[TaskKey] = frozenset()  # other tasks wait for their ends
     awaited: frozenset[int] = frozenset()  # processes whose main thread does not wait on purpose
     several_processes: bool = False
 
@@ -103,6 +104,7 @@ def index_tasks(world: World) -> Tasks:
         sources=sources,
         holders=holders,
         limited=frozenset(_limited(by_key)),
+        waited_for=frozenset(_waited_for(by_key)),
         awaited=frozenset(awaited),
         several_processes=len(world.after) > 1,
     )
@@ -131,6 +133,12 @@ def _limited(by_key: dict[TaskKey, Task]) -> Iterator[TaskKey]:
             if other in by_key and other not in seen:
                 seen.add(other)
                 waiting.append(other)
+
+
+def _waited_for(by_key: dict[TaskKey, Task]) -> Iterator[TaskKey]:
+    for (pid, _), task in by_key.items():
+        for address in task.awaits.value.tasks if isinstance(task.awaits, Known) else ():
+            yield pid, address
 
 
 def read_task(tasks: Tasks, key: TaskKey) -> TaskWait | str:
@@ -209,9 +217,7 @@ def _for_known(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str
     wakers = frozenset((key[0], address) for address in awaits.known_to)
     if not wakers <= tasks.by_key.keys():
         return "a task that has a reference to it is not among those that were read"
-    loop = tasks.loops[key]
-    is_last = wakers == {key} and loop.main == key[1] and awaits.kind in ("future", "event")
-    if is_last and not (loop.tid == key[0] and key[0] in tasks.awaited):
+    if wakers == {key} and awaits.kind in ("future", "event") and _on_purpose(tasks, key):
         return "it may be meant to wait until it is cancelled"
     names = enumeration([tasks.name(each) for each in sorted(wakers)][:MOST_NAMED])
     more = f" and {len(wakers) - MOST_NAMED} more" if len(wakers) > MOST_NAMED else ""
@@ -230,6 +236,18 @@ def _for_known(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str
         held_source=f"{tasks.sources[key[0]]}: reference counts",
         conditions=(known, *_of_every_task(tasks, key)),
     )
+
+
+def _on_purpose(tasks: Tasks, key: TaskKey) -> bool:
+    """Return whether a task that alone has what it waits for may be meant to wait for ever.
+
+    Servers do it, to run until they are cancelled. A main task does not in a test, whose end is
+    awaited; nor does another task that keeps a lock, or that others wait for.
+    """
+    loop = tasks.loops[key]
+    if loop.main == key[1]:
+        return not (loop.tid == key[0] and key[0] in tasks.awaited)
+    return not tasks.by_key[key].inside and key not in tasks.waited_for
 
 
 def _of_every_task(tasks: Tasks, key: TaskKey) -> tuple[Condition, ...]:
