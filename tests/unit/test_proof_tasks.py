@@ -21,6 +21,7 @@ CROSSED = (
     make.task(A, make.awaiting("lock", LOCK_B, name="b"), LOCK_A),
     make.task(B, make.awaiting("lock", LOCK_A, name="a"), LOCK_B),
 )
+OF_A_TASK = {AssumptionKind.NOT_CANCELLED, AssumptionKind.NOT_COLLECTED}
 ALIVE = make.process(make.sleeping(1))
 """Its thread sleeps with a time limit, as that of a loop with a timer does."""
 
@@ -40,7 +41,7 @@ def test_two_tasks_cross_two_locks() -> None:
     assert proof.kind is ProofKind.OWNER
     assert {each.kind for each in proof.assumptions} == {
         AssumptionKind.RELEASED_BY_HOLDER,
-        AssumptionKind.NOT_CANCELLED,
+        *OF_A_TASK,
     }
     assert proof.sentence.startswith(
         f"Task 't{A}' waits for Lock 0xb0 (b), held by task 't{B}' "
@@ -85,7 +86,7 @@ def test_tasks_that_wait_for_one_another(kind: Any) -> None:
         make.task(B, make.awaiting("task", 0xF2, tasks=(A,))),
     )
     proof = proof_of(judged(*circle))
-    assert {each.kind for each in proof.assumptions} == {AssumptionKind.NOT_CANCELLED}
+    assert {each.kind for each in proof.assumptions} == OF_A_TASK
 
 
 def known_to(*tasks: int, others: bool = False, kind: Any = "queue", **facts: Any) -> Any:
@@ -95,9 +96,10 @@ def known_to(*tasks: int, others: bool = False, kind: Any = "queue", **facts: An
 def test_queue_that_only_those_know_who_wait_for_it() -> None:
     consumers = (make.task(A, known_to(A, B)), make.task(B, known_to(A, B)))
     proof = proof_of(judged(*consumers))
-    assert {each.kind for each in proof.assumptions} == {AssumptionKind.NOT_CANCELLED}
+    assert {each.kind for each in proof.assumptions} == OF_A_TASK
     assert proof.sentence.endswith(
-        "none of them can ever go on, if nobody cancels any of these 2 tasks. The loop goes on."
+        "none of them can ever go on, if nobody cancels any of these 2 tasks and the garbage "
+        "collector destroys none of them. The loop goes on."
     )
 
 
@@ -123,6 +125,51 @@ def test_so_may_a_task_in_the_background(kind: Any) -> None:
     assert judged(alone, above, main=B).outcome == "likely-partial"
     assert judged(make.task(A, awaits, LOCK_A), main=B).outcome == "likely-partial"
     assert judged(make.task(A, known_to(A)), main=B).outcome == "likely-partial"
+
+
+MAIN = 0x400
+
+
+def collected(proof: Proof) -> list[str]:
+    """What is assumed of the garbage collector, which the sentence must say, too."""
+    of = [each for each in proof.assumptions if each.kind is AssumptionKind.NOT_COLLECTED]
+    assert ("garbage collector" in proof.sentence) == bool(of)
+    return [each.subject.rpartition("-")[2] for each in of]
+
+
+def test_main_task_keeps_those_it_waits_for() -> None:
+    main = make.task(MAIN, make.awaiting("gather", tasks=(C,)))
+    between = make.task(C, make.awaiting("tasks", tasks=(A,)))  # B waits for the lock of A
+    assert collected(proof_of(judged(*CROSSED, between, main, main=MAIN))) == []
+    consumers = (make.task(A, known_to(A, B)), make.task(B, known_to(A, B)))
+    above = make.task(MAIN, make.awaiting("task", tasks=(B,)))
+    assert collected(proof_of(judged(*consumers, above, main=MAIN))) == []
+
+
+def test_collector_may_destroy_a_task_that_nobody_keeps() -> None:
+    """Its ``async with`` block would release the lock for which the other one waits."""
+    forgotten = make.task(A, known_to(A, kind="future"), LOCK_A)
+    second = make.task(B, make.awaiting("lock", LOCK_A))
+    main = make.task(MAIN, make.awaiting("task", tasks=(B,)))
+    proof = proof_of(judged(forgotten, second, main, main=MAIN))
+    assert collected(proof) == [hex(A)]
+    assert proof.sentence.endswith(
+        "nobody cancels any of these 2 tasks and the garbage collector does not destroy task "
+        f"'t{A}'. The loop goes on."
+    )
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        make.task(MAIN, make.awaiting("timer")),
+        make.task(MAIN, make.awaiting("gather", tasks=(A, B, C))),
+    ],
+)
+def test_main_task_that_may_go_on_keeps_nothing(main: Task) -> None:
+    """The last one does if somebody completes what only a third task waits for."""
+    third = make.task(C, known_to(C))
+    assert collected(proof_of(judged(*CROSSED, third, main, main=MAIN))) == [hex(A), hex(B)]
 
 
 MOVES = make.task(B, unknown("it runs"), LOCK_B)

@@ -101,6 +101,7 @@ class AssumptionKind(StrEnum):
     FOREIGN_HANDLER = "foreign-handler"  # a handler in C, whose code is not known, wakes nobody
     NOT_INTERRUPTED = "not-interrupted"  # nobody sends SIGINT, which Python's main thread obeys
     NOT_CANCELLED = "not-cancelled"  # nobody cancels the waiting thread, or task
+    NOT_COLLECTED = "not-collected"  # the garbage collector does not destroy a task
     RELEASED_BY_HOLDER = "lock-released-by-holder"  # only the thread that took the lock releases it
     ENDED_BY_USERS = "ended-by-users"  # only threads in whose frames an object is use it
     DONE_BY_ITS_POOL = "done-by-its-pool"  # only its pool completes a future
@@ -152,6 +153,7 @@ ConditionName = Literal[
     # of a task
     "suspended-throughout",
     "not-cancelled",
+    "not-collected",
     "known-to-tasks-alone",
 ]
 

@@ -52,7 +52,7 @@ THREAD_NEEDS: dict[NodeKind, Names] = {
     "polled": OF_A_PIPE | {"array-unchanged"},
 }
 
-OF_A_TASK: Names = {"suspended-throughout", "no-time-limit", "not-cancelled"}
+OF_A_TASK: Names = {"suspended-throughout", "no-time-limit", "not-cancelled", "not-collected"}
 TASK_NEEDS: dict[NodeKind, Names] = {
     "task-lock": OF_A_TASK | {"released-by-holder"},
     "task-end": OF_A_TASK,

@@ -6,8 +6,7 @@ waits name. In addition, every task is stuck in a loop whose thread is stuck.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import (
@@ -23,6 +22,12 @@ from deadlock_matrix.model.verdict import (
     TaskHolder,
 )
 from deadlock_matrix.proof.closure import Stuck
+from deadlock_matrix.proof.task_keepers import (
+    collected_words,
+    kept_tasks,
+    not_collected,
+    reachable,
+)
 from deadlock_matrix.proof.task_words import phrase_of
 from deadlock_matrix.proof.tasks import (
     OF_TASKS,
@@ -46,20 +51,6 @@ def stuck_tasks(tasks: Tasks) -> dict[TaskKey, TaskWait]:
         if len(rest) == len(stuck):
             return stuck
         stuck = rest
-
-
-def reachable(stuck: dict[TaskKey, TaskWait], roots: Iterable[TaskKey]) -> list[TaskKey]:
-    """Return the tasks that ``roots`` wait for, themselves first."""
-    order: list[TaskKey] = []
-    waiting = deque(sorted(roots))
-    seen = set(waiting)
-    while waiting:
-        key = waiting.popleft()
-        order.append(key)
-        new = sorted(stuck[key].wakers - seen)
-        seen.update(new)
-        waiting.extend(new)
-    return order
 
 
 def _told(stuck: dict[TaskKey, TaskWait]) -> list[TaskKey]:
@@ -93,9 +84,11 @@ def write_task_proof(tasks: Tasks, stuck: dict[TaskKey, TaskWait]) -> Proof:
         node = Node(id=task_id(key), kind="task", label=tasks.name(key))
         return nodes.setdefault(node.id, node).id
 
+    kept = kept_tasks(tasks, stuck, order)
     for key in order:
         wait, source = stuck[key], tasks.sources[key[0]]
         conditions.update(dict.fromkeys(wait.conditions))
+        conditions[not_collected(tasks, key, kept=key in kept)] = None
         node = nodes.setdefault(wait.node.id, wait.node)
         connect(add_task(key), node.id, "waits for", source)
         if len(wait.wakers) == 1:
@@ -136,7 +129,8 @@ def _sentence(tasks: Tasks, order: list[TaskKey], assumptions: tuple[Assumption,
     )
     never = "none of them can ever" if len(order) > 1 else "it can never"
     cancelled = f"any of these {len(order)} tasks" if len(order) > 1 else "it"
-    assumed = enumeration([*released, f"nobody cancels {cancelled}"])
+    collected = collected_words(tasks, order, assumptions)
+    assumed = enumeration([*released, f"nobody cancels {cancelled}", *collected])
     return f"{told[0].upper()}{told[1:]}: {never} go on, if {assumed}. The loop goes on."
 
 
