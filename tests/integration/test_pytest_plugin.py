@@ -361,7 +361,7 @@ def test_the_report_goes_where_it_is_asked_for_once(
     assert read_report(pytester.path / "out" / "here").controlled
     again = pytester.runpytest(*ON, option)
     assert again.ret == pytest.ExitCode.USAGE_ERROR
-    again.stderr.fnmatch_lines(["*holds a run already*"])
+    again.stderr.fnmatch_lines(["*already holds a run*"])
 
 
 def test_a_test_of_ones_own_with_other_parameters(

@@ -168,7 +168,7 @@ def test_only_what_changed_is_run_again(tmp_path: Path) -> None:
     matrix.run(*FIRST)
     matrix.write("two", "edited = True")
     said = matrix.run("--resume=first", status=4)
-    assert "content of this/baseline/two/import/main changed: --only-changed" in said
+    assert "content of this/baseline/two/import/main changed: add --only-changed" in said
     matrix.run("--resume=first", "--only-changed", "--deadlock-matrix-report=second")
     assert matrix.report("second").outcome is RunOutcome.AS_EXPECTED
     taken = matrix.taken("second")
