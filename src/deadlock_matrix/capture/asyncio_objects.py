@@ -148,7 +148,7 @@ class Objects:
             Unreadable: It is none of them, has too many, or cannot be read.
         """
         kind = self.full_type(address)
-        if kind == "set":
+        if kind in ("set", "frozenset"):
             yield from self._of_set(address)
         elif kind in ("list", "tuple"):
             yield from self._of_sequence(address, kind)

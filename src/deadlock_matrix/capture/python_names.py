@@ -25,6 +25,9 @@ MOST_ENTRIES = 8192
 
 MOST_BASES = 64
 
+_DICTIONARIES = ("dict", "collections.defaultdict", "collections.OrderedDict")
+"""Those written in C, which begin in the same way."""
+
 MOST_VARIABLES = 32
 """Of a frame, to look at their attributes."""
 
@@ -349,7 +352,7 @@ def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[
     """
     if not table:
         return
-    if type_name(memory, python.layout, table) != "dict":
+    if type_name(memory, python.layout, table) not in _DICTIONARIES:
         raise Unreadable(f"no dictionary at {table:#x}")
     begin = table + python.layout.header
     keys, values = memory.number(begin + 16), memory.number(begin + 24)

@@ -35,8 +35,11 @@ from deadlock_matrix.capture.python_contents import contents_of, has_weak_refere
 from deadlock_matrix.capture.python_frames import PythonThread
 from deadlock_matrix.capture.python_holders import HolderReader
 from deadlock_matrix.capture.python_names import attributes_of
-from deadlock_matrix.capture.python_objects import base_names
-from deadlock_matrix.capture.python_thread_names import thread_object
+from deadlock_matrix.capture.python_thread_names import (
+    OWN_OF_THREADS,
+    is_plain_thread,
+    thread_object,
+)
 from deadlock_matrix.capture.python_users import Waiters, waits_by_its_lock
 from deadlock_matrix.capture.standard_library import folder_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -46,7 +49,6 @@ from deadlock_matrix.model.stack_facts import ThreadStack
 MOST_THREADS = 128
 MOST_OBJECTS = 20_000
 _OLDEST = (3, 11)
-_OWN_OF_THREADS = ("_target", "_args", "_kwargs")
 _THREADING = "/threading.py"
 _BEFORE_WITH = {(3, 11): 53, (3, 12): 53, (3, 13): 2}
 _TAGS = 3  # a word without them is a counted reference; from 3.14 on
@@ -257,10 +259,14 @@ class ReachReader:
     def _kept_by(self, thread: PythonThread, own: int) -> Iterator[int]:
         """Yield what a thread's ``Thread`` object keeps for its ``run``, while that runs."""
         of_threads = [frame for frame in thread.frames if frame.file.endswith(_THREADING)]
-        if not own or not self._is_plain_thread(own) or not all(map(self._of_library, of_threads)):
+        if (
+            not own
+            or not is_plain_thread(self.objects, own)
+            or not all(map(self._of_library, of_threads))
+        ):
             return
         attributes = attributes_of(self.objects.memory, self.objects.python, own)
-        kept = {name: attributes[name] for name in _OWN_OF_THREADS if name in attributes}
+        kept = {name: attributes[name] for name in OWN_OF_THREADS if name in attributes}
         yield from kept.values()
         if [frame.function for frame in of_threads].count("run") == 1:
             yield from self._on_the_stack_of_run(kept)
@@ -280,12 +286,6 @@ class ReachReader:
         yield target
         if self.objects.type(kept.get("_args", 0)) == "tuple":
             yield kept["_args"]
-
-    def _is_plain_thread(self, own: int) -> bool:
-        """Return whether an object is a ``threading.Thread``, and not of a derived class."""
-        memory, layout = self.objects.memory, self.objects.python.layout
-        kind = memory.number(own + layout.type_at)
-        return base_names(memory, layout, kind) == ("Thread", "object")
 
     def _is_object(self, frame: FrameAddress) -> bool:
         """Return whether somebody may hold a frame as an object, as a traceback does."""

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from deadlock_matrix.capture.frame_variables import Interpreter, variables_of
+from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
 from deadlock_matrix.capture.python_names import attribute_of, global_of, items_of
+from deadlock_matrix.capture.python_objects import base_names
 from deadlock_matrix.capture.python_strings import read_string
 from deadlock_matrix.capture.python_values import text_of_value
 
 LONGEST = 80
 _THREADING = "/threading.py"
+OWN_OF_THREADS = ("_target", "_args", "_kwargs")
+"""What a ``Thread`` object keeps for its own ``run``."""
 
 
 def names_of_threads(
@@ -52,6 +56,17 @@ def _thread_object(memory: Memory, python: Interpreter, thread: PythonThread) ->
             except (Unreadable, StopIteration):
                 return 0
     return 0
+
+
+def is_plain_thread(objects: LockObjects, address: int) -> bool:
+    """Return whether an object is a ``threading.Thread``, and not of a derived class.
+
+    Raises:
+        Unreadable: There is no object.
+    """
+    memory, layout = objects.memory, objects.python.layout
+    kind = memory.number(address + layout.type_at)
+    return base_names(memory, layout, kind) == ("Thread", "object")
 
 
 def _active(

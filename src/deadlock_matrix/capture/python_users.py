@@ -15,25 +15,42 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
+from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
 from deadlock_matrix.capture.later_names import names_ahead
 from deadlock_matrix.capture.lock_objects import BYTECODE_AT, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.native_awaited import descriptor_of
 from deadlock_matrix.capture.python_frames import PythonThread
-from deadlock_matrix.capture.python_names import attributes_of, globals_spoken_of
+from deadlock_matrix.capture.python_names import (
+    attributes_of,
+    class_attribute_of,
+    globals_spoken_of,
+    items_of,
+)
 from deadlock_matrix.capture.python_pools import PoolReader
-from deadlock_matrix.capture.python_thread_names import thread_object
+from deadlock_matrix.capture.python_strings import read_string
+from deadlock_matrix.capture.python_thread_names import (
+    OWN_OF_THREADS,
+    is_plain_thread,
+    thread_object,
+)
 from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.stack_facts import Awaited, Enders, How, ThreadStack
 
 MOST_THREADS = 256
 MOST_OBJECTS = 2000
-"""Of one thread; if it knows more, knowing an object says nothing."""
-MOST_ITEMS = 64
-"""Of a tuple or list, such as the arguments of a thread."""
+"""Of one thread; if it has more, it may know anything."""
+MOST_ITEMS = 256
+"""Of a container, such as the arguments of a thread, or a table of all events. Whoever has a longer
+one may know anything, unless it begins with as many numbers and texts."""
+_ARRAYS, _OTHERS = ("tuple", "list"), ("set", "frozenset", "collections.deque")
+_TABLES = ("dict", "collections.defaultdict", "collections.OrderedDict")
+_PLAIN = frozenset({"str", "bytes", "float", "complex", "bool", "NoneType"})
+"""What nobody needs to look into; nor into an ``int``, which may be a descriptor."""
 
 ENDED_BY_USERS = frozenset(
     {
@@ -43,13 +60,26 @@ ENDED_BY_USERS = frozenset(
 )
 
 
+class _TooMuch(Exception):
+    """There is more than is searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Knowledge:
+    """What a thread knows; ``all_of_it`` is False if it may know more."""
+
+    addresses: frozenset[int]
+    all_of_it: bool
+
+
 @dataclass(kw_only=True)
 class UserReader:
     """Reads which thread knows what, in one process."""
 
     objects: LockObjects
     source: str
-    _attributes: dict[int, frozenset[int]] = field(default_factory=dict)
+    _parts_of: dict[int, _Knowledge] = field(default_factory=dict)
+    _contents: dict[int, tuple[int, ...] | None] = field(default_factory=dict)
 
     def enders(
         self,
@@ -111,22 +141,32 @@ class UserReader:
             knows = {thread.ident: self._known_to(thread) for thread in threads if thread.own_tid}
         except (Unreadable, ValueError) as error:
             return dict.fromkeys(asking, unknown(str(error)))
-        by_ident = {
-            ident: [
-                other
-                for other, addresses in knows.items()
-                if awaited.address in addresses and not _waits_likewise(stacks.get(other), awaited)
-            ]
-            for ident, awaited in wanted.items()
+        numbers = {
+            ident: self._descriptors(each.addresses) if pipes else frozenset()
+            for ident, each in knows.items()
         }
-        if pipes:
-            numbers = {ident: self._descriptors(objects) for ident, objects in knows.items()}
-            for ident, ends in pipes.items():
-                by_ident[ident] = [other for other, there in numbers.items() if there & ends]
-        return {
-            ident: self._known([other for other in users if other != ident], "users", stacks)
-            for ident, users in by_ident.items()
-        }
+        found: dict[int, Known[Enders] | Unknown] = {}
+        for ident in asking:
+            awaited = wanted.get(ident)
+            users: list[int] = []
+            hidden = False
+            for other, each in knows.items():
+                if other == ident or (awaited and _waits_likewise(stacks.get(other), awaited)):
+                    continue
+                if awaited:
+                    uses = awaited.address in each.addresses
+                else:
+                    uses = not numbers[other].isdisjoint(pipes[ident])
+                if uses:
+                    users.append(other)
+                elif not each.all_of_it:
+                    hidden = True
+            found[ident] = (
+                unknown("a thread knows more objects than are searched")
+                if hidden
+                else self._known(users, "users", stacks)
+            )
+        return found
 
     def _descriptors(self, addresses: Iterable[int]) -> frozenset[int]:
         """Return the numbers among the objects that a thread knows, and files' descriptors."""
@@ -148,22 +188,27 @@ class UserReader:
 
     # --- what a thread knows ---------------------------------------------------------------------
 
-    def _known_to(self, thread: PythonThread) -> frozenset[int]:
+    def _known_to(self, thread: PythonThread) -> _Knowledge:
         """Return the addresses of all objects in a thread's frames."""
         found: set[int] = set()
         opened: set[int] = set()
+        all_of_it = True
+        own = thread_object(self.objects.memory, self.objects.python, thread)
         for frame, address in zip(thread.frames, thread.addresses, strict=True):
             if address is None:
                 raise Unreadable("a stack is not readable")
             for value in self._spoken_of(frame.function, address):
-                for each in (value, *self._content(value)):
+                content = self._content(value)
+                all_of_it &= content is not None
+                for each in (value, *(content or ())):
                     if each not in opened:
                         opened.add(each)
-                        found.add(each)
-                        found |= self._parts(each)
+                        parts = self._parts(each, own)
+                        found |= {each, *parts.addresses}
+                        all_of_it &= parts.all_of_it
                 if len(found) > MOST_OBJECTS:
-                    raise Unreadable("a thread knows too many objects")
-        return frozenset(found)
+                    return _Knowledge(addresses=frozenset(found), all_of_it=False)
+        return _Knowledge(addresses=frozenset(found), all_of_it=all_of_it)
 
     def _spoken_of(self, function: str, frame: FrameAddress) -> Iterator[int]:
         memory, python = self.objects.memory, self.objects.python
@@ -184,40 +229,90 @@ class UserReader:
             code = memory.read(frame.code + at, 2 * units) if units < 1 << 16 else b""
         return names_ahead(code, frame.place, python.version) if code else None
 
-    def _content(self, address: int) -> tuple[int, ...]:
-        """Return what a method is bound to, or the items of a short tuple or list."""
-        kind = self.objects.type(address)
-        header = address + self.objects.python.layout.header
-        try:
-            if kind in ("method", "builtin_function_or_method"):
-                return (self.objects.self_of(address),)
-            if kind not in ("tuple", "list"):
-                return ()
-            (count,) = self.objects.words(header, 1)
-            if count > MOST_ITEMS:
-                return ()
-            if kind == "list":
-                begin = self.objects.memory.number(header + 8)
-            else:  # from 3.14 on a hash precedes the first item
-                begin = header + (16 if self.objects.python.version >= (3, 14) else 8)
-            return self.objects.words(begin, count) if count else ()
-        except Unreadable:
-            return ()
-
-    def _parts(self, address: int) -> frozenset[int]:
-        """Return the values of an instance's own attributes."""
-        if address not in self._attributes:
+    def _content(self, address: int) -> tuple[int, ...] | None:
+        """Return what a method is bound to, or what a container has; None if it has too much."""
+        if address not in self._contents:
             try:
-                own = attributes_of(self.objects.memory, self.objects.python, address)
-                parts = {each for part in own.values() for each in (part, *self._content(part))}
-                for part in own.values():  # a connection keeps the number of its descriptor
-                    if self.objects.type(part).endswith("Connection"):
-                        inner = attributes_of(self.objects.memory, self.objects.python, part)
-                        parts.update(inner.values())
-                self._attributes[address] = frozenset(parts)
-            except (Unreadable, ValueError):
-                self._attributes[address] = frozenset()
-        return self._attributes[address]
+                self._contents[address] = self._read_content(address)
+            except _TooMuch:
+                self._contents[address] = None
+            except Unreadable:
+                self._contents[address] = ()
+        return self._contents[address]
+
+    def _read_content(self, address: int) -> tuple[int, ...]:
+        kind = self.objects.type(address)
+        if kind in ("method", "builtin_function_or_method"):
+            return (self.objects.self_of(address),)
+        most = 2 * MOST_ITEMS if kind in _TABLES else MOST_ITEMS  # keys and values
+        try:
+            first = tuple(islice(self._items(address, kind), most + 1))
+        except Unreadable as error:
+            raise _TooMuch from error
+        kinds = [self.objects.type(each) for each in first]
+        if len(first) > most:
+            if _PLAIN.issuperset({*kinds} - {"int"}):
+                return ()
+            raise _TooMuch
+        return tuple(each for each, of in zip(first, kinds, strict=True) if of not in _PLAIN)
+
+    def _items(self, address: int, kind: str) -> Iterator[int]:
+        memory, python = self.objects.memory, self.objects.python
+        header = address + python.layout.header
+        if kind in _TABLES:
+            for pair in items_of(memory, python, address):
+                yield from pair
+        elif kind in _ARRAYS:
+            count = min(memory.number(header), MOST_ITEMS + 1)
+            if kind == "list":
+                begin = memory.number(header + 8)
+            else:  # from 3.14 on a hash precedes the first item
+                begin = header + (16 if python.version >= (3, 14) else 8)
+            yield from self.objects.words(begin, count) if count else ()
+        elif kind in _OTHERS:
+            yield from Objects(memory=memory, python=python).members(address)
+
+    def _parts(self, address: int, own: int) -> _Knowledge:
+        """Return the values of an instance's own attributes.
+
+        Nobody but the thread itself uses what a ``Thread`` object keeps for its ``run``.
+        """
+        if address == own:
+            return self._read_parts(address, ())
+        if address not in self._parts_of:
+            self._parts_of[address] = self._read_parts(address, self._private_in(address))
+        return self._parts_of[address]
+
+    def _private_in(self, address: int) -> tuple[str, ...]:
+        memory, python = self.objects.memory, self.objects.python
+        if self.objects.type(address) != "Thread":
+            return ()
+        try:
+            if not is_plain_thread(self.objects, address):
+                return ()
+            kind = memory.number(address + python.layout.type_at)
+            module = class_attribute_of(memory, python, kind, "__module__")
+            of_library = read_string(memory, python.layout, module) == "threading"
+        except (Unreadable, ValueError):
+            return ()
+        return OWN_OF_THREADS if of_library else ()
+
+    def _read_parts(self, address: int, without: Collection[str]) -> _Knowledge:
+        memory, python = self.objects.memory, self.objects.python
+        try:
+            own = attributes_of(memory, python, address)
+            values = [value for name, value in own.items() if name not in without]
+            parts, all_of_it = set(values), True
+            for part in values:
+                content = self._content(part)
+                parts.update(content or ())
+                all_of_it &= content is not None
+                if self.objects.type(part).endswith("Connection"):
+                    # It keeps the number of its descriptor.
+                    parts.update(attributes_of(memory, python, part).values())
+            return _Knowledge(addresses=frozenset(parts), all_of_it=all_of_it)
+        except (Unreadable, ValueError):
+            return _Knowledge(addresses=frozenset(), all_of_it=True)
 
 
 class Waiters:
