@@ -125,6 +125,8 @@ def test_so_may_a_task_in_the_background(kind: Any) -> None:
     assert judged(alone, above, main=B).outcome == "likely-partial"
     assert judged(make.task(A, awaits, LOCK_A), main=B).outcome == "likely-partial"
     assert judged(make.task(A, known_to(A)), main=B).outcome == "likely-partial"
+    named = known_to(A, kind=kind, name="reply")
+    assert judged(make.task(A, named), main=B).outcome == "likely-partial"
 
 
 MAIN = 0x400

@@ -217,7 +217,7 @@ def _for_known(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str
     wakers = frozenset((key[0], address) for address in awaits.known_to)
     if not wakers <= tasks.by_key.keys():
         return "a task that has a reference to it is not among those that were read"
-    if wakers == {key} and awaits.kind in ("future", "event") and _on_purpose(tasks, key):
+    if wakers == {key} and _on_purpose(tasks, key, awaits):
         return "it may be meant to wait until it is cancelled"
     names = enumeration([tasks.name(each) for each in sorted(wakers)][:MOST_NAMED])
     more = f" and {len(wakers) - MOST_NAMED} more" if len(wakers) > MOST_NAMED else ""
@@ -238,16 +238,19 @@ def _for_known(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> TaskWait | str
     )
 
 
-def _on_purpose(tasks: Tasks, key: TaskKey) -> bool:
+def _on_purpose(tasks: Tasks, key: TaskKey, awaits: TaskAwaits) -> bool:
     """Return whether a task that alone has what it waits for may be meant to wait for ever.
 
     Servers do it, to run until they are cancelled. A main task does not in a test, whose end is
-    awaited; nor does another task that keeps a lock, or that others wait for.
+    awaited; nor does another task that keeps a lock, or that others wait for. One that gave its
+    event a name, or its future, meant somebody to have it.
     """
+    if awaits.kind not in ("future", "event"):
+        return False
     loop = tasks.loops[key]
     if loop.main == key[1]:
         return not (loop.tid == key[0] and key[0] in tasks.awaited)
-    return not tasks.by_key[key].inside and key not in tasks.waited_for
+    return not awaits.name and not tasks.by_key[key].inside and key not in tasks.waited_for
 
 
 def _of_every_task(tasks: Tasks, key: TaskKey) -> tuple[Condition, ...]:
