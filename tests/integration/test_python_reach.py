@@ -182,3 +182,73 @@ def test_somebody_has_it(version: str, how: str, tmp_path: Path) -> None:
 def test_before_counts_are_not_used(version: str, tmp_path: Path) -> None:
     stacks = stacks_of(version, "nothing", tmp_path)
     assert not isinstance(stacks["serve"].reached, Known)
+
+
+BEHIND_A_GENERATOR = """\
+import os, sys, threading
+
+stages = []
+others = []
+
+def wait_for(go):
+    go.wait()
+
+def join():
+    others[0].join()
+
+def join_in_turn():
+    yield
+    join()
+
+def start(go):
+    others.append(threading.Thread(target=wait_for, args=(go,), name="waits", daemon=True))
+    others[0].start()
+
+def drive():
+    go = threading.Event()
+    start(go)
+    if sys.argv[1] == "function":
+        join()
+    else:
+        stage = join_in_turn()
+        if sys.argv[1] == "known generator":
+            stages.append(stage)
+        next(stage)
+        next(stage)
+
+threading.Thread(target=drive, name="drives", daemon=True).start()
+os.write(1, b"ready\\n")
+os.read(0, 1)
+"""
+
+
+@pytest.mark.parametrize("how", ["function", "generator", "known generator"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
+def test_a_generator_leads_to_the_frames_further_out(
+    version: str, how: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "stages.py"
+    script.write_text(BEHIND_A_GENERATOR)
+    process = subprocess.Popen(
+        [interpreter(version), "-I", str(script), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            stacks = {each.name: each for each in python_stacks.read_stacks(process.pid).threads}
+            waits = [stacks[name].awaits for name in ("waits", "drives") if name in stacks]
+            kinds = [each.value.kind for each in waits if isinstance(each, Known)]
+            if kinds == ["Event", "Thread"]:
+                break
+            time.sleep(0.02)
+        else:
+            raise AssertionError(f"they do not wait: {stacks}")
+        fact = stacks["waits"].reached
+        assert isinstance(fact, Known) == (how == "function"), fact
+    finally:
+        process.kill()
+        process.communicate()

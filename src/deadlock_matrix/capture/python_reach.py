@@ -13,7 +13,8 @@ These references are found: the variables of a frame, what its value stack surel
 function, and what a ``Thread`` object keeps for its own ``run``. The last holds only for the
 standard library's own class and its own ``run``: a derived class may well use ``self._args``
 itself, and a ``run`` in a file that is merely called ``threading.py`` keeps what it likes. A frame
-that somebody may hold as an object (as a traceback does) counts for nothing. Circles of references,
+that somebody may hold as an object (as a traceback or a generator does) counts for nothing, and
+neither do those further out. Circles of references,
 weak references, and immortal objects are not followed: then the answer is unknown.
 
 For CPython 3.11 to 3.15 with a GIL: before, the caller of a method keeps a reference to its
@@ -52,7 +53,7 @@ _OLDEST = (3, 11)
 _THREADING = "/threading.py"
 _BEFORE_WITH = {(3, 11): 53, (3, 12): 53, (3, 13): 2}
 _TAGS = 3  # a word without them is a counted reference; from 3.14 on
-_BY_THREAD = 0  # FRAME_OWNED_BY_THREAD
+_BY_THREAD, _BY_GENERATOR = 0, 1  # FRAME_OWNED_BY_THREAD, FRAME_OWNED_BY_GENERATOR
 
 _OF_WAITS = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
 
@@ -252,7 +253,7 @@ class ReachReader:
         if len(frames) != len(thread.addresses):
             raise Unreadable("a stack is not readable")
         for frame in reversed(frames):
-            if self._is_object(frame):
+            if self._is_object(frame) or self._is_of_generator(frame):
                 break  # those further out can be reached from it, through f_back
             yield from self._of_frame(frame, slept_for if frame is frames[-1] else 0)
 
@@ -291,6 +292,11 @@ class ReachReader:
         """Return whether somebody may hold a frame as an object, as a traceback does."""
         begin = self.objects.python.offsets["interpreter_frame.executable"]
         return self.objects.memory.number(frame.frame + (48 if begin == 0 else 40)) != 0
+
+    def _is_of_generator(self, frame: FrameAddress) -> bool:
+        """Return whether it is a generator's or coroutine's: whoever has that can get the frame."""
+        owner_at = self.objects.python.offsets["interpreter_frame.owner"]
+        return self.objects.memory.number(frame.frame + owner_at, 1) == _BY_GENERATOR
 
     def _of_frame(self, frame: FrameAddress, lock: int) -> Iterator[int]:
         memory, at = self.objects.memory, self.objects.python.offsets
