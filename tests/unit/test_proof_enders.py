@@ -11,6 +11,7 @@ from unit.proof_factory import (
     LIMITED,
     catching,
     evidence,
+    frame,
     in_call,
     inside,
     lock,
@@ -18,14 +19,15 @@ from unit.proof_factory import (
     pipe_ends,
     process,
     python,
+    running,
     sleeping,
     stack,
     stacks,
 )
 
-from deadlock_matrix.model.fact import Known, known
+from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.stack_facts import Awaited, Enders, ThreadStack
-from deadlock_matrix.model.thread_facts import ThreadFacts
+from deadlock_matrix.model.thread_facts import Switches, ThreadFacts
 from deadlock_matrix.model.verdict import AssumptionKind, Judgement
 from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
@@ -56,6 +58,7 @@ def judged(*threads: ThreadFacts, read: tuple[ThreadStack, ...], **facts: Any) -
 TAKER = stack(2, BEGUN, awaits=awaits(), holds=inside(GATE), enders=enders(3))
 GIVER = stack(3, BEGUN, waits_for=lock(GATE))
 LIVING = (sleeping(1), on_futex(2), on_futex(3))
+MAIN = stack(1, frame("main", "/app/main.py", 3))
 
 
 def test_a_queue_that_only_a_stuck_thread_knows() -> None:
@@ -135,7 +138,7 @@ def reached(*threads: int) -> Known[tuple[int, ...]]:
 def test_what_nobody_else_can_get_to_is_proved() -> None:
     taker = msgspec.structs.replace(TAKER, reached=reached(2, 3))
     giver = msgspec.structs.replace(GIVER, reached=reached(2, 3))
-    judgement = judged(*LIVING, read=(stack(1), taker, giver))
+    judgement = judged(*LIVING, read=(MAIN, taker, giver))
     assert judgement.outcome == "partial" and judgement.proof is not None
     assert judgement.proof.assumptions == ()
     assert "(jobs, empty) in take (store.py:7), which only thread 3 't3' can reach" in (
@@ -146,7 +149,7 @@ def test_what_nobody_else_can_get_to_is_proved() -> None:
 
 def test_a_part_of_the_circle_may_still_be_assumed() -> None:
     taker = msgspec.structs.replace(TAKER, reached=reached(2, 3))
-    judgement = judged(*LIVING, read=(stack(1), taker, GIVER))
+    judgement = judged(*LIVING, read=(MAIN, taker, GIVER))
     assert judgement.outcome == "likely-partial" and judgement.proof is not None
     assert {each.kind for each in judgement.proof.assumptions} == {
         AssumptionKind.RELEASED_BY_HOLDER
@@ -157,4 +160,52 @@ def test_a_part_of_the_circle_may_still_be_assumed() -> None:
 def test_somebody_who_moves_can_get_to_it(others: tuple[int, ...]) -> None:
     taker = msgspec.structs.replace(TAKER, reached=reached(*others), enders=enders())
     giver = msgspec.structs.replace(GIVER, reached=reached(2, 3))
-    assert judged(*LIVING, read=(stack(1), taker, giver)).outcome == "not-proved"
+    assert judged(*LIVING, read=(MAIN, taker, giver)).outcome == "not-proved"
+
+
+NOBODY_ELSES = tuple(
+    msgspec.structs.replace(each, reached=reached(2, 3), enders=enders()) for each in (TAKER, GIVER)
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        sleeping(4),
+        in_call(4, "epoll_wait", 9),
+        running(4),
+        on_futex(4, timeout=known(LIMITED, "test")),
+        on_futex(4, timeout=unknown("test")),
+    ],
+)
+@pytest.mark.parametrize("read", [(), (stack(4),)])
+def test_a_thread_that_goes_on_in_c_may_have_its_address(
+    other: ThreadFacts, read: tuple[ThreadStack, ...]
+) -> None:
+    judgement = judged(*LIVING, other, read=(MAIN, *NOBODY_ELSES, *read))
+    assert judgement.outcome == "likely-partial" and judgement.proof is not None
+    kinds = {each.kind for each in judgement.proof.assumptions}
+    assert AssumptionKind.NOT_TOUCHED in kinds
+    assert "no C code of thread 4 't4' keeps the address of Queue 0xb0" in judgement.proof.sentence
+
+
+def test_one_that_moved_meanwhile_may_have_it_too() -> None:
+    now = process(*LIVING, on_futex(4), signals=catching(2), python=python())
+    moved = on_futex(4, switches=known(Switches(voluntary=4, involuntary=1), "status"))
+    earlier = process(*LIVING, moved, signals=catching(2), python=python())
+    read = (stacks(1, MAIN, *NOBODY_ELSES),)
+    assert judge(evidence(now, before=(earlier,), stacks=read)).outcome == "likely-partial"
+    assert judge(evidence(now, stacks=read)).outcome == "partial"
+
+
+def test_idle_threads_of_a_library_cost_nothing() -> None:
+    idle = (on_futex(4), on_futex(5))
+    judgement = judged(*LIVING, *idle, read=(MAIN, *NOBODY_ELSES))
+    assert judgement.outcome == "partial" and judgement.proof is not None
+    assert judgement.proof.assumptions == ()
+
+
+def test_a_thread_with_python_frames_has_only_counted_references() -> None:
+    own = stack(4, BEGUN)
+    judgement = judged(*LIVING, sleeping(4), read=(MAIN, *NOBODY_ELSES, own))
+    assert judgement.outcome == "partial"

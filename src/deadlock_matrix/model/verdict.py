@@ -105,7 +105,7 @@ class AssumptionKind(StrEnum):
     RELEASED_BY_HOLDER = "lock-released-by-holder"  # only the thread that took the lock releases it
     ENDED_BY_USERS = "ended-by-users"  # only threads in whose frames an object is use it
     DONE_BY_ITS_POOL = "done-by-its-pool"  # only its pool completes a future
-    NOT_TOUCHED = "not-touched"  # nobody changes what the wait is on behind the kernel's back
+    NOT_TOUCHED = "not-touched"  # nobody ends or changes the wait behind everybody's back
 
 
 class Assumption(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,10 @@ threads that know the object are stuck themselves, or all that could do the work
 nobody ever will. That is an assumption: another thread may come to know the object. A pipe that the
 process alone has is an object like the others: whoever knows the number of its write end may write.
 
+Counts of references show who can reach an object at all, in Python. C code may keep its address
+without a reference and call Python later. So if a thread without a Python frame may still go on,
+it is assumed that its code does not.
+
 A thread that waits for the same thing in the same way is not counted: of two consumers neither
 feeds the other. If nobody else knows the object, nothing is likely: somebody will be told of it.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.stack_facts import Enders, How, PythonLock
+from deadlock_matrix.model.thread_facts import NoTimeout
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition, Node
 from deadlock_matrix.proof.awaited import awaited_object, label_of_object, phrase_of_object
 from deadlock_matrix.proof.interpreter import may_be_main, stacks_of
@@ -46,7 +51,10 @@ def ended_wait(world: World, key: Key, conditions: tuple[Condition, ...]) -> Wai
 def reached_wait(
     world: World, key: Key, lock: PythonLock | None, conditions: tuple[Condition, ...]
 ) -> Wait | None:
-    """Return the wait for an object that only some threads can reach, which is a fact."""
+    """Return the wait for an object that only some threads can reach.
+
+    That is a fact, unless another thread may go on in C.
+    """
     stack, awaited = stacks_of(world, key), awaited_object(world, key)
     if stack is None or not isinstance(stack.reached, Known):
         return None
@@ -72,6 +80,7 @@ def reached_wait(
         subject=thread_id(key),
         detail=f"all references to {label} are counted, and no other thread has one",
         source=stack.reached.source,
+        assumes=_no_address_kept(world, key, label),
     )
     interruptible = may_be_main(world, key)
     others = () if interruptible else (uninterrupted(key),)
@@ -85,6 +94,50 @@ def reached_wait(
         phrase=f"{phrase}, {whom}",
         names_owner=True,
         conditions=(*conditions, ended, *others),
+    )
+
+
+def _no_address_kept(world: World, key: Key, label: str) -> tuple[Assumption, ...]:
+    """Assume that no C code keeps an object's address, if a thread without frames may go on."""
+    pid = key[0]
+    if pid not in world.in_c_code:
+        world.in_c_code[pid] = tuple(
+            each for each in sorted(world.live(pid)) if _may_go_on_in_c(world, each)
+        )
+    others = world.in_c_code[pid]
+    if not others:
+        return ()
+    return (
+        Assumption(
+            kind=AssumptionKind.NOT_TOUCHED,
+            subject=thread_id(key),
+            detail=f"no C code of {_named(world, list(others))} keeps the address of {label}",
+            source=f"/proc/{pid}/task",
+        ),
+    )
+
+
+def _may_go_on_in_c(world: World, key: Key) -> bool:
+    """Return whether a thread has no Python frame, and does not wait to be woken by another one.
+
+    The idle threads of a library wait in a futex, until somebody has work for them.
+    """
+    stack = world.stack_by_thread.get(key)
+    if stack is not None and stack.python:
+        return False
+    thread, earlier = world.threads[key], world.threads_before.get(key)
+    call, timeout = thread.call, thread.timeout
+    return (
+        earlier is None
+        or call is None
+        or call.name != "futex"
+        or thread.state != "S"
+        or not isinstance(timeout, Known)
+        or not isinstance(timeout.value, NoTimeout)
+        or earlier.call != call
+        or not isinstance(thread.switches, Known)
+        or not isinstance(earlier.switches, Known)
+        or earlier.switches.value != thread.switches.value
     )
 
 

@@ -90,7 +90,7 @@ def futex_wait(
         phrase=_phrase_of_python(world, key, of_python or mutex, held)
         or _phrase(world, key, lock, label),
         conditions=(*asleep, reach),
-        assuming=(*assuming, *(each for each in (held, ended) if each is not None)),
+        assuming=(*assuming, *(each for each in (held, reached, ended) if each is not None)),
     )
 
 

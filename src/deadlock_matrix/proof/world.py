@@ -43,6 +43,7 @@ class World:
     stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
     # Answers about whole processes that every thread needs, kept by whoever works them out.
     interruptible: dict[int, bool] = field(default_factory=dict)
+    in_c_code: dict[int, tuple[Key, ...]] = field(default_factory=dict)
     gil_holders: dict[int, tuple[Key, str] | Gap] = field(default_factory=dict)
     inside_blocks: dict[int, dict[int, list[InsideBlock]]] = field(default_factory=dict)
     begun_by_objects: dict[int, BegunByObjects] = field(default_factory=dict)
