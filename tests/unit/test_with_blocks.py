@@ -98,3 +98,14 @@ def test_a_frame_of_an_old_version_lists_its_blocks() -> None:
 @pytest.mark.parametrize("table", [b"\xff", b"\x80\x40\x40", bytes(range(256))])
 def test_a_table_that_is_none_is_read_to_its_end(table: bytes) -> None:
     assert all(each.start <= each.end for each in parse_table(table))
+
+
+@FROM_3_11
+@pytest.mark.timeout(20)
+def test_a_table_whose_handlers_lead_in_a_circle_is_none() -> None:
+    """Memory that changed meanwhile may hold any bytes: 10,000 entries that lead to each other."""
+    entry = bytes((0x80, 1, 0, 3))  # from 0, one instruction, handled at 0, at depth 1
+    table = parse_table(entry * 10_000)
+    assert len(table) == 10_000
+    with pytest.raises(ValueError, match="circle"):
+        depth_by_table(table, 0)

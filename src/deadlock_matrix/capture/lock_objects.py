@@ -19,6 +19,7 @@ from deadlock_matrix.capture.with_blocks import Covered, parse_table
 
 MOST_SLOTS = 256
 """Most words read of one frame."""
+_MOST_TABLE = 1 << 16  # bytes: some 10,000 blocks of one function
 
 Kind = Literal["Lock", "RLock"]
 _KINDS: Mapping[str, Kind] = {"_thread.lock": "Lock", "_thread.RLock": "RLock"}
@@ -61,7 +62,7 @@ class LockObjects:
             # Behind the header and the size come constants, names, then the exception table.
             table = memory.number(frame.code + layout.header + 24)
             variables = memory.number(names + layout.header)
-            entries = parse_table(bytes_of(memory, layout, table))
+            entries = parse_table(bytes_of(memory, layout, table, _MOST_TABLE))
         else:
             base = memory.number(frame.frame + at["frame_object.valuestack"])
             variables, size_at, entries = (base - frame.slots) // 8, STACK_SIZE_AT, ()

@@ -163,7 +163,10 @@ class HolderReader:
         if "frame_object.blockstack" not in at:
             code, place = self.objects.code(frame), (frame.code, frame.place)
             if place not in self._depths:
-                self._depths[place] = depth_by_table(code.table, frame.place)
+                try:
+                    self._depths[place] = depth_by_table(code.table, frame.place)
+                except ValueError as error:
+                    raise Unreadable(str(error)) from None
             return self._depths[place], frame.slots + 8 * code.variables
         base = memory.number(frame.frame + at["frame_object.valuestack"])
         blocks = memory.read(frame.frame + at["frame_object.blockcount"], 4)

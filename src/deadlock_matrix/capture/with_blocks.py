@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MOST_BLOCKS = 20  # CO_MAXBLOCKS
+_MOST_HANDLERS = 8 * _MOST_BLOCKS  # a block has its handler, and that one's own; rarely one more
 _SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 144
 
 
@@ -80,19 +81,23 @@ def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
     An exception's path shows the blocks around an instruction: the handler of a block is itself
     covered by the next block out. The order of instructions does not show them: handlers come
     last.
+
+    Raises:
+        ValueError: It is not such a table: its handlers lead in a circle.
     """
     entry = _covering(table, place)
     slots = entry.depth if entry else 0
     begins: dict[int, int] = {}
-    for _ in table:
+    firsts: dict[int, int] = {}
+    for each in table:
+        firsts[each.target] = min(each.start, firsts.get(each.target, each.start))
+    for _ in range(_MOST_HANDLERS):
         if entry is None:
-            break
+            return Depth(slots=slots, begins=begins)
         if entry.notes_place and 0 < entry.depth <= slots:
-            target = entry.target
-            begin = min(each.start for each in table if each.target == target)
-            begins.setdefault(entry.depth - 1, begin)
+            begins.setdefault(entry.depth - 1, firsts[entry.target])
         entry = _covering(table, entry.target)
-    return Depth(slots=slots, begins=begins)
+    raise ValueError("the exception table leads in a circle")
 
 
 def _covering(table: tuple[Covered, ...], place: int) -> Covered | None:
