@@ -99,8 +99,15 @@ def running(program: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def until_asleep_in(pid: int, *calls: int) -> None:
-    while Path(f"/proc/{pid}/syscall").read_text().partition(" ")[0] not in map(str, calls):
-        pass
+    """Wait until the main thread sleeps in a call of the program's own.
+
+    A thread that starts another waits in a futex too, for a lock of Python's: none of these waits
+    for a word as long as it is 0, as the programs here do.
+    """
+    asleep = False
+    while not asleep:
+        call, *arguments = Path(f"/proc/{pid}/syscall").read_text().split()
+        asleep = call in map(str, calls) and (call != "202" or arguments[1:3] == ["0x80", "0x0"])
 
 
 def end_of(process: subprocess.Popen[str]) -> str:
@@ -210,7 +217,7 @@ def test_signals_arrive_while_it_is_asked() -> None:
         "signal.signal(signal.SIGRTMIN, lambda n, f: None)\n"
         "threading.Thread(target=lambda: (os.read(0, 1), print(len(os.read(told, 9999)),"
         " flush=True), os._exit(0))).start()\n"
-        "while True: threading.Event().wait()"
+        "while True: libc.syscall(202, ctypes.byref(word), 128, 0, None, None, 0)"
     )
     with running(program) as process:
         until_asleep_in(process.pid, 202)
