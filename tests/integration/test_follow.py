@@ -75,18 +75,33 @@ def tell(process: subprocess.Popen[bytes], what: bytes) -> None:
     process.stdin.flush()
 
 
-@pytest.mark.parametrize("by", ["pid", "name"])
+@pytest.mark.parametrize("by", ["pid", "name", "name without suffix"])
 def test_the_first_that_hangs_is_shown(start: Start, follow: Follow, by: str) -> None:
     processes = [start() for _ in range(3)]
     pids = [str(process.pid) for process in processes]
     name: str = start.name  # type: ignore[attr-defined]
-    following = follow(*(pids if by == "pid" else ("--name", name)))
+    pattern = name.removesuffix(".py") if by == "name without suffix" else name
+    following = follow(*(pids if by == "pid" else ("--name", pattern)))
     tell(processes[0], b"end\n")
     assert processes[0].wait(60) == 0
     tell(processes[1], b"hang\n")
     said, _ = following.communicate(timeout=120)
     assert following.returncode == 35
     assert said.decode().startswith(f"deadlock: main thread {pids[1]} in <module> ({name}:8)")
+
+
+def test_a_name_that_no_process_has_is_an_error() -> None:
+    done = subprocess.run(
+        [*TOOL, "inspect", "--follow", "--name", "no-such-program"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr.endswith(
+        "no running Python process has a name that matches 'no-such-program'.\n"
+    )
 
 
 def test_when_none_is_left_it_ends(start: Start, follow: Follow) -> None:

@@ -22,6 +22,7 @@ from deadlock_matrix.model.scan import Tally
 from deadlock_matrix.run.choosing import Chooser, Wanted
 from deadlock_matrix.run.handover import hand_over
 from deadlock_matrix.run.scanning import Limits, Scanner
+from deadlock_matrix.run.subject import Subject
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads procfs"),
@@ -253,10 +254,12 @@ def test_processes_that_may_not_be_read_are_counted(start: Start) -> None:
 def test_by_user_and_control_group(start: Start) -> None:
     pid = str(start("sleeping").pid)
     assert scan("--pid", pid, "--user", str(os.geteuid())).stdout.startswith("1 process ")
-    assert scan("--pid", pid, "--user", "4321").stdout.startswith("0 processes ")
+    assert scan("--pid", pid, "--user", "4321").stdout.startswith("no running Python process ")
     group = Path(f"/proc/{pid}/cgroup").read_text().splitlines()[0].split(":", 2)[2]
     assert scan("--pid", pid, "--cgroup", group).stdout.startswith("1 process ")
-    assert scan("--pid", pid, "--cgroup", "no such group").stdout.startswith("0 processes ")
+    assert scan("--pid", pid, "--cgroup", "no such group").stdout.startswith(
+        "no running Python process "
+    )
 
 
 def test_a_child_and_the_parent_that_waits_for_it_are_told_once(
@@ -321,6 +324,27 @@ def test_what_there_was_no_time_for_is_counted(start: Start) -> None:
         found = Scanner(collector, chooser, Limits(settle_s=0.0, round_s=0.0)).round()
         assert found.tally == Tally(processes=2, looked_closely=0, late=1, refused={})
         assert found.new == found.standing == ()
+    finally:
+        collector.close()
+
+
+def test_what_ends_during_a_scan_is_not_called_late(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start("self_lock")
+    collector = open_collector()
+    try:
+        chooser = Chooser(collector, Wanted(pids=frozenset({process.pid})))
+        scanner = Scanner(collector, chooser)
+        screen = scanner._screen
+
+        def end_before(batch: list[Subject]) -> set[int]:
+            process.kill()
+            process.wait(60)
+            return screen(batch)
+
+        monkeypatch.setattr(scanner, "_screen", end_before)
+        assert scanner.round().tally == Tally(processes=1, looked_closely=0, late=0, refused={})
     finally:
         collector.close()
 

@@ -34,7 +34,7 @@ from deadlock_matrix.model.verdict import (
     ProofKind,
     Verdict,
 )
-from deadlock_matrix.render.inspected_threads import NATIVE_FRAMES
+from deadlock_matrix.render.inspected_threads import NATIVE_FRAMES, idle
 from deadlock_matrix.render.inspection import View, inspection_text, stuck_text
 
 PROOF = Proof(
@@ -333,6 +333,30 @@ def test_workers_without_work_are_said_to_be_idle() -> None:
     evidence = msgspec.structs.replace(found.evidence.value, stacks=facts)
     text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "s")))
     assert "28 threads alike (100, 101, 102, ...), each is idle: a ThreadPoolExecutor's" in text
+
+
+POOL, QUEUES = "multiprocessing/pool.py", "multiprocessing/queues.py"
+
+
+@pytest.mark.parametrize(
+    ("calls", "is_idle"),
+    [
+        ([("worker", POOL)], True),
+        ([("worker", POOL), ("SimpleQueue.get", QUEUES), ("_recv", "multiprocessing/c.py")], True),
+        ([("worker", POOL), ("SimpleQueue.put", QUEUES), ("_send", "multiprocessing/c.py")], False),
+        ([("Queue._feed", QUEUES), ("Condition.wait", "threading.py")], True),
+        ([("Queue._feed", QUEUES), ("_send", "multiprocessing/c.py")], False),
+        ([("Queue._feed", QUEUES)], False),  # waits for the semaphore of all writers
+    ],
+)
+def test_a_worker_that_hands_something_over_is_not_idle(
+    calls: list[tuple[str, str]], is_idle: bool
+) -> None:
+    frames = [
+        PythonFrame(function=function, file=f"/usr/lib/python3.12/{file}", line=1)
+        for function, file in calls
+    ]
+    assert bool(idle(frames)) is is_idle
 
 
 def test_many_that_are_stuck_alike_are_one_entry_too() -> None:

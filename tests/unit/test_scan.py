@@ -71,6 +71,8 @@ def test_lines() -> None:
 def test_the_summary() -> None:
     tally = Tally(processes=1, looked_closely=0, late=0, refused={})
     assert tally_text(tally, 0) == "1 process looked at, 0 of them closely: no deadlock"
+    nobody = msgspec.structs.replace(tally, processes=0)
+    assert tally_text(nobody, 0) == "no running Python process matches: no deadlock"
     tally = Tally(processes=9, looked_closely=4, late=2, refused={"rare": 1, "often": 3})
     assert tally_text(tally, 2) == (
         "9 processes looked at, 4 of them closely: 2 deadlocks; there was no time for a close look "

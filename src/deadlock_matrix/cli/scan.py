@@ -101,6 +101,7 @@ def command(
         for pid in pids:
             collector.check(pid)
         scanner = Scanner(collector, Chooser(collector, wanted))
+        looked_at = False
         while True:
             began = time.monotonic()
             found = scanner.round()
@@ -110,6 +111,9 @@ def command(
                 break
             if pids and not found.tally.processes:
                 sys.exit(ExitStatus.OK)
+            if not (looked_at or found.tally.processes or found.tally.refused):
+                click.echo("deadlock-matrix: waiting for a Python process that matches", err=True)
+            looked_at = True
             time.sleep(max(0.0, began + every_s - time.monotonic()))
     finally:
         collector.close()

@@ -129,7 +129,8 @@ def _whose(world: World, call: SystemCall, targets: Sequence[str]) -> str:
         if isinstance(process.descriptors, Known)
         and any(d.target in targets and access in d.access for d in process.descriptors.value)
     ]
-    return f", whose {end} end {enumeration(pids)} has" if 0 < len(pids) <= MOST_NAMED else ""
+    has = "has" if len(pids) == 1 else "have"
+    return f", whose {end} end {enumeration(pids)} {has}" if 0 < len(pids) <= MOST_NAMED else ""
 
 
 def _between_processes(world: World, key: Key, targets: Iterable[str]) -> Condition:

@@ -21,12 +21,24 @@ MOST_SOURCE = 100
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\b\d+(?:\.\d+)?\b")
 
-_IDLE = (
-    ("_worker", "/concurrent/futures/thread.py", "is idle: a ThreadPoolExecutor's, without work"),
-    ("worker", "/multiprocessing/pool.py", "is idle: a multiprocessing pool's, without work"),
-    ("_feed", "/multiprocessing/queues.py", "is idle: feeds a multiprocessing.Queue, has nothing"),
-)
-"""A function and its file, inside which there is only waiting, and what that means."""
+_IDLE = {
+    ("_worker", "/concurrent/futures/thread.py"): (
+        ("", "get"),
+        "is idle: a ThreadPoolExecutor's, without work",
+    ),
+    ("worker", "/multiprocessing/pool.py"): (
+        ("", "get"),
+        "is idle: a multiprocessing pool's, without work",
+    ),
+    ("_feed", "/multiprocessing/queues.py"): (
+        ("wait",),
+        "is idle: feeds a multiprocessing.Queue, has nothing",
+    ),
+}
+"""A function and its file: what it calls to wait for work (empty: written in C); what that means.
+
+Each of them may also wait to hand something over, as when a pipe is full.
+"""
 
 _WAITING = ("/threading.py", "/queue.py", "/multiprocessing/", "/queues.py")
 
@@ -80,11 +92,14 @@ def likeness(looked: LookedAt, doing: Doing) -> tuple[object, ...]:
 
 def idle(frames: Sequence[PythonFrame]) -> str:
     """Return what an idle worker waits for; empty for any other thread."""
+    called = ""
     for frame in reversed(frames):
         path = "/" + frame.file.replace("\\", "/")
-        for function, file, meaning in _IDLE:
-            if frame.function.rpartition(".")[2] == function and path.endswith(file):
-                return meaning
+        function = frame.function.rpartition(".")[2]
+        for (name, file), (calls, meaning) in _IDLE.items():
+            if function == name and path.endswith(file):
+                return meaning if called in calls else ""
+        called = function
         if not any(part in path for part in _WAITING):
             return ""
     return ""

@@ -19,6 +19,8 @@ def finding_text(finding: Finding) -> str:
 
 def tally_text(tally: Tally, findings: int) -> str:
     """Say how many processes there were, how many hang, and what could not be looked at and why."""
+    if not tally.processes and not tally.refused:
+        return "no running Python process matches: no deadlock"
     text = (
         f"{count(tally.processes, 'process', 'processes')} looked at, "
         f"{tally.looked_closely} of them closely: "

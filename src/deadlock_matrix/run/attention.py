@@ -64,8 +64,6 @@ class Attention:
 
         Returns:
             For how many seconds it has slept without waking once; 0 if it is awake. A thread that
-                wakes only to sleep in the same place again may be at work; it is looked at closely
-                all the same.
             wakes only to sleep in the same place again may be at work; it is looked at closely
             all the same.
 

@@ -140,6 +140,7 @@ class Chooser:
         if not patterns:
             return True
         names = {name_of(pid), *program_names(words)}
+        names |= {name.removesuffix(".py") for name in names}
         return any(fnmatch.fnmatchcase(name, each) for name in names for each in patterns)
 
 

@@ -108,7 +108,7 @@ class Scanner:
         due.sort(key=lambda each: (each.examined is not None, not each.all_are_still, each.next_s))
         refused = dict(choice.refused)
         found: list[Found] = []
-        examined = 0
+        examined = gone = 0
         out_of_time = False
         for batch in (due[at : at + BATCH] for at in range(0, len(due), BATCH)):
             if not self._has_time():
@@ -128,6 +128,8 @@ class Scanner:
                             examined += 1
                             reason = reason_of(subject.pid, error)
                             refused[reason] = refused.get(reason, 0) + 1
+                        else:
+                            gone += 1
                         continue
                     found += new
                     over += ended
@@ -142,7 +144,7 @@ class Scanner:
             tally=Tally(
                 processes=len(self._subjects),
                 looked_closely=examined,
-                late=len(due) - examined,
+                late=len(due) - examined - gone,
                 refused=refused,
             ),
         )
