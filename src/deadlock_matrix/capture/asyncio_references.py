@@ -27,6 +27,8 @@ from deadlock_matrix.capture.frame_variables import FrameAddress
 from deadlock_matrix.capture.memory import Unreadable
 
 MOST_OBJECTS = 20_000
+MOST_REFERENCES = 1 << 20
+"""Of all objects together, and of those that are gone through again for the answers."""
 MOST_SLOTS = 1 << 12
 MOST_TASKS = 64
 """Tasks that know an object; if there are more, they count as others."""
@@ -58,6 +60,8 @@ class ReferenceReader:
     _into: dict[int, Counter[int]] | None = None  # by object: who refers to it, how often
     _followed: set[int] = field(default_factory=set)
     _answers: dict[int, Referrers] = field(default_factory=dict)
+    _references: int = 0
+    _steps: int = 0
 
     def referrers(self, address: int) -> Referrers:
         """Return who refers to an object."""
@@ -78,6 +82,9 @@ class ReferenceReader:
                 tasks.add(at)
                 continue
             into = self._into.get(at, Counter())
+            self._steps += 1 + len(into)
+            if self._steps > MOST_REFERENCES:
+                return Referrers(tasks=(), others=True)
             if self._count(at) != into.total() or self._has_weak_ones(at):
                 return Referrers(tasks=(), others=True)
             new = [each for each in into if each not in seen]
@@ -121,7 +128,7 @@ class ReferenceReader:
         waiting: deque[int] = deque()
         for task, chain in self.chains.items():
             waiting.extend(self._note(task, self._of_task(task, chain)))
-        while waiting and len(self._followed) < MOST_OBJECTS:
+        while waiting and len(self._followed) < MOST_OBJECTS and self._references < MOST_REFERENCES:
             at = waiting.popleft()
             if at in self._followed or at in self.chains:
                 continue
@@ -133,7 +140,10 @@ class ReferenceReader:
         noted = []
         try:
             for each in found:
+                if self._references == MOST_REFERENCES:
+                    break  # as if the rest could not be read
                 if each and each % 8 == 0:
+                    self._references += 1
                     self._into.setdefault(each, Counter())[referrer] += 1
                     noted.append(each)
         except (Unreadable, struct.error, KeyError):

@@ -10,6 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+from collections.abc import Callable, Collection, Container
+from contextlib import suppress
+from functools import cache, partial
 from typing import Literal
 
 from deadlock_matrix.capture.proc_files import (
@@ -117,7 +120,17 @@ def _access(flags: int) -> Access:
     return "r" if access == os.O_RDONLY else "w" if access == os.O_WRONLY else "rw"
 
 
-def _signals(target: str, info: bytes, directory: int) -> str:
+def _mounts(directory: int) -> frozenset[bytes]:
+    """Return the ids of all mounts that a process sees.
+
+    Raises:
+        OSError: It has ended.
+    """
+    lines = read_whole("mountinfo", directory).splitlines()
+    return frozenset(line.split(b" ", 1)[0] for line in lines)
+
+
+def _signals(target: str, info: bytes, mounts: Callable[[], Container[bytes]]) -> str:
     """Return for what the kernel may send a signal by itself, see fcntl(2) and mq_notify(3).
 
     A file with a lease has O_ASYNC too. A message queue shows a path of one part, on a file system
@@ -125,11 +138,9 @@ def _signals(target: str, info: bytes, directory: int) -> str:
     """
     if _number(info, b"flags:", 8) & _ASYNC:
         return "O_ASYNC"
-    if target.startswith("/") and target.count("/") == 1 and b"mnt_id:" in info:
-        mount = b"%d" % _number(info, b"mnt_id:")
-        mounts = read_whole("mountinfo", directory)
-        if not any(line.split(b" ", 1)[0] == mount for line in mounts.splitlines()):
-            return "a message queue"
+    of_queues = target.startswith("/") and target.count("/") == 1 and b"mnt_id:" in info
+    if of_queues and b"%d" % _number(info, b"mnt_id:") not in mounts():
+        return "a message queue"
     return ""
 
 
@@ -149,25 +160,31 @@ def numbers_of(directory: int) -> list[int]:
         os.close(listing)
 
 
-def write_ends(number: int, directory: int) -> frozenset[int]:
-    """Return the descriptors by which a process can write to the pipe that one of them reads.
+def write_ends(numbers: Collection[int], directory: int) -> dict[int, frozenset[int]]:
+    """Return the descriptors by which a process can write to the pipes that others of them read.
 
     Args:
-        number: The read end.
+        numbers: The read ends; what is not open, or not a pipe, is left out.
         directory: A descriptor of the process's folder.
 
     Raises:
         OSError: They cannot be read.
-        ValueError: It is not a pipe.
+        ValueError: One has no flags, or there are too many.
     """
-    target = target_of(number, directory)
-    if not target.startswith("pipe:"):
-        raise ValueError(f"{target} is no pipe")
-    return frozenset(
-        each
-        for each in numbers_of(directory)
-        if target_of(each, directory) == target and "w" in access_of(each, directory)
-    )
+    read: dict[int, str] = {}
+    for number in numbers:
+        with suppress(OSError):
+            read[number] = target_of(number, directory)
+    pipes = {target for target in read.values() if target.startswith("pipe:")}
+    ends: dict[str, set[int]] = {target: set() for target in pipes}
+    every = numbers_of(directory) if pipes else []
+    if len(every) > LIMIT:
+        raise ValueError(f"{len(every)} open descriptors: too many to read")
+    for each in every:
+        target = target_of(each, directory)
+        if target in pipes and "w" in access_of(each, directory):
+            ends[target].add(each)
+    return {number: frozenset(ends[target]) for number, target in read.items() if target in pipes}
 
 
 def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | Unknown:
@@ -183,6 +200,7 @@ def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | 
         numbers = sorted(numbers_of(directory))
     except OSError as error:
         return unknown(reason_of(error, f"/proc/{pid}/fd"))
+    mounts = cache(partial(_mounts, directory))  # one process may have thousands of such files
     if len(numbers) > LIMIT:
         return unknown(f"{len(numbers)} open descriptors: too many to read")
     for number in numbers:
@@ -194,7 +212,7 @@ def descriptors_of(pid: int, directory: int) -> Known[tuple[Descriptor, ...]] | 
                     number=number,
                     target=target,
                     access=_access(_number(info, b"flags:", 8)),
-                    signals=_signals(target, info, directory),
+                    signals=_signals(target, info, mounts),
                 )
             )
         except OSError as error:

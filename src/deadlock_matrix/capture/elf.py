@@ -71,10 +71,7 @@ _cache: Kept[tuple[str, tuple[int, int] | None, bytes], ElfFile] = Kept(CACHED_F
 def _load(memory: Memory, mapping: Mapping) -> Loaded:
     if not mapping.path.startswith("/"):
         raise Unusable(f"{mapping.path or 'anonymous memory'} is not a file")
-    begin = None
-    for other in memory.maps.of_file(mapping.path):
-        if other.path and other.offset == 0 and other.start <= mapping.start:
-            begin = other.start
+    begin = memory.maps.begin_of(mapping)
     if begin is None:
         raise Unusable(f"{mapping.path}: its first segment is not mapped")
     if begin in memory.loaded:  # asked for by another of its mappings
@@ -138,8 +135,10 @@ class _Image:
         build id.
         """
         parts = [self._head, self._raw]
+        left = _NOTES_LIMIT
         for kind, _, address, size in self.segments:
-            if kind == _PT_NOTE and size <= _NOTES_LIMIT:
+            if kind == _PT_NOTE and size <= left:
+                left -= size
                 parts.append(self.memory.read(self.bias + address, size))
         return b"".join(parts)
 

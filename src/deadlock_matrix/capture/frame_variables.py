@@ -6,6 +6,7 @@ import struct
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from deadlock_matrix.capture.line_tables import Lines
 from deadlock_matrix.capture.memory import Memory
 from deadlock_matrix.capture.python_objects import ObjectLayout
 from deadlock_matrix.capture.python_values import content_of_cell, names_in, text_of_value
@@ -27,9 +28,7 @@ class Interpreter:
     runtime: int  # address of _PyRuntime
     layout: ObjectLayout
     offsets: Mapping[str, int]
-    # What was read of code objects, by address, and of places in them; threads share both.
-    codes: dict[int, Code] = field(default_factory=dict)
-    lines: dict[tuple[int, int], int] = field(default_factory=dict)
+    codes: dict[int, Code] = field(default_factory=dict)  # by address; threads share them
     variables: dict[int, tuple[str, ...]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)  # of attributes and globals
 
@@ -40,8 +39,7 @@ class Code:
 
     function: str
     file: str
-    first: int
-    line_table: bytes
+    lines: Lines
     names: tuple[str, ...]
 
 

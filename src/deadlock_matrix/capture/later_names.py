@@ -84,9 +84,7 @@ def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[
         or (known.compiled and known.compiled in code[::2])
     ):
         return None
-    begin = max(place, 0)
-    while (earlier := _earliest(code, begin, known, version)) < begin:
-        begin = earlier
+    begin = _begin(code, max(place, 0), known, version)
     found: set[int] = set()
     for at in range(begin & ~1, len(code) - 1, 2):
         number, argument = code[at], code[at + 1]
@@ -97,11 +95,24 @@ def names_ahead(code: bytes, place: int, version: tuple[int, int]) -> frozenset[
     return frozenset(found)
 
 
-def _earliest(code: bytes, begin: int, known: Instructions, version: tuple[int, int]) -> int:
-    """Return how far back the jumps lead that come after a place."""
+def _begin(code: bytes, place: int, known: Instructions, version: tuple[int, int]) -> int:
+    """Return how far back the jumps lead that come after a place, and those that they lead to.
+
+    Each instruction is looked at once.
+    """
+    begin, end = place, len(code)
+    while (earlier := _earliest(code, begin, end, known, version)) < begin:
+        begin, end = earlier, begin + 1
+    return begin
+
+
+def _earliest(
+    code: bytes, begin: int, end: int, known: Instructions, version: tuple[int, int]
+) -> int:
+    """Return how far back the jumps between two places lead."""
     earliest = begin
     unit = 2 if version >= (3, 10) else 1
-    for at in range(begin & ~1, len(code) - 1, 2):
+    for at in range(begin & ~1, end - 1, 2):
         number, argument = code[at], code[at + 1]
         if number in known.jump_back:
             earliest = min(earliest, max(at + 2 - 2 * argument, 0))

@@ -15,7 +15,7 @@ from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_values import bytes_of
-from deadlock_matrix.capture.with_blocks import Covered, parse_table
+from deadlock_matrix.capture.with_blocks import NO_TABLE, Table, parse_table
 
 MOST_SLOTS = 256
 """Most words read of one frame."""
@@ -32,7 +32,7 @@ class Code:
 
     variables: int
     stack_size: int
-    table: tuple[Covered, ...]
+    table: Table
 
 
 @dataclass(kw_only=True)
@@ -62,10 +62,15 @@ class LockObjects:
             # Behind the header and the size come constants, names, then the exception table.
             table = memory.number(frame.code + layout.header + 24)
             variables = memory.number(names + layout.header)
-            entries = parse_table(bytes_of(memory, layout, table, _MOST_TABLE))
+            raw = bytes_of(memory, layout, table, _MOST_TABLE)
+            memory.spend(2 * len(raw))
+            try:
+                entries = parse_table(raw)
+            except ValueError as error:
+                raise Unreadable(str(error)) from None
         else:
             base = memory.number(frame.frame + at["frame_object.valuestack"])
-            variables, size_at, entries = (base - frame.slots) // 8, STACK_SIZE_AT, ()
+            variables, size_at, entries = (base - frame.slots) // 8, STACK_SIZE_AT, NO_TABLE
         size = memory.number(frame.code + size_at, 4, signed=True)
         if not 0 <= variables < 1 << 16 or not 0 <= size < 1 << 16:
             raise Unreadable(f"no code at {frame.code:#x}")

@@ -69,6 +69,7 @@ class Maps:
         self._by_path: dict[str, list[int]] | None = None
         self._mappings: dict[int, Mapping] = {}  # those asked for, by their lines
         self._of_files: dict[str, list[Mapping]] = {}
+        self._begins: dict[str, list[int]] = {}
         self._libraries: tuple[Library, ...] | None = None
         self.names_of_calls: dict[str, tuple[str, ...]] | None = None  # see `named_calls`
 
@@ -107,6 +108,16 @@ class Maps:
                     break
                 found.append(following)
         return found
+
+    def begin_of(self, mapping: Mapping) -> int | None:
+        """Return where the first segment lies of the file that a mapping belongs to."""
+        begins = self._begins.get(mapping.path)
+        if begins is None:
+            begins = self._begins[mapping.path] = [
+                each.start for each in self.of_file(mapping.path) if each.path and not each.offset
+            ]
+        at = bisect_right(begins, mapping.start)
+        return begins[at - 1] if at else None
 
     def _lines_of(self, path: str) -> list[int]:
         """Return which lines map a file. Its path there is text in which a byte may be escaped."""
@@ -313,6 +324,9 @@ class Memory(Closing):
             work: reads nothing but this memory.
         """
         return work()
+
+    def spend(self, steps: int) -> None:
+        """Count work on what was read; see `PagedMemory.spend`."""
 
     def word(self, address: int, *, of_thread: bool = False) -> Known[Word] | Unknown:
         """Read what lies around a futex, within its mapping.

@@ -34,6 +34,9 @@ DT_NULL, DT_STRTAB, DT_STRSZ = 0, 5, 10
 ET_EXEC = 2
 CHUNK = 1 << 20
 LARGEST_TABLE = 256 << 20
+LARGEST_IN_ALL = 1 << 30  # what is searched of all libraries together
+LARGEST_HEADERS = 1 << 16  # program headers, and dynamic section: a few kilobytes at most
+MOST_LIBRARIES = 1 << 12
 SMALL_LIBRARY = 4 << 20
 CACHED_FILES = 4096
 
@@ -78,8 +81,15 @@ def named_calls(memory: Memory, threads: Iterable[ThreadFacts]) -> NamedCalls:
 
 def _look_for_all(memory: Memory) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {name: [] for name in NAMES}
-    for library in memory.maps.libraries():
-        named = _named_by(memory, library)
+    libraries = memory.maps.libraries()
+    if len(libraries) > MOST_LIBRARIES:
+        raise Unreadable(f"{len(libraries)} libraries")
+    left = LARGEST_IN_ALL
+    for library in libraries:
+        named, searched = _named_by(memory, library)
+        left -= searched
+        if left < 0:
+            raise Unreadable(f"more than {LARGEST_IN_ALL} bytes of names")
         if named and not _has_them_itself(memory, library):
             for name in named:
                 found[name].append(library.path)
@@ -130,16 +140,18 @@ def _has_them_itself(memory: Memory, library: Library) -> bool:
     return file.is_glibc or file.is_musl or found.range_of("_PyRuntime") is not None
 
 
-def _named_by(memory: Memory, library: Library) -> frozenset[str]:
+def _named_by(memory: Memory, library: Library) -> tuple[frozenset[str], int]:
+    """Return the names, and how many bytes were searched for them."""
     table = _string_table(memory, library)
     size = table[1] if table else 0
     key = (library.path, memory.maps.device_and_inode(library.path), size)
     found = _cache.get(key)
-    if found is None:
-        parts = [*_small_parts(memory, library), *([table] if table else [])]
-        found = _search(memory, parts)
-        _cache.keep(key, found)
-    return found
+    if found is not None:
+        return found, 0
+    parts = [*_small_parts(memory, library), *([table] if table else [])]
+    found = _search(memory, parts)
+    _cache.keep(key, found)
+    return found, sum(length for _, length in parts)
 
 
 def _small_parts(memory: Memory, library: Library) -> list[tuple[int, int]]:
@@ -185,12 +197,16 @@ def _string_table(memory: Memory, library: Library) -> tuple[int, int] | None:
     offset = struct.unpack_from("<Q", header, 32)[0]
     size, count = struct.unpack_from("<HH", header, 54)
     base = 0 if kind == ET_EXEC else start
+    if size * count > LARGEST_HEADERS:
+        raise Unreadable(f"the program headers of {library.path} are not understood")
     segments = memory.read(start + offset, size * count)
     for index in range(count):
         type_, _, _, address, _, _, length, _ = struct.unpack_from(
             "<IIQQQQQQ", segments, index * size
         )
         if type_ == PT_DYNAMIC:
+            if length > LARGEST_HEADERS:
+                raise Unreadable(f"the dynamic section of {library.path} has {length} bytes")
             return _of_dynamic(base, memory.read(base + address, length))
     return None
 

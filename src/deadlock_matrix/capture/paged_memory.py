@@ -9,6 +9,11 @@ from deadlock_matrix.capture.memory import Memory, T, Unreadable
 
 _PAGE = 4096
 _MOST_PAGES = 1 << 15  # 128 MiB
+MOST_STEPS = 1 << 24
+"""Reads of one word, or of sixteen bytes: some twenty seconds. A thread takes a few hundred, more
+if its stack is deep. What the process itself decides, such as how many objects lead to others, ends
+here.
+"""
 
 
 class PagedMemory(Memory):
@@ -24,12 +29,26 @@ class PagedMemory(Memory):
         self._words: dict[int, memoryview] = {}  # the same pages
         self._texts: dict[tuple[int, int], str] = {}
         self._done: dict[Hashable, Any] = {}
+        self._steps_left = MOST_STEPS
+
+    def spend(self, steps: int) -> None:
+        """Count work on what was read, by a loop whose length the process decides.
+
+        Raises:
+            Unreadable: Too much has been done already, for all readers together.
+        """
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise Unreadable("there is too much in the process's memory to follow")
 
     def read(self, address: int, size: int) -> bytes:
         """See `Memory.read`."""
         number, at = divmod(address, _PAGE)
         if not 0 < size <= _PAGE - at or address < 0:
-            return super().read(address, size)
+            data = super().read(address, size)
+            self.spend(1 + (size >> 4))
+            return data
+        self.spend(1 + (size >> 4))
         page = self._pages.get(number)
         if page is None:
             if len(self._pages) == _MOST_PAGES:
@@ -48,6 +67,9 @@ class PagedMemory(Memory):
         words = self._words.get(address // _PAGE)
         if words is None or size != 8 or signed or address % 8:
             return super().number(address, size, signed)
+        self._steps_left -= 1  # as `spend`, which would take as long as all of this
+        if self._steps_left < 0:
+            self.spend(0)
         found: int = words[address % _PAGE // 8]
         return found
 

@@ -109,7 +109,7 @@ def held_by_ring(number: int, directory: int, wanted: Container[str]) -> str:
     Raises:
         OSError: It is gone.
     """
-    text = read_small(f"fdinfo/{number}", directory)
+    text = read_whole(f"fdinfo/{number}", directory)
     count = _LISTED.search(text)
     if count is None:
         return "an io_uring does not tell which files it has registered"

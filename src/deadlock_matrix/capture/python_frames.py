@@ -23,7 +23,7 @@ from deadlock_matrix.capture.frame_variables import (
     kept_values,
     names_of_variables,
 )
-from deadlock_matrix.capture.line_tables import line_at
+from deadlock_matrix.capture.line_tables import Lines
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import read_string
@@ -34,7 +34,8 @@ from deadlock_matrix.capture.stacks_worker import is_kept
 from deadlock_matrix.model.frames import PythonFrame
 
 BROKEN = "<not readable>"
-MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 64, 1 << 14, 1 << 11
+MOST_INTERPRETERS, MOST_THREADS = 64, 1 << 14
+MOST_FRAMES, MOST_FRAMES_IN_ALL = 1 << 11, 1 << 18
 """A Python program may recurse deeper; then the outermost frames are left out."""
 
 _THREAD_LIMIT = 0x400  # of a ``struct pthread``, in which its thread's id is looked for
@@ -81,13 +82,18 @@ def read_threads(
     """
     states = list(_states(memory, python))
     found = _own_tids(memory, states, own_tids)
-    return tuple(
-        _thread(memory, python, state, tid) for state, tid in zip(states, found, strict=True)
-    )
+    threads: list[PythonThread] = []
+    left = MOST_FRAMES_IN_ALL
+    for state, tid in zip(states, found, strict=True):
+        threads.append(_thread(memory, python, state, tid, min(left, MOST_FRAMES)))
+        left -= len(threads[-1].frames)
+    return tuple(threads)
 
 
-def _thread(memory: Memory, python: Interpreter, state: _State, tid: int) -> PythonThread:
-    found = frames_of(memory, python, state.address) if tid else ()
+def _thread(
+    memory: Memory, python: Interpreter, state: _State, tid: int, most: int
+) -> PythonThread:
+    found = frames_of(memory, python, state.address, most) if tid else ()
     return PythonThread(
         state=state.address,
         interpreter=state.interpreter,
@@ -100,14 +106,16 @@ def _thread(memory: Memory, python: Interpreter, state: _State, tid: int) -> Pyt
 
 def _states(memory: Memory, python: Interpreter) -> Iterator[_State]:
     at = python.offsets
+    left = MOST_THREADS
     interpreter = memory.number(python.runtime + at["runtime_state.interpreters_head"])
     for _ in range(MOST_INTERPRETERS):
         if not interpreter:
             return
         state = memory.number(interpreter + at["interpreter_state.threads_head"])
-        for _ in range(MOST_THREADS):
-            if not state:
-                break
+        while state:
+            if not left:
+                raise Unreadable("its list of threads has no end")
+            left -= 1
             if memory.number(state + at["thread_state.interp"]) != interpreter:
                 raise Unreadable("a thread state does not belong to the interpreter that lists it")
             native = at.get("thread_state.native_thread_id")
@@ -118,8 +126,6 @@ def _states(memory: Memory, python: Interpreter) -> Iterator[_State]:
                 native=memory.number(state + native) if native is not None else 0,
             )
             state = memory.number(state + at["thread_state.next"])
-        else:
-            raise Unreadable("its list of threads has no end")
         interpreter = memory.number(interpreter + at["interpreter_state.next"])
     raise Unreadable("its list of interpreters has no end")
 
@@ -157,14 +163,14 @@ def _own_tids(memory: Memory, states: list[_State], own_tids: Collection[int]) -
 
 
 def frames_of(
-    memory: Memory, python: Interpreter, state: int
+    memory: Memory, python: Interpreter, state: int, most: int = MOST_FRAMES
 ) -> tuple[tuple[PythonFrame, FrameAddress | None], ...]:
-    """Return the stack of one thread, outermost frame first."""
+    """Return the stack of one thread, outermost frame first, ``most`` frames of it."""
     walk = _old_frames if "thread_state.frame" in python.offsets else _frames
     found: list[tuple[PythonFrame, FrameAddress | None]] = []
     try:
         for address in walk(memory, python, state):
-            if len(found) == MOST_FRAMES:
+            if len(found) >= most:
                 raise Unreadable(f"more than {MOST_FRAMES} frames")
             found.append((python_frame(memory, python, address), address))
     except Unreadable as error:
@@ -259,16 +265,23 @@ def python_frame(memory: Memory, python: Interpreter, address: FrameAddress) -> 
     Raises:
         Unreadable: It cannot be read.
     """
-    code = python.codes.get(address.code)
-    if code is None:
-        code = python.codes[address.code] = _code(memory, python, address.code)
-    place = address.code, address.place
-    line = python.lines.get(place)
-    if line is None:
-        line = line_at(code.line_table, code.first, address.place, python.version)
-        python.lines[place] = line
+    code = code_at(memory, python, address.code)
     values = kept_values(memory, python, code.names, address.slots)
-    return PythonFrame(function=code.function, file=code.file, line=line, values=values)
+    return PythonFrame(
+        function=code.function, file=code.file, line=code.lines.at(address.place), values=values
+    )
+
+
+def code_at(memory: Memory, python: Interpreter, address: int) -> Code:
+    """Return what a stack shows of a code object, read once.
+
+    Raises:
+        Unreadable: There is none.
+    """
+    code = python.codes.get(address)
+    if code is None:
+        code = python.codes[address] = _code(memory, python, address)
+    return code
 
 
 def _code(memory: Memory, python: Interpreter, code: int) -> Code:
@@ -276,11 +289,12 @@ def _code(memory: Memory, python: Interpreter, code: int) -> Code:
     if type_name(memory, layout, code) != "code":
         raise Unreadable(f"no code at {code:#x}")
     file = read_string(memory, layout, memory.number(code + at["code_object.filename"]))
-    table = memory.number(code + at["code_object.linetable"])
+    first = memory.number(code + at["code_object.firstlineno"], 4, signed=True)
+    table = bytes_of(memory, layout, memory.number(code + at["code_object.linetable"]))
+    memory.spend(2 * len(table))
     return Code(
         function=read_string(memory, layout, memory.number(code + at["code_object.name"])),
         file=file,
-        first=memory.number(code + at["code_object.firstlineno"], 4, signed=True),
-        line_table=bytes_of(memory, layout, table),
+        lines=Lines(table, first, python.version),
         names=names_of_variables(memory, python, code) if is_kept(file) else (),
     )

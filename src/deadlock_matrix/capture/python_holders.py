@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
-from deadlock_matrix.capture.line_tables import line_at
 from deadlock_matrix.capture.lock_objects import BYTECODE_AT, MOST_SLOTS, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
-from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_frames import PythonThread, code_at
 from deadlock_matrix.capture.python_locks import THREADING
 from deadlock_matrix.capture.python_names import attribute_of, name_in_frame
 from deadlock_matrix.capture.python_objects import builtin_function
@@ -179,11 +178,9 @@ class HolderReader:
         code_bytes = memory.number(frame.code + BYTECODE_AT)
         unit = 2 if self.objects.python.version >= (3, 10) else 1
         bytecode = bytes_of(memory, self.objects.python.layout, code_bytes)
+        memory.spend(len(bytecode) >> 3)
         return depth_by_blocks(count, raw, bytecode, unit), base
 
     def _line(self, frame: FrameAddress, place: int) -> int:
-        memory, python = self.objects.memory, self.objects.python
-        at = python.offsets
-        first = memory.number(frame.code + at["code_object.firstlineno"], 4, signed=True)
-        table = memory.number(frame.code + at["code_object.linetable"])
-        return line_at(bytes_of(memory, python.layout, table), first, place, python.version)
+        code = code_at(self.objects.memory, self.objects.python, frame.code)
+        return code.lines.at(place)

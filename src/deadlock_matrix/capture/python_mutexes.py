@@ -68,7 +68,7 @@ class MutexReader:
     def _in(self, mutex: int) -> Known[int] | Unknown:
         """Return the one thread inside a critical section of this mutex."""
         try:
-            found = [each for each, locked in self._all_sections if mutex in locked]
+            found = self._inside.get(mutex, [])
         except Unreadable as error:
             return unknown(f"who is inside a critical section of it: {error}")
         if len(found) != 1 or found[0].own_tid not in self.tids:
@@ -77,8 +77,13 @@ class MutexReader:
         return known(self.tids[found[0].own_tid], source)
 
     @cached_property
-    def _all_sections(self) -> list[tuple[PythonThread, frozenset[int]]]:
-        return [(each, frozenset(self._sections(each))) for each in self.threads]
+    def _inside(self) -> dict[int, list[PythonThread]]:
+        """By mutex: the threads inside a critical section of it."""
+        found: dict[int, list[PythonThread]] = {}
+        for thread in self.threads:
+            for mutex in frozenset(self._sections(thread)):
+                found.setdefault(mutex, []).append(thread)
+        return found
 
     def _sections(self, thread: PythonThread) -> Iterator[int]:
         """Yield the mutexes of the critical sections that a thread is inside."""

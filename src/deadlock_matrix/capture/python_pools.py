@@ -9,7 +9,7 @@ that of ``Modules/_queuemodule.c``: a list up to 3.12, a ring from 3.13 on).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deadlock_matrix.capture.frame_variables import variables_of
 from deadlock_matrix.capture.lock_objects import LockObjects
@@ -46,6 +46,7 @@ class PoolReader:
     """Reads the pools of one process."""
 
     objects: LockObjects
+    _queued: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def workers(self, threads: Sequence[PythonThread]) -> dict[int, Worker]:
         """Return the threads of all pools, by ident. What cannot be read does not count as one."""
@@ -111,6 +112,11 @@ class PoolReader:
 
     def _futures_in(self, queue: int) -> frozenset[int]:
         """Return the futures whose work is in a pool's queue."""
+        if queue not in self._queued:
+            self._queued[queue] = self._read_futures(queue)
+        return self._queued[queue]
+
+    def _read_futures(self, queue: int) -> frozenset[int]:
         if self.objects.type(queue) != "_queue.SimpleQueue":
             raise Unreadable("no queue of a pool")
         memory, python = self.objects.memory, self.objects.python

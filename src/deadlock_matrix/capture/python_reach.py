@@ -49,6 +49,7 @@ from deadlock_matrix.model.stack_facts import ThreadStack
 
 MOST_THREADS = 128
 MOST_OBJECTS = 20_000
+MOST_REFERENCES = 1 << 18
 _OLDEST = (3, 11)
 _THREADING = "/threading.py"
 _BEFORE_WITH = {(3, 11): 53, (3, 12): 53, (3, 13): 2}
@@ -76,6 +77,7 @@ class ReachReader:
     source: str
     _seen: dict[int, _Seen] = field(default_factory=dict)
     _waiting: list[int] = field(default_factory=list)
+    _references: int = 0
 
     def reached(
         self,
@@ -223,6 +225,9 @@ class ReachReader:
         return self.fresh.memory.number(address, 4)
 
     def _refer(self, address: int, threads: frozenset[int], times: int = 1) -> None:
+        self._references += 1
+        if self._references > MOST_REFERENCES:
+            raise Unreadable("too many references in frames")
         seen = self._seen.setdefault(address, _Seen())
         seen.found += times
         seen.threads |= threads

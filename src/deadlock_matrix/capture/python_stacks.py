@@ -244,15 +244,16 @@ def _of_free_threads(
 
 def _writers(directory: int, calls: Mapping[int, SystemCall]) -> dict[int, frozenset[int]]:
     """Return, for threads that read a pipe, the descriptors of its write end in the process."""
-    found: dict[int, frozenset[int]] = {}
-    for ident, call in calls.items():
-        if blocking(call.name).waits_for is not WaitsFor.READ:
-            continue
-        try:
-            found[ident] = write_ends(call.arguments[0], directory)
-        except (OSError, ValueError):
-            continue
-    return found
+    reads = {
+        ident: call.arguments[0]
+        for ident, call in calls.items()
+        if blocking(call.name).waits_for is WaitsFor.READ
+    }
+    try:
+        ends = write_ends(frozenset(reads.values()), directory)
+    except (OSError, ValueError):
+        return {}
+    return {ident: ends[number] for ident, number in reads.items() if number in ends}
 
 
 def _native_owners(

@@ -44,6 +44,8 @@ from deadlock_matrix.model.stack_facts import Awaited, Enders, How, ThreadStack
 MOST_THREADS = 256
 MOST_OBJECTS = 2000
 """Of one thread; if it has more, it may know anything."""
+MOST_VALUES = 1 << 16
+"""That the frames of one thread name, most of them again and again."""
 MOST_ITEMS = 256
 """Of a container, such as the arguments of a thread, or a table of all events. Whoever has a longer
 one may know anything, unless it begins with as many numbers and texts."""
@@ -193,11 +195,13 @@ class UserReader:
         found: set[int] = set()
         opened: set[int] = set()
         all_of_it = True
+        left = MOST_VALUES
         own = thread_object(self.objects.memory, self.objects.python, thread)
         for frame, address in zip(thread.frames, thread.addresses, strict=True):
             if address is None:
                 raise Unreadable("a stack is not readable")
             for value in self._spoken_of(frame.function, address):
+                left -= 1
                 content = self._content(value)
                 all_of_it &= content is not None
                 for each in (value, *(content or ())):
@@ -206,8 +210,8 @@ class UserReader:
                         parts = self._parts(each, own)
                         found |= {each, *parts.addresses}
                         all_of_it &= parts.all_of_it
-                if len(found) > MOST_OBJECTS:
-                    return _Knowledge(addresses=frozenset(found), all_of_it=False)
+                    if len(found) > MOST_OBJECTS or not left:
+                        return _Knowledge(addresses=frozenset(found), all_of_it=False)
         return _Knowledge(addresses=frozenset(found), all_of_it=all_of_it)
 
     def _spoken_of(self, function: str, frame: FrameAddress) -> Iterator[int]:
@@ -304,6 +308,8 @@ class UserReader:
             values = [value for name, value in own.items() if name not in without]
             parts, all_of_it = set(values), True
             for part in values:
+                if len(parts) > MOST_OBJECTS:
+                    return _Knowledge(addresses=frozenset(parts), all_of_it=False)
                 content = self._content(part)
                 parts.update(content or ())
                 all_of_it &= content is not None

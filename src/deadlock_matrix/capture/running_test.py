@@ -146,7 +146,7 @@ class _Frame:
         text = "::".join([self._text(self._slot(parts, "path")), *names])
         if self._is_text(parameters := self._slot(parts, "params")):
             text += f"[{self._text(parameters)}]"
-        return text
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
     def _slot(self, instance: int, name: str) -> int:
         """Return what an instance has in a slot (``__slots__``) of this name, or 0."""

@@ -30,7 +30,8 @@ _SIGKILL, _SIGSTOP, _SIGNALS = 9, 19, 65
 _RESERVED = 32  # and 33: the C library reserves them, sigaction(2) on them fails
 _ENTRY = 16
 _TABLE = _SIGNALS * _ENTRY
-_WRITABLE_LIMIT = 1 << 23
+_WRITABLE_LIMIT, _WRITABLE_IN_ALL = 1 << 23, 1 << 25
+_MOST_LIKE_IT = 1 << 10  # places that begin like it
 _REMEMBERED = 1 << 14  # processes; a tree may have hundreds
 _WRAPPED = 4  # how many bound methods and functools.partial may lie around a function
 
@@ -136,10 +137,14 @@ def _find_table(memory: Memory, image: PythonImage, key: tuple[int, int, int]) -
             if _is_table(memory, image, table):
                 return table
     found: dict[int, bytes] = {}
+    left = _WRITABLE_IN_ALL
     for mapping in memory.maps.of_file(image.path):
         size = mapping.end - mapping.start
         if "w" not in mapping.permissions or size > _WRITABLE_LIMIT:
             continue
+        left -= size
+        if left < 0:
+            raise Unreadable(f"{image.path} has more than {_WRITABLE_IN_ALL} writable bytes")
         # A table may straddle the end of .data: look a little into what follows, if that is
         # readable.
         data = memory.read(mapping.start, size)
@@ -164,8 +169,12 @@ def _tables_in(memory: Memory, image: PythonImage, data: bytes, base: int) -> di
     into = _RESERVED * _ENTRY + 8
     places = range(*image.runtime) if image.version >= (3, 12) else range(1 << 63)
     found: dict[int, bytes] = {}
+    tried = 0
     at = data.find(needle)
     while at >= 0:
+        tried += 1
+        if tried > _MOST_LIKE_IT:
+            raise Unreadable("too many places look like it")
         begin = at - into
         raw = data[max(begin, 0) : begin + _TABLE]
         aligned = begin >= 0 and (base + begin) % 8 == 0 and base + begin in places

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from deadlock_matrix.capture.proc_files import is_gone, read_small, read_whole, reason_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -34,6 +35,7 @@ def descriptors_in_flight(
     sockets = {d.target: d.number for d in descriptors.value if d.target.startswith("socket:[")}
     total = 0
     found = False
+    hides: Callable[[str], bool] | None = None
     for target, number in sockets.items():
         where = f"/proc/{pid}/fdinfo/{number}"
         try:
@@ -43,7 +45,9 @@ def descriptors_in_flight(
                 found = True
             elif _is_unix(number, directory):
                 return unknown(f"{where} does not show what waits in a Unix socket")
-            if line is not None and _may_hide_some(target, directory):
+            if line is not None and hides is None:
+                hides = _may_hide_some(directory)
+            if line is not None and hides is not None and hides(target):
                 return unknown(f"{target} may hide what waits in connections not yet accepted")
         except OSError as error:
             if is_gone(error):
@@ -76,14 +80,15 @@ def _is_unix(number: int, directory: int) -> bool:
     return os.getxattr(path, "system.sockprotoname").startswith(b"UNIX")
 
 
-def _may_hide_some(target: str, directory: int) -> bool:
-    """Return whether it listens, or may, on a kernel that does not count for listeners."""
+def _may_hide_some(directory: int) -> Callable[[str], bool]:
+    """Return which sockets listen, or may, on a kernel that does not count for listeners."""
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     if release is not None and (int(release[1]), int(release[2])) >= LISTENERS_COUNT_SINCE:
-        return False
-    inode = target[len("socket:[") : -1].encode()
-    for line in read_whole("net/unix", directory).splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 6 and fields[6] == inode:
-            return bool(int(fields[3], 16) & _ACCEPTS)
-    return True  # in another network namespace
+        return lambda target: False
+    lines = [line.split() for line in read_whole("net/unix", directory).splitlines()[1:]]
+    quiet = {
+        b"socket:[%s]" % fields[6]
+        for fields in lines
+        if len(fields) > 6 and not int(fields[3], 16) & _ACCEPTS
+    }
+    return lambda target: target.encode() not in quiet  # or in another network namespace

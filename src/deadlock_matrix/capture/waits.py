@@ -34,6 +34,7 @@ JOINABLE = 2  # glibc's THREAD_STATE_JOINABLE
 
 POLLIN, POLLPRI, POLLOUT = 1, 2, 4
 POLLED_LIMIT = 4096
+EPOLL_LIMIT = 1 << 14
 
 NOT_A_FUTEX = "the thread is not in a futex wait"
 NOT_A_POLL = "the thread is not in poll, select or epoll_wait"
@@ -216,6 +217,8 @@ def _epoll(memory: Memory, number: int) -> tuple[PolledDescriptor, ...]:
     for line in read_whole(f"fdinfo/{number}", memory.directory).splitlines():
         if not line.startswith(b"tfd:"):
             continue
+        if len(found) == EPOLL_LIMIT:
+            raise Unreadable(f"an epoll of more than {EPOLL_LIMIT} descriptors")
         fields = line.replace(b":", b": ").split()
         values = dict(zip(fields[::2], fields[1::2], strict=False))
         target = int(values[b"tfd:"])

@@ -13,12 +13,18 @@ from 3.11, ``PyFrame_BlockSetup`` and ``SETUP_WITH`` of 3.8 to 3.10.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 _MOST_BLOCKS = 20  # CO_MAXBLOCKS
 _MOST_HANDLERS = 8 * _MOST_BLOCKS  # a block has its handler, and that one's own; rarely one more
+_LONGEST_NUMBER = 6  # bytes, of six bits each; the interpreter's are ints
+_MOST_ARGUMENT = 0xFFFF_FFFF
 _SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 144
+_WITH_ARGUMENT = frozenset({_SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +53,56 @@ class Depth:
     begins: dict[int, int]
 
 
-def parse_table(table: bytes) -> tuple[Covered, ...]:
-    """Parse the exception table of a function, from 3.11 on."""
-    return tuple(_entries(table))
+@dataclass(frozen=True)
+class Table:
+    """The exception table of a function, which the compiler has sorted: ranges do not overlap."""
+
+    entries: Sequence[Covered]
+
+    def covering(self, place: int) -> Covered | None:
+        """Return the entry for an instruction, as the interpreter finds it: by bisection."""
+        at = bisect_right(self._starts, place) - 1
+        return self.entries[at] if at >= 0 and place < self.entries[at].end else None
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [each.start for each in self.entries]
+
+    @cached_property
+    def firsts(self) -> dict[int, int]:
+        """By handler: the first instruction that it covers."""
+        found: dict[int, int] = {}
+        for each in self.entries:
+            found[each.target] = min(each.start, found.get(each.target, each.start))
+        return found
+
+
+NO_TABLE = Table(())
+
+
+def parse_table(table: bytes) -> Table:
+    """Parse the exception table of a function, from 3.11 on.
+
+    Raises:
+        ValueError: It is not such a table.
+    """
+    entries = tuple(_entries(table))
+    if any(each.end > after.start for each, after in pairwise(entries)):
+        raise ValueError("the exception table is not sorted")
+    return Table(entries)
 
 
 def _entries(table: bytes) -> Iterator[Covered]:
     numbers: list[int] = []
-    value, inside = 0, False
+    value, length = 0, 0
     for byte in table:
         if byte & 0x80 and numbers:  # the start of an entry
             numbers.clear()
-        value = (value << 6 if inside else 0) | byte & 63
-        inside = bool(byte & 64)
-        if inside:
+        value = (value << 6 if length else 0) | byte & 63
+        length = length + 1 if byte & 64 else 0
+        if length == _LONGEST_NUMBER:
+            raise ValueError("a number in the exception table has no end")
+        if length:
             continue
         numbers.append(value)
         if len(numbers) == 4:
@@ -75,7 +117,7 @@ def _entries(table: bytes) -> Iterator[Covered]:
             numbers.clear()
 
 
-def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
+def depth_by_table(table: Table, place: int) -> Depth:
     """Return what is in use at an instruction, by the exception table.
 
     An exception's path shows the blocks around an instruction: the handler of a block is itself
@@ -85,23 +127,16 @@ def depth_by_table(table: tuple[Covered, ...], place: int) -> Depth:
     Raises:
         ValueError: It is not such a table: its handlers lead in a circle.
     """
-    entry = _covering(table, place)
+    entry = table.covering(place)
     slots = entry.depth if entry else 0
     begins: dict[int, int] = {}
-    firsts: dict[int, int] = {}
-    for each in table:
-        firsts[each.target] = min(each.start, firsts.get(each.target, each.start))
     for _ in range(_MOST_HANDLERS):
         if entry is None:
             return Depth(slots=slots, begins=begins)
         if entry.notes_place and 0 < entry.depth <= slots:
-            begins.setdefault(entry.depth - 1, firsts[entry.target])
-        entry = _covering(table, entry.target)
+            begins.setdefault(entry.depth - 1, table.firsts[entry.target])
+        entry = table.covering(entry.target)
     raise ValueError("the exception table leads in a circle")
-
-
-def _covering(table: tuple[Covered, ...], place: int) -> Covered | None:
-    return next((each for each in table if each.start <= place < each.end), None)
 
 
 def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
@@ -113,23 +148,33 @@ def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
         code: The function's bytecode.
         unit: Bytes in which jumps are counted: 2 in 3.10, else 1.
     """
-    slots, begins = 0, {}
+    slots, handlers = 0, {}
     for kind, handler, depth in struct.iter_unpack("<iii", blocks[: 12 * min(count, _MOST_BLOCKS)]):
         slots = max(slots, depth)
         if kind == _SETUP_FINALLY and depth > 0:
-            begin = _with_of(code, handler * unit, unit)
-            if begin is not None:
-                begins[depth - 1] = begin
+            handlers[depth - 1] = handler * unit
+    withs = _withs(code, handlers.values(), unit) if handlers else {}
+    begins = {slot: withs[handler] for slot, handler in handlers.items() if handler in withs}
     return Depth(slots=slots, begins=begins)
 
 
-def _with_of(code: bytes, handler: int, unit: int) -> int | None:
-    """Return where the ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` is that names this handler."""
+def _withs(code: bytes, handlers: Collection[int], unit: int) -> dict[int, int]:
+    """Return, by handler, the first ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` that names it.
+
+    One pass over the code for all blocks: it may have a megabyte.
+    """
+    wanted = frozenset(handlers)
+    found: dict[int, int] = {}
     argument = 0
-    for at in range(0, len(code) - 1, 2):
-        argument = argument << 8 | code[at + 1]
-        if code[at] in (_SETUP_WITH, _SETUP_ASYNC_WITH) and at + 2 + argument * unit == handler:
-            return at
-        if code[at] != _EXTENDED_ARG:
+    for at, (number, low) in enumerate(zip(code[::2], code[1::2], strict=False)):
+        if number not in _WITH_ARGUMENT:
             argument = 0
-    return None
+            continue
+        argument = (argument << 8 | low) & _MOST_ARGUMENT
+        if number == _EXTENDED_ARG:
+            continue
+        handler = 2 * at + 2 + argument * unit
+        if handler in wanted:
+            found.setdefault(handler, 2 * at)
+        argument = 0
+    return found
