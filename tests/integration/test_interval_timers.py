@@ -177,6 +177,7 @@ def test_thread_with_all_signals_blocked_keeps_its_mask_and_its_handlers() -> No
         before = signals()
         assert look([process.pid])[process.pid] == 0.0
         assert signals() == before
+        until_asleep_in(process.pid, 202, RESTART)  # who comes after the wake-up gets EAGAIN
         assert end_of(process) == "0 0"
 
 
