@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from deadlock_matrix.capture.collector import open_collector
+from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.hang import Hang
+from deadlock_matrix.pytest_plugin.guard.watcher import Watcher
+
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no proof"),
     pytest.mark.timeout(300),
@@ -225,6 +230,54 @@ def test_next(): pass
     assert results(tmp_path) == {"test_the_gil_against_a_mutex": "failure", "test_next": "passed"}
 
 
+def test_a_thread_that_keeps_the_gil_for_itself_is_ended_though_nothing_is_proved(
+    session: Session, tmp_path: Path
+) -> None:
+    """It waits for a semaphore, which a thread may post that waits for a connection."""
+    code = """
+import ctypes, socket, threading
+def test_the_gil_against_a_semaphore():
+    library, semaphore = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    library.sem_init(semaphore, 0, 0)
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=server.accept, daemon=True).start()
+    thread = threading.Thread(target=lambda: library.sem_wait(semaphore), daemon=True)
+    thread.start()
+    thread.join()
+def test_next(): pass
+"""
+    done = session(*AFTER, test_gil=code)
+
+    assert done.returncode == 124, done.stdout + done.stderr
+    assert "::test_the_gil_against_a_semaphore, has done nothing for " in done.stderr
+    assert results(tmp_path) == {
+        "test_the_gil_against_a_semaphore": "failure",
+        "test_next": "passed",
+    }
+
+
+def test_many_threads_that_ask_for_the_gil_are_not_taken_for_work(
+    session: Session, tmp_path: Path
+) -> None:
+    """Together they use more of the processor than one thread does that works a little."""
+    code = """
+import ctypes, threading
+def loop():
+    while True: pass
+def test_the_gil_against_a_signal():
+    library = ctypes.PyDLL(None)
+    for _ in range(40):
+        threading.Thread(target=loop, daemon=True).start()
+    library.pause()
+def test_next(): pass
+"""
+    done = session(*AFTER, test_gil=code)
+
+    assert done.returncode == 124, done.stdout + done.stderr
+    assert "::test_the_gil_against_a_signal, has done nothing for " in done.stderr
+    assert results(tmp_path) == {"test_the_gil_against_a_signal": "failure", "test_next": "passed"}
+
+
 def test_threads_that_an_earlier_test_left_stuck_are_not_told(session: Session) -> None:
     code = """
 import threading, time
@@ -305,6 +358,49 @@ def test_without(): pass
     assert len(found) == 8 and set(found.values()) <= {"failure", "error"}
     assert done.stderr.count("has done nothing") + done.stderr.count("is likely") <= 4
     assert "fixture 'server' is not set up again, since it hung in the setup of" in done.stdout
+
+
+def test_hangs_are_not_among_the_crashes_after_which_xdist_gives_up(
+    session: Session, tmp_path: Path
+) -> None:
+    code = """
+import threading, pytest
+@pytest.mark.parametrize("number", range(5))
+def test_hangs(number): threading.Event().wait()
+def test_last(): pass
+"""
+    done = session(*AFTER, "-n1", test_it=code)
+
+    hung = {f"test_hangs[{number}]": "failure" for number in range(5)}
+    assert results(tmp_path) == {**hung, "test_last": "passed"}, done.stdout
+    assert "maximum crashed workers" not in done.stdout
+
+
+def test_a_process_that_could_not_be_read_in_time_is_not_forgotten(
+    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    code = "import os, threading; os.write(1, b'ready'); threading.Event().wait()"
+    process = launch(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.read(5) == b"ready"
+    (tmp_path / f"{process.pid}{journal.SUFFIX}").touch()  # it has not said yet what it does
+    watcher = Watcher(process.pid, tmp_path, after_s=None)
+    hangs: list[Hang] = []
+    collector = watcher._collector = open_collector()
+    try:
+        collector.hurry(0.0)  # there is no time for any look
+        tried: list[float] = []
+        while not tried:
+            tried = [each.next_try_s for each in watcher._processes.values() if each.next_try_s]
+            watcher._look_at_all(hangs.append, lambda hang, is_due: hangs.append(hang))
+        assert not hangs
+        collector.hurry(None)
+        while not hangs:
+            watcher._look_at_all(hangs.append, lambda hang, is_due: hangs.append(hang))
+    finally:
+        process.kill()
+        process.wait(60)
+        collector.close()
+    assert hangs[0].pid == process.pid
 
 
 @pytest.mark.parametrize("who", ["worker", "controller"])

@@ -12,9 +12,14 @@ from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.pytest_plugin.guard.concern import concerns_the_test
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED
 from deadlock_matrix.pytest_plugin.guard.journal import Position
-from deadlock_matrix.pytest_plugin.guard.lasting import Lasting
+from deadlock_matrix.pytest_plugin.guard.lasting import Lasting, gil_holder
 from deadlock_matrix.run.attention import Attention
 from deadlock_matrix.run.movement import Movement
+
+NOW_AGAIN_S, NOW_AGAIN_TIMES = 2.0, 20
+"""Between two looks at a process whose main thread has slept for too long, while others work: as
+many seconds, and as many times what a look takes.
+"""
 
 
 class CloseLook:
@@ -30,6 +35,7 @@ class CloseLook:
         self._movement = Movement()
         self._lasting = Lasting()
         self._stuck_s = 0.0
+        self._next_now_s = 0.0
 
     @property
     def is_asleep(self) -> bool:
@@ -38,7 +44,7 @@ class CloseLook:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether its main thread was stuck at the last look; it may still wake for the GIL."""
+        """Whether other threads kept its main one from going on; that may wake for the GIL."""
         return self._stuck_s > 0
 
     def close(self) -> None:
@@ -47,30 +53,37 @@ class CloseLook:
 
     def note_progress(self) -> None:
         """Note that it has done something now."""
-        self._movement.last_s = time.monotonic()
+        self._movement.note_work()
         self._lasting = Lasting()
-        self._stuck_s = 0.0
+        self._stuck_s = self._next_now_s = 0.0
 
     def glance(self) -> float:
         """Do as `Attention.glance`."""
         asleep_s = self._attention.glance()
         if not asleep_s:
-            self._movement.last_s = time.monotonic()
+            self._movement.note_work()
         return asleep_s
 
     def look(self, *, now: bool, awaited: bool) -> tuple[Evidence, Judgement, float] | None:
         """Look as `Attention.look` does; also return for how many seconds nothing has worked.
 
-        Waking to request the GIL again is not work if the holder sleeps.
+        Waking to request the GIL again is not work if the holder sleeps. If something works while
+        the main thread sleeps, ``now`` is not obeyed again for a while.
 
         Raises:
             CaptureError: The process has ended or cannot be read.
         """
+        began_s = time.monotonic()
+        now = now and began_s >= self._next_now_s
         found = self._attention.look(now=now, awaited=awaited)
+        if now:
+            ended_s = time.monotonic()
+            self._next_now_s = ended_s + max(NOW_AGAIN_S, NOW_AGAIN_TIMES * (ended_s - began_s))
         if found is None:
             return None
         evidence, judgement = found
-        asleep_s = min(self._attention.glance(), self._movement.note(evidence.after))
+        still_s = self._movement.note(evidence.after, gil_holder(evidence))
+        asleep_s = min(self._attention.glance(), still_s)
         self._stuck_s = self._lasting.note(evidence, judgement)
         return evidence, judgement, max(asleep_s, self._stuck_s)
 

@@ -13,6 +13,11 @@ SUFFIX = ".hang"
 HUNG = "hung"
 """Exists as soon as a worker has been ended; cheaper to check before each test."""
 
+MOST_HANGS = 20
+"""After more than this, no further test of a session is run: a fixture that hangs would hang every
+test that uses it.
+"""
+
 Location = tuple[str, int | None, str]
 
 

@@ -59,10 +59,21 @@ class Pulse:
         except OSError:
             raise CaptureError(f"process {self._pid} has ended") from None
         now = time.monotonic()
-        awake = stat[stat.rindex(b")") + 2] not in _ASLEEP
+        awake = _state(stat) not in _ASLEEP
         if awake:
             self._found_since = now
         if awake or counted != self._counted:
             self._counted = counted
             self._since = now
         return now - self._since, now - self._found_since
+
+    def has_ended(self) -> bool:
+        """Return whether its main thread has; on systems other than Linux nobody knows: True."""
+        try:
+            return self._tasks < 0 or _state(read_small(f"{self._pid}/stat", self._tasks)) in b"ZX"
+        except OSError:
+            return True
+
+
+def _state(stat: bytes) -> int:
+    return stat[stat.rindex(b")") + 2]

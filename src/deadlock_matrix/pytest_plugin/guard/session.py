@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard import fork, journal
+from deadlock_matrix.pytest_plugin.guard.left import MOST_HANGS
 
 if TYPE_CHECKING:
     from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 
 PROVED_STATUS, LIKELY_STATUS, LIMIT_STATUS = 35, 36, 124
 """As for ``deadlock-matrix watch``; the strongest of several hangs."""
-
-MOST_RESTARTS = 20
-"""A fixture that hangs would hang every test that uses it."""
 
 
 @dataclass(kw_only=True)
@@ -173,7 +171,7 @@ def _tests_left(story: Story, maxfail: int) -> list[str]:
 
     If tests are distributed, or something other than a test hung, the session cannot be resumed.
     """
-    if not story.hangs or len(story.hangs) > MOST_RESTARTS:
+    if not story.hangs or len(story.hangs) > MOST_HANGS:
         return []
     last = story.hangs[-1].hang
     if last.pid != int(story.journals[-1].name.removesuffix(journal.SUFFIX)):

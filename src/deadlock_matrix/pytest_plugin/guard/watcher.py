@@ -37,6 +37,9 @@ FOUND_ASLEEP_S, FOUND_HANDING_OUT_S = 0.5, 2.0
 IDLE_LOOK_S = 5.0
 """Between two looks at a process that has nothing to do: a controller waits most of the time."""
 
+TRY_AGAIN_S = 1.0
+"""After a process could not be read, as on a machine that is too busy."""
+
 NEW_PROCESSES_S = 0.1
 READY_WITHIN_S = 10.0
 """For a worker that is restarted; there may be none, if there is nothing left to do."""
@@ -52,6 +55,7 @@ class _Process:
     began_s: float = field(default_factory=time.monotonic)  # when it was found
     told: bool = False  # it has been reported that it hangs where it sleeps now
     next_idle_look_s: float = 0.0
+    next_try_s: float = 0.0  # the last time it could not be read
 
     def close(self) -> None:
         """Release it; may be called twice."""
@@ -104,17 +108,22 @@ class Watcher:
                 status = signals.wait(GLANCE_S if asleep else BUSY_GLANCE_S)
                 if status is not None:
                     return status
-                self._search()
-                for process in tuple(self._processes.values()):
-                    hang = self._attend(process, on_sight)
-                    if hang is not None:
-                        self._end(hang, on_hang)
+                self._look_at_all(on_hang, on_sight)
         finally:
             for process in self._processes.values():
                 process.close()
             if self._collector is not None:
                 self._collector.close()
             signals.close()
+
+    def _look_at_all(
+        self, on_hang: Callable[[Hang], None], on_sight: Callable[[Hang, bool], None]
+    ) -> None:
+        self._search()
+        for process in tuple(self._processes.values()):
+            hang = self._attend(process, on_sight)
+            if hang is not None:
+                self._end(hang, on_hang)
 
     def _search(self) -> None:
         """Look for journals of new processes: the session's own, workers."""
@@ -148,6 +157,8 @@ class Watcher:
             self._read_journal(process)
 
     def _attend(self, process: _Process, on_sight: Callable[[Hang, bool], None]) -> Hang | None:
+        if time.monotonic() < process.next_try_s:
+            return None
         try:
             if process.closely is None and not self._sleeps(process):
                 return None
@@ -163,7 +174,9 @@ class Watcher:
                 now=wanted and self._is_late(process, asleep_s), awaited=self._should_move(process)
             )
         except CaptureError:
-            self._forget(process)
+            if process.pulse.has_ended():
+                self._forget(process)
+            process.next_try_s = time.monotonic() + TRY_AGAIN_S
             return None
         if found is None:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deadlock_matrix.pytest_plugin.guard.left import HUNG, left
+from deadlock_matrix.pytest_plugin.guard.left import HUNG, MOST_HANGS, left
 
 
 class Crashes:
@@ -19,6 +19,7 @@ class Crashes:
     def __init__(self, folder: Path, config: pytest.Config) -> None:
         self._folder = folder
         self._config = config
+        self._hangs = 0
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -46,6 +47,19 @@ class Crashes:
         if hang is not None:
             report.location, report.longrepr = hang.location, hang.text
             report.when, report.outcome = "call", "failed"
+            self._count()
+
+    def _count(self) -> None:
+        """Let hangs not count as crashes, after a few of which xdist ends the session.
+
+        Unless the user has said after how many.
+        """
+        dsession: Any = self._config.pluginmanager.getplugin("dsession")
+        self._hangs += 1
+        if self._hangs > MOST_HANGS:
+            dsession.shouldstop = dsession.shouldstop or f"stopping after {self._hangs} hangs"
+        elif self._config.getoption("maxworkerrestart", None) is None:
+            dsession._failed_nodes_count -= 1
 
 
 def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
