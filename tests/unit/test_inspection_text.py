@@ -400,6 +400,33 @@ def test_text_of_those_who_are_stuck() -> None:
     assert "likely stuck: waits" in stuck_text(many) and "and 12 threads more" in stuck_text(many)
 
 
+def test_why_no_tasks_are_shown_is_said_only_where_a_loop_runs() -> None:
+    for file, told in (
+        ("/lib/python3.13t/asyncio/runners.py", True),
+        ("/srv/app/runners.py", False),
+    ):
+        frame = PythonFrame(function="run", file=file, line=118)
+        thread = ThreadStack(
+            tid=7, name="main", python=(frame,), native=(), holds_gil=unknown("not read")
+        )
+        read = ProcessStacks(
+            pid=7,
+            tool="its memory",
+            begun_s=0.0,
+            ended_s=0.1,
+            threads=(thread,),
+            loops=unknown("those of asyncio are not read in a free-threaded build"),
+        )
+        found = inspection()
+        assert isinstance(found.evidence, Known)
+        evidence = msgspec.structs.replace(
+            found.evidence.value, stacks=(StackFacts(pid=7, stacks=known(read, "its memory")),)
+        )
+        text = inspection_text(inspection(evidence=known(evidence, "two snapshots")))
+        line = "no tasks: those of asyncio are not read in a free-threaded build"
+        assert (line in text.splitlines()) == told
+
+
 def test_nothing_could_be_read() -> None:
     found = inspection(
         verdict=Verdict.HANG, proof=None, threads=(), evidence=unknown("it has ended"),

@@ -75,19 +75,19 @@ def read_loops(
     if not candidates:
         return known((), f"{source}: no thread runs a loop of asyncio")
     if python.layout.free_threaded:
-        return unknown("asyncio's tasks: it is a free-threaded build")
+        return unknown("those of asyncio are not read in a free-threaded build")
     layout = layout_of_tasks(python.version)
     if layout is None:
-        return unknown("asyncio's tasks: where this version of Python keeps them is not known")
+        return unknown("it is not known where this version of Python keeps those of asyncio")
     objects = Objects(memory=memory, python=python)
     try:
         running = [each for thread in candidates for each in _running(objects, thread)]
         if not running:
-            return unknown("asyncio's tasks: no loop is found in the frames that run one")
+            return unknown("no loop of asyncio is found in the frames that run one")
         reader = _Reader(objects=objects, layout=layout, threads=threads, tids=tids)
         return known(tuple(reader.loops(running)), source)
     except (Unreadable, struct.error, KeyError) as error:
-        return unknown(f"asyncio's tasks: {error}")
+        return unknown(f"those of asyncio: {error}")
 
 
 def _runs_a_loop(thread: PythonThread) -> bool:

@@ -113,6 +113,9 @@ def task_lines(looked: LookedAt, pid: int, *, all_tasks: bool) -> Iterator[Line]
         all_tasks: Fold nothing. Otherwise tasks that differ only in numbers share one line, and
             where something is stuck the others are only counted.
     """
+    if pid in looked.unread_tasks:
+        yield Line()
+        yield Line(f"no tasks: {one_line(looked.unread_tasks[pid])}", "dim")
     by_loop: dict[int, list[TaskDoing]] = {}
     for task in looked.found.tasks:
         if task.pid == pid:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deadlock_matrix.diagnosis.frames import users_frame
 from deadlock_matrix.diagnosis.text import base_name, one_line
-from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.process_facts import ProcessFacts
@@ -20,6 +20,8 @@ Key = tuple[int, int]
 
 SourceLines = Mapping[tuple[str, int], str]
 """Source lines that could be read, by the file that a frame names and the line number."""
+
+_RUNS_LOOPS = ("/asyncio/base_events.py", "/asyncio/runners.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class LookedAt:
     processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
     unread: Mapping[int, str] = field(default_factory=dict)
     """Why a process has no Python stacks: what the first reader that tried says."""
+    unread_tasks: Mapping[int, str] = field(default_factory=dict)
+    """Why the tasks of a process are not read, though a thread of it runs a loop of asyncio."""
 
     def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
         """Return the Python frames of a thread, outermost first; empty if none were read."""
@@ -75,7 +79,18 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
             for each in evidence.stacks
             if not isinstance(each.stacks, Known)
         },
+        unread_tasks={
+            each.pid: each.stacks.value.loops.reason
+            for each in evidence.stacks
+            if isinstance(each.stacks, Known)
+            and isinstance(each.stacks.value.loops, Unknown)
+            and any(_runs_a_loop(thread) for thread in each.threads)
+        },
     )
+
+
+def _runs_a_loop(thread: ThreadStack) -> bool:
+    return any(frame.file.endswith(_RUNS_LOOPS) for frame in thread.python)
 
 
 def short_place(frame: PythonFrame) -> str:
