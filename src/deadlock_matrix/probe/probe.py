@@ -105,6 +105,19 @@ def lazy_names(module):
     return [name for name in names if name not in module.__dict__][:MOST_THREADS]
 
 
+JOINED = set()
+
+
+def join(threads):
+    """Join threads that this file has started, and note their ids.
+
+    The kernel may still list a thread that Python has seen the end of.
+    """
+    for thread in threads:
+        thread.join()
+        JOINED.add(str(thread.native_id))
+
+
 def at_once(body, names):
     """Call ``body`` with each name in its own thread, all released together."""
     import threading
@@ -122,8 +135,7 @@ def at_once(body, names):
     sys.setswitchinterval(2.5e-5)
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join(threads)
 
 
 class Probe:
@@ -219,7 +231,7 @@ class Probe:
 
         def call():
             thread.start()
-            thread.join()
+            join([thread])
 
         self.watched_entry(call)
         return self.report()
@@ -239,8 +251,7 @@ class Probe:
         def call():
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            join(threads)
 
         self.watched_entry(call)
         return self.report()
@@ -526,7 +537,7 @@ def kernel_threads():
     if sys.platform != "linux":
         raise NotImplementedError("threads are not listed on " + sys.platform)
     names = []
-    for tid in sorted(os.listdir("/proc/self/task"), key=int):
+    for tid in sorted(set(os.listdir("/proc/self/task")) - JOINED, key=int):
         with open("/proc/self/task/%s/comm" % tid, encoding="utf-8", errors="replace") as file:
             names.append(file.read().rstrip("\n"))
     return names, "/proc/self/task/*/comm, after the entry"
