@@ -60,8 +60,11 @@ POSSIBLE = {
 }
 
 OF_RESULTS = {
+    "import_waits_for_executor": "import-lock-and-result",
+    "import_waits_for_pool": "import-lock-and-result",
     "intel_openmp_after_fork": "kmp-after-fork",  # of a run on the recipe pip-mkl
     "logging_lock_over_fork": "logging-lock-held-over-fork",
+    "main_without_guard": "spawned-child-runs-main-again",
     "mkl_after_libgomp": "mkl-service-refuses-intel",
     "mutex-type-clash": "protobuf-abseil-clash",
     "torch-after-fork": "libgomp-after-fork",

@@ -122,8 +122,8 @@ def wanted(name: str, address: int = 1) -> Awaited:
     return Awaited(kind="Lock", address=address, name=name, function="f", file="m.py", line=9)
 
 
-def held(name: str, address: int) -> HeldLock:
-    return HeldLock(kind="Lock", address=address, name=name, function="g", file="m.py", line=3)
+def held(name: str, address: int, line: int = 3) -> HeldLock:
+    return HeldLock(kind="Lock", address=address, name=name, function="g", file="m.py", line=line)
 
 
 def doing(tid: int, waits_for: Awaited, *holds: HeldLock) -> Doing:
@@ -158,8 +158,20 @@ def test_a_request_gets_a_time_limit(line: str, then: str) -> None:
 
 
 def test_the_lines_that_take_locks_crosswise_are_named() -> None:
-    crossed = [doing(1, wanted("b", 2), held("a", 1)), doing(2, wanted("a", 1), held("b", 2))]
+    crossed = [doing(1, wanted("b", 2), held("a", 1)), doing(2, wanted("a", 1), held("b", 2, 5))]
     first, second = lock_order(crossed, lambda file, line: f"with {line}:")
     assert "thread 1 takes one at m.py:3 (`with 3:`) and then one at m.py:9 (`with 9:`)" in first
-    assert "take the lock of m.py:9 (`with 9:`) before that of m.py:3" in second
+    assert "take the lock of m.py:9 (`with 9:`) before that of m.py:5" in second
     assert lock_order(crossed[:1], lambda file, line: "") == ()
+
+
+def test_lines_that_take_the_locks_of_different_objects_are_told_from_crossed_ones() -> None:
+    def at(tid: int) -> Doing:
+        return doing(tid, wanted("self.peer.guard", tid + 1), held("self.guard", tid))
+
+    first, second = lock_order([at(1), at(2), at(3)], lambda file, line: f"with {line}:")
+    assert first.startswith("Each of these threads takes a lock at m.py:")
+    assert "the same two lines" in first
+    assert "thread 3" not in first
+    assert "sort the objects" in second
+    assert "before that of" not in second

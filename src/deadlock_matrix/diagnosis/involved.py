@@ -82,4 +82,5 @@ def _calling(evidence: Evidence, stuck: set[tuple[int, int]]) -> Iterator[str]:
 def _is_everywhere(path: str) -> bool:
     name = base_name(path)
     own = "/lib-dynload/" in path.replace("\\", "/")  # a compiled module of Python's own
-    return not name or own or path.startswith("[") or name.startswith(_EVERYWHERE)
+    memory = path.startswith(("[", "/dev/shm/"))  # no library: a stack, or what processes share
+    return not name or own or memory or name.startswith(_EVERYWHERE)

@@ -1,6 +1,7 @@
 """Records results that known causes are tested on anew; run by hand, with what each one needs.
 
-``python tests/golden/causes/record.py [--torch EXE] [--openmp LIBRARY] [--mkl EXE [--set A=B]]``
+``python tests/golden/causes/record.py [--only NAME] [--torch EXE] [--openmp LIBRARY]
+[--mkl EXE [--set A=B]]``
 
 A scenario or a program of ``programs/`` is really run. The result is stored as a report would hold
 it, in names that say nothing of this machine.
@@ -22,6 +23,7 @@ import msgspec
 from scenarios.scenario import build, load_scenarios
 
 import deadlock_matrix
+from deadlock_matrix.app.targets import script_statement
 from deadlock_matrix.model.cell import Cell, Context, Entry, Interpreter, Layout, Profile
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, known
@@ -42,6 +44,7 @@ KEPT_LIBRARIES = ("libgomp", "libiomp5", "libomp", "libmkl", "libtorch", "libc10
 def main() -> int:
     """Record what can be; the exit status is 1 if a name of this machine is left."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", metavar="NAME", action="append", help="of these alone")
     parser.add_argument("--torch", metavar="EXE", help="a Python with torch")
     parser.add_argument("--openmp", metavar="LIBRARY", help="libiomp5.so or libomp.so")
     parser.add_argument("--mkl", metavar="EXE", help="a Python with mkl-service")
@@ -52,6 +55,8 @@ def main() -> int:
         cache = Path(folder) / "cache"
         with Workspace(cache, Path(folder) / "scratch") as workspace:
             for name, cell in cells(options, cache):
+                if options.only and name not in options.only:
+                    continue
                 result = neutral(run_cell(cell, workspace), Path(folder), cell)
                 content = msgspec.json.encode(result)
                 path = RESULTS / f"{name}{SUFFIX}"
@@ -78,6 +83,11 @@ def cells(options: argparse.Namespace, cache: Path) -> Iterator[tuple[str, Cell]
 
     yield of_scenario("mutex-type-clash", sys.executable)
     yield of_program("logging_lock_over_fork", sys.executable)
+    yield of_program("import_waits_for_executor", sys.executable)
+    yield of_program("import_waits_for_pool", sys.executable)
+    program = HERE / "programs" / "main_without_guard.py"
+    as_script = script_statement(program, (), program.parent)
+    yield program.stem, cell(sys.executable, program.parent, as_script, {})
     if options.torch:
         yield of_scenario("torch-after-fork", options.torch)
     if options.openmp:

@@ -56,22 +56,30 @@ def lock_order(doings: Sequence[Doing], text_of: Callable[[str, int], str]) -> t
         name = text_of(lock.file, lock.line) or lock.name
         return f"{base_name(lock.file)}:{lock.line}" + (f" (`{name}`)" if name else "")
 
-    crossed = [each for each in doings if each.waits_for is not None and each.holds]
+    crossed = [(each.name, each.holds[-1], each.waits_for) for each in doings
+               if each.waits_for is not None and each.holds]  # fmt: skip
     if len(crossed) < 2:
         return ()
-    told = []
-    for each in crossed:
-        wanted = each.waits_for
-        assert wanted is not None
-        held = each.holds[-1]
-        told.append(f"{each.name} takes one at {shown(held)} and then one at {shown(wanted)}")
-    last = crossed[-1]
-    assert last.waits_for is not None
+    places = {_places(held, wanted) for _, held, wanted in crossed}
+    _, held, wanted = crossed[-1]
+    if len(places) == 1:
+        return (
+            f"Each of these threads takes a lock at {shown(held)} and then another at "
+            f"{shown(wanted)}: the same two lines, and different locks each time.",
+            "Take them in an order that does not depend on the caller: sort the objects to which "
+            "they belong, by a number or a name of their own, and take both locks in that order.",
+        )
+    told = [f"{name} takes one at {shown(held)} and then one at {shown(wanted)}"
+            for name, held, wanted in crossed]  # fmt: skip
     return (
         "The locks are taken in opposite orders: " + "; ".join(told) + ".",
         f"Take them in the same order everywhere: in the last of these, take the lock of "
-        f"{shown(last.waits_for)} before that of {shown(last.holds[-1])}.",
+        f"{shown(wanted)} before that of {shown(held)}.",
     )
+
+
+def _places(*locks: Awaited | HeldLock) -> tuple[tuple[str, int], ...]:
+    return tuple((each.file, each.line) for each in locks)
 
 
 def _after_import(

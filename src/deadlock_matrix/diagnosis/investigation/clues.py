@@ -86,6 +86,8 @@ def clues_of(
     stacks = evidence.python() if evidence is not None else {}
     if not stuck:
         stuck = {key for key in stacks if key[0] == key[1]}
+        # What a main thread waits for may be a thread that waits for its import.
+        stuck |= {key for key, stack in stacks.items() if _wait_of(stack) is Wait.IMPORT}
     concerned = [stack for key, stack in stacks.items() if key in stuck]
     by_thread = {
         key: _wait_of(stack) for key, stack in stacks.items() if key in stuck and stack.python
