@@ -172,6 +172,53 @@ def test_a_package_that_hangs(case: Case, cache: Path, tmp_path: Path) -> None:
     assert hangs_for_a_stranger(script, tmp_path / "empty")
 
 
+def test_a_pool_of_processes_that_a_module_waits_for_is_told_from_slow_work(
+    cache: Path, tmp_path: Path
+) -> None:
+    """Nothing is proved: whoever has a semaphore in shared memory open could release it."""
+    (tmp_path / "pooled.py").write_text(
+        "import multiprocessing\n\n\ndef square(x):\n    return x * x\n\n\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+        "    SQUARES = pool.map(square, range(5))\n"
+    )
+    text, found, _ = diagnose(tmp_path, tmp_path, ("pooled", "--deadline", "6"), cache)
+    assert found.outcome in (Outcome.HANG, Outcome.DEADLOCK), text
+    assert [each.title.partition(" for the result")[0] for each in found.causes] == [
+        "A module waits, while it is imported,"
+    ]
+    assert {trial.remedy.name for trial in found.trials} == {"after-import"}
+    assert found.involved == ()
+    assert f"{tmp_path / 'pooled.py'}:9" in text
+
+
+def test_a_script_whose_children_run_it_again_is_told_to_keep_them_from_it(
+    cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "crunch.py").write_text(
+        "import multiprocessing\n\n\ndef square(x):\n    return x * x\n\n\n"
+        "multiprocessing.set_start_method('spawn')\npool = multiprocessing.Pool(1)\n"
+        "print(pool.map(square, range(5)))\n"
+    )
+    done = subprocess.run(
+        [*TOOL, "--output", "out", "--deadline", "6", "--script", "crunch.py"],
+        cwd=tmp_path,
+        env={**os.environ, "DEADLOCK_MATRIX_CACHE": str(cache)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    found = msgspec.json.decode((tmp_path / "out" / "diagnosis.json").read_bytes(), type=Diagnosis)
+    # Children come and go for ever, so it may count as moving.
+    assert found.outcome in (Outcome.SLOW, Outcome.HANG), done.stdout + done.stderr
+    (cause,) = found.causes
+    assert cause.title.startswith("A child process of multiprocessing runs the program's main file")
+    assert f"{tmp_path / 'crunch.py'}:8" in done.stdout
+    assert '+ if __name__ == "__main__":' in done.stdout
+    if found.times is not None:
+        saving = found.times.saving
+        assert saving is not None
+        assert isinstance(saving.after_s, Known)
+
+
 def test_the_variable_that_it_takes_is_found_among_all_of_the_callers(
     cache: Path, tmp_path: Path
 ) -> None:

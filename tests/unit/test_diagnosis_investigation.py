@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from unit.diagnosis_factory import MAIN, MadeUpBench, make_cell, make_result, make_target
 
 from deadlock_matrix.diagnosis.investigation.remedies import candidates
@@ -74,6 +75,17 @@ def test_a_hang_from_one_context_alone_is_found_and_remembered() -> None:
     assert found.context == THREAD
     assert found.result.cell.context == THREAD
     assert len(bench.ran) == 3
+
+
+def test_a_hang_under_one_profile_is_not_taken_for_one_that_comes_and_goes() -> None:
+    target = make_target(profiles=(OTHER, FOUR))
+    bench = MadeUpBench(lambda cell: float(cell.profile.set == FOUR.set))
+    others = [replace(make_cell(target), profile=each) for each in (OTHER, FOUR)]
+    found = find_hang(target, bench, lambda first: others)
+    assert found.way == "main with four"
+    target = replace(target, profile=found.result.cell.profile)
+    assert measure(found, target, bench).rate == Rate(hangs=ALWAYS_RUNS, runs=ALWAYS_RUNS)
+    assert [each.name for each in candidates(target, MAIN)] == ["other"]  # it hangs under four
 
 
 def test_it_stops_when_there_is_no_time_left() -> None:
@@ -253,6 +265,19 @@ def test_the_two_imports_that_suffice_are_found() -> None:
     assert found is not None
     assert found.elements == ("import b", "from d import e")
     assert (found.out_of, found.whole) == (4, True)
+
+
+def test_what_a_script_begins_with_is_no_import_and_stays_where_it_is() -> None:
+    statement = (
+        '"""What it does."""\nfrom __future__ import annotations\nimport a\nimport b\nprint(1)'
+    )
+    target = make_target(statement=statement)
+    bench = MadeUpBench(lambda cell: float("import b" in cell.entry.statement.splitlines()))
+    found = fewer_imports(measured(target), target, bench)
+    assert found is not None
+    assert (found.elements, found.out_of) == (("import b",), 2)
+    for each in bench.ran:
+        compile(each.entry.statement, "script.py", "exec")
 
 
 def test_imports_that_the_rest_uses_are_kept_and_nothing_is_run_to_find_that_out() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from unit.diagnosis_factory import make_cell, make_result, make_target
 
+from deadlock_matrix.app.targets import script_statement
 from deadlock_matrix.diagnosis.investigation.remedies import candidates
 from deadlock_matrix.model.cell import Context, Entry, Layout, Profile, Stdin
 from deadlock_matrix.model.diagnosis import (
@@ -267,3 +270,13 @@ def test_it_is_the_same_after_json() -> None:
         again = msgspec.json.decode(document, type=Diagnosis)
         assert again == found
         assert msgspec.json.decode(document)["schema_version"] == 1
+
+
+def test_a_script_is_told_its_own_imports_in_another_order_and_nothing_of_how_it_was_run() -> None:
+    text = '"""Main."""\nimport beta\nimport alpha\nprint("ok")\n'
+    target = replace(make_target(), script="app.py", script_text=text)
+    wrapped = script_statement(Path("/there/app.py"), (), Path("/there"))
+    target = replace(target, entry=replace(target.entry, statement=wrapped))
+    (remedy,) = candidates(target, Context(name="main"))
+    lines = cure_lines(replace(trial(), remedy=remedy), {})
+    assert lines == ("import in this order:", "    import alpha", "    import beta")

@@ -149,12 +149,46 @@ def test_a_forked_child_gets_a_lock_of_its_own() -> None:
     [
         ("urlopen(ADDRESS).read()", "urlopen(ADDRESS, timeout=10).read()"),
         ("requests.get(a, headers=h)", "requests.get(a, headers=h, timeout=10)"),
+        ("s = Session(); s.get(a)", "s = Session(); s.get(a, timeout=10)"),
+        (
+            "c = HTTPSConnection(h); c.request('GET', a)",
+            "c = HTTPSConnection(h, timeout=10); c.request('GET', a)",
+        ),
+        ("c = create_connection(a); c.recv(9)", "c = create_connection(a, timeout=10); c.recv(9)"),
     ],
 )
 def test_a_request_gets_a_time_limit(line: str, then: str) -> None:
     clues = replace(CLUES, waits=frozenset({Wait.NETWORK}))
     (found,) = changes_for(clues, [stuck(1, "load")], [], {"m.py": line})
     assert (found.before, found.after, found.tried) == ((line,), (then,), False)
+
+
+@pytest.mark.parametrize("line", ["c.request('GET', a)", "settings.get(a)", "requests.get(a, **b)"])
+def test_a_call_that_may_take_no_time_limit_is_left_alone(line: str) -> None:
+    clues = replace(CLUES, waits=frozenset({Wait.NETWORK}))
+    assert changes_for(clues, [stuck(1, "load")], [], {"m.py": line}) == ()
+
+
+MAIN = """import multiprocessing
+def square(x):
+    return x * x
+pool = multiprocessing.Pool(2)
+print(pool.map(square, range(5)))
+"""
+
+
+def test_what_starts_processes_is_put_below_the_line_that_children_skip() -> None:
+    other = replace(CLUES, waits=frozenset())
+    clues = replace(other, causes=frozenset({"spawned-child-runs-main-again"}))
+    (change,) = changes_for(clues, [stuck(5)], [], {"m.py": MAIN})
+    assert (change.line, change.after[0]) == (4, 'if __name__ == "__main__":')
+    namespace = {"__name__": "__mp_main__"}
+    exec(compile(changed(MAIN, change), "m.py", "exec"), namespace)
+    assert "square" in namespace
+    assert "pool" not in namespace
+    assert changes_for(other, [stuck(5)], [], {"m.py": MAIN}) == ()
+    later = MAIN.replace("def square", "pool = multiprocessing.Pool(2)\ndef square")
+    assert changes_for(clues, [stuck(6)], [], {"m.py": later}) == ()  # children need square
 
 
 def test_the_lines_that_take_locks_crosswise_are_named() -> None:

@@ -126,6 +126,8 @@ class Case:
         if outcome is Outcome.CLEAN and not said:
             said = ("It does not hang.",)
         cost = cost_of(found.clean)
+        recognitions = self._recognise(found)
+        causes = frozenset(e.cause.name for e in recognitions if e.certainty == "recognised")
         times = None
         if outcome is Outcome.SLOW or (cost is not None and cost.seconds >= SLOW_S):
             texts = self._texts(found.result.cell)
@@ -133,7 +135,7 @@ class Case:
             folders = self._folders(found.result.cell.layout)
             try:
                 times = account_for(
-                    found.result, self.target, texts, options, folders, self.experiment
+                    found.result, self.target, texts, options, folders, self.experiment, causes
                 )
             finally:
                 options.close()
@@ -148,7 +150,7 @@ class Case:
             below=below,
             cost=cost,
             times=times,
-            causes=tuple(map(known_cause, self._recognise(found))),
+            causes=tuple(map(known_cause, recognitions)),
         )
 
     def _hangs(self, found: Found) -> Diagnosis:
@@ -275,4 +277,4 @@ def _smaller(target: Target, statements: Minimised | None, rate: Rate) -> str:
     text = text_of(target)
     if statements is None or rate.hangs < rate.runs:
         return text
-    return join(statements.elements, split(text).rest)
+    return join(statements.elements, split(text))

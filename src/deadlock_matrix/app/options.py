@@ -15,7 +15,11 @@ from msgspec.structs import replace
 from deadlock_matrix.app.carrying import Carried
 from deadlock_matrix.app.mentions import mentioned
 from deadlock_matrix.app.source_text import SourceTexts, changed
-from deadlock_matrix.diagnosis.investigation.changes import AFTER_IMPORT, changes_for
+from deadlock_matrix.diagnosis.investigation.changes import (
+    AFTER_IMPORT,
+    MAIN_GUARD,
+    changes_for,
+)
 from deadlock_matrix.diagnosis.investigation.clues import Clues, Wait
 from deadlock_matrix.diagnosis.investigation.fitting import fitting, names_in, profiles_of
 from deadlock_matrix.diagnosis.investigation.remedies import (
@@ -28,7 +32,7 @@ from deadlock_matrix.diagnosis.investigation.statements import FILE_IS, text_of,
 from deadlock_matrix.diagnosis.recognition.causes import Cause
 from deadlock_matrix.diagnosis.study.study import settings_of
 from deadlock_matrix.matrix.layouts import assemble
-from deadlock_matrix.model.cell import Context, Layout, Profile
+from deadlock_matrix.model.cell import Context, Entry, Layout, Profile
 from deadlock_matrix.model.diagnosis import Change, Remedy, RemedyKind, Stuck, Target
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.fingerprint import Fingerprint
@@ -98,7 +102,8 @@ class Options:
             if each.name != AFTER_IMPORT or each.file != script  # nobody imports a script
         )
         found = list(candidates(target, hang.context, needed, sys.stdlib_module_names))
-        if hang.clues.forked_by_multiprocessing:
+        # A thread that waits for an import waits for one of its own process, however others began.
+        if hang.clues.forked_by_multiprocessing and Wait.IMPORT not in hang.clues.waits:
             found += other_start_methods(target, hang.context)
         for change in changes:
             if change.tried:
@@ -138,6 +143,16 @@ class Options:
         chosen = fitting(profiles, clues, found, of_caller, _numbers(version))
         return replace(target, other_profiles=chosen)
 
+    def _main_file(self, text: str) -> Entry:
+        """Return the target's entry with its script in a file of its own: children read it too."""
+        script = Path(self._target.script).absolute()
+        copy = self._scratch / "main-file" / script.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text, encoding="utf-8")
+        statement = self._target.entry.statement
+        named = statement.replace(f"{FILE_IS}{str(script)!r}", f"{FILE_IS}{str(copy)!r}")
+        return replace(self._target.entry, statement=named)
+
     def changed(
         self, change: Change, context: Context, folders: Sequence[Path]
     ) -> Iterator[Remedy]:
@@ -152,6 +167,9 @@ class Options:
         )
         text = changed(self._texts.text(change.file), change)
         if target.script and Path(change.file) == Path(target.script).absolute():
+            if change.name == MAIN_GUARD:
+                yield replace(same, entry=self._main_file(text))
+                return
             call = f"{change.call}()\n" if change.call else ""
             yield replace(same, entry=with_text(target, text + call))
             return

@@ -31,9 +31,9 @@ def first_sentence(best: Try) -> str:
         return first if not best.script.path else f"{first} It is not self-contained: see below."
     told = best.alone.value if isinstance(best.alone, Known) else best.alone.reason
     return (
-        f"This script is not known to hang. It was run {_WHERE}, and the result was: {told}. "
-        "The hang was seen when the tool ran the program; what this script lacks is listed "
-        "below."
+        f"This script is not known to hang. It was run {_WHERE}, and the result was: "
+        f"{told.rstrip('.')}. The hang was seen when the tool ran the program; what this script "
+        "lacks is listed below."
     )
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from deadlock_matrix.app.options import Options
 from deadlock_matrix.app.source_text import SourceTexts
-from deadlock_matrix.diagnosis.investigation.changes import after_import
+from deadlock_matrix.diagnosis.investigation.changes import after_import, main_guard
 from deadlock_matrix.diagnosis.investigation.remedies import remedied
 from deadlock_matrix.diagnosis.investigation.statements import text_of
 from deadlock_matrix.diagnosis.investigation.times import lazily, times_of, worth_putting_off
@@ -40,6 +40,7 @@ def account_for(
     options: Options,
     folders: Sequence[Path],
     experiment: Experiment,
+    causes: frozenset[str] = frozenset(),
 ) -> Times | None:
     """Return what the samples of the first run show; ``None`` if none were taken.
 
@@ -50,6 +51,7 @@ def account_for(
         options: Makes copies of packages with a change in them.
         folders: Where the user's modules are looked for first.
         experiment: Has the samples, and runs what is tried.
+        causes: The names of the known causes that were recognised.
     """
     samples = experiment.sampler.samples()
     seen = result.seen
@@ -67,7 +69,11 @@ def account_for(
     place = heaviest(samples)
     assert place is not None
     stuck = texts.fill([Stuck(thread="", does="", lines=lines_of(place.frames, own))])
-    for change in after_import(stuck, texts.files_of(stuck)):
+    if target.script:  # nobody imports it
+        changes = main_guard(causes, stuck, texts.files_of(stuck))
+    else:
+        changes = after_import(stuck, texts.files_of(stuck))
+    for change in changes:
         for remedy in options.changed(change, result.cell.context, folders):
             return replace(times, saving=_try_change(result, remedy, seconds, experiment))
     return times

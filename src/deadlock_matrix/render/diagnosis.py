@@ -15,7 +15,7 @@ from deadlock_matrix.model.diagnosis import (
     Stuck,
 )
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.render.remedies import remedy_lines, what_to_do
+from deadlock_matrix.render.remedies import against_the_cause, remedy_lines, what_to_do
 from deadlock_matrix.render.times import times_lines
 from deadlock_matrix.render.wrapping import kept, wrapped
 
@@ -50,6 +50,8 @@ def _lines(found: Diagnosis, width: int) -> Iterator[str]:
     if found.outcome in (Outcome.DEADLOCK, Outcome.HANG):
         yield from ("", "what to do")
         yield from (f"  {line}" for line in what_to_do(found, width - 2))
+    elif helps := tuple(against_the_cause(found, width - 2)):
+        yield from ("", "what to do", *(f"  {line}" for line in helps))
     if found.times is not None:
         yield from times_lines(found.times, width)
     if found.cost is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from deadlock_matrix.diagnosis.endings import was_interrupted
 from deadlock_matrix.diagnosis.investigation.changes import AFTER, AFTER_IMPORT
+from deadlock_matrix.diagnosis.investigation.statements import shown_text, split
 from deadlock_matrix.diagnosis.text import count, listed, one_line, seconds
 from deadlock_matrix.model.diagnosis import (
     Change,
@@ -65,9 +66,7 @@ def what_to_do(found: Diagnosis, width: int) -> Iterator[str]:
     cure = found.cure
     if cure is None:
         yield from wrapped(_no_cure(found), width, "")
-        for remedy in known_remedies(found):
-            yield from wrapped(remedy.advice, width, "", "  ")
-            yield from (f"    {kept(line)}" for line in remedy.code.splitlines())
+        yield from against_the_cause(found, width)
     else:
         yield from wrapped(f"{cure.remedy.name} {effect_text(cure)}", width, "")
         yield from cure_lines(cure, found.target.profile.set)
@@ -80,6 +79,13 @@ def what_to_do(found: Diagnosis, width: int) -> Iterator[str]:
     if reproducer is not None:
         for line in reproducer_lines(reproducer):
             yield from wrapped(line, width, "")
+
+
+def against_the_cause(found: Diagnosis, width: int) -> Iterator[str]:
+    """Yield what is known to help against the recognised causes."""
+    for remedy in known_remedies(found):
+        yield from wrapped(remedy.advice, width, "", "  ")
+        yield from (f"    {kept(line)}" for line in remedy.code.strip("\n").splitlines())
 
 
 def cure_lines(cure: Trial, base: dict[str, str]) -> tuple[str, ...]:
@@ -101,8 +107,11 @@ def cure_lines(cure: Trial, base: dict[str, str]) -> tuple[str, ...]:
         first = (
             "import in this order:" if remedy.kind is RemedyKind.ORDER else "import it like this:"
         )
-        lines = remedy.entry.statement.strip("\n").splitlines()
-        return (first, *(f"    {line}" for line in lines))
+        statement = remedy.entry.statement
+        text = shown_text(statement)
+        if text != statement:  # of a script, only what changes
+            text = "\n".join(split(text).imports)
+        return (first, *(f"    {line}" for line in text.strip("\n").splitlines()))
     if remedy.change is not None:
         call = remedy.change.call
         after = (f"and call {call}() when the import has ended",) if call else ()
@@ -202,7 +211,9 @@ def reproducer_lines(reproducer: Reproducer) -> Iterator[str]:
     told = alone.value if isinstance(alone, Known) else alone.reason
     yield f"the script, run in an empty folder without any environment variable: {one_line(told)}"
     needed = reproducer.variables
-    if needed is not None:
+    if needed is not None and not needed.elements:
+        yield f"it was not found out which of {needed.out_of} variables it needs"
+    elif needed is not None:
         yield (
             f"of {needed.out_of} variables it needs {listed(needed.elements)}, and sets them itself"
         )

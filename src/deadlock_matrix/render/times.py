@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from deadlock_matrix.diagnosis.text import listed, one_line, seconds
 from deadlock_matrix.model.diagnosis import Change, Diagnosis, ImportTime, Saving, Times
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.render.remedies import change_lines
 
 LEAST_SHARE = 0.01
 """Share of the whole time; what took less is left out of the tree."""
@@ -79,7 +80,7 @@ def _line_lines(saving: Saving, change: Change) -> Iterator[str]:
         yield f"{what}: was tried, and failed: {one_line(after.reason)}"
     else:
         yield f"{what}: {seconds(saving.before_s)} -> {seconds(after.value)}, measured"
-    yield f"  {one_line(change.file)}:{change.line}"
+    yield from (f"  {line}" for line in change_lines(change))
 
 
 def short(file: str) -> str:

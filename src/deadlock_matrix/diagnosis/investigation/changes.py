@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from deadlock_matrix.diagnosis.investigation.clues import Clues, Wait
 from deadlock_matrix.diagnosis.text import base_name
@@ -18,9 +18,20 @@ from deadlock_matrix.model.verdict import Doing
 
 AFTER = "finish_import"
 AFTER_IMPORT = "after-import"
-_CALLS_WITHOUT_LIMIT = frozenset(
-    {"urlopen", "open", "get", "post", "put", "head", "delete", "request", "create_connection"}
-)
+_CALLS_WITHOUT_LIMIT = frozenset({"urlopen", "create_connection"})
+_REQUESTS = frozenset({"open", "get", "post", "put", "patch", "head", "delete", "request"})
+_OF_REQUESTS = frozenset({"requests", "httpx", "Session", "session", "build_opener"})
+"""Modules whose functions take a time limit, and what makes objects whose methods do."""
+
+_CONNECTIONS = frozenset(
+    {"HTTPConnection", "HTTPSConnection", "create_connection", "FTP", "FTP_TLS", "SMTP",
+     "SMTP_SSL", "POP3", "POP3_SSL", "IMAP4", "IMAP4_SSL", "Client"}
+)  # fmt: skip
+"""What makes a connection with a time limit for all that is done with it."""
+
+_STARTS_PROCESSES = frozenset({"Pool", "Process", "set_start_method"})
+_RUNS_MAIN_AGAIN = "spawned-child-runs-main-again"
+MAIN_GUARD = "main-guard"
 _TAKEN = re.compile(r"\bwith\s+([\w.]+)\s*:|([\w.]+)\.acquire\(")
 _BLOCKING = frozenset({Wait.NETWORK, Wait.FILE, Wait.CHILD, Wait.PYTHON_LOCK, Wait.JOIN})
 
@@ -40,6 +51,7 @@ def changes_for(
         *_after_import(clues, stuck, texts),
         *_reentrant(doings, texts),
         *_new_lock_in_child(clues, doings, texts),
+        *main_guard(clues.causes, stuck, texts),
         *_time_limit(clues, stuck, texts),
     )
 
@@ -189,6 +201,62 @@ def _new_lock_in_child(
             return
 
 
+def main_guard(
+    causes: Collection[str], stuck: Sequence[Stuck], texts: Mapping[str, str]
+) -> Iterator[Change]:
+    """Yield, for a main file that its children execute too, that they do not start processes.
+
+    Args:
+        causes: The names of the known causes that were recognised.
+        stuck: Threads with their lines; the first line of the first is in the main file.
+        texts: The files by their path.
+    """
+    line = stuck[0].lines[0] if stuck and stuck[0].lines else None
+    if _RUNS_MAIN_AGAIN not in causes or line is None or line.file not in texts:
+        return
+    text = texts[line.file]
+    body = ast.parse(text).body
+    at = next((n for n, each in enumerate(body) if _starts_processes(each)), None)
+    if at is None or any(map(_is_shared, body[at:])) or any(map(_has_long_text, body[at:])):
+        return  # children need what is defined there, or a text would get other spaces
+    first, last = body[at].lineno - 1, body[-1].end_lineno or body[-1].lineno
+    before = text.splitlines()[first:last]
+    yield Change(
+        name=MAIN_GUARD,
+        file=line.file,
+        line=first + 1,
+        before=tuple(before),
+        after=(
+            'if __name__ == "__main__":',
+            *(f"    {each}" if each.strip() else each for each in before),
+        ),
+        why="the children execute this file too, and must not start processes themselves",
+    )
+
+
+def _starts_processes(node: ast.stmt) -> bool:
+    return not _is_shared(node) and any(
+        isinstance(each, ast.Call) and _called(each) in _STARTS_PROCESSES for each in ast.walk(node)
+    )
+
+
+def _is_shared(node: ast.stmt) -> bool:
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+
+
+def _has_long_text(node: ast.stmt) -> bool:
+    return any(
+        isinstance(each, (ast.Constant, ast.JoinedStr)) and each.lineno != each.end_lineno
+        for each in ast.walk(node)
+    )
+
+
+def _called(call: ast.Call) -> str:
+    """Return the last name of what is called."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
 def _time_limit(clues: Clues, stuck: Sequence[Stuck], texts: Mapping[str, str]) -> Iterator[Change]:
     """Yield, for a request without a time limit, one that has it."""
     if Wait.NETWORK not in clues.waits:
@@ -275,15 +343,35 @@ def _definition(name: str, texts: Mapping[str, str], making: str) -> tuple[str, 
 
 
 def _call_without_limit(text: str, number: int) -> ast.Call | None:
+    """Return the call in this line, or the one that made its connection, that takes a limit."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError):
         return None
+    made = {
+        ast.unparse(target): each.value
+        for each in nodes
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call)
+        for target in each.targets
+    }
     for node in nodes:
         if not isinstance(node, ast.Call) or not node.lineno <= number <= (node.end_lineno or 0):
             continue
-        function = node.func
-        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-        if name in _CALLS_WITHOUT_LIMIT and not any(k.arg == "timeout" for k in node.keywords):
-            return node
+        call = _with_limit(node, made)
+        if call is not None and not any(each.arg in ("timeout", None) for each in call.keywords):
+            return call
     return None
+
+
+def _with_limit(call: ast.Call, made: Mapping[str, ast.Call]) -> ast.Call | None:
+    """Return the call that takes a time limit: this one, or the one that made its object."""
+    name = _called(call)
+    if name in _CALLS_WITHOUT_LIMIT:
+        return call
+    if not isinstance(call.func, ast.Attribute):
+        return call if name in _CONNECTIONS else None
+    maker = made.get(ast.unparse(call.func.value))
+    if maker is not None and _called(maker) in _CONNECTIONS:
+        return maker
+    of = ast.unparse(call.func.value) if maker is None else _called(maker)
+    return call if name in _REQUESTS and of in _OF_REQUESTS else None

@@ -186,6 +186,8 @@ def _variables(same: Remedy, target: Target) -> Iterator[Remedy]:
         wanted = {n: v for n, v in given.items() if n not in profile.unset} | profile.set
         unset = tuple(name for name in profile.unset if name not in wanted)
         changed = replace(profile, set=wanted, unset=unset)
+        if (wanted, unset) == (given, target.profile.unset):
+            continue  # a hang that was found under this profile
         yield replace(same, name=profile.name, summary=profile.summary, profile=changed)
 
 
@@ -248,7 +250,7 @@ def _orders(
             orders.append(helped)
     for number, order in enumerate(orders, start=1):
         name = f"order-{number}"
-        entry = replace(with_text(target, join([*first, *order], parts.rest)), name=name)
+        entry = replace(with_text(target, join([*first, *order], parts)), name=name)
         yield replace(same, kind=RemedyKind.ORDER, name=name, summary="; ".join(order), entry=entry)
 
 

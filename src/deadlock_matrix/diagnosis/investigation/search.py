@@ -72,7 +72,7 @@ class Found(NamedTuple):
     """What the first part finds: a result that decides, and what was run until then.
 
     ``clean`` are the runs from the first context, if none hung; ``failed`` is a run of each way to
-    run it that fails by itself.
+    run it that fails by itself. ``way`` is the one that hangs, as its series is called.
     """
 
     result: CellResult
@@ -80,6 +80,7 @@ class Found(NamedTuple):
     series: tuple[Series, ...]
     clean: tuple[CellResult, ...]
     failed: Mapping[str, CellResult] = {}
+    way: str = ""
 
 
 class Remedies(NamedTuple):
@@ -139,10 +140,11 @@ def find_hang(
         for cell, each in zip(batch, bench.run(batch), strict=True):
             if _is_about(each):
                 seen.setdefault(way_of(cell, target), []).append(each)
-        hung = [each for results in seen.values() for each in results
+        hung = [(way, each) for way, results in seen.items() for each in results
                 if ending(each) is Ending.HUNG]  # fmt: skip
         if hung:
-            return Found(hung[0], hung[0].cell.context, _series(seen), ())
+            way, each = hung[0]
+            return Found(each, each.cell.context, _series(seen), (), way=way)
     failed = {
         name: each
         for name, results in seen.items()
@@ -240,7 +242,7 @@ def fewer_imports(measured: Measured, target: Target, bench: Bench) -> Minimised
     def still_hangs(imports: tuple[str, ...]) -> bool:
         if bench.left_s() <= 0:
             raise OutOfTime
-        entry = with_text(target, join(with_used(imports), parts.rest))
+        entry = with_text(target, join(with_used(imports), parts))
         cells = [replace(measured.cell, entry=entry)] * runs
         batches = (cells[at : at + bench.jobs] for at in range(0, runs, bench.jobs))
         return any(rate_of(bench.run(batch)).hangs for batch in batches)
@@ -284,8 +286,9 @@ def _deadline(hung: CellResult, given_s: float) -> float:
 
 
 def _at_once(found: Found) -> bool:
+    way = found.way or found.context.name
     return all(series.rate.hangs == series.rate.runs for series in found.series
-               if series.context == found.context.name)  # fmt: skip
+               if series.context == way)  # fmt: skip
 
 
 def _series(seen: dict[str, list[CellResult]]) -> tuple[Series, ...]:

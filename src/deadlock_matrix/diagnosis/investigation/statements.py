@@ -19,10 +19,14 @@ RUN_FILE = 'exec(compile(open(__file__, "rb").read(), __file__, "exec"))'
 
 
 class Imports(msgspec.Struct, frozen=True, kw_only=True):
-    """The imports with which a statement begins, one module each, and what follows them."""
+    """The imports with which a statement begins, one module each, and what follows them.
+
+    ``head`` is what has to stand before them: a docstring, and imports from ``__future__``.
+    """
 
     imports: tuple[str, ...]
     rest: str
+    head: tuple[str, ...] = ()
 
 
 def split(statement: str) -> Imports:
@@ -31,23 +35,34 @@ def split(statement: str) -> Imports:
         body = ast.parse(statement).body
     except (SyntaxError, ValueError):
         return Imports(imports=(), rest=statement)
+    head: list[str] = []
     leading: list[str] = []
     end = 0
     for node in body:
-        if isinstance(node, ast.Import):
+        if not leading and (_is_text(node) or _is_future(node)):
+            head.append(ast.unparse(node))
+        elif isinstance(node, ast.Import):
             leading += [ast.unparse(ast.Import(names=[alias])) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+        elif isinstance(node, ast.ImportFrom):
             leading.append(ast.unparse(node))
         else:
             break
         end += 1
     rest = "\n".join(ast.unparse(node) for node in body[end:])
-    return Imports(imports=tuple(leading), rest=rest)
+    return Imports(imports=tuple(leading), rest=rest, head=tuple(head))
 
 
-def join(imports: Sequence[str], rest: str) -> str:
-    """Return the statement again, with one import a line."""
-    return "\n".join([*imports, *([rest] if rest else [])])
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def join(imports: Sequence[str], parts: Imports) -> str:
+    """Return a statement again with other imports, one a line."""
+    return "\n".join([*parts.head, *imports, *([parts.rest] if parts.rest else [])])
 
 
 def text_of(target: Target) -> str:
@@ -61,6 +76,23 @@ def with_text(target: Target, text: str) -> Entry:
         return replace(target.entry, statement=text or "pass")
     around = target.entry.statement.removesuffix(RUN_FILE)
     return replace(target.entry, statement=f'{around}exec(compile({text!r}, __file__, "exec"))')
+
+
+def shown_text(statement: str) -> str:
+    """Return the user's own code in a statement made by `with_text`; any other as it is."""
+    try:
+        last = ast.parse(statement).body[-1]
+    except (SyntaxError, ValueError, IndexError):
+        return statement
+    match last:
+        case ast.Expr(
+            ast.Call(
+                ast.Name("exec"),
+                [ast.Call(ast.Name("compile"), [ast.Constant(str(text)), ast.Name("__file__"), _])],
+            )
+        ):
+            return text
+    return statement
 
 
 def is_of(import_: str, packages: Collection[str]) -> bool:
