@@ -31,6 +31,29 @@ def test_the_files_that_the_code_names_are_carried(tmp_path: Path) -> None:
     assert carry([text], [tmp_path]).data == ()
 
 
+def test_files_that_the_arguments_name_are_carried(tmp_path: Path) -> None:
+    for name in ("a.ini", "b.ini", "c.ini"):
+        (tmp_path / name).write_text(name)
+    found = carry(["print(1)"], [tmp_path], tmp_path, ["--config", "a.ini", "--more=b.ini", "-v"])
+    assert found.data == ("a.ini", "b.ini")
+
+
+def test_a_package_without_a_file_of_its_own_is_carried(tmp_path: Path) -> None:
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "outer" / "inner" / "__init__.py").write_text("import outer.other")
+    (tmp_path / "json" / "deep").mkdir(parents=True)
+    (tmp_path / "json" / "deep" / "x.py").touch()  # Python's own json comes first
+    found = carry(["import outer.inner, json"], [tmp_path])
+    assert [each.name for each in found.sources] == ["outer/inner/__init__.py"]
+    assert found.installed == ()
+
+
+def test_a_server_for_whose_answer_a_script_waits_is_missing() -> None:
+    best = Try(script=SCRIPT, alone=known("hang", "one run"))
+    (missing,) = what_is_missing(best, carry([], []), {"10.0.0.1:80"})
+    assert missing == "the server at 10.0.0.1:80, for whose answer it waits"
+
+
 def test_what_is_compiled_is_built_from_the_source_beside_it(tmp_path: Path) -> None:
     package = tmp_path / "mine"
     package.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from unit.diagnosis_factory import make_cell, make_facts, make_result, make_target
+from unit.proof_factory import evidence, process, sleeping
 
 from deadlock_matrix.diagnosis.investigation.answers import (
     answer,
@@ -28,6 +29,7 @@ from deadlock_matrix.model.diagnosis import Check, HeavyImport, Outcome, SourceL
 from deadlock_matrix.model.fact import Known, known, unknown
 from deadlock_matrix.model.fingerprint import Fingerprint, NativeLibrary
 from deadlock_matrix.model.observation import CellResult, ImportStep, Raised
+from deadlock_matrix.model.process_facts import Peer
 from deadlock_matrix.model.statement import imported_package
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.studies import numerics
@@ -90,6 +92,22 @@ def test_a_hang_without_a_proof_may_be_slow() -> None:
     assert hung_advice(make_result(CELL, Verdict.DEADLOCK), ()) == ()
 
 
+def waiting_at(own: str, other: str) -> CellResult:
+    peers = (Peer(socket="socket:[1]", protocol="TCP", other=other, own=own),)
+    seen = evidence(process(sleeping(1), peers=known(peers, "made up")))
+    hung = make_result(CELL, Verdict.HANG)
+    assert isinstance(hung.observation, Known)
+    observation = replace(hung.observation.value, evidence=known(seen, "made up"))
+    return replace(hung, observation=known(observation, "made up"))
+
+
+def test_a_server_is_not_told_to_wait_for_another_end() -> None:
+    (said,) = hung_advice(waiting_at("127.0.0.1:8000", "0.0.0.0:0"), {Wait.NETWORK})
+    assert "waits for connections at 127.0.0.1:8000" in said
+    (said,) = hung_advice(waiting_at("127.0.0.1:40001", "10.0.0.1:80"), {Wait.NETWORK})
+    assert "when the other end answers" in said
+
+
 def test_a_hang_is_told_by_its_line_first() -> None:
     hung = make_result(CELL, Verdict.HANG)
     assert hung_sentence(hung, ()) == hung.why
@@ -146,8 +164,9 @@ def test_a_statement_is_taken_apart(statement: str, imports: tuple[str, ...], re
 
 
 def test_and_put_together_again() -> None:
-    assert join(("import a", "import b"), "a.run()") == "import a\nimport b\na.run()"
-    assert join((), "") == ""
+    parts = split('"""Text."""\nfrom __future__ import division\nimport c\na.run()')
+    assert join(("import a",), parts) == f"{parts.head[0]}\n{parts.head[1]}\nimport a\na.run()"
+    assert join((), split("")) == ""
 
 
 def test_other_orders() -> None:

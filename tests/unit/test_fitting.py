@@ -135,6 +135,8 @@ def test_a_lock_that_a_thread_takes_twice_becomes_an_rlock() -> None:
     twice = doing(1, wanted("lock"), held("lock", 1))
     found = changes_for(CLUES, [], [twice], {"m.py": TEXT})
     assert [each.after for each in found] == [("lock = threading.RLock()",)]
+    # It would take it twice after the import, too.
+    assert changes_for(CLUES, [stuck(6)], [twice], {"m.py": TEXT}) == found
 
 
 def test_a_forked_child_gets_a_lock_of_its_own() -> None:

@@ -29,7 +29,10 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def carry(
-    texts: Sequence[str], folders: Sequence[Path], data_folder: Path | None = None
+    texts: Sequence[str],
+    folders: Sequence[Path],
+    data_folder: Path | None = None,
+    arguments: Sequence[str] = (),
 ) -> Carried:
     """Find the files that some code imports, and those that these import, in the user's folders.
 
@@ -38,6 +41,7 @@ def carry(
         folders: Where modules are looked for first, in this order.
         data_folder: The folder in which the code runs, if it is one of the user's: a file in it
             that the code names is carried too.
+        arguments: The code's own arguments, which may name such files as well.
     """
     sources: dict[str, Source] = {}
     missing: list[str] = []
@@ -61,7 +65,8 @@ def carry(
             elif reason := _add(sources, relative, path):
                 missing.append(reason)
         todo += imported_packages(each.text for each in sources.values())
-    data = _add_data(sources, texts, data_folder) if data_folder is not None else ()
+    given = [part for each in arguments for part in (each, each.partition("=")[2]) if part]
+    data = _add_data(sources, texts, given, data_folder) if data_folder is not None else ()
     return Carried(
         sources=tuple(sources[name] for name in sorted(sources)),
         builds={each: built for each, built in builds.items() if each in sources},
@@ -87,14 +92,18 @@ def _built_as(name: str, path: Path) -> str:
     return name if len(suffixes) < 2 else name.removesuffix(".".join(suffixes)) + "*"
 
 
-def _add_data(sources: dict[str, Source], texts: Sequence[str], folder: Path) -> tuple[str, ...]:
+def _add_data(
+    sources: dict[str, Source], texts: Sequence[str], given: Sequence[str], folder: Path
+) -> tuple[str, ...]:
     """Add the small files below a folder whose names occur as whole strings in some code.
+
+    Or are among those ``given``.
 
     It skips files whose names begin with a dot, or that hold keys: the script is made to be shared.
     """
     code = [*texts, *(each.text for each in sources.values() if each.name.endswith(".py"))]
     found = []
-    for name in strings_in(code):
+    for name in dict.fromkeys([*given, *strings_in(code)]):
         path, relative = folder / name, Path(name).as_posix()
         if (
             not Path(name).is_absolute()
@@ -131,7 +140,9 @@ def _add(sources: dict[str, Source], name: str, path: Path) -> str:
 def _files_of(folder: Path, name: str) -> list[tuple[str, Path]] | None:
     """Return the files of a module or package in a folder; ``None`` if it is not there."""
     package = folder / name
-    if package.is_dir() and (any(package.glob("*.py")) or any(_compiled(package))):
+    # A package without a file of its own, which has others below it, is one too.
+    find = package.glob if name in sys.stdlib_module_names else package.rglob
+    if package.is_dir() and (any(find("*.py")) or any(_compiled(package))):
         return [
             (path.relative_to(folder).as_posix(), path)
             for path in sorted(package.rglob("*"))

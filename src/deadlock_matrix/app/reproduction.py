@@ -33,6 +33,7 @@ from deadlock_matrix.diagnosis.investigation.reproducer import (
     reproducer_text,
     script_text,
 )
+from deadlock_matrix.diagnosis.involved import servers
 from deadlock_matrix.diagnosis.statistics import runs_to_see
 from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.diagnosis import Diagnosis, Minimised, Outcome, Reproducer
@@ -80,11 +81,15 @@ class Reproduction:
             self._fingerprint.executable if self._fingerprint else cell.interpreter.executable
         )
         self._shape = _shape(diagnosis.result.judgement, diagnosis.result.evidence)
+        self._servers: frozenset[str] = frozenset()  # that the last run which hung waited for
 
     def make(self) -> Reproducer:
         """Try one way after another until a script hangs alone; write it down as it is."""
         carried = carry(
-            [self._statement, self._cell.context.prelude], self._folders, self._data_folder()
+            [self._statement, self._cell.context.prelude],
+            self._folders,
+            self._data_folder(),
+            self._diagnosis.target.arguments,
         )
         tries: list[Try] = []
         for script in self._scripts(carried):
@@ -236,6 +241,7 @@ class Reproduction:
         ):
             return unknown("it hung, and nothing was proved")
         evidence = watched.evidence.or_else(None)
+        self._servers = servers(evidence)
         shape = _shape(watched.judgement, evidence)
         if self._shape and shape and not self._shape & shape:
             return unknown(f"it hung in another place: {', '.join(sorted(shape))}")
@@ -248,6 +254,7 @@ class Reproduction:
 
     def _claims(self, best: Try, carried: Carried) -> Claims:
         diagnosis, fingerprint = self._diagnosis, self._fingerprint
+        seen = diagnosis.result.evidence
         python = "an interpreter that is not known"
         if fingerprint is not None:
             python = (
@@ -262,7 +269,8 @@ class Reproduction:
             needs=self._needs(carried),
             how_often=f"{rate.hangs} of {rate.runs} runs hung",
             tool=f"{diagnosis.tool.name} {diagnosis.tool.version}",
-            missing=what_is_missing(best, carried),
+            # A server that it starts itself has another port each time.
+            missing=what_is_missing(best, carried, self._servers & servers(seen)),
             about_variables=about_variables(best),
             about_statements=about_statements(best),
             again=self._cell.deadline_s if rate.hangs < rate.runs else 0.0,

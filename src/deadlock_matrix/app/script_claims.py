@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from deadlock_matrix.app.carrying import Carried
@@ -37,9 +39,17 @@ def first_sentence(best: Try) -> str:
     )
 
 
-def what_is_missing(best: Try, carried: Carried) -> list[str]:
-    """Return what keeps it from being self-contained."""
-    missing = []
+def what_is_missing(
+    best: Try, carried: Carried, servers: Collection[str] = frozenset()
+) -> list[str]:
+    """Return what keeps it from being self-contained.
+
+    Args:
+        best: The script.
+        carried: What it brings of the user's files.
+        servers: Addresses for whose answer it waits, here as in the run that was diagnosed.
+    """
+    missing = [f"the server at {each}, for whose answer it waits" for each in sorted(servers)]
     if best.script.path:
         why = "; ".join(carried.missing) or "its files alone do not make it hang"
         missing.append(f"the folder {best.script.path}, from which it takes modules: {why}")

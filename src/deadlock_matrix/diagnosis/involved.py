@@ -9,6 +9,7 @@ from deadlock_matrix.diagnosis.text import base_name
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.observation import CellResult
+from deadlock_matrix.model.process_facts import Peer
 from deadlock_matrix.model.thread_facts import ThreadFacts
 
 _EVERYWHERE = (
@@ -52,6 +53,23 @@ def imports_under_way(result: CellResult) -> tuple[str, ...]:
         return ()
     chains = [import_chain(thread.python) for thread in result.evidence.python().values()]
     return max(chains, key=len, default=())
+
+
+def servers(evidence: Evidence | None) -> frozenset[str]:
+    """Return the addresses of the other ends of the TCP connections on which threads sleep."""
+    return frozenset(each.other for each in _tcp(evidence) if not each.other.endswith(":0"))
+
+
+def listens_at(evidence: Evidence | None) -> frozenset[str]:
+    """Return the addresses at which threads wait for somebody to connect."""
+    return frozenset(each.own for each in _tcp(evidence) if each.other.endswith(":0"))
+
+
+def _tcp(evidence: Evidence | None) -> Iterator[Peer]:
+    for process in evidence.after.processes if evidence is not None else ():
+        for peer in process.peers.or_else(()):
+            if peer.protocol == "TCP":
+                yield peer
 
 
 def _with_python(evidence: Evidence) -> set[tuple[int, int]]:

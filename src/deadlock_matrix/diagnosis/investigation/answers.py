@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from deadlock_matrix.diagnosis.endings import Ending, ending, exited_cleanly
 from deadlock_matrix.diagnosis.investigation.clues import Wait
+from deadlock_matrix.diagnosis.involved import listens_at, servers
 from deadlock_matrix.diagnosis.text import listed, seconds, short_name
 from deadlock_matrix.model.diagnosis import ImportTime, Outcome, Stuck, Target, Times
 from deadlock_matrix.model.fact import Known
@@ -62,6 +63,12 @@ def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
         return (
             "This is likely, not proved: whether the assumptions hold cannot be seen from outside. "
             "It made no progress until the deadline.",
+        )
+    served = sorted(listens_at(result.evidence))
+    if served and not servers(result.evidence):
+        return (
+            f"It is a server, which waits for connections at {listed(served)}: it is started while "
+            "the module is imported, and the import ends only when the server does.",
         )
     if Wait.NETWORK in waits:
         return (

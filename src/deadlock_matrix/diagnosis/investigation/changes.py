@@ -47,9 +47,11 @@ def changes_for(
         doings: The same threads, with the locks that they wait for and have.
         texts: The user's files by their path.
     """
+    reentrant = tuple(_reentrant(doings, texts))
     return (
-        *_after_import(clues, stuck, texts),
-        *_reentrant(doings, texts),
+        # A thread that takes a lock twice does so after the import, too.
+        *(() if reentrant else _after_import(clues, stuck, texts)),
+        *reentrant,
         *_new_lock_in_child(clues, doings, texts),
         *main_guard(clues.causes, stuck, texts),
         *_time_limit(clues, stuck, texts),
