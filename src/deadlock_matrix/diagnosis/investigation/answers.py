@@ -132,7 +132,7 @@ def slow_answer(times: Times, *, once: bool) -> tuple[str, ...]:
         once: Whether it was run only once, since it takes long.
     """
     said = [f"It does not hang; it is slow: it takes {seconds(times.seconds)}."]
-    if times.lines and times.lines[0].seconds >= MOSTLY * times.seconds:
+    if times.lines and times.lines[0].seconds >= max(MOSTLY * times.seconds, times.coarse_s):
         most = times.lines[0]
         where = f"{most.line.file}:{most.line.line}"
         said[0] += f" Most of that, {seconds(most.seconds)}, it {most.doing}, at {where}."

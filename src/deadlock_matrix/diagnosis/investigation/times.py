@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf, nextafter
 
 from deadlock_matrix.diagnosis.frames import is_probes, is_users
 from deadlock_matrix.diagnosis.imports import imported_module, is_importlib
@@ -32,10 +33,15 @@ def times_of(samples: Sequence[Sample], seconds: float, own: str = "") -> Times:
     """
     sampled_s = sum(each.seconds for each in samples)
     number = sum(each.times for each in samples)
+    coarse_s = SEEN * sampled_s / number if number else 0.0
+    # On a busy machine, one sample may stand for seconds in which nobody looked.
+    for each in samples:
+        if each.times < SEEN and each.seconds >= coarse_s:
+            coarse_s = nextafter(each.seconds, inf)
     return Times(
         seconds=seconds,
         sampled_s=sampled_s,
-        coarse_s=SEEN * sampled_s / number if number else 0.0,
+        coarse_s=coarse_s,
         modules=_modules(samples),
         lines=_lines(samples, own),
     )
@@ -58,7 +64,7 @@ def worth_putting_off(times: Times, own: str) -> tuple[ImportTime, ...]:
         times: Those of the run.
         own: The requested package.
     """
-    least = max(WORTH_S, times.seconds * WORTH_SHARE)
+    least = max(WORTH_S, times.seconds * WORTH_SHARE, times.coarse_s)
     found: list[ImportTime] = []
     for node in times.modules:
         found += _outside(node, own, least) or _deepest(node, least, top=True)
