@@ -317,6 +317,7 @@ def test_it():
     done = session(*AFTER, test_it=code)
     assert "at exit, after pytest had finished" in done.stderr
     assert results(tmp_path)["test_it"] == "passed"
+    assert "[200%]" not in done.stdout
 
 
 def test_a_hanging_conftest_with_options_of_its_own(session: Session, tmp_path: Path) -> None:
@@ -360,6 +361,22 @@ def test_without(): pass
     assert "fixture 'server' is not set up again, since it hung in the setup of" in done.stdout
 
 
+def test_a_second_hang_in_the_place_of_the_same_worker(session: Session, tmp_path: Path) -> None:
+    code = """
+import threading
+def test_first(): threading.Event().wait()
+def test_second(): threading.Event().wait()
+def test_last(): pass
+"""
+    session(*AFTER, "-n1", "--dist=each", test_it=code)
+
+    assert results(tmp_path) == {
+        "test_first": "failure",
+        "test_second": "failure",
+        "test_last": "passed",
+    }
+
+
 def test_hangs_are_not_among_the_crashes_after_which_xdist_gives_up(
     session: Session, tmp_path: Path
 ) -> None:
@@ -401,6 +418,26 @@ def test_a_process_that_could_not_be_read_in_time_is_not_forgotten(
         process.wait(60)
         collector.close()
     assert hangs[0].pid == process.pid
+
+
+def test_a_test_that_waits_for_a_person_in_pdb_is_left_alone(
+    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(): breakpoint()", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    process = launch(
+        *command, "--prove-hangs", "--prove-hangs-after=1", str(tmp_path / "test_it.py"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_plain(),
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = b""
+    while not said.endswith(b"(Pdb) "):
+        said += process.stdout.read1(1 << 16)  # type: ignore[attr-defined]
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(8)
+    said, complained = process.communicate(b"continue\n", timeout=120)
+    assert process.returncode == 0 and not complained, said + complained
+    assert b"1 passed" in said
 
 
 @pytest.mark.parametrize("who", ["worker", "controller"])

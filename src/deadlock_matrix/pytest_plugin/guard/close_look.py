@@ -16,6 +16,9 @@ from deadlock_matrix.pytest_plugin.guard.lasting import Lasting, gil_holder
 from deadlock_matrix.run.attention import Attention
 from deadlock_matrix.run.movement import Movement
 
+AT_WORK_S = 1.0
+"""If something worked this much later than the main thread fell asleep, it probably still does."""
+
 NOW_AGAIN_S, NOW_AGAIN_TIMES = 2.0, 20
 """Between two looks at a process whose main thread has slept for too long, while others work: as
 many seconds, and as many times what a look takes.
@@ -76,16 +79,16 @@ class CloseLook:
         began_s = time.monotonic()
         now = now and began_s >= self._next_now_s
         found = self._attention.look(now=now, awaited=awaited)
-        if now:
-            ended_s = time.monotonic()
-            self._next_now_s = ended_s + max(NOW_AGAIN_S, NOW_AGAIN_TIMES * (ended_s - began_s))
         if found is None:
             return None
         evidence, judgement = found
         still_s = self._movement.note(evidence.after, gil_holder(evidence))
-        asleep_s = min(self._attention.glance(), still_s)
+        slept_s = self._attention.glance()
+        if now and still_s < slept_s - AT_WORK_S:
+            ended_s = time.monotonic()
+            self._next_now_s = ended_s + max(NOW_AGAIN_S, NOW_AGAIN_TIMES * (ended_s - began_s))
         self._stuck_s = self._lasting.note(evidence, judgement)
-        return evidence, judgement, max(asleep_s, self._stuck_s)
+        return evidence, judgement, max(min(slept_s, still_s), self._stuck_s)
 
 
 def as_frames_say(position: Position, pid: int, evidence: Evidence) -> Position:

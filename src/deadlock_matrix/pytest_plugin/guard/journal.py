@@ -34,6 +34,8 @@ REPORT = "report"  # (json, when)                     any other report, as pytes
 COLLECT_REPORT = "collect-report"  # (json,)          a collector that failed or was skipped
 COLLECTED = "collected"  # (number,)                  tests selected
 DISTRIBUTING = "distributing"  # (in groups, remote)  xdist hands tests to workers; how, and where
+PROMPTING = "prompting"  # ()                         pdb waits for a person
+GOING_ON = "going-on"  # ()                           that person lets the test go on
 FINISHING = "finishing"  # (exit status,)             all tests are done, reports are being written
 ENDING = "ending"  # ()                               pytest is done, the interpreter ends
 
@@ -216,6 +218,11 @@ class Position(NamedTuple):
         return self.doing.startswith(("in the", "collecting", "loading")) or self.is_finishing
 
     @property
+    def waits_for_a_person(self) -> bool:
+        """Whether it waits at the prompt of a debugger."""
+        return self.doing.startswith(AT_A_PROMPT)
+
+    @property
     def is_finishing(self) -> bool:
         """Whether its tests are done, and it writes reports."""
         return self.doing.startswith("at the end")
@@ -226,6 +233,7 @@ class Position(NamedTuple):
 
 BEGINNING = Position("", ("", None, ""), "loading plugins and conftest files")
 HANDING_OUT = Position("", ("", None, ""), "handing out tests to workers")
+AT_A_PROMPT = "at the prompt of a debugger, "
 _NEXT_PHASE = {"setup": "in the call of", "call": "in the teardown of", "teardown": "after"}
 
 
@@ -244,6 +252,10 @@ def follow(position: Position, record: Record) -> Position:
         return Position("", (record[1], None, record[1]), f"collecting {record[1] or 'tests'}")
     if kind == RUNNING:
         return Position("", ("", None, ""), "between collection and the first test")
+    if kind == PROMPTING and not position.waits_for_a_person:
+        return position._replace(doing=AT_A_PROMPT + position.doing)
+    if kind == GOING_ON:
+        return position._replace(doing=position.doing.removeprefix(AT_A_PROMPT))
     if kind == FINISHING:
         after = ", after" if position.test else ""
         return position._replace(doing=f"at the end of the session{after}")

@@ -62,6 +62,14 @@ class Recorder:
         else:
             self._passed(report.when, report.duration, report.start, report.stop)
 
+    def pytest_enter_pdb(self) -> None:
+        """Record that a person is asked, who may take any time."""
+        self._write(journal.PROMPTING)
+
+    def pytest_leave_pdb(self) -> None:
+        """Record that the test goes on."""
+        self._write(journal.GOING_ON)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
         """Record that reports are written from here on, after the teardown of session fixtures."""

@@ -58,6 +58,7 @@ class Replay:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Report what had been reported, then what hung."""
+        outside = sum(not told.hang.position.test for told in self._told)
         collected = begun = 0
         with _muted(self._config):
             for each in self._journals:
@@ -67,7 +68,7 @@ class Replay:
                     begun += record[0] == journal.START
                     self._report(record)
                 self._report_hangs(each.pid)
-        session.testscollected = max(collected, 1)
+        session.testscollected = max(collected + outside, 1)  # for the percentage of progress
         self._not_begun = collected - begun
         return True
 

@@ -283,8 +283,11 @@ class Watcher:
     def _should_move(self, process: _Process) -> bool:
         """Return whether it has something to do.
 
-        A worker may wait for its next test, and a controller for its workers, as long as they take.
+        A worker may wait for its next test, a controller for its workers, and a debugger for a
+        person, as long as they take.
         """
+        if process.position.waits_for_a_person:
+            return False
         if process.pid != self._child:
             return process.position.is_busy
         return not self._remote and not any(each.position.is_busy for each in self._workers())

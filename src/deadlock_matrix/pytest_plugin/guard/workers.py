@@ -29,6 +29,8 @@ class Crashes:
         the files that it had finished: the next one waits for the end of work it was never given.
         """
         scheduler: Any = getattr(self._config.pluginmanager.getplugin("dsession"), "sched", None)
+        if error and hasattr(scheduler, "_removed2pending"):
+            _note_collection(scheduler, node)
         if not error or not hasattr(scheduler, "workqueue"):
             return
         work = scheduler.assigned_work.get(node, {})
@@ -60,6 +62,18 @@ class Crashes:
             dsession.shouldstop = dsession.shouldstop or f"stopping after {self._hangs} hangs"
         elif self._config.getoption("maxworkerrestart", None) is None:
             dsession._failed_nodes_count -= 1
+
+
+def _note_collection(scheduler: Any, node: Any) -> None:
+    """Let a successor that crashes too have a successor.
+
+    The scheduler of ``--dist each`` (3.8) does not note what a successor has collected, and then
+    neither reports its crash nor hands on its tests.
+    """
+    collections = scheduler.node2collection
+    for other, collection in tuple(collections.items()):
+        if other.gateway.spec == node.gateway.spec:
+            collections.setdefault(node, collection)
 
 
 def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
