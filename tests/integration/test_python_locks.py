@@ -30,6 +30,7 @@ pytestmark = [
 ]
 
 PROGRAM = """\
+import contextlib
 import os
 import threading
 
@@ -54,6 +55,34 @@ class Store:
     def expect(self):
         with self._empty:
             self._empty.wait()
+
+    @contextlib.contextmanager
+    def opened(self):
+        with self._lock:
+            yield self
+
+class Guard:
+    def __init__(self):
+        self.inner = threading.Lock()
+        self.unused = threading.Lock()
+
+    def __enter__(self):
+        self.inner.acquire()
+
+    def __exit__(self, *reason):
+        self.inner.release()
+
+class Client:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.lock.acquire()
+        self.lock.release()
 
 first, second, third, left = threading.RLock(), threading.Lock(), threading.Lock(), threading.Lock()
 both, both_stores = threading.Barrier(2), threading.Barrier(2)
@@ -86,15 +115,22 @@ def under_and_over():
 def baton():
     gate.lock.acquire()
 
+def managed():
+    with Client() as client, guard, aside.opened(), contextlib.ExitStack() as stack:
+        for each in (stacked, beyond.opened()):
+            stack.enter_context(each)
+        client.lock.acquire()
+
+guard, aside, stacked, beyond = Guard(), Store(), threading.Lock(), Store()
 threading.Thread(target=here.fill, args=[there], daemon=True).start()
 threading.Thread(target=here.empty, args=[there], daemon=True).start()
 threading.Thread(target=here.expect, daemon=True).start()
-for work in (over_and_under, under_and_over, baton):
+for work in (over_and_under, under_and_over, baton, managed):
     threading.Thread(target=work, daemon=True).start()
 os.write(1, b"ready\\n")
 os.read(0, 1)
 """
-WAITING = {"over_and_under", "under_and_over", "baton", "fill", "empty", "expect"}
+WAITING = {"over_and_under", "under_and_over", "baton", "fill", "empty", "expect", "managed"}
 
 
 @pytest.fixture(params=VERSIONS)
@@ -174,6 +210,20 @@ def test_names(process: subprocess.Popen[bytes]) -> None:
     assert [each.name for each in held_by(stacks["over_and_under"])] == ["first"]
     baton = lock_of(stacks["baton"])
     assert (baton.name, baton.of) == ("gate.lock", "Gate")
+
+
+def test_locks_behind_context_managers(process: subprocess.Popen[bytes]) -> None:
+    held = held_by(waiting(process.pid)["managed"])
+    lines = PROGRAM.splitlines()
+    found = [(each.name, each.function, lines[each.line - 1].strip()) for each in held]
+    line = "with Client() as client, guard, aside.opened(), contextlib.ExitStack() as stack:"
+    assert found == [
+        ("guard", "managed", line),
+        ("self._lock", "opened", "with self._lock:"),
+        ("stacked", "managed", line),
+        ("self._lock", "opened", "with self._lock:"),
+    ]
+    assert {each.kind for each in held} == {"Lock"}
 
 
 class Torn(Memory):

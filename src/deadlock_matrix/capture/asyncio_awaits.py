@@ -87,8 +87,9 @@ class AwaitsReader:
         limited = False
         awaits = self._awaits(address, chain)
         given_back = self._given_back(awaits)
+        seen = {at.frame for _, at in chain.frames}
         for frame, at in chain.frames:
-            for entered, timed in self._entered(frame, at):
+            for entered, timed in self._entered(frame, at, seen):
                 limited = limited or timed
                 if entered is not None and entered.address != given_back:
                     inside.append(entered)
@@ -103,24 +104,27 @@ class AwaitsReader:
 
     # --- blocks ---------------------------------------------------------------------------------
 
-    def _entered(self, frame: PythonFrame, at: FrameAddress) -> list[tuple[Entered | None, bool]]:
+    def _entered(
+        self, frame: PythonFrame, at: FrameAddress, seen: set[int]
+    ) -> list[tuple[Entered | None, bool]]:
         """Return the objects whose blocks a frame is in, and whether a block limits the time."""
         found: list[tuple[Entered | None, bool]] = []
         try:
-            for address, line in self._blocks.entered_in(at):
+            for block in self._blocks.blocks_in(frame, at, seen):
+                address = block.entered
                 kind = self.objects.type(address) if address else ""
                 if kind in _LIMITED:
                     found.append((None, True))
                 elif (kind in _OF_TYPE and kind != "TaskGroup") or kind == _LOCK_OF_THREADS:
-                    name = self._name(at, address)
+                    name = self._name(block.address, address)
                     entered = Entered(
                         what="threading.Lock" if kind == _LOCK_OF_THREADS else kind,
                         address=self._lock_of(kind, address),
                         name=name.text,
                         of=name.of,
-                        function=frame.function,
-                        file=frame.file,
-                        line=line,
+                        function=block.frame.function,
+                        file=block.frame.file,
+                        line=block.line,
                     )
                     found.append((entered, False))
         except (Unreadable, ValueError):

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deadlock_matrix.capture.asyncio_layout import TaskLayout
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import TAG, TAGGED_INTEGER, FrameAddress
+from deadlock_matrix.capture.generators import frame_of
 from deadlock_matrix.capture.memory import Unreadable
-from deadlock_matrix.capture.python_frames import frame_at, old_frame_at, python_frame
+from deadlock_matrix.capture.python_frames import python_frame
 from deadlock_matrix.model.frames import PythonFrame
 
 MOST_COROUTINES = 512
@@ -35,7 +35,7 @@ class Chain:
     end: int
 
 
-def chain_of(objects: Objects, layout: TaskLayout, coroutine: int) -> Chain:
+def chain_of(objects: Objects, coroutine: int) -> Chain:
     """Follow what a task's coroutine awaits, to the end.
 
     Raises:
@@ -46,7 +46,7 @@ def chain_of(objects: Objects, layout: TaskLayout, coroutine: int) -> Chain:
     for _ in range(MOST_COROUTINES):
         kind = objects.type(at)
         if kind in _WITH_FRAMES:
-            address = _frame_of(objects, layout, at)
+            address = frame_of(objects.memory, objects.python, at)
             frames.append((python_frame(objects.memory, objects.python, address), address))
             at = _awaited(objects, address)
         elif kind in _WRAPPERS:
@@ -56,13 +56,6 @@ def chain_of(objects: Objects, layout: TaskLayout, coroutine: int) -> Chain:
         if not at:
             return Chain(frames=tuple(frames), end=0)
     raise Unreadable(f"more than {MOST_COROUTINES} coroutines await one another")
-
-
-def _frame_of(objects: Objects, layout: TaskLayout, coroutine: int) -> FrameAddress:
-    if objects.python.version < (3, 11):
-        frame = objects.word(coroutine + layout.frame)
-        return old_frame_at(objects.memory, objects.python, frame)
-    return frame_at(objects.memory, objects.python, coroutine + layout.frame)
 
 
 def stack_top(objects: Objects, frame: FrameAddress) -> int:

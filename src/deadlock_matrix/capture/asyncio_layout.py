@@ -1,9 +1,9 @@
-"""Where asyncio's objects in C keep their fields, and where a coroutine keeps its frame.
+"""Where asyncio's objects in C keep their fields.
 
-Source: ``Modules/_asynciomodule.c`` and ``Include/cpython/genobject.h`` of 3.8 to 3.15; the offsets
-were measured on 3.8.18, 3.9.18, 3.10.13, 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2 (x86-64, builds
-with a GIL). Each is checked where it is used: what is taken for a task's coroutine must be one, and
-the future at the end of its chain must be the one that the task names.
+Source: ``Modules/_asynciomodule.c`` of 3.8 to 3.15; the offsets were measured on 3.8.18, 3.9.18,
+3.10.13, 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2 (x86-64, builds with a GIL). Each is checked
+where it is used: what is taken for a task's coroutine must be one, and the future at the end of its
+chain must be the one that the task names.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ _LOOP_AT, _CALLBACK_AT, _CALLBACKS_AT = 16, 24, 40
 
 @dataclass(frozen=True, kw_only=True)
 class TaskLayout:
-    """Offsets in a ``_asyncio.Task``, which begins like a ``_asyncio.Future``.
-
-    ``frame`` is the offset of the frame in a coroutine; up to 3.10, of a pointer to it.
-    """
+    """Offsets in a ``_asyncio.Task``, which begins like a ``_asyncio.Future``."""
 
     size: int  # tp_basicsize of a task
     state: int
     waits_for: int
-    frame: int
     loop: int = _LOOP_AT
     first_callback: int = _CALLBACK_AT
     more_callbacks: int = _CALLBACKS_AT
@@ -40,14 +36,14 @@ class TaskLayout:
 
 
 _LAYOUTS = {
-    (3, 8): TaskLayout(size=144, state=72, waits_for=104, frame=16),
-    (3, 9): TaskLayout(size=184, state=80, waits_for=144, frame=16),
-    (3, 10): TaskLayout(size=192, state=88, waits_for=152, frame=16),
-    (3, 11): TaskLayout(size=176, state=88, waits_for=128, frame=80),
-    (3, 12): TaskLayout(size=176, state=88, waits_for=128, frame=72),
-    (3, 13): TaskLayout(size=144, state=96, waits_for=112, frame=72),
-    (3, 14): TaskLayout(size=168, state=104, waits_for=120, frame=72),
-    (3, 15): TaskLayout(size=168, state=104, waits_for=120, frame=72),
+    (3, 8): TaskLayout(size=144, state=72, waits_for=104),
+    (3, 9): TaskLayout(size=184, state=80, waits_for=144),
+    (3, 10): TaskLayout(size=192, state=88, waits_for=152),
+    (3, 11): TaskLayout(size=176, state=88, waits_for=128),
+    (3, 12): TaskLayout(size=176, state=88, waits_for=128),
+    (3, 13): TaskLayout(size=144, state=96, waits_for=112),
+    (3, 14): TaskLayout(size=168, state=104, waits_for=120),
+    (3, 15): TaskLayout(size=168, state=104, waits_for=120),
 }
 
 PENDING = 0

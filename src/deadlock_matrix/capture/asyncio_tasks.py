@@ -171,7 +171,7 @@ class _Reader:
     def _chain(self, task: int) -> Chain | Unknown:
         objects, layout = self.objects, self.layout
         try:
-            return chain_of(objects, layout, objects.word(task + layout.coroutine))
+            return chain_of(objects, objects.word(task + layout.coroutine))
         except (Unreadable, KeyError) as error:
             return unknown(f"its coroutine is not readable: {error}")
 

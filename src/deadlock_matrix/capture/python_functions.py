@@ -62,3 +62,16 @@ def function_at(
                 first_line=memory.number(found + code.first_line, size=4),
             )
     raise Unreadable(f"the function at {address:#x} has no code where it should be")
+
+
+def code_of(memory: Memory, layout: ObjectLayout, function: int) -> int:
+    """Return the address of the code of a function written in Python.
+
+    Raises:
+        Unreadable: It cannot be read, or does not look like one.
+    """
+    for code_at, _ in (_FUNCTION_NEW, _FUNCTION_OLD):
+        found = memory.number(function + layout.header + 8 * code_at)
+        if is_a(memory, layout, found, "code"):
+            return found
+    raise Unreadable(f"the function at {function:#x} has no code where it should be")

@@ -3,19 +3,22 @@
 For each ``with`` block, a frame keeps what the block leaves in a slot of its stack, see
 `with_blocks`: up to 3.13 the bound method ``__exit__``; from 3.14 on the method and, in the slot
 after it, the object it belongs to, or either one bound. A ``Condition`` has the lock as its
-attribute ``_lock``, and releases it for as long as it waits for a notice.
+attribute ``_lock``, and releases it for as long as it waits for a notice. For what else a block may
+enter, see `context_managers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
+from deadlock_matrix.capture.context_managers import MOST_NESTED, ContextManagers
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import BYTECODE_AT, MOST_SLOTS, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
-from deadlock_matrix.capture.python_frames import PythonThread, code_at
+from deadlock_matrix.capture.python_frames import PythonThread, code_at, python_frame
 from deadlock_matrix.capture.python_locks import THREADING
 from deadlock_matrix.capture.python_names import attribute_of, name_in_frame
 from deadlock_matrix.capture.python_objects import builtin_function
@@ -33,6 +36,19 @@ _METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDe
 
 
 @dataclass(frozen=True, kw_only=True)
+class Block:
+    """A ``with`` or ``async with`` block: what it entered, and where it is.
+
+    ``entered`` is 0 for an object that is not understood.
+    """
+
+    entered: int
+    line: int
+    frame: PythonFrame
+    address: FrameAddress
+
+
+@dataclass(frozen=True, kw_only=True)
 class HolderReader:
     """Reads the ``with`` blocks of the threads of one process."""
 
@@ -40,43 +56,49 @@ class HolderReader:
     source: str
     _depths: dict[tuple[int, int], Depth] = field(default_factory=dict)  # by code and place
 
+    @property
+    def managers(self) -> ContextManagers:
+        """What reads the context managers that are no locks."""
+        return ContextManagers(objects=self.objects)
+
     def held(self, thread: PythonThread) -> Known[tuple[HeldLock, ...]] | Unknown:
         """Return the locks whose ``with`` blocks a thread is in, outermost first."""
         found: list[HeldLock] = []
         try:
             waiting = self._conditions_waited_for(thread)
+            seen = {address.frame for address in thread.addresses if address}
             for frame, address in zip(thread.frames, thread.addresses, strict=True):
                 if address is None:
                     return unknown("its stack is not readable")
-                found += self._held_in(frame, address, waiting)
+                for block in self.blocks_in(frame, address, seen):
+                    found += self._held_in(block, waiting)
         except (Unreadable, ValueError) as error:
             return unknown(str(error))
         return known(tuple(found), self.source)
 
-    def _held_in(
-        self, frame: PythonFrame, address: FrameAddress, waiting: frozenset[int]
-    ) -> Iterator[HeldLock]:
-        memory, python = self.objects.memory, self.objects.python
-        for entered, line in self.entered_in(address):
-            lock = self._lock_of(entered) if entered and entered not in waiting else 0
+    def _held_in(self, block: Block, waiting: frozenset[int]) -> Iterator[HeldLock]:
+        entered = block.entered
+        lock = self._lock_of(entered) if entered and entered not in waiting else 0
+        kind = self.objects.kind(lock) if lock else None
+        if lock and kind is None:
+            shared = list(self._shared(block, lock))
+            yield from shared
+            lock = 0 if shared else self.managers.lock_released_by(entered)
             kind = self.objects.kind(lock) if lock else None
-            if lock and kind is None:
-                yield from self._shared(frame, address, lock, line)
-            elif kind is not None:
-                name = name_in_frame(memory, python, address, (lock, entered))
-                yield HeldLock(
-                    kind=kind,
-                    address=lock,
-                    name=name.text,
-                    of=name.of,
-                    function=frame.function,
-                    file=frame.file,
-                    line=line,
-                )
+        if kind is not None:
+            memory, python = self.objects.memory, self.objects.python
+            name = name_in_frame(memory, python, block.address, (lock, entered))
+            yield HeldLock(
+                kind=kind,
+                address=lock,
+                name=name.text,
+                of=name.of,
+                function=block.frame.function,
+                file=block.frame.file,
+                line=block.line,
+            )
 
-    def _shared(
-        self, frame: PythonFrame, address: FrameAddress, lock: int, line: int
-    ) -> Iterator[HeldLock]:
+    def _shared(self, block: Block, lock: int) -> Iterator[HeldLock]:
         """Yield a ``multiprocessing`` lock, identified by the file in which its semaphore lies."""
         memory, python = self.objects.memory, self.objects.python
         kind = _SHARED.get(self.objects.type(lock))
@@ -90,27 +112,66 @@ class HolderReader:
         except (Unreadable, OSError):
             return
         if mapping is not None and mapping.permissions.endswith("s"):
-            name = name_in_frame(memory, python, address, (lock,))
+            name = name_in_frame(memory, python, block.address, (lock,))
             yield HeldLock(
                 kind=kind,
                 address=inner,
                 semaphore=mapping.path,
                 name=name.text,
                 of=name.of,
-                function=frame.function,
-                file=frame.file,
-                line=line,
+                function=block.frame.function,
+                file=block.frame.file,
+                line=block.line,
             )
 
-    def entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int]]:
-        """Yield what a frame's ``with`` and ``async with`` blocks have entered, outermost first.
+    def blocks_in(
+        self, frame: PythonFrame, address: FrameAddress, seen: set[int], depth: int = 0
+    ) -> Iterator[Block]:
+        """Yield the ``with`` and ``async with`` blocks of a frame, outermost first.
 
-        Yields:
-            The object, 0 for one that is not understood, and the line of the block.
+        For one that enters a ``@contextmanager``, those of its generator follow; for an
+        ``ExitStack``, what it has entered.
+
+        Args:
+            frame: What the frame shows.
+            address: The frame.
+            seen: The frames of its thread, by address: one of them is not suspended. Those of
+                generators are added, so that none is looked into twice.
+            depth: How many generators lead to this one.
 
         Raises:
             Unreadable: The frame cannot be read.
         """
+        for entered, line in self._entered_in(address):
+            block = Block(entered=entered, line=line, frame=frame, address=address)
+            for each in (block, *self._stacked_in(block)):
+                yield each
+                if each.entered and depth < MOST_NESTED:
+                    yield from self._behind(each.entered, seen, depth)
+
+    def _stacked_in(self, block: Block) -> list[Block]:
+        """Return one block for each object that an ``ExitStack`` has entered."""
+        if not block.entered:
+            return []
+        try:
+            stacked = list(islice(self.managers.stacked_in(block.entered), MOST_SLOTS))
+        except (Unreadable, ValueError):
+            return []
+        return [replace(block, entered=each) for each in stacked]
+
+    def _behind(self, entered: int, seen: set[int], depth: int) -> list[Block]:
+        """Return the blocks that a ``@contextmanager`` is in; none if they cannot be read."""
+        try:
+            inner = self.managers.generator_in(entered)
+            if inner is None or inner.frame in seen:
+                return []
+            seen.add(inner.frame)
+            shown = python_frame(self.objects.memory, self.objects.python, inner)
+            return list(self.blocks_in(shown, inner, seen, depth + 1))
+        except (Unreadable, ValueError):
+            return []
+
+    def _entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int]]:
         depth, base = self.depth(address)
         if not depth.begins:
             return

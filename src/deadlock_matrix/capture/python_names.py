@@ -175,6 +175,17 @@ def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int,
     return struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
 
 
+def texts_in_code(memory: Memory, python: Interpreter, code: int) -> frozenset[str]:
+    """Return the global and attribute names in a function's code.
+
+    Raises:
+        Unreadable: They cannot be read.
+    """
+
+    found = _names_in_code(memory, python, code)
+    return frozenset(_text(memory, python, name) for name in found)
+
+
 def _attribute(
     memory: Memory,
     python: Interpreter,
