@@ -3,7 +3,7 @@
 For each ``with`` block, a frame keeps what the block leaves in a slot of its stack, see
 `with_blocks`: up to 3.13 the bound method ``__exit__``; from 3.14 on the method and, in the slot
 after it, the object it belongs to, or either one bound. A ``Condition`` has the lock as its
-attribute ``_lock``, and releases it for as long as it waits for a notice. For what else a block may
+attribute ``_lock``, and a thread that waits for a notice has released it. For what else a block may
 enter, see `context_managers`.
 """
 
@@ -32,6 +32,7 @@ _SHARED: Mapping[str, Literal["multiprocessing.Lock", "multiprocessing.RLock"]] 
     "Lock": "multiprocessing.Lock",
     "RLock": "multiprocessing.RLock",
 }
+_OF_CONDITIONS = (THREADING, "/multiprocessing/synchronize.py")
 _METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDef
 
 
@@ -65,27 +66,29 @@ class HolderReader:
         """Return the locks whose ``with`` blocks a thread is in, outermost first."""
         found: list[HeldLock] = []
         try:
-            waiting = self._conditions_waited_for(thread)
+            given_back = self._given_back(thread)
             seen = {address.frame for address in thread.addresses if address}
             for frame, address in zip(thread.frames, thread.addresses, strict=True):
                 if address is None:
                     return unknown("its stack is not readable")
                 for block in self.blocks_in(frame, address, seen):
-                    found += self._held_in(block, waiting)
+                    found += self._held_in(block, given_back)
         except (Unreadable, ValueError) as error:
             return unknown(str(error))
         return known(tuple(found), self.source)
 
-    def _held_in(self, block: Block, waiting: frozenset[int]) -> Iterator[HeldLock]:
+    def _held_in(self, block: Block, given_back: frozenset[int]) -> Iterator[HeldLock]:
         entered = block.entered
-        lock = self._lock_of(entered) if entered and entered not in waiting else 0
+        lock = self._lock_of(entered) if entered else 0
+        if lock in given_back:
+            return
         kind = self.objects.kind(lock) if lock else None
         if lock and kind is None:
             shared = list(self._shared(block, lock))
             yield from shared
             lock = 0 if shared else self.managers.lock_released_by(entered)
             kind = self.objects.kind(lock) if lock else None
-        if kind is not None:
+        if kind is not None and lock not in given_back:
             memory, python = self.objects.memory, self.objects.python
             name = name_in_frame(memory, python, block.address, (lock, entered))
             yield HeldLock(
@@ -199,17 +202,25 @@ class HolderReader:
     def _lock_of(self, entered: int) -> int:
         if self.objects.type(entered) != "Condition":
             return entered
+        return self._lock_of_condition(entered)
+
+    def _lock_of_condition(self, address: int) -> int:
         try:
-            return attribute_of(self.objects.memory, self.objects.python, entered, "_lock")
+            return attribute_of(self.objects.memory, self.objects.python, address, "_lock")
         except Unreadable:
             return 0
 
-    def _conditions_waited_for(self, thread: PythonThread) -> frozenset[int]:
+    def _given_back(self, thread: PythonThread) -> frozenset[int]:
+        """Return the locks of the conditions in which a thread waits for a notice.
+
+        Whatever block took such a lock: a condition can be made of ``self._lock``, and its block
+        entered by ``with self._lock``.
+        """
         memory, python = self.objects.memory, self.objects.python
         return frozenset(
-            value
+            self._lock_of_condition(value)
             for frame, address in zip(thread.frames, thread.addresses, strict=True)
-            if address and frame.function == "wait" and frame.file.endswith(THREADING)
+            if address and frame.function == "wait" and frame.file.endswith(_OF_CONDITIONS)
             for _, value in variables_of(memory, python, address, ("self",))
         )
 
