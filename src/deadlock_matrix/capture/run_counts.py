@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Sequence
 
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, read_small
 from deadlock_matrix.capture.syscalls import name_of
 from deadlock_matrix.model.system_calls import WaitsFor, blocking
+
+_OF_A_PROCESS = 2  # CPUCLOCK_SCHED: the kernel's clock of another process, clock_getcpuclockid(3)
 
 RunCounts = dict[int, bytes]
 """By thread id. Compare the values; they have no other use."""
@@ -68,6 +72,42 @@ def run_count(tid: int, tasks: int) -> bytes:
     return status[status.find(b"\nvoluntary_ctxt_switches") :]
 
 
+def ran_beside_main(pid: int) -> tuple[int, bytes] | None:
+    """Return how long all threads but the main one have run, in nanoseconds, and its own count.
+
+    None if that is unknown, as while the main thread runs.
+
+    Equal numbers mean that none of them ran in between, and so none was started and none ended. The
+    kernel adds up what each thread has run (clock_getcpuclockid(3)), in one call of some ten
+    microseconds for 500 threads.
+    """
+    try:
+        line = read_small(f"/proc/{pid}/task/{pid}/schedstat")
+        all_together = time.clock_gettime_ns(~pid << 3 | _OF_A_PROCESS)
+        again = read_small(f"/proc/{pid}/task/{pid}/schedstat")
+    except OSError:
+        return None
+    words = line.split()
+    if line != again or words[2:] in ([], [b"0"]):  # it runs, or the kernel does not count
+        return None
+    return all_together - int(words[0]), line
+
+
+def only_sleeps(syscall: Sequence[str] | Sequence[bytes]) -> bool:
+    """Return whether a thread sleeps for a time and waits for nothing else.
+
+    Args:
+        syscall: The words of its ``/proc/PID/task/TID/syscall``.
+    """
+    if len(syscall) < 7 or not syscall[0].isdigit():
+        return False
+    row = blocking(name_of(int(syscall[0]), platform.machine()))
+    if row.count_at == 0:  # select of nothing, as time.sleep did before CPython 3.11
+        limited = row.limit_at >= 0 and int(syscall[1 + row.limit_at], 16) != 0  # its address
+        return int(syscall[1], 16) == 0 and limited
+    return row.waits_for is WaitsFor.TIME
+
+
 def waits_in_epoll(pid: int) -> bool:
     """Return whether the main thread of a process waits in epoll, as an event loop does."""
     try:
@@ -91,13 +131,9 @@ def waits_for_a_while(pid: int, tid: int) -> bool:
     if len(words) < 7 or not words[0].isdigit():
         return False
     named = name_of(int(words[0]), platform.machine())
-    row = blocking(named)
-    limited = row.limit_at >= 0 and int(words[1 + row.limit_at], 16) != 0  # its address
     if named == "futex":
-        return limited
-    if row.count_at == 0:  # select of nothing, as time.sleep did before CPython 3.11
-        return int(words[1], 16) == 0 and limited
-    return row.waits_for is WaitsFor.TIME
+        return int(words[1 + blocking(named).limit_at], 16) != 0  # its address
+    return only_sleeps(words)
 
 
 def waits_on_a_futex(pid: int, tid: int) -> bool:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.capture.glance import Glance
+from deadlock_matrix.capture.run_counts import only_sleeps
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -30,7 +31,7 @@ from deadlock_matrix.run.pace import SAVED_S, Pace
 from deadlock_matrix.run.process import Supervisor
 from deadlock_matrix.run.progress_samples import Samples
 from deadlock_matrix.run.sampling import Sampler
-from deadlock_matrix.run.stillness import Stillness
+from deadlock_matrix.run.stillness import Progress, Stillness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Rates:
     busy_pause_s: float = 4.0  # before a look at threads beside a main thread that goes on
     longest_busy_pause_s: float = 16.0
     asleep_pause_s: float = 0.5  # between two looks at threads that have fallen asleep
+    still_pause_s: float = 60.0  # before a look at threads that have not run since the last one
 
     def times(self, factor: float) -> Rates:
         """Return the same, ``factor`` times as often."""
@@ -59,6 +61,7 @@ class Rates:
             busy_pause_s=self.busy_pause_s / factor,
             longest_busy_pause_s=self.longest_busy_pause_s / factor,
             asleep_pause_s=self.asleep_pause_s / factor,
+            still_pause_s=self.still_pause_s / factor,
         )
 
 
@@ -86,6 +89,13 @@ SAVED_FOR_PARTS_S = 1.0
 NOT_STOPPED = unknown("it was not stopped at its deadline")
 Place = tuple[str, str]
 """Where a thread sleeps: the number of the system call and its first argument."""
+
+
+class _Seen(NamedTuple):
+    """A look in the past: when it began, and how far everybody had got."""
+
+    at: float
+    progress: Progress
 
 
 class _Part(NamedTuple):
@@ -148,6 +158,8 @@ class Watchdog:
         self._progress = self._began
         self._place: Place | None = None
         self._running = False  # the main thread, when last glanced at
+        self._sleeping = False  # the main thread, in a call that waits for nothing else
+        self._seen = {False: _Seen(self._began, None), True: _Seen(self._began, None)}  # by parts
         self._pause = self._rates.first_pause_s
         self._next_look = self._began
         self._busy_pause = self._rates.busy_pause_s
@@ -213,6 +225,7 @@ class Watchdog:
             place = ("ended", "")  # the others may go on, or hang, without it
         if place is None or place != self._place:
             self._place = place
+            self._sleeping = place is not None and only_sleeps(glance.syscall.split())
             self._best = None
             self._progress = now
             self._pause = self._rates.first_pause_s
@@ -226,7 +239,7 @@ class Watchdog:
             self._next_busy_look = now + self._busy_pause
             self._busy_pause = min(self._busy_pause * 2, self._rates.longest_busy_pause_s)
             return self._look_closely(now, self._pace_of_parts, parts=True)
-        if self._place is not None and now >= self._next_look and self._pace.may_look():
+        if self._wants_main(now) and self._pace.may_look():
             return self._look_closely(now, self._pace, parts=False)
         return None
 
@@ -236,13 +249,37 @@ class Watchdog:
             return False
         self._asleep = self._stillness.fell_asleep() or self._asleep
         fell_asleep = self._asleep and now >= self._next_asleep_look
-        return fell_asleep or now >= self._next_busy_look
+        return fell_asleep or (now >= self._next_busy_look and self._is_news(now, parts=True))
+
+    def _wants_main(self, now: float) -> bool:
+        """Return whether to look at a main thread that sleeps.
+
+        One that only sleeps for a while is not stuck, but the others may be.
+        """
+        if self._place is None or now < self._next_look:
+            return False
+        return not self._sleeping or self._is_news(now, parts=False)
+
+    def _is_news(self, now: float, *, parts: bool) -> bool:
+        """Return whether somebody has run since the last look, or that look was a minute ago.
+
+        Otherwise it would find the same, unless something changed outside of the processes.
+        """
+        if self._stillness is None or now >= self._seen[parts].at + self._rates.still_pause_s:
+            return True
+        progress = self._stillness.progress(of_main=not self._sleeping)
+        return progress is None or progress != self._seen[parts].progress
 
     def _look_closely(self, now: float, pace: Pace, *, parts: bool) -> Watched | None:
         self._next_look = now + self._pause  # should it fail, it is not tried again at once
-        counts = self._stillness.run_counts() if parts and self._stillness is not None else {}
+        progress, counts = None, {}
+        if self._stillness is not None:
+            progress = self._stillness.progress(of_main=not self._sleeping)
+            counts = self._stillness.run_counts() if parts else {}
         with pace:
             evidence, judgement = self._examine(parts=parts)
+        if all(isinstance(each.stacks, Known) for each in evidence.stacks):  # else it is repeated
+            self._seen[parts] = _Seen(now, progress)
         likely = self._end_likely and judgement.likely_whole is not None
         if judgement.outcome == "deadlock" or likely:
             found = time.monotonic()
