@@ -18,12 +18,13 @@ class Read(NamedTuple):
     schema_version: int
 
 
-def read_any(path: Path, *, evidence: bool) -> Read:
+def read_any(path: Path, *, evidence: bool, shelve: bool = False) -> Read:
     """Read the report, or put that of a killed run together.
 
     Args:
         path: The file or the folder.
         evidence: Whether what the threads of hung processes did is needed, too.
+        shelve: Leave in the file what is needed only to write the results again.
 
     Raises:
         ReportError: There is none, or it cannot be read.
@@ -34,7 +35,7 @@ def read_any(path: Path, *, evidence: bool) -> Read:
                 f"{path} is not the folder of a run: it has no {REPORT_FILE}{_below(path)}"
             )
         return Read(assemble(path, evidence=evidence), SCHEMA_VERSION)
-    loaded = load(path)
+    loaded = load(path, shelve=shelve)
     report = fetch_evidence(loaded.report, loaded.path.parent) if evidence else loaded.report
     return Read(report, loaded.schema_version)
 

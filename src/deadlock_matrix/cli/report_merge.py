@@ -34,7 +34,7 @@ def merge(paths: tuple[Path, ...], folder: Path) -> None:
 
     if (folder / REPORT_FILE).exists():
         raise ReportError(f"{folder} already holds a report: name another folder, or remove it")
-    reports = [read_any(path, evidence=False).report for path in paths]
+    reports = [read_any(path, evidence=False, shelve=True).report for path in paths]
     report = put_together(reports, describe_tool())
     side_files = SideFiles(folder)
     for path, part in zip(paths, reports, strict=True):

@@ -21,6 +21,7 @@ MAX_PIECE_BYTES = 1 << 28
 
 T = TypeVar("T")
 DecodeList = Callable[[bytes | memoryview], Sequence[T]]
+Keep = Callable[[Sequence[T], Sequence[int]], Sequence[T]]
 
 _KEY = b'"cell"'  # a result's first key
 _MARK = re.compile(rb'\{\s*"cell"\s*:\s*\{')
@@ -31,7 +32,7 @@ _OPENS, _COMMA, _CLOSES = b"[,]"
 
 
 def take_apart(
-    file: BufferedIOBase, decode_list: DecodeList[T]
+    file: BufferedIOBase, decode_list: DecodeList[T], keep: Keep[T] | None = None
 ) -> tuple[bytes, dict[str, list[T]]]:
     """Return the report without its results, as JSON, and the decoded results of each list.
 
@@ -39,23 +40,34 @@ def take_apart(
         file: This reads from where it is to its end.
         decode_list: Decodes a list of results from JSON. The bytes are overwritten when it has
             returned: copying all of a large report takes as long as searching it.
+        keep: Makes of some results what is kept of them, given where each begins in the file, and
+            where the last one ends.
 
     Raises:
         DAMAGE: A piece is too large to be a result, or is none.
     """
     around: list[bytes] = []
     lists: dict[str, list[T]] = {}
-    name, outside = "", 0
+    name, outside, end_of_stretch = "", 0, file.tell()
     for stretch in stretches(file, _last_mark, BLOCK_BYTES, MAX_PIECE_BYTES, _LONGEST_MARK):
+        at, end_of_stretch = end_of_stretch, end_of_stretch + len(stretch) - 1
         results = _decoded(stretch, decode_list) if name else None
         if results is not None:
+            if keep is not None:
+                starts = [at + mark.start() for mark in _MARK.finditer(stretch[1:])]
+                if len(starts) == len(results):  # else there is a mark within one of them
+                    results = keep(results, (*starts, end_of_stretch))
             lists[name] += results
             continue
         for data in _at_marks(stretch[1:]):
             rest = data
+            place, at = at, at + len(data)
             if name and bytes(data[:1]) == b"{":
                 end = _end_of_result(data)
-                lists[name] += decode_list(b"[" + bytes(data[:end]) + b"]")
+                some = decode_list(b"[" + bytes(data[:end]) + b"]")
+                if keep is not None and len(some) == 1:
+                    some = keep(some, (place, place + end))
+                lists[name] += some
                 rest = data[end:]
                 if bytes(rest[:1]) == b",":
                     continue

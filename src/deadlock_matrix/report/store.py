@@ -26,6 +26,7 @@ from deadlock_matrix.report.migrations import MIGRATIONS, Migration
 from deadlock_matrix.report.pieces import take_apart
 from deadlock_matrix.report.plan import PLAN_FILE, REPORT_FILE, read_plan, session_s
 from deadlock_matrix.report.sharing import SharingDecoder
+from deadlock_matrix.report.shelf import Shelf, complete
 from deadlock_matrix.report.side_files import SideFiles
 from deadlock_matrix.report.summary import NO_END, summarise
 
@@ -72,9 +73,9 @@ def _lines(report: Report, side_files: SideFiles) -> Iterator[bytes]:
     head, rest = data.split(b'\n "cells": []', 1)
     between, tail = rest.split(b'\n "controls": []', 1)
     yield head + b'\n "cells": '
-    yield from _list(map(side_files.put, report.cells))
+    yield from _list(map(side_files.put, map(complete, report.cells)))
     yield between + b'\n "controls": '
-    yield from _list(map(side_files.put, report.controls))
+    yield from _list(map(side_files.put, map(complete, report.controls)))
     yield tail + b"\n"
 
 
@@ -111,12 +112,21 @@ class Loaded(NamedTuple):
     schema_version: int
 
 
-def load(path: Path, limit: int = MAX_REPORT_BYTES) -> Loaded:
-    """Do as `read_report`, for callers who need to know what the file says before migration."""
+def load(path: Path, limit: int = MAX_REPORT_BYTES, *, shelve: bool = False) -> Loaded:
+    """Do as `read_report`, for callers who need to know what the file says before migration.
+
+    Args:
+        path: The file or the folder.
+        limit: The most bytes that the file may have.
+        shelve: Leave in the file what is needed only to write the results again, see `shelf`.
+    """
     if path.is_dir():
         path = _in_folder(path)
     with open_bounded(path, limit) as file:
-        report, version = _read(file, str(path), MIGRATIONS)
+        shelf = None
+        if shelve and not isinstance(file, BytesIO):  # a pipe can be read only once
+            shelf = Shelf(file.fileno(), str(path))
+        report, version = _read(file, str(path), MIGRATIONS, shelf)
     return Loaded(report, path, version)
 
 
@@ -143,10 +153,13 @@ def decode_report(
 
 
 def _read(
-    file: BufferedIOBase, origin: str, migrations: Mapping[int, Migration]
+    file: BufferedIOBase,
+    origin: str,
+    migrations: Mapping[int, Migration],
+    shelf: Shelf | None = None,
 ) -> tuple[Report, int]:
     with suppress(*DAMAGE):  # nearly always it is of this version, and looking first costs time
-        report = _decode_pieces(file)
+        report = _decode_pieces(file, shelf)
         if report.schema_version == SCHEMA_VERSION:
             return report, SCHEMA_VERSION
     file.seek(0)
@@ -159,14 +172,15 @@ def _read(
     return _decode_whole(data, origin, migrations)
 
 
-def _decode_pieces(file: BufferedIOBase) -> Report:
+def _decode_pieces(file: BufferedIOBase, shelf: Shelf | None = None) -> Report:
     """Decode a report of this version; what its results have in common is in memory once.
 
     Raises:
         DAMAGE: It is not one; the message is not about the file as a whole.
     """
     with collector_off():
-        around, lists = take_apart(file, SharingDecoder(CellResult).decode_list)
+        decode_list = SharingDecoder(CellResult).decode_list
+        around, lists = take_apart(file, decode_list, shelf.put if shelf is not None else None)
         report = msgspec.json.decode(around, type=Report)
         results: dict[str, Sequence[CellResult]] = {}
         for name in list(lists):
