@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from unit.diagnosis_factory import make_cell, make_facts, make_result, make_target
-from unit.proof_factory import evidence, process, sleeping
+from unit.proof_factory import evidence, frame, process, sleeping, stack, stacks
 
 from deadlock_matrix.diagnosis.investigation.answers import (
     answer,
@@ -14,7 +14,7 @@ from deadlock_matrix.diagnosis.investigation.answers import (
     outcome_of,
 )
 from deadlock_matrix.diagnosis.investigation.checklist import Measurements, checklist
-from deadlock_matrix.diagnosis.investigation.clues import Wait
+from deadlock_matrix.diagnosis.investigation.clues import Wait, clues_of
 from deadlock_matrix.diagnosis.investigation.costs import cost_of
 from deadlock_matrix.diagnosis.investigation.statements import (
     is_of,
@@ -106,6 +106,18 @@ def test_a_server_is_not_told_to_wait_for_another_end() -> None:
     assert "waits for connections at 127.0.0.1:8000" in said
     (said,) = hung_advice(waiting_at("127.0.0.1:40001", "10.0.0.1:80"), {Wait.NETWORK})
     assert "when the other end answers" in said
+
+
+def test_a_wait_for_a_name_server_is_one_for_the_network() -> None:
+    look_up = frame("getaddrinfo", "/usr/lib/python3.12/socket.py", 976)
+    seen = evidence(process(sleeping(1)), stacks=(stacks(1, stack(1, frame("f"), look_up)),))
+    hung = make_result(CELL, Verdict.HANG)
+    assert isinstance(hung.observation, Known)
+    observation = replace(hung.observation.value, evidence=known(seen, "made up"))
+    hung = replace(hung, observation=known(observation, "made up"))
+    waits = clues_of(hung, frozenset(), lambda path: False).waits
+    assert Wait.NETWORK in waits
+    assert "name server" in hung_advice(hung, waits)[0]
 
 
 def test_a_hang_is_told_by_its_line_first() -> None:

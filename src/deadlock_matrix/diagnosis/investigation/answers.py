@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from deadlock_matrix.diagnosis.endings import Ending, ending, exited_cleanly
-from deadlock_matrix.diagnosis.investigation.clues import Wait
+from deadlock_matrix.diagnosis.investigation.clues import Wait, looks_up_a_name
 from deadlock_matrix.diagnosis.involved import listens_at, servers
 from deadlock_matrix.diagnosis.text import listed, seconds, short_name
 from deadlock_matrix.model.diagnosis import ImportTime, Outcome, Stuck, Target, Times
@@ -69,6 +69,11 @@ def hung_advice(result: CellResult, waits: Collection[Wait]) -> tuple[str, ...]:
         return (
             f"It is a server, which waits for connections at {listed(served)}: it is started while "
             "the module is imported, and the import ends only when the server does.",
+        )
+    if looks_up_a_name(result):
+        return (
+            "It asks a name server for an address, and gets no answer: it does not hang where name "
+            "servers answer.",
         )
     if Wait.NETWORK in waits:
         return (

@@ -45,6 +45,10 @@ _OF_IMPORTS = ("acquire", "_lock_unlock_module", "_get_module_lock", "cb")
 """Functions of importlib in which a thread waits for an import lock, or for the lock of those."""
 
 
+_LOOK_UP = "getaddrinfo"
+"""The function in which Python's own code waits for a name server."""
+
+
 class Clues(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a hang when remedies are chosen.
 
@@ -132,6 +136,17 @@ def clues_of(
     )
 
 
+def looks_up_a_name(result: CellResult) -> bool:
+    """Return whether a main thread waits for a name server."""
+    evidence = result.evidence
+    stacks = evidence.python() if evidence is not None else {}
+    return any(
+        stack.python[-1].function == _LOOK_UP
+        for (pid, tid), stack in stacks.items()
+        if pid == tid and stack.python
+    )
+
+
 def loaded_libraries(result: CellResult) -> tuple[str, ...]:
     """Return the libraries that a run loaded, whether it ended or hung."""
     facts = result.probe
@@ -151,6 +166,8 @@ def _wait_of(stack: ThreadStack) -> Wait | None:
         for frame in inner
     ):
         return Wait.JOIN
+    if any(frame.function == _LOOK_UP and base_name(frame.file) == "socket.py" for frame in inner):
+        return Wait.NETWORK
     if isinstance(stack.waits_for, Known) or (stack.waits_on_lock_of_line.or_else(False)):
         return Wait.PYTHON_LOCK
     return None
