@@ -16,7 +16,7 @@ import pytest
 from integration.endings import INTERRUPTED
 
 from deadlock_matrix import __version__
-from deadlock_matrix.cli import COMMANDS
+from deadlock_matrix.cli.help import COMMANDS
 
 pytestmark = pytest.mark.timeout(600)
 TOOL = (sys.executable, "-m", "deadlock_matrix")

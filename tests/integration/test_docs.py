@@ -19,7 +19,7 @@ import click
 import pytest
 
 from deadlock_matrix.app import run_options
-from deadlock_matrix.cli import group
+from deadlock_matrix.cli.parsing import group
 from deadlock_matrix.model.cell import AXES
 
 ROOT = Path(__file__).parents[2]

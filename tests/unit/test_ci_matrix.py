@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from deadlock_matrix import cli
+from deadlock_matrix.cli import parsing
 from deadlock_matrix.errors import ConfigurationError
 
 CONFIGURATION = """
@@ -40,7 +40,7 @@ def asked(tmp_path: Path) -> Any:
 
     def ask(*options: str) -> list[dict[str, Any]]:
         arguments = ["ci-matrix", "--config", str(file), *options]
-        result = CliRunner().invoke(cli.group, arguments, catch_exceptions=False)
+        result = CliRunner().invoke(parsing.group, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         (line,) = result.output.splitlines()
         document = json.loads(line)

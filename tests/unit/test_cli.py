@@ -15,7 +15,7 @@ import pytest
 from deadlock_matrix import cli, errors
 from deadlock_matrix.app.inspection import of_command
 from deadlock_matrix.app.reports import read_any
-from deadlock_matrix.cli import diagnose, shell, watch
+from deadlock_matrix.cli import diagnose, help, parsing, shell, watch
 from deadlock_matrix.cli.seconds import Seconds
 from deadlock_matrix.errors import DeadlockMatrixError, ExitStatus
 from deadlock_matrix.model.diagnosis import Diagnosis, Outcome
@@ -40,7 +40,8 @@ def test_an_error_is_one_sentence_and_a_status_of_its_own(
     def fail(*arguments: object, **rest: object) -> None:
         raise kind("it did not work; do something else.")
 
-    monkeypatch.setattr(cli.group, "main", fail)
+    monkeypatch.setattr(parsing.group, "main", fail)
+    monkeypatch.setattr(sys, "argv", ["deadlock-matrix"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == kind.exit_status
@@ -53,7 +54,8 @@ def test_an_abort_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **rest: object) -> None:
         raise click.exceptions.Abort
 
-    monkeypatch.setattr(cli.group, "main", fail)
+    monkeypatch.setattr(parsing.group, "main", fail)
+    monkeypatch.setattr(sys, "argv", ["deadlock-matrix"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == ExitStatus.INTERRUPTED == 130
@@ -67,11 +69,22 @@ def test_every_error_is_in_the_one_tree() -> None:
     assert set(kinds) == set(tree(DeadlockMatrixError))
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_the_help_is_the_one_that_click_would_print() -> None:
+    context = click.Context(
+        parsing.group, info_name="deadlock-matrix", terminal_width=80,
+        **parsing.group.context_settings,
+    )  # fmt: skip
+    assert parsing.group.get_help(context) == help.HELP
+    before, heading, _ = click.Group.get_help(parsing.group, context).partition("Commands:")
+    assert help.HELP.startswith(before + heading)
+    assert list(help.COMMANDS) == sorted(help.COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(help.COMMANDS))
 def test_the_short_help_is_said_once(name: str) -> None:
-    command = cli.group.get_command(click.Context(cli.group), name)
+    command = parsing.group.get_command(click.Context(parsing.group), name)
     assert command is not None
-    assert command.get_short_help_str(200) == cli.COMMANDS[name]
+    assert command.get_short_help_str(200) == help.COMMANDS[name]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +162,8 @@ def test_output_that_cannot_be_written(
     def fail(*arguments: object, **rest: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cli.group, "main", fail)
+    monkeypatch.setattr(parsing.group, "main", fail)
+    monkeypatch.setattr(sys, "argv", ["deadlock-matrix"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == ExitStatus.TOOL_FAILED
@@ -194,7 +208,7 @@ def test_help_of_run_has_the_options_that_pytest_reads(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytest", None)  # type: ignore[arg-type]
     with pytest.raises(SystemExit) as ended:
-        cli.group.main(["run", "--help"])
+        parsing.group.main(["run", "--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
     assert all(f"  {option} " in told for option in ("--resume", "--jobs", "--fail-fast", "--dask"))

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from deadlock_matrix.errors import Unavailable
 
@@ -36,7 +35,7 @@ def open_missing_streams() -> None:
     """Give output a place to go if a stream was closed: Python has ``None`` there."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for good; pathlib is slow to import
             setattr(sys, name, nowhere)
 
 
@@ -79,6 +78,8 @@ def check_home() -> None:
     Raises:
         Unavailable: No variable names it, and the system does not know the user.
     """
+    from pathlib import Path
+
     try:
         Path.home()
     except RuntimeError:
