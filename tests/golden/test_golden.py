@@ -9,7 +9,8 @@ from golden.recordings import FOLDER, SUFFIX, read, recorded
 
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.proof.check import find_faults
-from deadlock_matrix.proof.judge import could_be_stuck, judge
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.proof.outlook import outlook
 
 LARGEST_FILE, LARGEST_TOTAL = 60_000, 2_000_000
 
@@ -33,7 +34,7 @@ def test_healthy_is_never_a_deadlock() -> None:
 
 @pytest.mark.parametrize("identifier", recorded("deadlock"))
 def test_deadlock_is_worth_a_closer_look(identifier: str) -> None:
-    assert could_be_stuck(read(identifier).evidence)
+    assert outlook(read(identifier).evidence).possible
 
 
 SENTENCES = {

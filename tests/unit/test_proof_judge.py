@@ -38,7 +38,8 @@ from deadlock_matrix.model.verdict import (
     Strength,
 )
 from deadlock_matrix.proof.check import find_faults
-from deadlock_matrix.proof.judge import MOST_GAPS, could_be_stuck, describe_gap, judge
+from deadlock_matrix.proof.judge import MOST_GAPS, describe_gap, judge
+from deadlock_matrix.proof.outlook import outlook
 
 
 def judged(*threads: ThreadFacts, **facts: object) -> Judgement:
@@ -303,7 +304,7 @@ def test_root_that_is_gone() -> None:
     gone = change(what, after=snapshot(process(on_mutex(10, 10)), root=1))
     judgement = judge(gone)
     assert judgement.outcome == "not-proved" and judgement.gaps[0].detail == "has ended"
-    assert not could_be_stuck(gone)
+    assert not outlook(gone).possible
 
 
 # --- not proved ---------------------------------------------------------------------------------
@@ -368,7 +369,7 @@ def wants_gil(*others: ThreadFacts) -> Evidence:
     ],
 )
 def test_could_be_stuck(what: Evidence, expected: bool) -> None:
-    assert could_be_stuck(what) is expected
+    assert outlook(what).possible is expected
 
 
 # --- a lock that a fork left behind -------------------------------------------------------------

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.system_calls import WaitsFor, blocking
-from deadlock_matrix.model.thread_facts import SystemCall
 from deadlock_matrix.model.verdict import Doing, Gap, HeldBy, Judgement, Proof
 from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.awaited import awaited_by, awaited_object
@@ -202,53 +199,6 @@ def describe_gap(gap: Gap, about: str) -> str:
     if gap.kind == "does-not-hold":
         return f"{subject}{gap.detail}"
     return f"not known{' of ' + subject.strip() if subject else ''}: {gap.detail}"
-
-
-def could_be_stuck(evidence: Evidence, *, parts: bool = False) -> bool:
-    """Return whether stacks, once read, could prove something with this evidence, or prove more.
-
-    Only the stacks show the owner for a wait for the GIL, a join or an import lock. This is a quick
-    look for the watchdog, so that it does not request stacks of a process that is at work. With
-    ``parts`` it also considers threads beside a main thread that goes on.
-    """
-    world = index(evidence)
-    if world.root not in world.after:
-        return False
-    readings = read_all(world)
-    stuck = find_stuck(readings, readings.assumptions())
-    roots = world.roots()
-    if bool(roots) and all(_may_be_stuck(world, stuck, root) for root in roots):
-        return True
-    if stuck.waits or any(_may_run_tasks(world, key) for key in world.everyone):
-        return True
-    return parts and any(_stacks_may_tell(world, key, wait) for key, wait in stuck.free.items())
-
-
-def _may_run_tasks(world: World, key: Key) -> bool:
-    """Return whether a thread sleeps as Python's event loop does, whose tasks may be stuck."""
-    activity = world.threads[key].activity
-    call = activity.value if isinstance(activity, Known) else None
-    is_python = isinstance(world.after[key[0]].python, Known)
-    if not is_python or not isinstance(call, SystemCall):
-        return False
-    return blocking(call.name).waits_for is WaitsFor.EPOLL
-
-
-def _may_be_stuck(world: World, stuck: Stuck, root: Key) -> bool:
-    def moves(key: Key) -> bool:
-        return any(gap.kind == "does-not-hold" for gap in stuck.gaps.get(key, ()))
-
-    wait = stuck.free.get(root)
-    if wait is None:
-        return not moves(root)
-    if _stacks_may_tell(world, root, wait):
-        return True
-    return not any(moves(waker) for waker in wait.wakers)
-
-
-def _stacks_may_tell(world: World, key: Key, wait: Wait) -> bool:
-    """Return whether a wait without an owner may turn out to be one of Python's that has one."""
-    return wait.node.kind == "futex" and isinstance(world.after[key[0]].python, Known)
 
 
 def _gaps(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterator[Gap]:

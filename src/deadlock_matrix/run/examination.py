@@ -14,9 +14,11 @@ from deadlock_matrix.model.evidence import Evidence, Machine, Parent
 from deadlock_matrix.model.fact import Known, unknown
 from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
 from deadlock_matrix.model.stack_facts import StackFacts
+from deadlock_matrix.model.system_calls import WaitsFor, blocking
 from deadlock_matrix.model.thread_facts import NoTimeout, ThreadFacts
 from deadlock_matrix.model.verdict import Judgement
-from deadlock_matrix.proof.judge import could_be_stuck, judge
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.proof.outlook import outlook
 
 ATTEMPTS = 5
 
@@ -52,7 +54,7 @@ def examine(
     parents: tuple[Parent, ...] = (),
     attempts: int = ATTEMPTS,
     awaited: Collection[int] = (),
-    earlier: Evidence | None = None,
+    earlier: tuple[Evidence, Judgement] | None = None,
 ) -> tuple[Evidence, Judgement]:
     """Examine a tree of processes.
 
@@ -69,7 +71,7 @@ def examine(
         CaptureError: The process to judge has ended or cannot be read.
     """
     if earlier is not None:
-        machine, before, possible = earlier.machine, earlier.after, True
+        machine, before, possible = earlier[0].machine, earlier[0].after, True
     else:
         machine = collector.machine(roots()[0])
         enough = time.monotonic() + ATTEMPTS_WITHIN_S
@@ -78,8 +80,11 @@ def examine(
             alone = Evidence(
                 machine=machine, before=before, stacks=(), after=before, parents=parents
             )
-            possible = could_be_stuck(alone, parts=parts)
-            if possible or not _stirs(before) or time.monotonic() > enough:
+            seen = outlook(alone, parts=parts)
+            possible = seen.possible
+            if possible or time.monotonic() > enough:
+                break
+            if not _stirs(before) or not (parts or _by_chance(before, seen.in_the_way)):
                 break
             time.sleep(BETWEEN_ATTEMPTS_S)
         if not possible and not always_stacks:
@@ -103,7 +108,7 @@ def examine(
             machine=machine, before=before, stacks=stacks, after=after, parents=parents
         )
         found = evidence, judge(evidence)
-        again = best is not None and strength(found[1]) == strength(best[1])
+        again = any(each and strength(found[1]) == strength(each[1]) for each in (best, earlier))
         if best is None or strength(found[1]) >= strength(best[1]):
             best = found
         # An answer that rests only on assumptions, or was found twice, did not just miss its
@@ -122,6 +127,33 @@ def _stirs(snapshot: Snapshot) -> bool:
         for process in snapshot.processes
         for thread in process.threads
     )
+
+
+def _by_chance(snapshot: Snapshot, in_the_way: Collection[tuple[int, int]]) -> bool:
+    """Return whether a look soon after may not find these threads in the way.
+
+    Whoever runs may go to sleep, and whoever waits for the GIL runs now and then. Whoever sleeps
+    for another reason that ends by itself goes on then, be it in milliseconds. An event loop may
+    have been at work for a moment, and threads may have begun during the look.
+    """
+    return all(
+        thread.state != "S" or (_wakes_soon(thread) and _sleeps_on_a_word(thread))
+        for process in snapshot.processes
+        for thread in process.threads
+        if (process.pid, thread.tid) in in_the_way
+    ) or any(
+        process.threads_after != tuple(thread.tid for thread in process.threads)
+        or _has_epoll(process)
+        for process in snapshot.processes
+    )
+
+
+def _sleeps_on_a_word(thread: ThreadFacts) -> bool:
+    return thread.call is None or blocking(thread.call.name).waits_for is WaitsFor.WORD
+
+
+def _has_epoll(process: ProcessFacts) -> bool:
+    return any(each.target.endswith("[eventpoll]") for each in process.descriptors.or_else(()))
 
 
 def _wakes_soon(thread: ThreadFacts) -> bool:
@@ -185,7 +217,7 @@ def examine_twice(
     other, and if a proof should ever be wrong, this is the place to find out.
     """
 
-    def look(earlier: Evidence | None = None) -> tuple[Evidence, Judgement]:
+    def look(earlier: tuple[Evidence, Judgement] | None = None) -> tuple[Evidence, Judgement]:
         return examine(
             collector,
             roots,
@@ -202,7 +234,7 @@ def examine_twice(
         return first
     time.sleep(pause_s)
     try:
-        second = look(first[0])
+        second = look(first)
     except OutOfTime:
         return first
     return min(second, first, key=lambda found: strength(found[1]))

@@ -17,7 +17,8 @@ from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence, Machine
 from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
 from deadlock_matrix.model.stack_facts import StackFacts
-from deadlock_matrix.proof.judge import could_be_stuck, judge
+from deadlock_matrix.proof.judge import judge
+from deadlock_matrix.proof.outlook import outlook
 from deadlock_matrix.run.examination import read_stacks
 
 BATCH = 32
@@ -42,7 +43,7 @@ def worth_examining(
     for pid, machine in machines.items():
         cut = cut_out(before, pid)
         alone = Evidence(machine=machine, before=cut, stacks=(), after=cut)
-        if could_be_stuck(alone, parts=True):
+        if outlook(alone, parts=True).possible:
             possible.append(pid)
     passed = set(possible) & restless
     still = [pid for pid in possible if pid not in passed]
