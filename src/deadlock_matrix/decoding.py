@@ -8,7 +8,6 @@ at the same moment crash the process. So a type is learned under a lock.
 from __future__ import annotations
 
 import threading
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +46,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: It cannot be read, or is not TOML.
     """
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:

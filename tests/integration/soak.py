@@ -25,7 +25,7 @@ from integration.cells import Python, missing, of_kind, run_all
 from scenarios.document import ScenarioKind
 
 from deadlock_matrix.capture import linux, procfs
-from deadlock_matrix.run.watchdog import Rates
+from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.workspace import Workspace
 
 LONGEST_DELAY_S = 0.02

@@ -14,7 +14,8 @@ import pytest
 from pythons import VERSIONS, WITH_GIL, interpreter
 
 from deadlock_matrix.capture.linux import LinuxCollector
-from deadlock_matrix.capture.stacks import SCRIPT, StackReader
+from deadlock_matrix.capture.stack_tools import SCRIPT
+from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.process_facts import PythonHandler
@@ -313,7 +314,7 @@ def test_a_helper_killed_in_the_middle_leaves_nobody_stopped(
     process = start(sys.executable, NOBODY_HOLDS_IT)
     for attempt in range(8):
         reader = StackReader(native_limit_s=0.005 * (attempt + 1))
-        reader._worker.ask({"pid": process.pid, "native": False}, 20)  # the helper is ready
+        reader._tools._worker.ask({"pid": process.pid, "native": False}, 20)  # the helper is ready
         reader.read(process.pid, native=True)
         reader.close()
         states = {t.state for t in collector.snapshot([process.pid]).processes[0].threads}
@@ -361,10 +362,10 @@ def test_the_helper_is_kept_and_ends_with_its_reader(start: Start) -> None:
     process = start(sys.executable, "import signal\nready()\nsignal.pause()")
     reader = StackReader()
     reader.read(process.pid, native=True)
-    helper = reader._worker._process
+    helper = reader._tools._worker._process
     assert helper is not None
     reader.read(process.pid, native=True)
-    assert reader._worker._process is helper
+    assert reader._tools._worker._process is helper
     reader.close()
     assert helper.returncode is not None
     reader.close()
@@ -395,7 +396,7 @@ def test_a_helper_that_does_not_answer_is_replaced(start: Start) -> None:
 def test_the_helper_ends_with_its_parent() -> None:
     code = """
 import os, sys
-from deadlock_matrix.capture.stacks import SCRIPT
+from deadlock_matrix.capture.stack_tools import SCRIPT
 from deadlock_matrix.capture.worker import Worker
 worker = Worker(SCRIPT, "the stack reader")
 worker.start()

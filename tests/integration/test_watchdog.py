@@ -16,7 +16,7 @@ from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import CellResult, Exited, Observation, Stopped
 from deadlock_matrix.model.verdict import ProofKind, Verdict
 from deadlock_matrix.run.cell import run_cell
-from deadlock_matrix.run.watchdog import Rates
+from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.workspace import Workspace
 
 pytestmark = [

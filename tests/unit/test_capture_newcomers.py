@@ -9,7 +9,7 @@ from deadlock_matrix.capture.newcomers import Restless, births_of_processes, vis
 from deadlock_matrix.capture.proc_text import Status
 from deadlock_matrix.capture.process import _signals
 from deadlock_matrix.capture.procfs import ThreadsRead
-from deadlock_matrix.capture.stacks import _gil_answers
+from deadlock_matrix.capture.stack_tools import _gil_answers
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.thread_facts import Switches
 

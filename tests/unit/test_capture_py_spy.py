@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deadlock_matrix.capture import stacks
+from deadlock_matrix.capture import stack_tools
 from deadlock_matrix.capture.py_spy import PySpyFailed, _frame
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.stack_facts import ThreadStack
@@ -51,10 +51,10 @@ def test_threads_have_the_observer_s_ids(
     told: tuple[int, ...],
     seen: tuple[int, ...] | None,
 ) -> None:
-    monkeypatch.setattr(stacks, "_ids", lambda pid: ids)
+    monkeypatch.setattr(stack_tools, "_ids", lambda pid: ids)
     threads = tuple(map(stack, told))
     if seen is None:
         with pytest.raises(PySpyFailed, match="ids"):
-            stacks._as_seen_here(7, threads)
+            stack_tools._as_seen_here(7, threads)
     else:
-        assert tuple(t.tid for t in stacks._as_seen_here(7, threads)) == seen
+        assert tuple(t.tid for t in stack_tools._as_seen_here(7, threads)) == seen

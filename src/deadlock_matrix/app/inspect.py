@@ -6,11 +6,10 @@ import time
 from functools import partial
 
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.run.examination import examine_twice
-from deadlock_matrix.run.watchdog import Rates
+from deadlock_matrix.run.rates import Rates
 
 ANSWER_WITHIN_S = 6.5
 """For all reading; it leaves time for the judgement, for starting and for ending."""
@@ -29,7 +28,7 @@ def examine_process(collector: Collector, pid: int) -> tuple[Evidence, Judgement
         partial(_only, pid),
         Rates().confirm_s,
         always_stacks=True,
-        parents=parents_of(pid),
+        parents=collector.parents(pid),
     )
 
 

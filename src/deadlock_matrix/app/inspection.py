@@ -15,10 +15,10 @@ from deadlock_matrix.model.signals import signal_name
 from deadlock_matrix.model.verdict import Judgement, Outcome
 from deadlock_matrix.proof.conclude import reasons
 from deadlock_matrix.report.host import describe_tool
-from deadlock_matrix.run.watchdog import Watched
 
 if TYPE_CHECKING:
     from deadlock_matrix.diagnosis.recognition.recognise import Recognition
+    from deadlock_matrix.run.watchdog import Watched
 
 NOT_WATCHED = unknown("it was not watched from its start")
 NOTHING_FOUND = unknown("it was not found hanging")

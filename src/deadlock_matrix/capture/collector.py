@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deadlock_matrix.capture.glance import Looker
-from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.evidence import Machine, Parent
 from deadlock_matrix.model.process_facts import Snapshot
-from deadlock_matrix.model.scan import Program
 from deadlock_matrix.model.stack_facts import StackFacts
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.scan import Program
 
 
 class Collector(Protocol):
@@ -44,6 +46,13 @@ class Collector(Protocol):
 
         Raises:
             CaptureError: It cannot; the message says what to do.
+        """
+        ...
+
+    def parents(self, pid: int) -> tuple[Parent, ...]:
+        """Return the parent of a process, and those above it that may interrupt it.
+
+        Those that cannot be read are left out.
         """
         ...
 

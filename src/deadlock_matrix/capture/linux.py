@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from deadlock_matrix.capture.foreign import reading
 from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.interval_timers import alarms_of_machine
 from deadlock_matrix.capture.machine import machine_of, table_architecture
+from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.capture.permission import check_access, explain
 from deadlock_matrix.capture.pipes import outside_holders
 from deadlock_matrix.capture.proc_files import is_gone
 from deadlock_matrix.capture.process import read_process
-from deadlock_matrix.capture.programs import program_of
 from deadlock_matrix.capture.shared_memory import sharers
 from deadlock_matrix.capture.source_lines import source_lines
 from deadlock_matrix.capture.stacks import StackReader
 from deadlock_matrix.capture.tree import members, process_table
 from deadlock_matrix.closing import Closing
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.evidence import Machine, Parent
 from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
-from deadlock_matrix.model.scan import Program
 from deadlock_matrix.model.stack_facts import StackFacts
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.scan import Program
 
 
 class LinuxCollector(Closing):
@@ -46,8 +49,7 @@ class LinuxCollector(Closing):
         return time.process_time()
 
     def warm_up(self) -> None:
-        """Start the helper."""
-        self._stacks.start()
+        """Do nothing: hardly any process needs the helper that reads stacks."""
 
     def hurry(self, until_s: float | None) -> None:
         """Do nothing: reads in this very process cannot be cut short; see `observer.Observer`."""
@@ -68,7 +70,13 @@ class LinuxCollector(Closing):
 
     def program(self, pid: int) -> Program:
         """See `programs.program_of`."""
+        from deadlock_matrix.capture.programs import program_of
+
         return program_of(pid)
+
+    def parents(self, pid: int) -> tuple[Parent, ...]:
+        """See `parents.parents_of`."""
+        return parents_of(pid)
 
     def glancer(self, pid: int) -> Glancer:
         """See `glance.Glancer`."""

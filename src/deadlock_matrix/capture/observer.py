@@ -18,22 +18,24 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from deadlock_matrix.capture.foreign import BUSY_S, NOTE_SIZE, Begun, Note, Watch
 from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.source_lines import SourceLine
-from deadlock_matrix.capture.stacks import is_stopped, let_go
+from deadlock_matrix.capture.stopping import is_stopped, let_go
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
 from deadlock_matrix.decoding import decode
 from deadlock_matrix.errors import CaptureError, OutOfTime
-from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.evidence import Machine, Parent
 from deadlock_matrix.model.fact import unknown
 from deadlock_matrix.model.process_facts import Snapshot
-from deadlock_matrix.model.scan import Program
 from deadlock_matrix.model.stack_facts import StackFacts
+
+if TYPE_CHECKING:
+    from deadlock_matrix.model.scan import Program
 
 SCRIPT = Path(__file__).with_name("observer_script.py")
 LIMIT_S = 10.0
@@ -107,7 +109,17 @@ class Observer:
 
     def program(self, pid: int) -> Program:
         """See `programs.program_of`."""
+        from deadlock_matrix.model.scan import Program
+
         found: Program = self._ask("program", (pid,), Program)
+        return found
+
+    def parents(self, pid: int) -> tuple[Parent, ...]:
+        """See `parents.parents_of`; empty if it takes too long."""
+        try:
+            found: tuple[Parent, ...] = self._ask("parents", (pid,), tuple[Parent, ...])
+        except CaptureError:
+            return ()
         return found
 
     def machine(self, pid: int) -> Machine:

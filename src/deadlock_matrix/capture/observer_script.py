@@ -41,7 +41,6 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
     with LinuxCollector(own_session=False) as collector:
-        collector.warm_up()
         for line in sys.stdin.buffer:
             request = json.loads(line)
             # The default action of SIGALRM ends the process even if native code hangs, and even if

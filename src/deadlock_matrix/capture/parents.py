@@ -7,7 +7,6 @@ This looks at the parent and, as long as they are in its process group, at the a
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 from deadlock_matrix.capture.machine import table_architecture
@@ -29,10 +28,8 @@ _NOT_ASKED = unknown("not asked of a parent")
 def parents_of(pid: int) -> tuple[Parent, ...]:
     """Return the parent of ``pid``, and those ancestors that can be seen to act by themselves.
 
-    A process that cannot be read is left out. On systems other than Linux the answer is empty.
+    A process that cannot be read is left out.
     """
-    if sys.platform != "linux":
-        return ()
     found: list[Parent] = []
     try:
         group = os.getpgid(pid)

@@ -17,7 +17,7 @@ import psutil
 from deadlock_matrix.capture.glance import Glance
 from deadlock_matrix.capture.py_spy import PySpyFailed, read_stacks
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Machine
+from deadlock_matrix.model.evidence import Machine, Parent
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.process_facts import ProcessFacts, Snapshot
 from deadlock_matrix.model.scan import Program
@@ -39,6 +39,11 @@ _STATES = {
 
 class PortableCollector:
     """Reports what psutil and py-spy can tell, and everything else as not readable."""
+
+    def parents(self, pid: int) -> tuple[Parent, ...]:
+        """Return nothing: parents are not read here."""
+        del pid
+        return ()
 
     def glancer(self, pid: int) -> PortableGlancer:
         """See `PortableGlancer`."""

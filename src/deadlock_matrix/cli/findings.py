@@ -18,10 +18,6 @@ from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.render.inspection import View, inspection_text, stuck_text
-from deadlock_matrix.report.command_line import withhold_arguments
-from deadlock_matrix.report.files import write_atomically
-from deadlock_matrix.report.json_text import encode
-from deadlock_matrix.report.private import make_redaction
 
 
 def show(
@@ -51,6 +47,11 @@ def show(
 
 def write(found: Inspection, json_file: Path, *, include_host: bool = False) -> None:
     """Write it as JSON, to a file or, for ``-``, to standard output."""
+    from deadlock_matrix.report.command_line import withhold_arguments
+    from deadlock_matrix.report.files import write_atomically
+    from deadlock_matrix.report.json_text import encode
+    from deadlock_matrix.report.private import make_redaction
+
     subject = withhold_arguments(shlex.split(found.subject))
     open_to_all = msgspec.structs.replace(with_causes(found), subject=subject)
     public = make_redaction(None, include_host=include_host).apply(open_to_all)

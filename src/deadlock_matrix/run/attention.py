@@ -15,7 +15,7 @@ from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.run.examination import examine_twice
-from deadlock_matrix.run.watchdog import Rates
+from deadlock_matrix.run.rates import Rates
 
 
 class Attention:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import msgspec
 
 from deadlock_matrix.capture.collector import Collector
-from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.scan import Finding, Tally
@@ -27,9 +26,9 @@ from deadlock_matrix.run.choosing import Chooser, Chosen, reason_of
 from deadlock_matrix.run.examination import ATTEMPTS, examine_twice, strength
 from deadlock_matrix.run.finding import end_of, make_finding
 from deadlock_matrix.run.pace import Pace
+from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.screening import BATCH, worth_examining
 from deadlock_matrix.run.subject import Subject, counts_of, lines_of
-from deadlock_matrix.run.watchdog import Rates
 
 BATCH_IN_TIME = 8
 """This many processes are read together in the time that one more of them may take."""
@@ -237,7 +236,7 @@ class Scanner:
             self._collector, lambda: (pid,), Rates().confirm_s, parts=True, attempts=attempts
         )
         if judgement.proof is not None:  # its parents matter only now
-            evidence = msgspec.structs.replace(evidence, parents=parents_of(pid))
+            evidence = msgspec.structs.replace(evidence, parents=self._collector.parents(pid))
             judgement = judge(evidence)
         return evidence, judgement
 

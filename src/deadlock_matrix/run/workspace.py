@@ -8,8 +8,8 @@ from pathlib import Path
 from deadlock_matrix.capture.collector import Collector, open_collector
 from deadlock_matrix.closing import Closing
 from deadlock_matrix.run.process import Supervisor
+from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.supervisors import open_supervisor
-from deadlock_matrix.run.watchdog import Rates
 
 
 class Workspace(Closing):

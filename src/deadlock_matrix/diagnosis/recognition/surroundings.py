@@ -5,10 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-
 from deadlock_matrix.diagnosis.recognition.match import (
     ABSENT,
     Look,
@@ -53,6 +49,8 @@ def look_for_packages(sign: PackagesSign, traces: Traces) -> Look:
     """Look for distributions and their versions, in the interpreter's fingerprint."""
     if isinstance(traces.fingerprint, Unknown):
         return Unlooked(why=f"installed packages: {traces.fingerprint.reason}")
+    from packaging.utils import canonicalize_name
+
     fingerprint = traces.fingerprint.value
     installed = {canonicalize_name(name): v for name, v in fingerprint.packages.items()}
     wanted = [
@@ -67,6 +65,9 @@ def look_for_packages(sign: PackagesSign, traces: Traces) -> Look:
 def _version(name: str, version: str | None, specifier: str) -> Look:
     if version is None:
         return ABSENT
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
     try:
         inside = SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except InvalidVersion:
