@@ -31,8 +31,8 @@ REST = b"01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 20 4 
 )
 def test_addresses_of_a_table(remote: bytes, told: str) -> None:
     table = HEAD + b"   0: 0100007F:8F21 " + remote + b" " + REST
-    assert ends_in(table, 4711) == ("127.0.0.1:36641", told)
-    assert ends_in(table, 471) is None and ends_in(b"", 4711) is None
+    assert ends_in(table, [4711, 12]) == {4711: ("127.0.0.1:36641", told)}
+    assert not ends_in(table, [471]) and not ends_in(b"", [4711])
 
 
 def test_of_a_pair_each_has_the_other() -> None:

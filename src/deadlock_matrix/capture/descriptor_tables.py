@@ -11,6 +11,8 @@ from deadlock_matrix.capture.proc_files import is_gone, numbers_in
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.thread_facts import ThreadFacts
 
+SINGLE_LINKS = 3
+
 
 def own_descriptors(
     reference: int, threads: Iterable[ThreadFacts]
@@ -43,12 +45,17 @@ def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
 
     The leader alone would not do: a leader that has ended shows no descriptors, whatever the other
     threads have. Each thread is compared with the one visited last; if that one has ended, it
-    differs from all that have not.
+    differs from all that have not. A process that has one thread before and after the visit is
+    looked at once: what another thread had meanwhile went with it, or was this one's too.
 
     Raises:
         Restless: New threads kept coming.
         OSError: The process ended (`is_gone`), or is not ours to read.
     """
+    if _is_single(pid):
+        visit(pid)
+        if _is_single(pid):
+            return
     last = 0
 
     def look(tid: int) -> bool:
@@ -64,6 +71,15 @@ def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
         return True
 
     visit_all(f"threads of process {pid}", lambda: numbers_in(f"/proc/{pid}/task"), look)
+
+
+def _is_single(pid: int) -> bool:
+    """Return whether the process has one thread: its folder has a link for each, and two more.
+
+    Raises:
+        OSError: It ended (`is_gone`), or is not ours to read.
+    """
+    return os.stat(f"/proc/{pid}/task").st_nlink == SINGLE_LINKS  # noqa: PTH116 - a hot path
 
 
 def _same(first: int, second: int) -> bool:

@@ -18,7 +18,6 @@ from typing import Literal
 from deadlock_matrix.capture.proc_files import (
     is_gone,
     numbers_in,
-    open_directory,
     read_small,
     read_whole,
     reason_of,
@@ -153,11 +152,7 @@ def numbers_of(directory: int) -> list[int]:
     Raises:
         OSError: It ended (`is_gone`), or is not ours to see.
     """
-    listing = open_directory("fd", directory)
-    try:
-        return numbers_in(listing)
-    finally:
-        os.close(listing)
+    return numbers_in(f"/proc/self/fd/{directory}/fd")  # half the calls that a descriptor takes
 
 
 def write_ends(numbers: Collection[int], directory: int) -> dict[int, frozenset[int]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from deadlock_matrix.capture.census import take_census
 from deadlock_matrix.capture.foreign import reading
 from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.interval_timers import alarms_of_machine
@@ -18,7 +19,7 @@ from deadlock_matrix.capture.process import read_process
 from deadlock_matrix.capture.shared_memory import sharers
 from deadlock_matrix.capture.source_lines import source_lines
 from deadlock_matrix.capture.stacks import StackReader
-from deadlock_matrix.capture.tree import members, process_table
+from deadlock_matrix.capture.tree import members
 from deadlock_matrix.closing import Closing
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Machine, Parent
@@ -93,9 +94,9 @@ class LinuxCollector(Closing):
         """
         begun = time.monotonic()
         alarms = alarms_of_machine()
-        table = process_table()
-        tree = members(roots, table)
-        shares = sharers(tree)
+        census = take_census()
+        tree = members(roots, census.table)
+        shares = sharers(tree, census)
         processes: list[ProcessFacts] = []
         for pid in tree:
             try:
@@ -110,7 +111,7 @@ class LinuxCollector(Closing):
                 raise CaptureError(message) from None
         if not processes or processes[0].pid != roots[0]:
             raise CaptureError(f"process {roots[0]} has ended.")
-        holders = outside_holders(tuple(processes), table)
+        holders = outside_holders(tuple(processes), census)
         return Snapshot(
             begun_s=begun,
             ended_s=time.monotonic(),

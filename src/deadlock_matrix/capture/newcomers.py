@@ -34,6 +34,7 @@ def visit_all(
     visit: Callable[[int], bool],
     quiet: int = 1,
     births: Callable[[], int] | None = None,
+    visited: Iterable[int] = (),
 ) -> None:
     """Call ``visit`` once for everybody.
 
@@ -51,12 +52,13 @@ def visit_all(
             number: an entry that moves from a high to a low number meanwhile is in neither.
         births: Returns how many were ever born; 0 if that is unknown. One list is enough if nobody
             was born during it and during the visits after it.
+        visited: Those that were visited before.
 
     Raises:
         Restless: Somebody new was found each time.
         OSError: What the two functions raise.
     """
-    seen: set[int] = set()
+    seen = set(visited)
     still = 0
     counted = births is not None and births() > 0
     for _ in range(ROUNDS_OF_BIRTHS if counted else ROUNDS):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from deadlock_matrix.capture.kept import Kept
 from deadlock_matrix.capture.proc_files import reason_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.process_facts import Descriptor, Peer
@@ -35,6 +35,9 @@ _HEADER = struct.Struct("=IHHII")
 _ASKED = struct.Struct("=BBHIIIII")
 _TOLD = struct.Struct("=BBBBI8x")
 _ATTRIBUTE = struct.Struct("=HH")
+
+_kept_ends: Kept[tuple[int, str], tuple[str, str]] = Kept(1024)
+"""Of TCP sockets, by process and socket."""
 
 
 def peers_of(
@@ -60,12 +63,12 @@ def peers_of(
         for number in numbers
         if targets.get(number, "").startswith("socket:[")
     }
-    found: list[Peer] = []
+    some = dict(list(sockets.items())[:MOST_SOCKETS])
     try:
-        for target, number in list(sockets.items())[:MOST_SOCKETS]:
-            peer = _peer(target, number, directory)
-            if peer is not None:
-                found.append(peer)
+        protocols = {target: _protocol(number, directory) for target, number in some.items()}
+        unix = [target for target, protocol in protocols.items() if protocol.startswith("UNIX")]
+        tcp = [target for target, protocol in protocols.items() if protocol in ("TCP", "TCPv6")]
+        found = [*filter(None, map(_unix_peer, unix)), *_tcp_peers(pid, tcp, directory)]
     except (OSError, ValueError, struct.error) as error:
         if isinstance(error, OSError):
             return unknown(reason_of(error, f"/proc/{pid}/net"))
@@ -82,22 +85,36 @@ def _slept_on(thread: ThreadFacts) -> Iterator[int]:
         yield from (each.descriptor for each in thread.polled.value)
 
 
-def _peer(target: str, number: int, directory: int) -> Peer | None:
-    inode = int(target[len("socket:[") : -1])
+def _protocol(number: int, directory: int) -> str:
     name = os.getxattr(f"/proc/self/fd/{directory}/fd/{number}", "system.sockprotoname")
-    protocol = name.rstrip(b"\0").decode("ascii", "replace")
-    if protocol.startswith("UNIX"):
-        other, pair = unix_peer(inode)
-        if not other:
-            return None
-        return Peer(socket=target, protocol="UNIX", other=f"socket:[{other}]", pair=pair)
-    if protocol not in ("TCP", "TCPv6"):
+    return name.rstrip(b"\0").decode("ascii", "replace")
+
+
+def _inode(target: str) -> int:
+    return int(target[len("socket:[") : -1])
+
+
+def _unix_peer(target: str) -> Peer | None:
+    other, pair = unix_peer(_inode(target))
+    if not other:
         return None
+    return Peer(socket=target, protocol="UNIX", other=f"socket:[{other}]", pair=pair)
+
+
+def _tcp_peers(pid: int, targets: Sequence[str], directory: int) -> Iterator[Peer]:
+    """Yield the peers of sockets, reading each table once, and only for what is not known yet.
+
+    A socket keeps its two ends as long as it has any. A table costs milliseconds, however short.
+    """
     for table in ("net/tcp", "net/tcp6"):
-        ends = ends_in(_bounded(table, directory), inode)
-        if ends is not None:
-            return Peer(socket=target, protocol="TCP", own=ends[0], other=ends[1])
-    return None
+        missing = {_inode(each) for each in targets if _kept_ends.get((pid, each)) is None}
+        if missing:
+            for inode, ends in ends_in(_bounded(table, directory), missing).items():
+                _kept_ends.keep((pid, f"socket:[{inode}]"), ends)
+    for target in targets:
+        known_ends = _kept_ends.get((pid, target))
+        if known_ends is not None:
+            yield Peer(socket=target, protocol="TCP", own=known_ends[0], other=known_ends[1])
 
 
 def _bounded(path: str, directory: int) -> bytes:
@@ -114,17 +131,18 @@ def _bounded(path: str, directory: int) -> bytes:
     return raw
 
 
-def ends_in(table: bytes, inode: int) -> tuple[str, str] | None:
-    """Return address and port at this end and at the other, from ``/proc/PID/net/tcp``, or None.
+def ends_in(table: bytes, inodes: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Return address and port at this end and at the other of sockets in ``/proc/PID/net/tcp``.
 
     The table has an address as words of 32 bits in the machine's order, and the port as a number.
     """
-    wanted = str(inode).encode()
+    wanted = {str(inode).encode() for inode in inodes}
+    found: dict[int, tuple[str, str]] = {}
     for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 9 and fields[9] == wanted:
-            return _address(fields[1]), _address(fields[2])
-    return None
+        fields = line.split(None, 10)
+        if len(fields) > 9 and fields[9] in wanted:
+            found[int(fields[9])] = _address(fields[1]), _address(fields[2])
+    return found
 
 
 def _address(text: bytes) -> str:
@@ -145,11 +163,12 @@ def unix_peer(inode: int) -> tuple[int, bool]:
         Its inode (0 if there is none, or none that we can see), and whether it is a connected
             stream: to one of those only the other end sends, while anybody may send to a datagram
             socket with a name.
-        the other end of one sends to it, while anybody may send to a datagram socket with a name.
 
     Raises:
         OSError: The kernel has no ``sock_diag``, or does not answer.
     """
+    import socket
+
     asked = _ASKED.pack(socket.AF_UNIX, 0, 0, _ANY, inode, _SHOW_PEER, _ANY, _ANY)
     header = _HEADER.pack(_HEADER.size + len(asked), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as link:

@@ -20,12 +20,14 @@ from deadlock_matrix.capture.machine import table_architecture
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, read_whole
 from deadlock_matrix.capture.proc_text import parse_syscall
+from deadlock_matrix.capture.syscalls import name_of
 from deadlock_matrix.model.system_calls import WaitsFor, blocking
 from deadlock_matrix.model.thread_facts import SystemCall
 
 IO_URING = "anon_inode:[io_uring]"
 EPOLL = "anon_inode:[eventpoll]"
 _SENDS = ("sendmsg", "sendmmsg")
+_MACHINE = os.uname().machine
 _CONTROL_AT = 32  # of msg_control and msg_controllen in struct msghdr
 _PIPE_OF_MOUNT = re.compile(rb"pipe_ino=(\d+)")
 _WATCHED = re.compile(rb"^tfd:.*\bino:\s*([0-9a-f]+)", re.MULTILINE)
@@ -42,14 +44,12 @@ def held_by_calls(pid: int, directory: int) -> str:
     Raises:
         OSError: It has ended, or we may not look.
     """
-    architecture = ""
     for tid in numbers_of_threads(directory):
         try:
             raw = read_small(f"task/{tid}/syscall", directory)
-            if raw[:1] in (b"r", b"-"):
+            if raw[:1] in (b"r", b"-") or not _may_hold_files(raw):
                 continue
-            architecture = architecture or table_architecture(pid)
-            call = parse_syscall(raw, architecture)
+            call = parse_syscall(raw, table_architecture(pid))
             if not isinstance(call, SystemCall):
                 continue
             if call.name in _SENDS and _may_carry_files(pid, directory, call):
@@ -66,17 +66,22 @@ def held_by_calls(pid: int, directory: int) -> str:
     return ""
 
 
+def _may_hold_files(line: bytes) -> bool:
+    """Return whether a call may be one of those, by the observer's own table of calls.
+
+    Any other table has fewer names. Which one is the process's takes a look at its executable.
+    """
+    name = name_of(int(line[: line.index(b" ")]), _MACHINE)
+    return name in _SENDS or blocking(name).waits_for is WaitsFor.TRANSFER
+
+
 def numbers_of_threads(directory: int) -> list[int]:
     """Return the ids of a process's threads.
 
     Raises:
         OSError: It has ended.
     """
-    tasks = os.open("task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        return numbers_in(tasks)
-    finally:
-        os.close(tasks)
+    return numbers_in(f"/proc/self/fd/{directory}/task")
 
 
 def _is_open(number: int, tid: int, directory: int) -> bool:

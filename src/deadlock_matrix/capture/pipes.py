@@ -11,10 +11,11 @@ import os
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from deadlock_matrix.capture.census import Census, visit_processes
 from deadlock_matrix.capture.descriptor_tables import visit_tables
 from deadlock_matrix.capture.descriptors import access_of, numbers_of, target_of
 from deadlock_matrix.capture.foreign import beat
-from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
+from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.pinned import (
     EPOLL,
     IO_URING,
@@ -24,7 +25,7 @@ from deadlock_matrix.capture.pinned import (
     watched_by_epoll,
 )
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, open_directory, reason_of
-from deadlock_matrix.capture.tree import Process, ancestors, read_entry
+from deadlock_matrix.capture.tree import Process, ancestors
 from deadlock_matrix.capture.unix_sockets import may_carry
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.process_facts import PipeHolder, ProcessFacts
@@ -91,7 +92,7 @@ def _paired_sockets(processes: Iterable[ProcessFacts]) -> Iterator[str]:
 
 
 def outside_holders(
-    processes: tuple[ProcessFacts, ...], table: dict[int, Process]
+    processes: tuple[ProcessFacts, ...], census: Census
 ) -> Known[tuple[PipeHolder, ...]] | Unknown:
     """Search all other processes for the pipes that are waited on, if there are any.
 
@@ -109,7 +110,7 @@ def outside_holders(
 
     Args:
         processes: Those of the tree, the root first.
-        table: All processes, read before those of the tree.
+        census: All processes, read before those of the tree.
     """
     for facts in processes:
         if isinstance(facts.descriptors, Unknown):
@@ -129,16 +130,15 @@ def outside_holders(
     found: dict[PipeHolder, None] = {}
     closed: dict[int, str] = {}
     carriers: set[int] = set()
-    table = dict(table)
+    table = dict(census.table)
 
-    def visit(pid: int) -> bool:
+    def skip(process: Process) -> bool:
+        table[process.pid] = process
+        return process.pid in inside or process.is_kernel_thread or process.has_ended
+
+    def visit(process: Process) -> bool:
         beat()
-        process = read_entry(pid)  # now: the id may have been reused
-        if process is None:
-            return False
-        table[pid] = process
-        if pid in inside or process.is_kernel_thread or process.has_ended:
-            return True
+        pid = process.pid
         try:
             visit_tables(
                 pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers, pinned))
@@ -152,7 +152,7 @@ def outside_holders(
         return True
 
     try:
-        visit_all("processes", lambda: numbers_in("/proc"), visit, 2, births_of_processes)
+        visit_processes(census, skip, visit)
     except Restless as error:
         return unknown(f"who holds the pipes: {error}")
     if carriers:

@@ -323,11 +323,7 @@ def thread_ids(directory: int) -> Mapping[int, int]:
 
 def numbers_in_task(directory: int) -> list[int]:
     """Return the observer's ids of a process's threads."""
-    tasks = open_directory("task", directory)
-    try:
-        return numbers_in(tasks)
-    finally:
-        os.close(tasks)
+    return numbers_in(f"/proc/self/fd/{directory}/task")
 
 
 def _name(directory: int, tid: int) -> str:

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from functools import partial
 
 from deadlock_matrix.capture import kcmp
+from deadlock_matrix.capture.census import Census, visit_processes
 from deadlock_matrix.capture.foreign import beat
-from deadlock_matrix.capture.newcomers import Restless, births_of_processes, visit_all
+from deadlock_matrix.capture.newcomers import Restless, visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small
 from deadlock_matrix.capture.proc_text import parse_stat
-from deadlock_matrix.capture.tree import read_entry
+from deadlock_matrix.capture.tree import Process, read_entry
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 
 
-def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
+def sharers(pids: Iterable[int], census: Census) -> dict[int, Known[tuple[int, ...]] | Unknown]:
     """Return, for each process, the others that run on its memory.
 
     A process shares memory from birth, so processes born during the comparison are compared, too. A
@@ -24,6 +25,7 @@ def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
 
     Args:
         pids: The processes.
+        census: All processes.
     """
     answers: dict[int, Known[tuple[int, ...]] | Unknown] = {}
     ours: dict[int, int] = {}  # for each process, a thread that has memory
@@ -43,11 +45,16 @@ def sharers(pids: Iterable[int]) -> dict[int, Known[tuple[int, ...]] | Unknown]:
     found: dict[int, set[int]] = {pid: set() for pid in ours}
     similar: dict[tuple[int, ...], dict[int, int]] = {}
     for pid, thread in ours.items():
-        entry = read_entry(pid)
+        entry = census.table.get(pid)
         similar.setdefault(entry.memory if entry is not None else (), {})[pid] = thread
     try:
-        visit = partial(_compare, ours=ours, similar=similar, found=found)
-        visit_all("processes", lambda: numbers_in("/proc"), visit, 2, births_of_processes)
+        candidates = partial(_candidates, ours=ours, similar=similar)
+
+        def compare(process: Process) -> bool:
+            now = read_entry(process.pid)  # the number may be another's
+            return now is not None and _compare(now.pid, candidates(now), found)
+
+        visit_processes(census, lambda other: not candidates(other), compare)
     except (Restless, OSError) as error:
         reason = unknown(f"who shares the memory: {error}")
         return answers | dict.fromkeys(ours, reason)
@@ -72,27 +79,24 @@ def _thread_with_memory(pid: int) -> int | None:
     return None
 
 
-def _compare(
-    other: int,
-    ours: dict[int, int],
-    similar: dict[tuple[int, ...], dict[int, int]],
-    found: dict[int, set[int]],
-) -> bool:
+def _candidates(
+    process: Process, ours: dict[int, int], similar: dict[tuple[int, ...], dict[int, int]]
+) -> dict[int, int]:
+    """Return those of ours that may share with a process, by what its entry says."""
+    if process.is_kernel_thread or process.has_ended:
+        return {}
+    if process.memory:
+        return {**similar.get(process.memory, {}), **similar.get((), {})}
+    return ours
+
+
+def _compare(other: int, ours: dict[int, int], found: dict[int, set[int]]) -> bool:
     """Compare a process with those of ours that may share with it; say whether it was there.
 
     Whether a thread has memory is checked after the comparison: without, it differs from all
     others.
     """
     beat()
-    process = read_entry(other)  # now: the id may have been reused
-    if process is None:
-        return False
-    if process.memory:
-        ours = {**similar.get(process.memory, {}), **similar.get((), {})}
-    if not ours:
-        return True
-    if process.is_kernel_thread or process.has_ended:
-        return True
     settled = False
 
     def visit(tid: int) -> bool:
