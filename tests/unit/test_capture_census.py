@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from deadlock_matrix.capture.census import Census, take_census, visit_processes
 from deadlock_matrix.capture.tree import Process, read_entry

@@ -8,8 +8,9 @@ it is a task, or has children (``gather``), or a job of an executor completes it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 
+import msgspec
 from msgspec.structs import replace
 
 from deadlock_matrix.capture.asyncio_coroutines import Chain
@@ -54,8 +55,7 @@ _IO = frozenset({"streams.py", "selector_events.py", "unix_events.py", "base_sub
                  "subprocess.py", "sslproto.py"})  # fmt: skip
 
 
-@dataclass(kw_only=True)
-class AwaitsReader:
+class AwaitsReader(msgspec.Struct, kw_only=True, dict=True):
     """Reads the tasks of one process.
 
     ``folder`` is asyncio's own: ``redis/asyncio`` and the like have files of the same names.
@@ -67,13 +67,15 @@ class AwaitsReader:
     threads: tuple[PythonThread, ...]
     tids: Mapping[int, int]
     references: ReferenceReader
-    _blocks: HolderReader = field(init=False)
-    _jobs: JobReader = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _blocks(self) -> HolderReader:
         locks = LockObjects(memory=self.objects.memory, python=self.objects.python)
-        self._blocks = HolderReader(objects=locks, source=SOURCE)
-        self._jobs = JobReader(
+        return HolderReader(objects=locks, source=SOURCE)
+
+    @cached_property
+    def _jobs(self) -> JobReader:
+        return JobReader(
             objects=self.objects,
             layout=self.layout,
             folder=self.folder,

@@ -8,7 +8,7 @@ just been woken, names none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import TAG, TAGGED_INTEGER, FrameAddress
@@ -27,8 +27,7 @@ _WRAPPERS = frozenset(
 """Objects around a coroutine, a generator or a future, which is their first field."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
     """The frames of one task, outermost first, and the object at the end of it."""
 
     frames: tuple[tuple[PythonFrame, FrameAddress], ...]

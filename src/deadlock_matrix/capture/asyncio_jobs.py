@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.asyncio_layout import TaskLayout
 from deadlock_matrix.capture.asyncio_objects import Objects
@@ -15,8 +16,7 @@ _JOBS = "/concurrent/futures/thread.py"
 _MOST_CALLBACKS = 16
 
 
-@dataclass(kw_only=True)
-class JobReader:
+class JobReader(msgspec.Struct, kw_only=True):
     """Reads the jobs of one process."""
 
     objects: Objects

@@ -8,13 +8,12 @@ chain must be the one that the task names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 _LOOP_AT, _CALLBACK_AT, _CALLBACKS_AT = 16, 24, 40
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskLayout:
+class TaskLayout(msgspec.Struct, frozen=True, kw_only=True):
     """Offsets in a ``_asyncio.Task``, which begins like a ``_asyncio.Future``."""
 
     size: int  # tp_basicsize of a task

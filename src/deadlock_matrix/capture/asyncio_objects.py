@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import TAG, Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -24,14 +25,13 @@ _BASE_AT = 256  # tp_base in a type, with its header
 _DEQUE_BLOCK = 64  # pointers between the links of a block
 
 
-@dataclass(kw_only=True)
-class Objects:
+class Objects(msgspec.Struct, kw_only=True):
     """Reads objects of one process; the name of each type is read once."""
 
     memory: Memory
     python: Interpreter
-    _types: dict[int, str] = field(default_factory=dict)
-    _lines: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _types: dict[int, str] = msgspec.field(default_factory=dict)
+    _lines: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
     def word(self, address: int) -> int:
         """Read one word.

@@ -18,7 +18,8 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.capture.asyncio_coroutines import Chain, stack_top
 from deadlock_matrix.capture.asyncio_layout import TaskLayout
@@ -42,24 +43,22 @@ _NOT_FOLLOWED = frozenset({"str", "int", "float", "bool", "NoneType", "bytes", "
                            "code", "builtin_function_or_method", "Context"})  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Referrers:
+class Referrers(msgspec.Struct, frozen=True, kw_only=True):
     """The tasks that have references to an object, and whether others may."""
 
     tasks: tuple[int, ...]
     others: bool
 
 
-@dataclass(kw_only=True)
-class ReferenceReader:
+class ReferenceReader(msgspec.Struct, kw_only=True):
     """The references that the tasks of one process hold, followed when first asked for."""
 
     objects: Objects
     layout: TaskLayout
     chains: dict[int, Chain]  # by task
     _into: dict[int, Counter[int]] | None = None  # by object: who refers to it, how often
-    _followed: set[int] = field(default_factory=set)
-    _answers: dict[int, Referrers] = field(default_factory=dict)
+    _followed: set[int] = msgspec.field(default_factory=set)
+    _answers: dict[int, Referrers] = msgspec.field(default_factory=dict)
     _references: int = 0
     _steps: int = 0
 

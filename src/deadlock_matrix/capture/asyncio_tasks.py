@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -44,8 +43,7 @@ _MOST_STATE = 64  # words of a module's state, and of a module
 _TASK = "_asyncio.Task"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Running:
+class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A thread that runs a loop: the loop, and the module ``asyncio.tasks``."""
 
     thread: PythonThread
@@ -119,8 +117,7 @@ def _running(objects: Objects, thread: PythonThread) -> Iterator[Running]:
         yield Running(thread=thread, loop=loop, module=module, folder=folder, main=main)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects
     layout: TaskLayout
     threads: tuple[PythonThread, ...]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.newcomers import births_of_processes, visit_all
 from deadlock_matrix.capture.proc_files import numbers_in
 from deadlock_matrix.capture.tree import Process, process_table, read_entry
 
 
-@dataclass(frozen=True, kw_only=True)
-class Census:
+class Census(msgspec.Struct, frozen=True, kw_only=True):
     """The table of processes, and how many had been born before it was read (0: unknown)."""
 
     born: int

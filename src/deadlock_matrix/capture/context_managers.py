@@ -9,7 +9,8 @@ a lock as an attribute, and its ``__exit__`` releases it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import FrameAddress
@@ -36,8 +37,7 @@ _STACKS = frozenset({"ExitStack", "AsyncExitStack"})
 _TAKES, _GIVES_BACK = frozenset({"acquire", "__enter__"}), frozenset({"release", "__exit__"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContextManagers:
+class ContextManagers(msgspec.Struct, frozen=True, kw_only=True):
     """Reads the context managers of one process."""
 
     objects: LockObjects

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 
-@dataclass(frozen=True, kw_only=True)
-class ElfFile:
+
+class ElfFile(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One file. ``symbols`` maps a name to (address in the file's own numbering, size)."""
 
     machine: str  # "x86_64", "aarch64" or "ELF machine N"
@@ -32,8 +32,7 @@ class ElfFile:
         return exported and not self.needs and not self.is_glibc and self.dynamic
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A file at its place in memory: add ``bias`` to its own addresses."""
 
     path: str

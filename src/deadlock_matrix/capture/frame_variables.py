@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.capture.line_tables import Lines
 from deadlock_matrix.capture.memory import Memory
@@ -20,21 +21,19 @@ TAG = 7
 TAGGED_INTEGER = 3  # both lowest bits: not a reference at all
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to read the stacks of one process."""
 
     version: tuple[int, int]
     runtime: int  # address of _PyRuntime
     layout: ObjectLayout
     offsets: Mapping[str, int]
-    codes: dict[int, Code] = field(default_factory=dict)  # by address; threads share them
-    variables: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)  # of attributes and globals
+    codes: dict[int, Code] = msgspec.field(default_factory=dict)  # by address; threads share them
+    variables: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    names: dict[int, str] = msgspec.field(default_factory=dict)  # of attributes and globals
 
 
-@dataclass(frozen=True, kw_only=True)
-class Code:
+class Code(msgspec.Struct, frozen=True, kw_only=True):
     """What a stack shows of a code object; variable names only where values are kept."""
 
     function: str
@@ -43,8 +42,7 @@ class Code:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrameAddress:
+class FrameAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a frame lies, for those who read more of it than its function and line."""
 
     frame: int

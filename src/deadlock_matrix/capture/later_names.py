@@ -11,11 +11,11 @@ Numbers of instructions: ``opcode`` of 3.8 to 3.15, with the specialised forms.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instructions:
+class Instructions(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of the instructions that matter in one version."""
 
     load_name: int

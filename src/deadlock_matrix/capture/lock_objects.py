@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -26,8 +27,7 @@ _KINDS: Mapping[str, Kind] = {"_thread.lock": "Lock", "_thread.RLock": "RLock"}
 STACK_SIZE_AT, BYTECODE_AT = 32, 48  # in a code object up to 3.10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Code:
+class Code(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed of a function's code, read once."""
 
     variables: int
@@ -35,14 +35,13 @@ class Code:
     table: Table
 
 
-@dataclass(kw_only=True)
-class LockObjects:
+class LockObjects(msgspec.Struct, kw_only=True):
     """The objects of one process; what never changes is read once."""
 
     memory: Memory
     python: Interpreter
-    _codes: dict[int, Code] = field(default_factory=dict)
-    _types: dict[int, str] = field(default_factory=dict)
+    _codes: dict[int, Code] = msgspec.field(default_factory=dict)
+    _types: dict[int, str] = msgspec.field(default_factory=dict)
 
     def code(self, frame: FrameAddress) -> Code:
         """Return the code of a frame.

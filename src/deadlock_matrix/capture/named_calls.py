@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.elf import Unusable, loaded
 from deadlock_matrix.capture.kept import Kept
@@ -51,8 +52,7 @@ Libraries = Known[tuple[str, ...]] | Unknown
 _cache: Kept[tuple[str, tuple[int, int] | None, int], frozenset[str]] = Kept(CACHED_FILES)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamedCalls:
+class NamedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The libraries that name each function, except the C library and Python itself."""
 
     cancelling: Libraries

@@ -15,7 +15,8 @@ which threads park, the word before the futex holds its address (``struct wait_e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress
 from deadlock_matrix.capture.lock_objects import MOST_SLOTS, LockObjects
@@ -31,8 +32,7 @@ _RECURSIVE = 0  # RECURSIVE_MUTEX in semaphore.c
 _KIND_AT = 24  # behind the header: handle, last_tid, count, maxvalue, kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class NativeAwaited:
+class NativeAwaited(msgspec.Struct, frozen=True, kw_only=True):
     """What a thread waits for; ``owner`` is Python's ident of the thread that has it, or 0."""
 
     kind: str

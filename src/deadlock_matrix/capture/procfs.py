@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.memory import Memory
@@ -25,12 +26,11 @@ from deadlock_matrix.model.system_calls import WaitsFor, blocking
 from deadlock_matrix.model.thread_facts import Switches, SystemCall, ThreadFacts
 
 
-@dataclass(kw_only=True)
-class ThreadsRead:
+class ThreadsRead(msgspec.Struct, kw_only=True):
     """The threads of one process, and what their ``status`` files say about the process."""
 
-    threads: list[ThreadFacts] = field(default_factory=list)
-    statuses: list[Status] = field(default_factory=list)
+    threads: list[ThreadFacts] = msgspec.field(default_factory=list)
+    statuses: list[Status] = msgspec.field(default_factory=list)
 
 
 def read_thread(

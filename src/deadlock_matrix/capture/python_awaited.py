@@ -17,8 +17,8 @@ names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
+import msgspec
 from msgspec.structs import replace
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
@@ -92,15 +92,14 @@ RESULT_HANDLER_ENDED = "the pool's thread that hands results over has ended"
 _SPEAKING = {"_PySimpleQueue": "SimpleQueue", "BaseProcess": "Process"}
 
 
-@dataclass(kw_only=True)
-class AwaitedReader:
+class AwaitedReader(msgspec.Struct, kw_only=True):
     """Reads what the threads of one process wait for."""
 
     objects: LockObjects
     tids: Mapping[int, int]  # from Python's idents to the observer's ids; 0: has ended
     alive: Collection[int]  # the ``Thread`` objects of the threads that run
     source: str
-    _bases: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _bases: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
     def awaited(self, thread: PythonThread, word: int, lock: int) -> Known[Awaited] | Unknown:
         """Return the object that a thread waits for.

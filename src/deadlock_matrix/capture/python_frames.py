@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import (
     TAG,
@@ -45,8 +46,7 @@ _NOT_PYTHON = 3
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class PythonThread:
+class PythonThread(msgspec.Struct, frozen=True, kw_only=True):
     """One thread state. ``own_tid`` is 0 for a thread that has ended or was lost in a fork."""
 
     state: int  # its address
@@ -57,8 +57,7 @@ class PythonThread:
     addresses: tuple[FrameAddress | None, ...]  # of each frame; None for a broken one
 
 
-@dataclass(frozen=True, kw_only=True)
-class _State:
+class _State(msgspec.Struct, frozen=True, kw_only=True):
     """A thread state whose thread's id is not known yet."""
 
     address: int

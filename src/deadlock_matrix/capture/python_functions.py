@@ -6,15 +6,14 @@ may be stale or an object half made, so what is taken for code must have a type 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_objects import ObjectLayout, is_a
 from deadlock_matrix.capture.python_strings import read_string
 
 
-@dataclass(frozen=True, kw_only=True)
-class Function:
+class Function(msgspec.Struct, frozen=True, kw_only=True):
     """What a function written in Python says about itself."""
 
     qualified_name: str
@@ -22,8 +21,7 @@ class Function:
     first_line: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class CodeLayout:
+class CodeLayout(msgspec.Struct, frozen=True, kw_only=True):
     """Offsets, in a code object, of its file's name and its first line."""
 
     file: int

@@ -10,9 +10,11 @@ enter, see `context_managers`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from deadlock_matrix.capture.context_managers import MOST_NESTED, ContextManagers
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
@@ -36,8 +38,7 @@ _OF_CONDITIONS = (THREADING, "/multiprocessing/synchronize.py")
 _METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDef
 
 
-@dataclass(frozen=True, kw_only=True)
-class Block:
+class Block(msgspec.Struct, frozen=True, kw_only=True):
     """A ``with`` or ``async with`` block: what it entered, and where it is.
 
     ``entered`` is 0 for an object that is not understood.
@@ -49,13 +50,12 @@ class Block:
     address: FrameAddress
 
 
-@dataclass(frozen=True, kw_only=True)
-class HolderReader:
+class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
     """Reads the ``with`` blocks of the threads of one process."""
 
     objects: LockObjects
     source: str
-    _depths: dict[tuple[int, int], Depth] = field(default_factory=dict)  # by code and place
+    _depths: dict[tuple[int, int], Depth] = msgspec.field(default_factory=dict)  # by code and place
 
     @property
     def managers(self) -> ContextManagers:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.debug_offsets import read_offsets
 from deadlock_matrix.capture.elf import DELETED, Unusable, loaded
@@ -15,8 +16,7 @@ from deadlock_matrix.capture.python_objects import ObjectLayout, layout_of
 _OLDEST = (3, 8)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PythonImage:
+class PythonImage(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to read objects of one process.
 
     ``version`` is (3, 8) for everything up to 3.10: ``Py_Version`` came with 3.11, and nothing that

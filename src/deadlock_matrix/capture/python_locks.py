@@ -21,7 +21,8 @@ whether it did; what a running thread changes meanwhile can show what never exis
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import MOST_SLOTS, Kind, LockObjects
@@ -36,8 +37,7 @@ THREADING = "/threading.py"
 _LOCKED_AND_WAITED_FOR = 3  # _Py_LOCKED | _Py_HAS_PARKED
 
 
-@dataclass(frozen=True, kw_only=True)
-class LockReader:
+class LockReader(msgspec.Struct, frozen=True, kw_only=True):
     """Reads the locks for which the threads of one process sleep."""
 
     objects: LockObjects

@@ -13,8 +13,9 @@ an attached thread is inside one. Tried with CPython 3.13.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -30,8 +31,7 @@ SUSPENDED, HAS_TWO, TAGS = 1, 2, 3
 MOST_SECTIONS = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class MutexReader:
+class MutexReader(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Reads for what the threads of one process sleep, in a free-threaded build."""
 
     memory: Memory

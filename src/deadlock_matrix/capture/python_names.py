@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter, variables_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
@@ -43,8 +44,7 @@ _TABLE_AT, _TABLE_AT_WITHOUT_GIL = -24, -8
 _HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Name:
+class Name(msgspec.Struct, frozen=True, kw_only=True):
     """What an object is called: ``self._lock``, and the class of ``self``; both may be empty."""
 
     text: str = ""

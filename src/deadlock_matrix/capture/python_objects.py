@@ -8,7 +8,7 @@ are reported as unreadable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from deadlock_matrix.capture.memory import Memory, Unreadable
 
@@ -16,8 +16,7 @@ _BASE_AT = 240  # ``tp_base``, behind the header of a type object
 _MOST_BASES = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectLayout:
+class ObjectLayout(msgspec.Struct, frozen=True, kw_only=True):
     """Offsets in bytes: of the type in an object, of the header's end, of a type's name."""
 
     type_at: int

@@ -9,7 +9,8 @@ that of ``Modules/_queuemodule.c``: a list up to 3.12, a ring from 3.13 on).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import variables_of
 from deadlock_matrix.capture.lock_objects import LockObjects
@@ -24,16 +25,14 @@ MOST_ITEMS = 4096
 _REFERENT_AT = 0  # of a weakref, behind the header
 
 
-@dataclass(frozen=True, kw_only=True)
-class Runners:
+class Runners(msgspec.Struct, frozen=True, kw_only=True):
     """The threads that could complete a future, by ident; ``how``: ``runner`` or ``pool``."""
 
     idents: tuple[int, ...]
     how: How
 
 
-@dataclass(frozen=True, kw_only=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """A thread of a pool: the queue from which it takes work, and what it works on, or 0."""
 
     queue: int
@@ -41,12 +40,11 @@ class Worker:
     future: int
 
 
-@dataclass(kw_only=True)
-class PoolReader:
+class PoolReader(msgspec.Struct, kw_only=True):
     """Reads the pools of one process."""
 
     objects: LockObjects
-    _queued: dict[int, frozenset[int]] = field(default_factory=dict)
+    _queued: dict[int, frozenset[int]] = msgspec.field(default_factory=dict)
 
     def workers(self, threads: Sequence[PythonThread]) -> dict[int, Worker]:
         """Return the threads of all pools, by ident. What cannot be read does not count as one."""

@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+
+import msgspec
 
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import MOST_SLOTS, LockObjects
@@ -59,15 +60,13 @@ _BY_THREAD, _BY_GENERATOR = 0, 1  # FRAME_OWNED_BY_THREAD, FRAME_OWNED_BY_GENERA
 _OF_WAITS = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
 
 
-@dataclass
-class _Seen:
+class _Seen(msgspec.Struct):
     found: int = 0
     threads: frozenset[int] = frozenset()
     owned: bool = False
 
 
-@dataclass(kw_only=True)
-class ReachReader:
+class ReachReader(msgspec.Struct, kw_only=True):
     """Counts references in one process."""
 
     objects: LockObjects
@@ -75,8 +74,8 @@ class ReachReader:
     holders: HolderReader
     places: tuple[PurePosixPath, ...]  # see `standard_library.places_of`
     source: str
-    _seen: dict[int, _Seen] = field(default_factory=dict)
-    _waiting: list[int] = field(default_factory=list)
+    _seen: dict[int, _Seen] = msgspec.field(default_factory=dict)
+    _waiting: list[int] = msgspec.field(default_factory=list)
     _references: int = 0
 
     def reached(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -58,8 +57,7 @@ class NotReadable(Exception):
     """No stacks can be read from memory. The message says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PythonStacks:
+class PythonStacks(msgspec.Struct, frozen=True, kw_only=True):
     """The threads of a process that run Python, and the event loops in it."""
 
     threads: tuple[ThreadStack, ...]
@@ -169,8 +167,7 @@ def _read(
     return stacks, loops
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Readers:
+class _Readers(msgspec.Struct, frozen=True, kw_only=True):
     locks: LockReader
     holders: HolderReader
     awaited: AwaitedReader

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
@@ -66,22 +67,20 @@ class _TooMuch(Exception):
     """There is more than is searched."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Knowledge:
+class _Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     """What a thread knows; ``all_of_it`` is False if it may know more."""
 
     addresses: frozenset[int]
     all_of_it: bool
 
 
-@dataclass(kw_only=True)
-class UserReader:
+class UserReader(msgspec.Struct, kw_only=True):
     """Reads which thread knows what, in one process."""
 
     objects: LockObjects
     source: str
-    _parts_of: dict[int, _Knowledge] = field(default_factory=dict)
-    _contents: dict[int, tuple[int, ...] | None] = field(default_factory=dict)
+    _parts_of: dict[int, _Knowledge] = msgspec.field(default_factory=dict)
+    _contents: dict[int, tuple[int, ...] | None] = msgspec.field(default_factory=dict)
 
     def enders(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.capture.code import code_of
 from deadlock_matrix.capture.memory import Memory
@@ -30,8 +31,7 @@ _MOVED = "the thread moved while it was read"
 _NOT_OURS = "memory is not read while a thread of the process sleeps uninterruptibly"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that depends on the system call a thread is in."""
 
     activity: Known[Activity] | Unknown

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from deadlock_matrix.capture.foreign import beat
 from deadlock_matrix.capture.proc_files import numbers_in, read_small
 from deadlock_matrix.capture.proc_text import KERNEL_THREAD_FLAG, parse_stat
 
 
-@dataclass(frozen=True, kw_only=True)
-class Process:
+class Process(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the machine's process table; ``started`` is in clock ticks since boot."""
 
     pid: int

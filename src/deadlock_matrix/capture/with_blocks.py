@@ -15,9 +15,10 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+
+import msgspec
 
 _MOST_BLOCKS = 20  # CO_MAXBLOCKS
 _MOST_HANDLERS = 8 * _MOST_BLOCKS  # a block has its handler, and that one's own; rarely one more
@@ -27,8 +28,7 @@ _SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 1
 _WITH_ARGUMENT = frozenset({_SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Covered:
+class Covered(msgspec.Struct, frozen=True, kw_only=True):
     """A range of instructions, in bytes, that unwinds the stack to a depth when it raises.
 
     ``notes_place``: whether the handler learns where. It does for ``with``, and for the handlers of
@@ -42,8 +42,7 @@ class Covered:
     notes_place: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Depth:
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
     """How many slots are in use and, by slot, where the ``with`` begins that fills it, in bytes.
 
     ``begins`` means nothing for a slot that something else fills, such as a loop's iterator.
@@ -53,8 +52,7 @@ class Depth:
     begins: dict[int, int]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, dict=True):
     """The exception table of a function, which the compiler has sorted: ranges do not overlap."""
 
     entries: Sequence[Covered]

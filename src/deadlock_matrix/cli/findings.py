@@ -7,11 +7,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from deadlock_matrix.app.inspection import recognise_causes, with_causes
 from deadlock_matrix.capture.collector import Collector

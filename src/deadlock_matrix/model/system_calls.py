@@ -9,9 +9,10 @@ them sleep, ``kernel/futex``, ``kernel/exit.c``, ``fs/pipe.c``, ``fs/select.c`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+
+import msgspec
 
 __all__ = ["BLOCKING", "BlockingCall", "Limit", "WaitsFor", "blocking"]
 
@@ -60,8 +61,7 @@ reads its calls, see `proof.waits`, and that must know where their arguments are
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockingCall:
+class BlockingCall(msgspec.Struct, frozen=True, kw_only=True):
     """One row. Positions count arguments from 0; -1 or nothing means that it has none of that kind.
 
     ``channels`` are parts of the names of the kernel functions in which the call sleeps. A frozen

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from deadlock_matrix.model.verdict import Assumption, Condition, ConditionName, Gap
 from deadlock_matrix.proof.conditions import NAMES, OF_EVERY_WAIT, Conditions, check_process
@@ -23,8 +24,7 @@ from deadlock_matrix.proof.waits import read_wait
 from deadlock_matrix.proof.world import Key, World
 
 
-@dataclass(frozen=True, kw_only=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
     """What every live thread waits for, and the conditions of every process, read once."""
 
     waits: dict[Key, Wait | Open]
@@ -43,8 +43,7 @@ class Readings:
         return frozenset(each for group in (*of_processes, *of_waits) for each in group)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stuck:
+class Stuck(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The threads that are stuck, and why the others are not."""
 
     waits: dict[Key, Wait]  # of the stuck threads alone

@@ -12,7 +12,9 @@ thread. Such a condition says so (`Condition.assumes`), and makes a deadlock onl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.process_facts import ProcessFacts
@@ -47,8 +49,7 @@ def process_id(pid: int) -> str:
     return f"process-{pid}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """The conditions of one process by name, and what is wrong if one does not hold."""
 
     hold: dict[ConditionName, Condition]
@@ -59,8 +60,7 @@ class Conditions:
         return tuple(self.hold[name] for name in names if name in self.hold)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A condition holds: by what was read, or given what is assumed."""
 
     detail: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.stack_facts import PythonLock, PythonMutex

@@ -13,8 +13,9 @@ the back of Python or glibc is an axiom.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.process_facts import ProcessFacts, PythonHandler, PythonRuntime
@@ -39,8 +40,7 @@ MOST_NAMED = 3
 Whose = Literal["interrupt", "libc", "python", "foreign"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Handler:
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """The handler of one signal that a thread of the process could receive.
 
     ``interrupt`` is Python's own handler of SIGINT, which raises KeyboardInterrupt, or asyncio's.

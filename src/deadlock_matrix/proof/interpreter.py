@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.frames import PythonFrame
@@ -23,8 +24,7 @@ IMPORTLIB = "<frozen importlib._bootstrap>"
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
 
 
-@dataclass(frozen=True, kw_only=True)
-class GilWait:
+class GilWait(msgspec.Struct, frozen=True, kw_only=True):
     """A thread that asks for the GIL again and again, and the thread that has it."""
 
     node: Node
@@ -33,8 +33,7 @@ class GilWait:
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PythonWait:
+class PythonWait(msgspec.Struct, frozen=True, kw_only=True):
     """A wait with an owner that only Python's objects show."""
 
     node: Node

@@ -6,9 +6,8 @@ such thread could end it; and, assuming that none does, the wait is as it was.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.verdict import Assumption, AssumptionKind, Condition

@@ -14,7 +14,8 @@ Layouts: glibc's ``struct_mutex.h`` and ``struct_rwlock.h``, the same on x86-64 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.thread_facts import SystemCall, ThreadFacts, Word
@@ -40,8 +41,7 @@ JOINABLE = 2  # THREAD_STATE_JOINABLE, in glibc 2.43's ``joinstate``
 RWLOCK_WRITING = 3  # "a writer has it" and "somebody waits", in both of a rwlock's futexes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Owned:
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
     """A lock with an owner that was read from memory."""
 
     what: str  # "mutex", "rwlock", or `JOINED`
@@ -50,8 +50,7 @@ class Owned:
     source: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ownerless:
+class Ownerless(msgspec.Struct, frozen=True, kw_only=True):
     """No owner could be read; ``note`` says what is known instead, for a reader.
 
     ``holder`` names a holder that can no longer release it, if that is known.

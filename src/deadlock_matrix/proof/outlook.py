@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import Known
@@ -14,8 +15,7 @@ from deadlock_matrix.proof.wait import Wait
 from deadlock_matrix.proof.world import Key, World, index
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there may be something to prove, and if not, who would have to be asleep for it."""
 
     possible: bool

@@ -9,7 +9,8 @@ show who is behind it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.process_facts import Descriptor, ProcessFacts
@@ -27,8 +28,7 @@ OWN_FRAMES = 1 << 14
 """How far above the stack pointer, in bytes, a caller's variables are expected."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipeWait:
+class PipeWait(msgspec.Struct, frozen=True, kw_only=True):
     """A wait for the other ends of pipes, all of which lie inside the tree."""
 
     node: Node

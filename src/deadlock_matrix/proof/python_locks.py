@@ -12,7 +12,8 @@ lock was read it also holds at the moment between the snapshots.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.stack_facts import HeldLock, PythonLock, PythonMutex
@@ -32,8 +33,7 @@ UNINTERRUPTED = Condition(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Who has a lock, as far as that is known, and how it was found out."""
 
     thread: Key

@@ -9,7 +9,8 @@ was not in the same place when it was read again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.stack_facts import ProcessStacks
@@ -27,8 +28,7 @@ OF_TASKS = ("task", "gather", "tasks")
 """Kinds of waits for the ends of other tasks."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """A task inside a block of what another task, or a thread, waits for."""
 
     key: TaskKey
@@ -42,14 +42,15 @@ class Holder:
         return f"inside `{block}{name}` at {base_name(self.block.file)}:{self.block.line}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tasks:
+class Tasks(msgspec.Struct, frozen=True, kw_only=True):
     """All tasks that were read between the snapshots."""
 
-    by_key: dict[TaskKey, Task] = field(default_factory=dict)
-    loops: dict[TaskKey, EventLoop] = field(default_factory=dict)
-    sources: dict[int, str] = field(default_factory=dict)  # by process
-    holders: dict[TaskKey, list[Holder]] = field(default_factory=dict)  # by what they are inside
+    by_key: dict[TaskKey, Task] = msgspec.field(default_factory=dict)
+    loops: dict[TaskKey, EventLoop] = msgspec.field(default_factory=dict)
+    sources: dict[int, str] = msgspec.field(default_factory=dict)  # by process
+    holders: dict[TaskKey, list[Holder]] = msgspec.field(
+        default_factory=dict
+    )  # by what they are inside
     limited: frozenset[TaskKey] = frozenset()
     waited_for: frozenset[TaskKey] = frozenset()  # other tasks wait for their ends
     awaited: frozenset[int] = frozenset()  # processes whose main thread does not wait on purpose
@@ -68,8 +69,7 @@ class Tasks:
         return tuple(self.holders.get((key[0], awaits.address), ()))
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskWait:
+class TaskWait(msgspec.Struct, frozen=True, kw_only=True):
     """A wait that only ``wakers`` could end, if what the conditions assume holds."""
 
     node: Node

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from deadlock_matrix.model.verdict import Assumption, Condition, Gap, Node
 from deadlock_matrix.proof.world import Key
@@ -11,8 +12,7 @@ from deadlock_matrix.proof.world import Key
 Scope = Literal["thread", "threads", "process", "tree"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """A wait that only ``wakers`` could end.
 
     ``scope`` says how the wakers are known: ``thread`` is one owner who alone can end it,
@@ -43,8 +43,7 @@ class Wait:
         return tuple(each for condition in self.conditions for each in condition.assumes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Open:
+class Open(msgspec.Struct, frozen=True, kw_only=True):
     """A wait that may end, or about which too little is known.
 
     ``assuming``: its readings under assumptions that would close it, if there are any.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 from deadlock_matrix.model.evidence import Evidence, Machine
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
@@ -26,8 +27,7 @@ GONE = frozenset("ZX")
 """States of a thread that has ended; an ended leader stays listed while others live."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class World:
+class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One tree of processes at the instant between two snapshots."""
 
     evidence: Evidence
@@ -37,18 +37,18 @@ class World:
     threads_before: dict[Key, ThreadFacts]
     threads: dict[Key, ThreadFacts]
     root: int
-    live_by_process: dict[int, frozenset[Key]] = field(default_factory=dict)
+    live_by_process: dict[int, frozenset[Key]] = msgspec.field(default_factory=dict)
     everyone: frozenset[Key] = frozenset()  # of all processes
-    by_own_ids: dict[tuple[int, int], Key] = field(default_factory=dict)
-    stack_by_thread: dict[Key, ThreadStack] = field(default_factory=dict)
+    by_own_ids: dict[tuple[int, int], Key] = msgspec.field(default_factory=dict)
+    stack_by_thread: dict[Key, ThreadStack] = msgspec.field(default_factory=dict)
     # Answers about whole processes that every thread needs, kept by whoever works them out.
-    interruptible: dict[int, bool] = field(default_factory=dict)
-    in_c_code: dict[int, tuple[Key, ...]] = field(default_factory=dict)
-    gil_holders: dict[int, tuple[Key, str] | Gap] = field(default_factory=dict)
-    inside_blocks: dict[int, dict[int, list[InsideBlock]]] = field(default_factory=dict)
-    begun_by_objects: dict[int, BegunByObjects] = field(default_factory=dict)
-    importing: dict[int, dict[str, list[Key]]] = field(default_factory=dict)
-    socket_readers: dict[tuple[str, str], list[Key]] = field(default_factory=dict)
+    interruptible: dict[int, bool] = msgspec.field(default_factory=dict)
+    in_c_code: dict[int, tuple[Key, ...]] = msgspec.field(default_factory=dict)
+    gil_holders: dict[int, tuple[Key, str] | Gap] = msgspec.field(default_factory=dict)
+    inside_blocks: dict[int, dict[int, list[InsideBlock]]] = msgspec.field(default_factory=dict)
+    begun_by_objects: dict[int, BegunByObjects] = msgspec.field(default_factory=dict)
+    importing: dict[int, dict[str, list[Key]]] = msgspec.field(default_factory=dict)
+    socket_readers: dict[tuple[str, str], list[Key]] = msgspec.field(default_factory=dict)
 
     @property
     def machine(self) -> Machine:

@@ -10,7 +10,7 @@ the other.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.model.thread_facts import TimeLimit

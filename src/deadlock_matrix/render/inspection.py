@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.diagnosis.recognition.recognise import Recognition
 from deadlock_matrix.diagnosis.text import count, one_line
@@ -32,8 +33,7 @@ MOST_STACKS = 20
 """How many stacks are shown of threads about which nothing is proved."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """What to show of an inspection, and how.
 
     ``only`` is the process whose threads are shown besides the stuck ones; ``None`` for all.
@@ -47,7 +47,7 @@ class View:
     proof: bool = False
     all_frames: bool = False
     native: bool = False
-    source: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    source: Mapping[tuple[str, int], str] = msgspec.field(default_factory=dict)
     width: int | None = None
     colour: bool = False
     hint: bool = True

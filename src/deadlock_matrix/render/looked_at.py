@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from deadlock_matrix.diagnosis.frames import users_frame
 from deadlock_matrix.diagnosis.text import base_name, one_line
@@ -24,19 +25,18 @@ SourceLines = Mapping[tuple[str, int], str]
 _RUNS_LOOPS = ("/asyncio/base_events.py", "/asyncio/runners.py")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LookedAt:
+class LookedAt(msgspec.Struct, frozen=True, kw_only=True):
     """An inspection, its stacks by thread, and the source lines that could be read here."""
 
     found: Inspection
-    source: SourceLines = field(default_factory=dict)
-    python: Mapping[Key, ThreadStack] = field(default_factory=dict)
-    native: Mapping[Key, ThreadStack] = field(default_factory=dict)
-    tasks: Mapping[Key, Task] = field(default_factory=dict)  # by process and address
-    processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
-    unread: Mapping[int, str] = field(default_factory=dict)
+    source: SourceLines = msgspec.field(default_factory=dict)
+    python: Mapping[Key, ThreadStack] = msgspec.field(default_factory=dict)
+    native: Mapping[Key, ThreadStack] = msgspec.field(default_factory=dict)
+    tasks: Mapping[Key, Task] = msgspec.field(default_factory=dict)  # by process and address
+    processes: Mapping[int, ProcessFacts] = msgspec.field(default_factory=dict)
+    unread: Mapping[int, str] = msgspec.field(default_factory=dict)
     """Why a process has no Python stacks: what the first reader that tried says."""
-    unread_tasks: Mapping[int, str] = field(default_factory=dict)
+    unread_tasks: Mapping[int, str] = msgspec.field(default_factory=dict)
     """Why the tasks of a process are not read, though a thread of it runs a loop of asyncio."""
 
     def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
