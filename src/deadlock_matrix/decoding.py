@@ -30,6 +30,12 @@ def decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
     return found
 
 
+def learn(*kinds: Any) -> None:
+    """Prepare to decode these types, which takes some milliseconds for a large one."""
+    for kind in kinds:
+        _decoder(kind)
+
+
 def convert(value: object, kind: type[T]) -> T:
     """Convert as `msgspec.convert` does.
 

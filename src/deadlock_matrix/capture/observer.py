@@ -27,7 +27,7 @@ from deadlock_matrix.capture.glance import Glancer
 from deadlock_matrix.capture.source_lines import SourceLine
 from deadlock_matrix.capture.stopping import is_stopped, let_go
 from deadlock_matrix.capture.worker import Worker, WorkerFailed
-from deadlock_matrix.decoding import decode
+from deadlock_matrix.decoding import decode, learn
 from deadlock_matrix.errors import CaptureError, OutOfTime
 from deadlock_matrix.model.evidence import Machine, Parent
 from deadlock_matrix.model.fact import unknown
@@ -91,9 +91,13 @@ class Observer:
         return time.process_time() + self._worker.cpu_s()
 
     def warm_up(self) -> None:
-        """Start the helper. If that fails, its first use says so."""
+        """Start the helper. If that fails, its first use says so.
+
+        Until it is ready, there is time to learn how to read its answers.
+        """
         with suppress(WorkerFailed):
             self._worker.start()
+        learn(Answer, Machine, tuple[Parent, ...], Snapshot, tuple[StackFacts, ...])
 
     def close(self) -> None:
         """End the helper. May be called twice; the collector can still be used afterwards."""

@@ -80,12 +80,13 @@ def command(
     try:
         collector.warm_up()  # its helper starts while the rest is imported here
         from deadlock_matrix.app.inspect import examine_process
-        from deadlock_matrix.app.inspection import of_process
+        from deadlock_matrix.app.inspection import learn_causes, of_process
         from deadlock_matrix.cli.findings import read_source, show
         from deadlock_matrix.model.verdict import Strength
         from deadlock_matrix.render.inspection import View
         from deadlock_matrix.run.examination import add_native_stacks
 
+        learn_causes()  # before the helper is ready
         collect_garbage_rarely()
         if follow:
             for each in pids:
