@@ -320,7 +320,11 @@ def thread_ids(directory: int) -> Mapping[int, int]:
 
 def numbers_in_task(directory: int) -> list[int]:
     """Return the observer's ids of a process's threads."""
-    return numbers_in(f"/proc/self/fd/{directory}/task")
+    tasks = open_directory("task", directory)
+    try:
+        return numbers_in(tasks)
+    finally:
+        os.close(tasks)
 
 
 def _name(directory: int, tid: int) -> str:
