@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from deadlock_matrix.capture import kcmp
 from deadlock_matrix.capture.newcomers import visit_all
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in
+from deadlock_matrix.capture.tree import Process
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.thread_facts import ThreadFacts
 
@@ -40,22 +41,26 @@ def own_descriptors(
     return known(tuple(own), "kcmp")
 
 
-def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
+def visit_tables(process: Process, visit: Callable[[int], None]) -> bool:
     """Call ``visit`` at least once for each descriptor table of a process, with one of its threads.
 
     The leader alone would not do: a leader that has ended shows no descriptors, whatever the other
     threads have. Each thread is compared with the one visited last; if that one has ended, it
-    differs from all that have not. A process that has one thread before and after the visit is
-    looked at once: what another thread had meanwhile went with it, or was this one's too.
+    differs from all that have not. A process that had one thread and still has one after the visit
+    is looked at once: what another thread had meanwhile went with it, or was this one's too.
+
+    Returns:
+        Whether it has one thread.
 
     Raises:
         Restless: New threads kept coming.
         OSError: The process ended (`is_gone`), or is not ours to read.
     """
-    if _is_single(pid):
+    pid = process.pid
+    if process.threads == 1:
         visit(pid)
         if _is_single(pid):
-            return
+            return True
     last = 0
 
     def look(tid: int) -> bool:
@@ -71,6 +76,7 @@ def visit_tables(pid: int, visit: Callable[[int], None]) -> None:
         return True
 
     visit_all(f"threads of process {pid}", lambda: numbers_in(f"/proc/{pid}/task"), look)
+    return False
 
 
 def _is_single(pid: int) -> bool:

@@ -34,17 +34,18 @@ _WATCHED = re.compile(rb"^tfd:.*\bino:\s*([0-9a-f]+)", re.MULTILINE)
 _LISTED = re.compile(rb"^UserFiles:\s*(\d+)$", re.MULTILINE)
 
 
-def held_by_calls(pid: int, directory: int) -> str:
+def held_by_calls(pid: int, directory: int, threads: Iterable[int] | None) -> str:
     """Say how a call of some thread may hold an end of a pipe; empty if none may.
 
     Args:
         pid: The process.
         directory: A descriptor of ``/proc/PID``.
+        threads: Its threads; None if they are not known.
 
     Raises:
         OSError: It has ended, or we may not look.
     """
-    for tid in numbers_of_threads(directory):
+    for tid in numbers_of_threads(directory) if threads is None else threads:
         try:
             raw = read_small(f"task/{tid}/syscall", directory)
             if raw[:1] in (b"r", b"-") or not _may_hold_files(raw):

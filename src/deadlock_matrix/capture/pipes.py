@@ -140,10 +140,10 @@ def outside_holders(
         beat()
         pid = process.pid
         try:
-            visit_tables(
-                pid, lambda tid: found.update(_held_by(pid, tid, wanted, carriers, pinned))
+            single = visit_tables(
+                process, lambda tid: found.update(_held_by(pid, tid, wanted, carriers, pinned))
             )
-            pinned.extend(_in_calls(pid))
+            pinned.extend(_in_calls(pid, (pid,) if single else None))
         except OSError as error:
             if is_gone(error):
                 del table[pid]
@@ -202,10 +202,11 @@ def _may_hold(
     return process is None or process.pid in above
 
 
-def _in_calls(pid: int) -> list[str]:
+def _in_calls(pid: int, threads: tuple[int, ...] | None) -> list[str]:
+    """Say how calls may hold a pipe: those of these threads, or of all that there are."""
     directory = open_directory(f"/proc/{pid}")
     try:
-        problem = held_by_calls(pid, directory)
+        problem = held_by_calls(pid, directory, threads)
     except PermissionError:
         problem = ""  # Yama: seeing what it does takes more rights than seeing what it has open
     finally:

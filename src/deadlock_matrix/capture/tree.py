@@ -20,6 +20,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     started: int
     state: str
     is_kernel_thread: bool
+    threads: int = 0
     has_ended: bool = False  # with all its threads, and waits for its parent to collect it
     memory: tuple[int, ...] = ()  # see `proc_text.Stat.memory`
 
@@ -65,6 +66,7 @@ def read_entry(pid: int) -> Process | None:
         started=stat.started,
         state=stat.state,
         is_kernel_thread=bool(stat.flags & KERNEL_THREAD_FLAG),
+        threads=stat.thread_count,
         has_ended=stat.state in "ZX" and stat.thread_count <= 1,
         memory=stat.memory,
     )
