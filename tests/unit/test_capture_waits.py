@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import time
 from pathlib import Path
@@ -60,6 +61,7 @@ MINUS_ONE = 0xFFFF_FFFF_FFFF_FFFF
         call("epoll_wait", 3, 0, 1, MINUS_ONE),
         call("wait4", MINUS_ONE),
         call("fcntl", 3, 7),
+        call("io_getevents", 0x1000, 1, 8, 0x2000, 0),
     ],
 )
 def test_no_limit(blocked: SystemCall) -> None:
@@ -94,8 +96,23 @@ def test_relative_limits() -> None:
         call("pselect6", 0, 0, 0, 0, 0x50),
         call("select", 0, 0, 0, 0, 0x90),
         call("rt_sigtimedwait", 0, 0, 0x50),
+        call("io_getevents", 0, 0, 0, 0, 0x50),
+        call("io_pgetevents", 0, 0, 0, 0, 0x50),
     ]:
         assert limit(timeout_of(blocked, memory)) == (2.5, False)
+
+
+def test_the_timeout_of_recvmmsg_ends_no_wait() -> None:
+    """The kernel compares it with the clock only after each message (BUGS in ``recvmmsg(2)``)."""
+    here, there = socket.socketpair()
+    with here, there:
+        blocked = call("recvmmsg", here.fileno(), 0, 1, 0, 0x50)
+        directory = os.open("/proc/self", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fact = timeout_of(blocked, Memory(os.getpid(), directory))
+        finally:
+            os.close(directory)
+    assert isinstance(fact, Unknown) and "SO_RCVTIMEO" in fact.reason
 
 
 def test_a_limit_that_cannot_be_read_is_still_a_limit() -> None:

@@ -21,12 +21,11 @@ from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.proc_files import is_gone, numbers_in, read_small, read_whole
 from deadlock_matrix.capture.proc_text import parse_syscall
 from deadlock_matrix.capture.syscalls import name_of
-from deadlock_matrix.model.system_calls import WaitsFor, blocking
+from deadlock_matrix.model.system_calls import BlockingCall, WaitsFor, blocking
 from deadlock_matrix.model.thread_facts import SystemCall
 
 IO_URING = "anon_inode:[io_uring]"
 EPOLL = "anon_inode:[eventpoll]"
-_SENDS = ("sendmsg", "sendmmsg")
 _MACHINE = os.uname().machine
 _CONTROL_AT = 32  # of msg_control and msg_controllen in struct msghdr
 _PIPE_OF_MOUNT = re.compile(rb"pipe_ino=(\d+)")
@@ -53,9 +52,9 @@ def held_by_calls(pid: int, directory: int, threads: Iterable[int] | None) -> st
             call = parse_syscall(raw, table_architecture(pid))
             if not isinstance(call, SystemCall):
                 continue
-            if call.name in _SENDS and _may_carry_files(pid, directory, call):
-                return f"thread {tid} of process {pid} is sending a message that may carry files"
             row = blocking(call.name)
+            if _sends(row) and _may_carry_files(pid, directory, call):
+                return f"thread {tid} of process {pid} is sending a message that may carry files"
             for at in row.descriptors_at if row.waits_for is WaitsFor.TRANSFER else ():
                 if not _is_open(call.arguments[at] & 0xFFFF_FFFF, tid, directory):
                     return f"thread {tid} of process {pid} is in {call.name} on a closed descriptor"
@@ -72,8 +71,12 @@ def _may_hold_files(line: bytes) -> bool:
 
     Any other table has fewer names. Which one is the process's takes a look at its executable.
     """
-    name = name_of(int(line[: line.index(b" ")]), _MACHINE)
-    return name in _SENDS or blocking(name).waits_for is WaitsFor.TRANSFER
+    row = blocking(name_of(int(line[: line.index(b" ")]), _MACHINE))
+    return _sends(row) or row.waits_for is WaitsFor.TRANSFER
+
+
+def _sends(row: BlockingCall) -> bool:
+    return row.of_sockets and row.waits_for is WaitsFor.WRITE
 
 
 def numbers_of_threads(directory: int) -> list[int]:
@@ -94,6 +97,8 @@ def _is_open(number: int, tid: int, directory: int) -> bool:
 
 
 def _may_carry_files(pid: int, directory: int, call: SystemCall) -> bool:
+    if call.name == "sendto":
+        return False
     if call.name != "sendmsg":
         return True
     try:

@@ -34,6 +34,7 @@ class WaitsFor(Enum):
     FILE_LOCK = "a lock of a file"
     MESSAGE = "a message queue or semaphores of System V or POSIX"
     IO_URING = "requests that the kernel works on"
+    AIO = "the same, of the older interface that libaio uses"
     FILE = "a file to be opened"
     VFORK = "a child that uses its memory"
     RESTARTED = "what it waited for before it was interrupted"
@@ -153,6 +154,7 @@ _BETWEEN = BlockingCall(waits_for=WaitsFor.TRANSFER, descriptors_at=(0, 1))
 _BETWEEN_PLACES = BlockingCall(waits_for=WaitsFor.TRANSFER, descriptors_at=(0, 2))
 _ACCEPT = _on_descriptor(WaitsFor.CONNECTION, of_sockets=True)
 _QUEUE_BY_INSTANT = BlockingCall(waits_for=WaitsFor.MESSAGE, limit=Limit.INSTANT, limit_at=4)
+_AIO = BlockingCall(waits_for=WaitsFor.AIO, limit=Limit.LENGTH, limit_at=4)
 _OPEN = BlockingCall(waits_for=WaitsFor.FILE)
 
 BLOCKING: Mapping[str, BlockingCall] = {
@@ -188,8 +190,10 @@ BLOCKING: Mapping[str, BlockingCall] = {
     "vmsplice": BlockingCall(waits_for=WaitsFor.TRANSFER, descriptors_at=(0,)),
     "recvfrom": _RECEIVE,
     "recvmsg": _RECEIVE,
+    "recvmmsg": _RECEIVE,  # it looks at its timeout only when a message has come
     "sendto": _SEND,
     "sendmsg": _SEND,
+    "sendmmsg": _SEND,
     "connect": _on_descriptor(WaitsFor.CONNECT, of_sockets=True),
     "accept": _ACCEPT,
     "accept4": _ACCEPT,
@@ -218,6 +222,8 @@ BLOCKING: Mapping[str, BlockingCall] = {
     "mq_timedreceive": _QUEUE_BY_INSTANT,
     "mq_timedsend": _QUEUE_BY_INSTANT,
     "io_uring_enter": BlockingCall(waits_for=WaitsFor.IO_URING),
+    "io_getevents": _AIO,
+    "io_pgetevents": _AIO,
     "open": _OPEN,
     "openat": _OPEN,
     "fork": _endless(WaitsFor.OTHER),  # it has its child at once

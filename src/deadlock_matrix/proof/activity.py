@@ -23,6 +23,7 @@ NAMED = {
     WaitsFor.CONNECTION: "waits for a connection",
     WaitsFor.SIGNAL: "waits for a signal",
     WaitsFor.IO_URING: "waits for io_uring",
+    WaitsFor.AIO: "waits for asynchronous reads or writes (libaio)",
 }
 """Waits about which no more is said: as what a thread does, and as why it is in no proof."""
 _UNTIL_OPENED = ("wait_for_partner", "fifo_open")
