@@ -67,6 +67,7 @@ OF_RESULTS = {
     "main_without_guard": "spawned-child-runs-main-again",
     "mkl_after_libgomp": "mkl-service-refuses-intel",
     "mutex-type-clash": "protobuf-abseil-clash",
+    "syslog_over_tcp": "syslog-server-silent",
     "torch-after-fork": "libgomp-after-fork",
     "two_openmp_runtimes": "openmp-error-15",
 }

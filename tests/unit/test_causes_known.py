@@ -20,8 +20,9 @@ from deadlock_matrix.diagnosis.recognition.recognise import (
 from deadlock_matrix.diagnosis.recognition.traces import Traces
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.fact import known, unknown
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.observation import Output, Signalled
-from deadlock_matrix.model.process_facts import Library
+from deadlock_matrix.model.process_facts import Descriptor, Library
 from deadlock_matrix.model.stack_facts import ThreadStack
 from deadlock_matrix.model.thread_facts import Code
 from deadlock_matrix.model.verdict import Verdict
@@ -224,6 +225,28 @@ def test_transformers_imports_tensorflow() -> None:
     assert names(traces("4.45.2", *order)) == ["transformers-imports-tensorflow"]
     assert names(traces("5.0.0", *order)) == []
     assert names(traces("4.45.2", *order[::-1])) == []
+
+
+# --- a handler of logging -----------------------------------------------------------------------
+
+
+def test_syslog_server_silent() -> None:
+    """Its recording connects in the import; a message of one that is connected can wait too."""
+    socket = known((Descriptor(number=3, target="socket:[1]", access="rw"),), "fd")
+    process = make.process(make.in_call(1, "sendto", 3), descriptors=socket)
+    handlers = "/lib/logging/handlers.py"
+
+    def traces(*frames: PythonFrame, verdict: Verdict = Verdict.HANG) -> Traces:
+        seen = make.evidence(process, stacks=(make.stacks(1, make.stack(1, *frames)),))
+        return hung(seen, verdict)
+
+    name, emit = "syslog-server-silent", make.frame("emit", handlers)
+    assert names(traces(make.frame("info"), emit)) == [name]
+    assert names(traces(emit, verdict=Verdict.SLOW)) == []
+    # A handler that is no SysLogHandler, and one of somebody else's.
+    assert names(traces(emit, make.frame("sendall", "/lib/ssl.py"))) == []
+    assert names(traces(make.frame("send", handlers))) == []
+    assert names(traces(make.frame("emit", "/mine/handlers.py"))) == []
 
 
 # --- all of them --------------------------------------------------------------------------------

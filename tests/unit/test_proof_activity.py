@@ -89,6 +89,9 @@ def test_the_other_end_of_a_socket() -> None:
     tcp = Peer(socket="socket:[9]", protocol="TCP", other="10.0.0.1:80")
     told = activity(reading, descriptors=sockets, peers=known((tcp,), "net"))
     assert told == "reads from a TCP socket, connected to 10.0.0.1:80"
+    connecting = in_call(1, "connect", 4)
+    told = activity(connecting, descriptors=sockets, peers=known((tcp,), "net"))
+    assert told == "connects a TCP socket to 10.0.0.1:80"
     unix = Peer(socket="socket:[9]", protocol="UNIX", other="socket:[10]")
     alone = activity(reading, descriptors=sockets, peers=known((unix,), "net"))
     assert alone.endswith("connected to a process outside this process tree")

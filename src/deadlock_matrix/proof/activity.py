@@ -205,7 +205,8 @@ def _in_words(world: World, key: Key, call: SystemCall) -> str:
     if peer is None:
         return f"a socket ({target})"
     if peer.protocol == "TCP":
-        return f"a TCP socket, connected to {peer.other}"
+        connects = blocking(call.name).waits_for is WaitsFor.CONNECT
+        return f"a TCP socket{' to' if connects else ', connected to'} {peer.other}"
     pids = [f"process {pid}" for pid in sorted(world.who_has.get(peer.other, ()))]
     who = enumeration(pids) if pids else "a process outside this process tree"
     return f"a Unix socket, connected to {who}"
