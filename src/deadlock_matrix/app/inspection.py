@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from deadlock_matrix.diagnosis.recognition.causes import Cause
     from deadlock_matrix.diagnosis.recognition.recognise import Recognition
     from deadlock_matrix.run.watchdog import Watched
-
-    Recognise = Callable[[Inspection, Sequence[Cause]], tuple[Recognition, ...]]
 
 NOT_WATCHED = unknown("it was not watched from its start")
 NOTHING_FOUND = unknown("it was not found hanging")
@@ -86,21 +83,21 @@ def recognise_causes(found: Inspection) -> tuple[Recognition, ...]:
     """Return the known causes that are recognised in what threads did."""
     if not isinstance(found.evidence, Known):
         return ()
-    recognise, causes = learn_causes()
-    return recognise(found, causes)
+    from deadlock_matrix.diagnosis.recognition.recognise import recognise_inspected
+
+    return recognise_inspected(found, learn_causes())
 
 
 @cache
-def learn_causes() -> tuple[Recognise, Sequence[Cause]]:
-    """Return what recognises causes, and those that are known.
+def learn_causes() -> tuple[Cause, ...]:
+    """Return the known causes.
 
-    Call it early to have them by the time they are needed: importing and reading them takes longer
-    than anything else in the last part of an answer.
+    Call it early to have them by the time they are needed: reading them takes longer than anything
+    else in the last part of an answer.
     """
     from deadlock_matrix.causes import load_causes
-    from deadlock_matrix.diagnosis.recognition.recognise import recognise_inspected
 
-    return recognise_inspected, load_causes()
+    return load_causes()
 
 
 def _unmoved(watched: Watched) -> Known[float] | Unknown:
