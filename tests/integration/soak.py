@@ -8,27 +8,27 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from integration.cells import Python, missing, of_kind, run_all
 from scenarios.document import ScenarioKind
 
-from deadlock_matrix.capture import linux, procfs
+from deadlock_matrix.capture import observer
 from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.workspace import Workspace
 
-LONGEST_DELAY_S = 0.02
+DELAYED = Path(__file__).with_name("delayed_observer.py")
 JOBS = {ScenarioKind.DEADLOCK: 2, ScenarioKind.LOOK_ALIKE: 20}
 MODES = {
     "as-it-is": [],
@@ -59,13 +59,31 @@ def soak(kind: ScenarioKind, mode: str, *, python: str, runs: int, load: bool) -
 
 
 def stop_and_continue(process: subprocess.Popen[str]) -> None:
-    """The watcher alone, at any moment, for longer than it takes to read a snapshot."""
+    """The watcher and its readers, at any moment, for longer than it takes to read a snapshot."""
+    watcher = psutil.Process(process.pid)
     while process.poll() is None:
         time.sleep(random.uniform(0.01, 0.3))
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGSTOP)
+        stopped = [watcher, *readers(watcher)]
+        random.shuffle(stopped)
+        try:
+            for each in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    each.suspend()
             time.sleep(random.uniform(0.001, 0.15))
-            os.kill(process.pid, signal.SIGCONT)
+        finally:
+            for each in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    each.resume()
+
+
+def readers(watcher: psutil.Process) -> list[psutil.Process]:
+    """The helpers that read for it."""
+    found = []
+    for child in watcher.children():
+        with suppress(psutil.NoSuchProcess):
+            if str(observer.SCRIPT) in child.cmdline():
+                found.append(child)
+    return found
 
 
 def main() -> None:
@@ -81,7 +99,7 @@ def main() -> None:
     parser.add_argument("--only", action="append")
     options = parser.parse_args()
     if options.delays:
-        delay_reads()
+        observer.SCRIPT = DELAYED
     busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(2 * options.load)]
     for process in busy:
         process.start()
@@ -128,23 +146,6 @@ def spin() -> None:
     """Be busy."""
     while True:
         pass
-
-
-def delay_reads() -> None:
-    """Wait for a random while before each process and each thread that a snapshot reads."""
-
-    def delayed(read: Callable[..., Any]) -> Callable[..., Any]:
-        def wait_and_read(*arguments: Any) -> Any:
-            if random.random() < 0.3:
-                time.sleep(random.uniform(0, LONGEST_DELAY_S))
-            return read(*arguments)
-
-        return wait_and_read
-
-    linux.read_process = delayed(linux.read_process)
-    linux.outside_holders = delayed(linux.outside_holders)
-    procfs.read_thread = delayed(procfs.read_thread)
-    procfs.parse_status = delayed(procfs.parse_status)
 
 
 if __name__ == "__main__":

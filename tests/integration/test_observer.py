@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from integration.file_server import FileServer, can_serve
+from integration.soak import DELAYED
 
 from deadlock_matrix.capture.observer import Observer
 from deadlock_matrix.errors import CaptureError
@@ -187,3 +188,21 @@ def test_an_executable_on_a_dead_file_server(
         assert time.monotonic() - began < ANSWER_WITHIN_S
         assert facts.threads[0].state == "S"
         assert isinstance(stacks.stacks, Unknown)
+
+
+def test_the_observer_of_the_soaks_reads_what_this_one_reads(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a soak with delays would not delay anything."""
+    monkeypatch.setattr("deadlock_matrix.capture.observer.SCRIPT", DELAYED)
+    process = start(
+        sys.executable, "-c", "print('ready', flush=True)\nimport signal; signal.pause()"
+    )
+    delayed = Observer()
+    try:
+        (seen,) = delayed.snapshot([process.pid]).processes
+        helper = delayed._worker._process
+        assert helper is not None and str(DELAYED) in helper.args
+    finally:
+        delayed.close()
+    assert seen.pid == process.pid and isinstance(seen.python, Known)
