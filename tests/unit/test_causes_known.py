@@ -249,6 +249,41 @@ def test_syslog_server_silent() -> None:
     assert names(traces(make.frame("emit", "/mine/handlers.py"))) == []
 
 
+# --- a child that runs the main file again ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "keeper", "lead", "expected"),
+    [
+        ("/lib/multiprocessing/pool.py", "_handle_workers", "", True),
+        ("/lib/concurrent/futures/_base.py", "run", "", True),
+        ("/lib/concurrent/futures/_base.py", "", "", False),  # perhaps a thread's future
+        (
+            "/lib/multiprocessing/pool.py",
+            "_handle_workers",
+            "all workers of the pool are idle",
+            False,
+        ),
+    ],
+)
+def test_main_file_again(file: str, keeper: str, lead: str, expected: bool) -> None:
+    """A pool of processes must be there, and its workers must not have got beyond the main file."""
+    of_keeper = file.replace("_base.py", "process.py")
+    waiter = make.stack(
+        1, make.frame("<module>"), make.frame("get", file), make.frame("result", file)
+    )
+    other = make.stack(2, *([make.frame(keeper, of_keeper)] if keeper else []))
+    seen = make.evidence(
+        make.process(make.on_futex(1), make.in_call(2, "poll")),
+        stacks=(make.stacks(1, waiter, other),),
+    )
+    inspected = inspection(seen, verdict="hang")
+    first, *rest = inspected.threads
+    inspected = change(inspected, threads=(change(first, lead=lead), *rest))
+    found = recognise_inspected(inspected, CAUSES)
+    assert ("spawned-child-runs-main-again" in [each.cause.name for each in found]) is expected
+
+
 # --- all of them --------------------------------------------------------------------------------
 
 

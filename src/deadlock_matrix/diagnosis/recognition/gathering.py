@@ -119,6 +119,10 @@ def _machine(evidence: Known[Evidence] | Unknown) -> Known[Machine] | Unknown:
     return known(evidence.value.machine, "the evidence")
 
 
+def _all_it_does(doing: Doing) -> str:
+    return f"{doing.does}; {doing.lead}" if doing.lead else doing.does
+
+
 def _threads(
     evidence: Known[Evidence] | Unknown,
     root_forked: Known[bool] | Unknown,
@@ -130,7 +134,8 @@ def _threads(
     seen = evidence.value
     processes = {process.pid: process for process in seen.after.processes}
     words = _Words(
-        locks=_locks(proof), does={f"thread-{each.pid}-{each.tid}": each.does for each in doings}
+        locks=_locks(proof),
+        does={f"thread-{each.pid}-{each.tid}": _all_it_does(each) for each in doings},
     )
     found = []
     for process in processes.values():
