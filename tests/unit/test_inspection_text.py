@@ -131,6 +131,31 @@ def test_the_answer_comes_first() -> None:
     assert lines[2] == f"  {PROOF.sentence}"
 
 
+def test_whoever_is_in_the_users_own_lines_is_named_first() -> None:
+    """A server's own threads, which wait for work, come after those that took the locks."""
+    frames = {
+        7: PythonFrame(function="serve", file="/v/site-packages/server/loop.py", line=9),
+        8: PythonFrame(function="handle", file="app.py", line=5),
+    }
+    threads = tuple(
+        ThreadStack(tid=tid, name="", python=(frame,), native=(), holds_gil=unknown("not read"))
+        for tid, frame in frames.items()
+    )
+    read = ProcessStacks(pid=7, tool="t", begun_s=0.0, ended_s=0.1, threads=threads)
+    found = inspection(
+        threads=tuple(msgspec.structs.replace(each, stuck=True) for each in DOING[:2])
+    )
+    assert isinstance(found.evidence, Known)
+    evidence = msgspec.structs.replace(
+        found.evidence.value, stacks=(StackFacts(pid=7, stacks=known(read, "t")),)
+    )
+    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "t")))
+    assert text.splitlines()[0] == (
+        "deadlock: thread 8 'pool' in handle (app.py:5) and main thread 7 in serve (loop.py:9) are "
+        "stuck for good"
+    )
+
+
 def test_since_when_it_has_not_moved() -> None:
     found = inspection(unmoved_s=known(0.21, "the last progress"))
     assert "process 7: /usr/bin/python3, 0 threads, in the same place for 210 ms" in (

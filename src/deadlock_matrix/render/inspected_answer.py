@@ -71,7 +71,8 @@ def answer_lines(looked: LookedAt) -> Iterator[Line]:
 def concerned(looked: LookedAt) -> list[Doing]:
     """Return the threads that the answer is about.
 
-    With a proof, these are the threads in it, the first one first, or else whoever is stuck.
+    With a proof, these are the threads in it, or else whoever is stuck: those in the user's own
+    lines first, then the others, such as idle workers of a framework, each in the proof's order.
     Without one, the main thread of the process that was looked at, or all its threads if the main
     thread has ended.
     """
@@ -81,7 +82,10 @@ def concerned(looked: LookedAt) -> list[Doing]:
         stuck = [each for each in found.threads if each.stuck]
         stuck = stuck or [each for each in found.threads if each.likely]
         told = [each for each in stuck if _node(each) in order]
-        return sorted(told or stuck, key=lambda each: order.get(_node(each), 0))
+        return sorted(
+            told or stuck,
+            key=lambda each: (not _in_users_line(looked, each), order.get(_node(each), 0)),
+        )
     led = [each for each in found.threads if each.lead]
     if led:
         return led
@@ -89,6 +93,11 @@ def concerned(looked: LookedAt) -> list[Doing]:
     of_root = [each for each in found.threads if each.pid == root]
     main = [each for each in of_root if each.tid == each.pid]
     return main or of_root
+
+
+def _in_users_line(looked: LookedAt, doing: Doing) -> bool:
+    place = looked.place(doing)
+    return place is not None and is_users(place)
 
 
 def _node(doing: Doing) -> str:
@@ -222,8 +231,7 @@ def _without_limit(looked: LookedAt) -> list[Doing]:
         if each.pid == pid
         and each.tid in waiting
         and not idle(looked.frames(each))
-        and (place := looked.place(each)) is not None
-        and is_users(place)
+        and _in_users_line(looked, each)
     ]
 
 
