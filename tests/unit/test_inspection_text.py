@@ -452,6 +452,37 @@ def test_why_no_tasks_are_shown_is_said_only_where_a_loop_runs() -> None:
         assert (line in text.splitlines()) == told
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("/v/site-packages/trio/_core/_run.py", "the tasks of trio are not read"),
+        (
+            "/v/site-packages/gevent/hub.py",
+            "the greenlets of gevent are not read, but for the one that runs",
+        ),
+    ],
+)
+def test_tasks_of_others_are_said_to_be_unread(file: str, told: str) -> None:
+    """An answer about the loop's own wait would be one about an innocent thread."""
+    frame = PythonFrame(function="run", file=file, line=118)
+    thread = ThreadStack(
+        tid=7, name="main", python=(frame,), native=(), holds_gil=unknown("not read")
+    )
+    read = ProcessStacks(
+        pid=7, tool="its memory", begun_s=0.0, ended_s=0.1, threads=(thread,),
+        loops=known((), "its memory: no thread runs a loop of asyncio"),
+    )  # fmt: skip
+    found = inspection(verdict="not-proved", outcome="not-proved", proof=None)
+    assert isinstance(found.evidence, Known)
+    evidence = msgspec.structs.replace(
+        found.evidence.value, stacks=(StackFacts(pid=7, stacks=known(read, "its memory")),)
+    )
+    lines = inspection_text(
+        msgspec.structs.replace(found, evidence=known(evidence, "t"))
+    ).splitlines()
+    assert f"; {told}" in lines[0] and told in lines[1:]
+
+
 def test_nothing_could_be_read() -> None:
     found = inspection(
         verdict=Verdict.HANG, proof=None, threads=(), evidence=unknown("it has ended"),

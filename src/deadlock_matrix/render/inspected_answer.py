@@ -162,6 +162,8 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
         told += f", in the same place for {seconds(found.unmoved_s.value)}"
     if in_loop := tasks_of_thread(looked, first):
         told += f"; {in_loop}"
+    elif first.pid in looked.unread_tasks:
+        told += f"; {one_line(looked.unread_tasks[first.pid])}"
     if behind := _behind(looked, first):
         told += f"; behind it, {behind}"
     if len(threads) > 1 and not first.lead:

@@ -115,7 +115,7 @@ def task_lines(looked: LookedAt, pid: int, *, all_tasks: bool) -> Iterator[Line]
     """
     if pid in looked.unread_tasks:
         yield Line()
-        yield Line(f"no tasks: {one_line(looked.unread_tasks[pid])}", "dim")
+        yield Line(one_line(looked.unread_tasks[pid]), "dim")
     by_loop: dict[int, list[TaskDoing]] = {}
     for task in looked.found.tasks:
         if task.pid == pid:

@@ -12,7 +12,7 @@ from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.inspection import Inspection
 from deadlock_matrix.model.process_facts import ProcessFacts
-from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.stack_facts import StackFacts, ThreadStack
 from deadlock_matrix.model.tasks import Task
 from deadlock_matrix.model.verdict import Doing, TaskDoing
 
@@ -23,6 +23,13 @@ SourceLines = Mapping[tuple[str, int], str]
 """Source lines that could be read, by the file that a frame names and the line number."""
 
 _RUNS_LOOPS = ("/asyncio/base_events.py", "/asyncio/runners.py")
+
+_NOT_READ = {
+    "/trio/_core/_run.py": "the tasks of trio are not read",
+    "/gevent/hub.py": "the greenlets of gevent are not read, but for the one that runs",
+    "/eventlet/hubs/hub.py": "the greenlets of eventlet are not read, but for the one that runs",
+}
+"""A file whose functions run tasks of another kind, and what is not known of those."""
 
 
 class LookedAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +44,7 @@ class LookedAt(msgspec.Struct, frozen=True, kw_only=True):
     unread: Mapping[int, str] = msgspec.field(default_factory=dict)
     """Why a process has no Python stacks: what the first reader that tried says."""
     unread_tasks: Mapping[int, str] = msgspec.field(default_factory=dict)
-    """Why the tasks of a process are not read, though a thread of it runs a loop of asyncio."""
+    """What tasks of a process are not read, though a thread of it runs an event loop."""
 
     def frames(self, doing: Doing) -> tuple[PythonFrame, ...]:
         """Return the Python frames of a thread, outermost first; empty if none were read."""
@@ -79,18 +86,20 @@ def index(found: Inspection, source: SourceLines) -> LookedAt:
             for each in evidence.stacks
             if not isinstance(each.stacks, Known)
         },
-        unread_tasks={
-            each.pid: each.stacks.value.loops.reason
-            for each in evidence.stacks
-            if isinstance(each.stacks, Known)
-            and isinstance(each.stacks.value.loops, Unknown)
-            and any(_runs_a_loop(thread) for thread in each.threads)
-        },
+        unread_tasks={each.pid: told for each in evidence.stacks if (told := _unread_tasks(each))},
     )
 
 
-def _runs_a_loop(thread: ThreadStack) -> bool:
-    return any(frame.file.endswith(_RUNS_LOOPS) for frame in thread.python)
+def _unread_tasks(read: StackFacts) -> str:
+    """Say which tasks were not read, and why; empty if no thread runs a loop that has such."""
+    files = {frame.file for thread in read.threads for frame in thread.python}
+    for end, told in _NOT_READ.items():
+        if any(file.endswith(end) for file in files):
+            return told
+    loops = read.stacks.value.loops if isinstance(read.stacks, Known) else None
+    if isinstance(loops, Unknown) and any(file.endswith(_RUNS_LOOPS) for file in files):
+        return f"no tasks: {loops.reason}"
+    return ""
 
 
 def short_place(frame: PythonFrame) -> str:
