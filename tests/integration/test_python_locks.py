@@ -33,6 +33,7 @@ PROGRAM = """\
 import contextlib
 import os
 import threading
+import types
 
 class Store:
     def __init__(self):
@@ -127,12 +128,41 @@ def managed():
             stack.enter_context(each)
         client.lock.acquire()
 
+class Base:
+    pass
+
+class Mixin:
+    of_class = threading.Lock()
+
+class Place(Base, Mixin):
+    __slots__ = ("slot", "many", "far")
+
+    def __init__(self):
+        self.slot, self.far, self.many = threading.Lock(), here, [None, threading.Lock()]
+
+    @classmethod
+    def by_class(cls):
+        with cls.of_class:
+            cls.of_class.acquire()
+
+    def by_instance(self):
+        with self.slot, self.many[1], TABLE["secret"], settings.lock, self.far.alone:
+            self.own.acquire()
+
+    own = threading.Lock()
+    own.acquire()
+
+TABLE = {"secret": threading.Lock()}
+settings = types.ModuleType("settings")
+settings.lock, here.alone = threading.Lock(), threading.Lock()
+place = Place()
+
 guard, aside, stacked, beyond = Guard(), Store(), threading.Lock(), Store()
 threading.Thread(target=here.fill, args=[there], daemon=True).start()
 threading.Thread(target=here.empty, args=[there], daemon=True).start()
 threading.Thread(target=here.expect, daemon=True).start()
 threading.Thread(target=here.expect_more, daemon=True).start()
-for work in (over_and_under, under_and_over, baton, managed):
+for work in (over_and_under, under_and_over, baton, managed, Place.by_class, place.by_instance):
     threading.Thread(target=work, daemon=True).start()
 os.write(1, b"ready\\n")
 os.read(0, 1)
@@ -146,6 +176,8 @@ WAITING = {
     "expect",
     "expect_more",
     "managed",
+    "by_class",
+    "by_instance",
 }
 
 
@@ -226,6 +258,20 @@ def test_names(process: subprocess.Popen[bytes]) -> None:
     assert [each.name for each in held_by(stacks["over_and_under"])] == ["first"]
     baton = lock_of(stacks["baton"])
     assert (baton.name, baton.of) == ("gate.lock", "Gate")
+
+
+def test_names_of_what_is_kept_elsewhere(process: subprocess.Popen[bytes]) -> None:
+    stacks = waiting(process.pid)
+    by_class, by_instance = lock_of(stacks["by_class"]), lock_of(stacks["by_instance"])
+    assert (by_class.name, by_class.of) == ("cls.of_class", "Place")
+    assert (by_instance.name, by_instance.of) == ("self.own", "Place")
+    assert [(each.name, each.of) for each in held_by(stacks["by_instance"])] == [
+        ("self.slot", "Place"),
+        ("self.many[1]", "Place"),
+        ("TABLE[...]", ""),
+        ("settings.lock", ""),
+        ("self.far.alone", "Store"),
+    ]
 
 
 def test_locks_behind_context_managers(process: subprocess.Popen[bytes]) -> None:

@@ -18,12 +18,12 @@ from deadlock_matrix.capture.asyncio_jobs import JobReader
 from deadlock_matrix.capture.asyncio_layout import PENDING, TaskLayout
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.asyncio_references import ReferenceReader
+from deadlock_matrix.capture.frame_names import Name, name_in_frame
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
 from deadlock_matrix.capture.python_holders import HolderReader
-from deadlock_matrix.capture.python_names import Name, name_in_frame
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.tasks import AwaitedKind, Entered, Task, TaskAwaits

@@ -3,7 +3,7 @@
 All of these are classes of the standard library that end in a lock made for one wait. So the frames
 tell which it is: starting at the innermost one and going outwards, those of the classes below,
 whose ``self`` has such a type. The outermost of them counts, because a ``Queue`` waits through its
-``Condition``. Its name comes from the frame that called it (`python_names`), its state from its
+``Condition``. Its name comes from the frame that called it (`frame_names`), its state from its
 attributes.
 
 What is written in C has no frame of its own. A ``SimpleQueue``, a ``SemLock`` of
@@ -21,17 +21,13 @@ from collections.abc import Collection, Iterator, Mapping
 import msgspec
 from msgspec.structs import replace
 
+from deadlock_matrix.capture.frame_names import name_in_frame, name_of_wrapper
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.native_awaited import NativeAwaited, native_awaited
 from deadlock_matrix.capture.python_frames import PythonThread
-from deadlock_matrix.capture.python_names import (
-    attributes_of,
-    globals_spoken_of,
-    name_in_frame,
-    name_of_wrapper,
-)
+from deadlock_matrix.capture.python_names import attributes_of, globals_spoken_of
 from deadlock_matrix.capture.python_objects import base_names
 from deadlock_matrix.capture.python_states import state_of
 from deadlock_matrix.capture.python_values import text_of_value

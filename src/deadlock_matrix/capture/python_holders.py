@@ -17,12 +17,13 @@ import msgspec
 from msgspec.structs import replace
 
 from deadlock_matrix.capture.context_managers import MOST_NESTED, ContextManagers
+from deadlock_matrix.capture.frame_names import name_in_frame
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import BYTECODE_AT, MOST_SLOTS, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread, code_at, python_frame
 from deadlock_matrix.capture.python_locks import THREADING
-from deadlock_matrix.capture.python_names import attribute_of, name_in_frame
+from deadlock_matrix.capture.python_names import attribute_of
 from deadlock_matrix.capture.python_objects import builtin_function
 from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.capture.with_blocks import Depth, depth_by_blocks, depth_by_table

@@ -24,11 +24,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from deadlock_matrix.capture.frame_names import name_in_frame
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
 from deadlock_matrix.capture.lock_objects import MOST_SLOTS, Kind, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
-from deadlock_matrix.capture.python_names import name_in_frame
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.stack_facts import PythonLock

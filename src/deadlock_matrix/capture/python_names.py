@@ -1,22 +1,17 @@
-"""The name by which a function knows an object: a variable, an attribute, a global.
+"""The names that code has for objects: the attributes of instances and classes, and globals.
 
-The object's address is looked for among the variables of a frame, the attributes of their values,
-and the globals of the function, in that order. Dictionaries are read as they lie in memory:
-``Include/cpython/dictobject.h``, ``Include/internal/pycore_dict.h`` and ``pycore_object.h`` of 3.8
-to 3.15, and of 3.13 and 3.14 without a GIL. Instances keep attributes in a dictionary or, from 3.11
-on, in an array whose keys the class has. A dictionary that is being changed may hide a name or show
-an old one.
+Dictionaries are read as they lie in memory: ``Include/cpython/dictobject.h``,
+``Include/internal/pycore_dict.h`` and ``pycore_object.h`` of 3.8 to 3.15, and of 3.13 and 3.14
+without a GIL. Instances keep attributes in a dictionary or, from 3.11 on, in an array whose keys
+the class has. A dictionary that is being changed may hide a name or show an old one.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
-from functools import partial
+from collections.abc import Container, Iterator
 
-import msgspec
-
-from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter, variables_of
+from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import read_string
@@ -26,14 +21,11 @@ MOST_ENTRIES = 8192
 
 MOST_BASES = 64
 
-_DICTIONARIES = ("dict", "collections.defaultdict", "collections.OrderedDict")
+DICTIONARIES = ("dict", "collections.defaultdict", "collections.OrderedDict")
 """Those written in C, which begin in the same way."""
 
-MOST_VARIABLES = 32
-"""Of a frame, to look at their attributes."""
-
 # In a type object, behind its header.
-_BASIC_SIZE_AT, _FLAGS_AT, _BASE_AT, _DICT_AT, _DICT_OFFSET_AT = 16, 152, 240, 248, 272
+_BASIC_SIZE_AT, FLAGS_AT, BASE_AT, DICT_AT, _DICT_OFFSET_AT = 16, 152, 240, 248, 272
 _OLD_NAMES_AT = 64  # in a code object up to 3.10
 _CACHED_KEYS_AT = {(3, 11): 856, (3, 12): 864, (3, 13): 864, (3, 14): 864, (3, 15): 872}
 """``ht_cached_keys`` in a class, behind its header; new fields of types have moved it."""
@@ -41,66 +33,7 @@ _CACHED_KEYS_AT = {(3, 11): 856, (3, 12): 864, (3, 13): 864, (3, 14): 864, (3, 1
 # MANAGED_DICT_OFFSET: before an object, which has no header of the collector without a GIL.
 _TABLE_AT, _TABLE_AT_WITHOUT_GIL = -24, -8
 
-_HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
-
-
-class Name(msgspec.Struct, frozen=True, kw_only=True):
-    """What an object is called: ``self._lock``, and the class of ``self``; both may be empty."""
-
-    text: str = ""
-    of: str = ""
-
-
-def name_in_frame(
-    memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
-) -> Name:
-    """Return the name that a frame has for one of the objects at these addresses.
-
-    An object that cannot be read has no name.
-    """
-    try:
-        variables = list(variables_of(memory, python, frame))
-    except Unreadable:
-        variables = []
-    for name, value in variables:
-        if value in wanted:
-            return Name(text=name)
-    for name, value in variables[:MOST_VARIABLES]:
-        found = _attribute(
-            memory, python, name, value, partial(_attributes, memory, python, value), wanted
-        )
-        if found.text:
-            return found
-    try:
-        return _global(memory, python, frame, wanted)
-    except (Unreadable, KeyError):
-        return Name()
-
-
-def name_of_wrapper(
-    memory: Memory, python: Interpreter, frame: FrameAddress, wanted: int, attribute: str
-) -> Name:
-    """Return the name that a frame has for the object with another one as its attribute.
-
-    ``self._lock.acquire()`` of ``multiprocessing`` is a method of the lock's own ``_semlock``.
-    """
-    try:
-        variables = list(variables_of(memory, python, frame))[:MOST_VARIABLES]
-        variables += globals_spoken_of(memory, python, frame)
-    except (Unreadable, KeyError):
-        return Name()
-    for name, value in variables:
-        try:
-            own = attributes_of(memory, python, value)
-            if own.get(attribute) == wanted:
-                return Name(text=name)
-            for inner, each in list(own.items())[:MOST_VARIABLES]:
-                if attributes_of(memory, python, each).get(attribute) == wanted:
-                    of = type_name(memory, python.layout, value).rpartition(".")[2]
-                    return Name(text=f"{name}.{inner}", of=of)
-        except Unreadable:
-            continue
-    return Name()
+HEAP_TYPE, _MANAGED_DICT, _INLINE_VALUES = 1 << 9, 1 << 4, 1 << 2
 
 
 def globals_spoken_of(
@@ -120,13 +53,13 @@ def globals_spoken_of(
     table = memory.number(frame.frame + python.offsets["frame.globals"])
 
     def find() -> list[tuple[str, int]]:
-        spoken_of = _names_in_code(memory, python, frame.code)
+        spoken_of = names_in_code(memory, python, frame.code)
         if only is not None:
             spoken_of = tuple(name for at, name in enumerate(spoken_of) if at in only)
         named = frozenset(spoken_of)
         return [
-            (_text(memory, python, key), value)
-            for key, value in _globals(memory, python, table)
+            (text_of_name(memory, python, key), value)
+            for key, value in globals_of(memory, python, table)
             if key in named  # names are interned: the same object in both
         ]
 
@@ -134,34 +67,21 @@ def globals_spoken_of(
     return find() if only is not None else memory.once(("spoken of", table, frame.code), find)
 
 
-def _globals(memory: Memory, python: Interpreter, table: int) -> tuple[tuple[int, int], ...]:
+def globals_of(memory: Memory, python: Interpreter, table: int) -> tuple[tuple[int, int], ...]:
+    """Return the keys and values of a module's globals, as addresses, read once.
+
+    Raises:
+        Unreadable: They cannot be read.
+    """
     return memory.once(("items", table), lambda: tuple(items_of(memory, python, table)))
 
 
-def _global(
-    memory: Memory, python: Interpreter, frame: FrameAddress, wanted: Collection[int]
-) -> Name:
-    """Find a global, or an attribute of one that the function names."""
-    table = memory.number(frame.frame + python.offsets["frame.globals"])
-    text = _key_of(memory, python, _globals(memory, python, table), wanted)
-    if text:
-        return Name(text=text)
-    for name, value in globals_spoken_of(memory, python, frame):
-        own = partial(_attributes_of_global, memory, python, value)
-        found = _attribute(memory, python, name, value, own, wanted)
-        if found.text:
-            return found
-    return Name()
+def names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int, ...]:
+    """Return addresses of the global and attribute names in a function's code, in order.
 
-
-def _attributes_of_global(
-    memory: Memory, python: Interpreter, value: int
-) -> tuple[tuple[int, int], ...]:
-    return memory.once(("attributes", value), lambda: tuple(_attributes(memory, python, value)))
-
-
-def _names_in_code(memory: Memory, python: Interpreter, code: int) -> tuple[int, ...]:
-    """Return addresses of the global and attribute names in a function's code, in order."""
+    Raises:
+        Unreadable: They cannot be read.
+    """
     layout = python.layout
     at = layout.header + 16 if python.version >= (3, 11) else _OLD_NAMES_AT
     names = memory.number(code + at)
@@ -182,27 +102,8 @@ def texts_in_code(memory: Memory, python: Interpreter, code: int) -> frozenset[s
         Unreadable: They cannot be read.
     """
 
-    found = _names_in_code(memory, python, code)
-    return frozenset(_text(memory, python, name) for name in found)
-
-
-def _attribute(
-    memory: Memory,
-    python: Interpreter,
-    name: str,
-    value: int,
-    own: Callable[[], Iterable[tuple[int, int]]],
-    wanted: Collection[int],
-) -> Name:
-    """Return ``name.attribute`` and its class, if the object so named has one of those wanted."""
-    try:
-        attribute = _key_of(memory, python, own(), wanted)
-        if not attribute:
-            return Name()
-        of = type_name(memory, python.layout, value).rpartition(".")[2]
-        return Name(text=f"{name}.{attribute}", of=of)
-    except Unreadable:
-        return Name()
+    found = names_in_code(memory, python, code)
+    return frozenset(text_of_name(memory, python, name) for name in found)
 
 
 def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -> int:
@@ -211,8 +112,8 @@ def attribute_of(memory: Memory, python: Interpreter, address: int, name: str) -
     Raises:
         Unreadable: The instance's attributes cannot be read.
     """
-    for key, value in _attributes(memory, python, address):
-        if _text(memory, python, key) == name:
+    for key, value in attributes_by_key(memory, python, address):
+        if text_of_name(memory, python, key) == name:
             return value
     return 0
 
@@ -227,12 +128,12 @@ def class_attribute_of(memory: Memory, python: Interpreter, kind: int, name: str
     """
     for _ in range(MOST_BASES):
         fields = kind + python.layout.header
-        if not kind or not memory.number(fields + _FLAGS_AT) & _HEAP_TYPE:
+        if not kind or not memory.number(fields + FLAGS_AT) & HEAP_TYPE:
             break  # a class of Python's own may keep its dictionary elsewhere
-        for key, value in items_of(memory, python, memory.number(fields + _DICT_AT)):
-            if _text(memory, python, key) == name:
+        for key, value in items_of(memory, python, memory.number(fields + DICT_AT)):
+            if text_of_name(memory, python, key) == name:
                 return value
-        kind = memory.number(fields + _BASE_AT)
+        kind = memory.number(fields + BASE_AT)
     return 0
 
 
@@ -243,7 +144,8 @@ def attributes_of(memory: Memory, python: Interpreter, address: int) -> dict[str
         Unreadable: The instance's attributes cannot be read.
     """
     return {
-        _text(memory, python, key): value for key, value in _attributes(memory, python, address)
+        text_of_name(memory, python, key): value
+        for key, value in attributes_by_key(memory, python, address)
     }
 
 
@@ -257,22 +159,17 @@ def global_of(memory: Memory, python: Interpreter, frame: FrameAddress, name: st
     for key, value in items_of(memory, python, table):
         # The length tells most of them apart, and stands first in every string.
         length = memory.number(key + python.layout.header)
-        if length == len(name) and _text(memory, python, key) == name:
+        if length == len(name) and text_of_name(memory, python, key) == name:
             return value
     return 0
 
 
-def _key_of(
-    memory: Memory, python: Interpreter, items: Iterable[tuple[int, int]], wanted: Collection[int]
-) -> str:
-    for key, value in items:
-        if value in wanted:
-            return _text(memory, python, key)
-    return ""
+def text_of_name(memory: Memory, python: Interpreter, key: int) -> str:
+    """Read a name, which is one object for all instances of a class.
 
-
-def _text(memory: Memory, python: Interpreter, key: int) -> str:
-    """Read a name, which is one object for all instances of a class."""
+    Raises:
+        Unreadable: It is not a string.
+    """
     text = python.names.get(key)
     if text is None:
         text = python.names[key] = read_string(memory, python.layout, key)
@@ -292,7 +189,7 @@ def attribute_values(memory: Memory, python: Interpreter, address: int) -> tuple
     """
     table, values = _table_and_values(memory, python, address)
     if values:
-        return tuple(value for _, value in _attributes(memory, python, address))
+        return tuple(value for _, value in attributes_by_key(memory, python, address))
     return (table,) if table else ()
 
 
@@ -306,8 +203,8 @@ def own_references(memory: Memory, python: Interpreter, address: int) -> tuple[i
         Unreadable: They cannot be read.
     """
     kind = memory.number(address + python.layout.type_at) + python.layout.header
-    flags = memory.number(kind + _FLAGS_AT)
-    if not flags & _HEAP_TYPE:
+    flags = memory.number(kind + FLAGS_AT)
+    if not flags & HEAP_TYPE:
         return ()
     if python.version >= (3, 11) and flags & _MANAGED_DICT:
         return attribute_values(memory, python, address)
@@ -320,7 +217,7 @@ def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tupl
     """From 3.11 on: find an instance's dictionary, or else its array of values; 0 for neither."""
     layout, version = python.layout, python.version
     kind = memory.number(address + layout.type_at)
-    flags = memory.number(kind + layout.header + _FLAGS_AT)
+    flags = memory.number(kind + layout.header + FLAGS_AT)
     if not flags & _MANAGED_DICT:
         return 0, 0
     at = _TABLE_AT_WITHOUT_GIL if layout.free_threaded else _TABLE_AT
@@ -334,12 +231,14 @@ def _table_and_values(memory: Memory, python: Interpreter, address: int) -> tupl
     return table, values
 
 
-def _attributes(memory: Memory, python: Interpreter, address: int) -> Iterator[tuple[int, int]]:
+def attributes_by_key(
+    memory: Memory, python: Interpreter, address: int
+) -> Iterator[tuple[int, int]]:
     """Yield keys and values of an instance's own attributes, as addresses."""
     layout, version = python.layout, python.version
     kind = memory.number(address + layout.type_at)
-    flags = memory.number(kind + layout.header + _FLAGS_AT)
-    if not flags & _HEAP_TYPE:
+    flags = memory.number(kind + layout.header + FLAGS_AT)
+    if not flags & HEAP_TYPE:
         return
     if version < (3, 11) or not flags & _MANAGED_DICT:  # a base in C may keep it elsewhere
         offset = memory.number(kind + layout.header + _DICT_OFFSET_AT, signed=True)
@@ -363,7 +262,7 @@ def items_of(memory: Memory, python: Interpreter, table: int) -> Iterator[tuple[
     """
     if not table:
         return
-    if type_name(memory, python.layout, table) not in _DICTIONARIES:
+    if type_name(memory, python.layout, table) not in DICTIONARIES:
         raise Unreadable(f"no dictionary at {table:#x}")
     begin = table + python.layout.header
     keys, values = memory.number(begin + 16), memory.number(begin + 24)

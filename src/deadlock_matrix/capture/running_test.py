@@ -6,8 +6,7 @@ without any help from the target: nothing is set in its environment, nothing is 
 builds on unittest (Django, nose2, Trial) has unittest's frames on the stack.
 
 The functions and their variables are the same in pytest 3 to 9 and CPython 3.8 to 3.15. A pytest
-node has its id as text in ``_nodeid``, and from 9.2 on in parts in ``_id``. Both are slots, which a
-class describes by ``member_descriptor`` objects (``PyMemberDescrObject``, ``PyMemberDef``). Nothing
+node has its id as text in ``_nodeid``, and from 9.2 on in parts in ``_id``. Both are slots. Nothing
 of the variables is kept but the test's name.
 """
 
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from deadlock_matrix.capture.frame_variables import FrameAddress, Interpreter, variables_of
 from deadlock_matrix.capture.memory import Memory, Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_members import place_of_slot
 from deadlock_matrix.capture.python_names import attribute_of, class_attribute_of
 from deadlock_matrix.capture.python_objects import type_name
 from deadlock_matrix.capture.python_strings import is_string, read_string
@@ -29,9 +29,6 @@ from deadlock_matrix.model.stack_facts import RunningTest
 NO_RUNNER = unknown("no frame of pytest, unittest or doctest is on its stack")
 LONGEST = 500
 """Most characters of a test's name: pytest puts parameters into it."""
-
-_MEMBER_AT, _OFFSET_AT = 24, 16
-"""Behind a descriptor's header, its ``PyMemberDef``; in that, the offset in an instance."""
 
 _RUNNER, _CASE, _SUITE = "/_pytest/runner.py", "/unittest/case.py", "/unittest/suite.py"
 _UNITTEST_PHASES = {
@@ -155,8 +152,8 @@ class _Frame:
         slot = class_attribute_of(memory, self._python, kind, name)
         if not slot or type_name(memory, layout, slot) != "member_descriptor":
             return 0
-        member = memory.number(slot + layout.header + _MEMBER_AT)
-        return memory.number(instance + memory.number(member + _OFFSET_AT))
+        place = place_of_slot(memory, self._python, slot)
+        return memory.number(instance + place) if place else 0
 
     def _is_text(self, address: int) -> bool:
         return bool(address) and is_string(self._memory, self._python.layout, address)
