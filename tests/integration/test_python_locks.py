@@ -122,6 +122,38 @@ def under_and_over():
 def baton():
     gate.lock.acquire()
 
+def by_acquire(place, other, rest=True):
+    place.slot.acquire()
+    try:
+        if rest:
+            return
+        for each in other:
+            with open(os.devnull):
+                each.slot.acquire()
+    finally:
+        place.slot.release()
+
+@contextlib.contextmanager
+def taken(lock):
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+def by_generator():
+    with taken(far):
+        shut.acquire()
+
+def given_back():
+    near.acquire()
+    try:
+        near.release()
+        shut.acquire()
+        near.acquire()
+    finally:
+        near.release()
+
 def managed():
     with Client() as client, guard, aside.opened(), contextlib.ExitStack() as stack:
         for each in (stacked, beyond.opened()):
@@ -155,14 +187,23 @@ class Place(Base, Mixin):
 TABLE = {"secret": threading.Lock()}
 settings = types.ModuleType("settings")
 settings.lock, here.alone = threading.Lock(), threading.Lock()
-place = Place()
+place, other_place, third_place = Place(), Place(), Place()
+far, near = threading.Condition(threading.Lock()), threading.Lock()
+shut = threading.Lock()
+for each in (other_place.slot, shut):
+    each.acquire()
+for _ in range(3000):  # until its code is specialised
+    by_acquire(third_place, ())
 
+threading.Thread(target=by_acquire, args=[Place(), [other_place], False], daemon=True).start()
 guard, aside, stacked, beyond = Guard(), Store(), threading.Lock(), Store()
 threading.Thread(target=here.fill, args=[there], daemon=True).start()
 threading.Thread(target=here.empty, args=[there], daemon=True).start()
 threading.Thread(target=here.expect, daemon=True).start()
 threading.Thread(target=here.expect_more, daemon=True).start()
-for work in (over_and_under, under_and_over, baton, managed, Place.by_class, place.by_instance):
+for work in (over_and_under, under_and_over, baton, managed, by_generator, given_back):
+    threading.Thread(target=work, daemon=True).start()
+for work in (Place.by_class, place.by_instance):
     threading.Thread(target=work, daemon=True).start()
 os.write(1, b"ready\\n")
 os.read(0, 1)
@@ -178,6 +219,9 @@ WAITING = {
     "managed",
     "by_class",
     "by_instance",
+    "by_acquire",
+    "by_generator",
+    "given_back",
 }
 
 
@@ -272,6 +316,23 @@ def test_names_of_what_is_kept_elsewhere(process: subprocess.Popen[bytes]) -> No
         ("settings.lock", ""),
         ("self.far.alone", "Store"),
     ]
+
+
+def test_locks_taken_by_acquire(process: subprocess.Popen[bytes]) -> None:
+    stacks = waiting(process.pid)
+    lines = PROGRAM.splitlines()
+    found = {
+        name: [
+            (each.name, each.of, each.function, lines[each.line - 1].strip(), each.acquired)
+            for each in held_by(stacks[name])
+        ]
+        for name in ("by_acquire", "by_generator", "given_back")
+    }
+    assert found == {
+        "by_acquire": [("place.slot", "Place", "by_acquire", "place.slot.acquire()", True)],
+        "by_generator": [("lock", "", "taken", "lock.acquire()", True)],
+        "given_back": [],
+    }
 
 
 def test_locks_behind_context_managers(process: subprocess.Popen[bytes]) -> None:

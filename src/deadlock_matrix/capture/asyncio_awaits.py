@@ -113,6 +113,8 @@ class AwaitsReader(msgspec.Struct, kw_only=True, dict=True):
         found: list[tuple[Entered | None, bool]] = []
         try:
             for block in self._blocks.blocks_in(frame, at, seen):
+                if block.acquired:
+                    continue
                 address = block.entered
                 kind = self.objects.type(address) if address else ""
                 if kind in _LIMITED:

@@ -20,6 +20,7 @@ from deadlock_matrix.capture.with_blocks import NO_TABLE, Table, parse_table
 
 MOST_SLOTS = 256
 """Most words read of one frame."""
+_MOST_UNITS = 1 << 16  # of a function's code, two bytes each
 _MOST_TABLE = 1 << 16  # bytes: some 10,000 blocks of one function
 
 Kind = Literal["Lock", "RLock"]
@@ -74,6 +75,22 @@ class LockObjects(msgspec.Struct, kw_only=True):
         if not 0 <= variables < 1 << 16 or not 0 <= size < 1 << 16:
             raise Unreadable(f"no code at {frame.code:#x}")
         return Code(variables=variables, stack_size=size, table=entries)
+
+    def bytecode(self, code: int) -> bytes:
+        """Return the instructions of a function, as they are now: specialised, with caches.
+
+        Raises:
+            Unreadable: They cannot be read, or are very long.
+        """
+        memory, python = self.memory, self.python
+        at = python.offsets.get("code_object.co_code_adaptive")
+        if at is None:
+            address = memory.number(code + BYTECODE_AT)
+            return memory.once(("code", code), lambda: bytes_of(memory, python.layout, address))
+        units = memory.number(code + python.layout.header)
+        if units >= _MOST_UNITS:
+            raise Unreadable(f"{units} instructions")
+        return memory.once(("code", code), lambda: memory.read(code + at, 2 * units))
 
     def words(self, address: int, count: int) -> tuple[int, ...]:
         """Read this many words of memory.

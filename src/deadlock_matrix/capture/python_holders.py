@@ -1,10 +1,10 @@
-"""The locks whose ``with`` blocks a thread is in.
+"""The locks that a thread has taken: those whose ``with`` blocks it is in, above all.
 
 For each ``with`` block, a frame keeps what the block leaves in a slot of its stack, see
 `with_blocks`: up to 3.13 the bound method ``__exit__``; from 3.14 on the method and, in the slot
 after it, the object it belongs to, or either one bound. A ``Condition`` has the lock as its
 attribute ``_lock``, and a thread that waits for a notice has released it. For what else a block may
-enter, see `context_managers`.
+enter, see `context_managers`; for locks taken by ``acquire()``, `acquired_locks`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from deadlock_matrix.capture.acquired_locks import AcquiredLocks
 from deadlock_matrix.capture.context_managers import MOST_NESTED, ContextManagers
 from deadlock_matrix.capture.frame_names import name_in_frame
 from deadlock_matrix.capture.frame_variables import TAG, FrameAddress, variables_of
-from deadlock_matrix.capture.lock_objects import BYTECODE_AT, MOST_SLOTS, LockObjects
+from deadlock_matrix.capture.lock_objects import MOST_SLOTS, LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.python_frames import PythonThread, code_at, python_frame
 from deadlock_matrix.capture.python_locks import THREADING
 from deadlock_matrix.capture.python_names import attribute_of
 from deadlock_matrix.capture.python_objects import builtin_function
-from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.capture.with_blocks import Depth, depth_by_blocks, depth_by_table
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.frames import PythonFrame
@@ -42,11 +42,13 @@ _METHOD_NAME_AT = 24  # behind the header of a method_descriptor: its PyMethodDe
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """A ``with`` or ``async with`` block: what it entered, and where it is.
 
-    ``entered`` is 0 for an object that is not understood.
+    ``entered`` is 0 for an object that is not understood. ``acquired``: it is no such block, but
+    the ``try`` whose ``finally`` releases what ``acquire()`` took, see `acquired_locks`.
     """
 
     entered: int
     line: int
+    acquired: bool = False
     frame: PythonFrame
     address: FrameAddress
 
@@ -87,7 +89,8 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
         if lock and kind is None:
             shared = list(self._shared(block, lock))
             yield from shared
-            lock = 0 if shared else self.managers.lock_released_by(entered)
+            known = shared or block.acquired
+            lock = 0 if known else self.managers.lock_released_by(entered)
             kind = self.objects.kind(lock) if lock else None
         if kind is not None and lock not in given_back:
             memory, python = self.objects.memory, self.objects.python
@@ -100,6 +103,7 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
                 function=block.frame.function,
                 file=block.frame.file,
                 line=block.line,
+                acquired=block.acquired,
             )
 
     def _shared(self, block: Block, lock: int) -> Iterator[HeldLock]:
@@ -126,6 +130,7 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
                 function=block.frame.function,
                 file=block.frame.file,
                 line=block.line,
+                acquired=block.acquired,
             )
 
     def blocks_in(
@@ -146,8 +151,13 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Unreadable: The frame cannot be read.
         """
-        for entered, line in self._entered_in(address):
-            block = Block(entered=entered, line=line, frame=frame, address=address)
+        for entered, line, acquired in self._entered_in(address):
+            block = Block(
+                entered=entered, line=line, acquired=acquired, frame=frame, address=address
+            )
+            if acquired:
+                yield block
+                continue
             for each in (block, *self._stacked_in(block)):
                 yield each
                 if each.entered and depth < MOST_NESTED:
@@ -175,13 +185,17 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
         except (Unreadable, ValueError):
             return []
 
-    def _entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int]]:
+    def _entered_in(self, address: FrameAddress) -> Iterator[tuple[int, int, bool]]:
+        """Yield what a frame has entered or acquired, the line, and which; outermost first."""
         depth, base = self.depth(address)
-        if not depth.begins:
-            return
-        words = self.objects.words(base, min(depth.slots, MOST_SLOTS))
-        for slot, begin in sorted(depth.begins.items()):
-            yield self._entered(words, slot), self._line(address, begin)
+        acquired = AcquiredLocks(objects=self.objects).taken_in(address, depth.tries)
+        found = [(place, entered, True) for entered, place in acquired]
+        if depth.begins:
+            words = self.objects.words(base, min(depth.slots, MOST_SLOTS))
+            for slot, begin in depth.begins.items():
+                found.append((begin, self._entered(words, slot), False))
+        for place, entered, how in sorted(found):
+            yield entered, self._line(address, place), how
 
     def _entered(self, words: tuple[int, ...], slot: int) -> int:
         """Return what a block entered that fills ``slot`` and, from 3.14 on, the slot before it."""
@@ -248,9 +262,8 @@ class HolderReader(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 < count <= 20 or not frame.slots <= base < frame.slots + 8 * MOST_SLOTS:
             raise Unreadable(f"no list of blocks in the frame at {frame.frame:#x}")
         raw = memory.read(frame.frame + at["frame_object.blockstack"], 12 * count)
-        code_bytes = memory.number(frame.code + BYTECODE_AT)
         unit = 2 if self.objects.python.version >= (3, 10) else 1
-        bytecode = bytes_of(memory, self.objects.python.layout, code_bytes)
+        bytecode = self.objects.bytecode(frame.code)
         memory.spend(len(bytecode) >> 3)
         return depth_by_blocks(count, raw, bytecode, unit), base
 

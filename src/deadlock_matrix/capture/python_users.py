@@ -21,7 +21,7 @@ import msgspec
 from deadlock_matrix.capture.asyncio_objects import Objects
 from deadlock_matrix.capture.frame_variables import FrameAddress, variables_of
 from deadlock_matrix.capture.later_names import names_ahead
-from deadlock_matrix.capture.lock_objects import BYTECODE_AT, LockObjects
+from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.native_awaited import descriptor_of
 from deadlock_matrix.capture.python_frames import PythonThread
@@ -38,7 +38,6 @@ from deadlock_matrix.capture.python_thread_names import (
     is_plain_thread,
     thread_object,
 )
-from deadlock_matrix.capture.python_values import bytes_of
 from deadlock_matrix.model.fact import Known, Unknown, known, unknown
 from deadlock_matrix.model.stack_facts import Awaited, Enders, How, ThreadStack
 
@@ -223,14 +222,11 @@ class UserReader(msgspec.Struct, kw_only=True):
 
     def _ahead(self, frame: FrameAddress) -> frozenset[int] | None:
         """Return the numbers of the names that a module's code can still use."""
-        memory, python = self.objects.memory, self.objects.python
-        at = python.offsets.get("code_object.co_code_adaptive")
-        if at is None:
-            code = bytes_of(memory, python.layout, memory.number(frame.code + BYTECODE_AT))
-        else:
-            units = memory.number(frame.code + python.layout.header)
-            code = memory.read(frame.code + at, 2 * units) if units < 1 << 16 else b""
-        return names_ahead(code, frame.place, python.version) if code else None
+        try:
+            code = self.objects.bytecode(frame.code)
+        except Unreadable:
+            return None
+        return names_ahead(code, frame.place, self.objects.python.version)
 
     def _content(self, address: int) -> tuple[int, ...] | None:
         """Return what a method is bound to, or what a container has; None if it has too much."""

@@ -25,7 +25,8 @@ _MOST_HANDLERS = 8 * _MOST_BLOCKS  # a block has its handler, and that one's own
 _LONGEST_NUMBER = 6  # bytes, of six bits each; the interpreter's are ints
 _MOST_ARGUMENT = 0xFFFF_FFFF
 _SETUP_FINALLY, _SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG = 122, 143, 154, 144
-_WITH_ARGUMENT = frozenset({_SETUP_WITH, _SETUP_ASYNC_WITH, _EXTENDED_ARG})
+_SETUPS_OF_WITH = frozenset({_SETUP_WITH, _SETUP_ASYNC_WITH})
+_SETUPS_OF_TRY = frozenset({_SETUP_FINALLY})
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +43,23 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
     notes_place: bool
 
 
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``try`` around an instruction: where its first instruction and its handler are."""
+
+    begin: int
+    handler: int
+
+
 class Depth(msgspec.Struct, frozen=True, kw_only=True):
     """How many slots are in use and, by slot, where the ``with`` begins that fills it, in bytes.
 
     ``begins`` means nothing for a slot that something else fills, such as a loop's iterator.
+    ``tries`` are the ``try`` statements around the instruction, innermost first.
     """
 
     slots: int
     begins: dict[int, int]
+    tries: tuple[Try, ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True, dict=True):
@@ -73,6 +83,21 @@ class Table(msgspec.Struct, frozen=True, dict=True):
         for each in self.entries:
             found[each.target] = min(each.start, found.get(each.target, each.start))
         return found
+
+    def body_of(self, handler: int) -> tuple[tuple[int, int], ...]:
+        """Return the ranges that lead to a handler, directly or from the handlers inside."""
+        around = {each.target: self.covering(each.target) for each in self.entries}
+        inside, nested = {handler}, {handler}
+        for _ in range(_MOST_BLOCKS):
+            nested = {
+                target
+                for target, by in around.items()
+                if by is not None and by.target in nested and target not in inside
+            }
+            if not nested:
+                break
+            inside |= nested
+        return tuple((each.start, each.end) for each in self.entries if each.target in inside)
 
 
 NO_TABLE = Table(())
@@ -128,11 +153,14 @@ def depth_by_table(table: Table, place: int) -> Depth:
     entry = table.covering(place)
     slots = entry.depth if entry else 0
     begins: dict[int, int] = {}
+    tries: list[Try] = []
     for _ in range(_MOST_HANDLERS):
         if entry is None:
-            return Depth(slots=slots, begins=begins)
+            return Depth(slots=slots, begins=begins, tries=tuple(tries))
         if entry.notes_place and 0 < entry.depth <= slots:
             begins.setdefault(entry.depth - 1, table.firsts[entry.target])
+        elif not entry.notes_place:
+            tries.append(Try(begin=table.firsts[entry.target], handler=entry.target))
         entry = table.covering(entry.target)
     raise ValueError("the exception table leads in a circle")
 
@@ -146,18 +174,26 @@ def depth_by_blocks(count: int, blocks: bytes, code: bytes, unit: int) -> Depth:
         code: The function's bytecode.
         unit: Bytes in which jumps are counted: 2 in 3.10, else 1.
     """
-    slots, handlers = 0, {}
+    slots, handlers, every = 0, {}, []
     for kind, handler, depth in struct.iter_unpack("<iii", blocks[: 12 * min(count, _MOST_BLOCKS)]):
         slots = max(slots, depth)
-        if kind == _SETUP_FINALLY and depth > 0:
-            handlers[depth - 1] = handler * unit
-    withs = _withs(code, handlers.values(), unit) if handlers else {}
+        if kind == _SETUP_FINALLY:
+            every.append(handler * unit)
+            if depth > 0:
+                handlers[depth - 1] = handler * unit
+    withs = _setups(code, handlers.values(), unit, _SETUPS_OF_WITH) if handlers else {}
     begins = {slot: withs[handler] for slot, handler in handlers.items() if handler in withs}
-    return Depth(slots=slots, begins=begins)
+    others = _setups(code, every, unit, _SETUPS_OF_TRY) if every else {}
+    tries = tuple(
+        Try(begin=others[each] + 2, handler=each) for each in reversed(every) if each in others
+    )
+    return Depth(slots=slots, begins=begins, tries=tries)
 
 
-def _withs(code: bytes, handlers: Collection[int], unit: int) -> dict[int, int]:
-    """Return, by handler, the first ``SETUP_WITH`` or ``SETUP_ASYNC_WITH`` that names it.
+def _setups(
+    code: bytes, handlers: Collection[int], unit: int, setups: Collection[int]
+) -> dict[int, int]:
+    """Return, by handler, the first of these instructions that names it.
 
     One pass over the code for all blocks: it may have a megabyte.
     """
@@ -165,7 +201,7 @@ def _withs(code: bytes, handlers: Collection[int], unit: int) -> dict[int, int]:
     found: dict[int, int] = {}
     argument = 0
     for at, (number, low) in enumerate(zip(code[::2], code[1::2], strict=False)):
-        if number not in _WITH_ARGUMENT:
+        if number not in setups and number != _EXTENDED_ARG:
             argument = 0
             continue
         argument = (argument << 8 | low) & _MOST_ARGUMENT

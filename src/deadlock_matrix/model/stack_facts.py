@@ -65,7 +65,8 @@ class HeldLock(msgspec.Struct, frozen=True, kw_only=True):
 
     ``line`` is that of the ``with``. The thread took the lock there; it does not follow that it
     still has it, because any code may release a Lock. ``semaphore`` is the file of one of
-    ``multiprocessing``.
+    ``multiprocessing``. ``acquired``: there is no such block, but the thread called ``acquire()``
+    in that line, and is inside the ``try`` behind it whose ``finally`` releases the lock.
     """
 
     kind: Literal["Lock", "RLock", "multiprocessing.Lock", "multiprocessing.RLock"]
@@ -76,6 +77,7 @@ class HeldLock(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     file: str
     line: int
+    acquired: bool = False
 
 
 class RunningTest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from deadlock_matrix.model.thread_facts import (
     TimeLimit,
 )
 from deadlock_matrix.proof.awaited import awaited_object, phrase_of_object
-from deadlock_matrix.proof.python_locks import lock_of, phrase_of_lock, place_of, with_of
+from deadlock_matrix.proof.python_locks import inside_of, lock_of, phrase_of_lock
 from deadlock_matrix.proof.shared_words import holder_of_semaphore
 from deadlock_matrix.proof.words import base_name, duration, enumeration
 from deadlock_matrix.proof.world import Key, World
@@ -59,7 +59,7 @@ def _inside_block_of(world: World, semaphore: str) -> str:
     if holder is None:
         return ""
     key, block = holder
-    return f", held by {world.name(key)} (inside `{with_of(block)}` at {place_of(block)})"
+    return f", held by {world.name(key)} ({inside_of(block)})"
 
 
 def _in_kernel(world: World, key: Key, call: SystemCall) -> str:

@@ -16,10 +16,9 @@ from deadlock_matrix.proof.leads import lead_of
 from deadlock_matrix.proof.python_locks import (
     held_locks,
     holder_of,
+    inside_of,
     left_behind,
     lock_of,
-    place_of,
-    with_of,
 )
 from deadlock_matrix.proof.sentence import phrase_of, who_goes_on
 from deadlock_matrix.proof.shared_words import holder_of_semaphore
@@ -178,7 +177,7 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
             if sharing is None:
                 return None
             thread, block = sharing
-            how = f"inside `{with_of(block)}` at {place_of(block)}"
+            how = inside_of(block)
     return HeldBy(pid=thread[0], tid=thread[1], name=world.name(thread), how=how)
 
 

@@ -43,7 +43,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def inside(self) -> str:
         """Where it is, if a block shows that: ``inside `with a` at store.py:40``."""
-        return f"inside `{with_of(self.block)}` at {place_of(self.block)}" if self.block else ""
+        return inside_of(self.block) if self.block else ""
 
 
 def lock_of(world: World, key: Key) -> PythonLock | None:
@@ -145,7 +145,8 @@ def held_wait(
         return None
     block = holder.block
     if block is not None:
-        taken = f"the lock of its `{with_of(block)}` at {place_of(block)}"
+        what = "lock it took by" if block.acquired else "lock of its"
+        taken = f"the {what} `{taking_of(block)}` at {place_of(block)}"
         detail = f"only {world.name(holder.thread)} releases {taken}"
         conditions = (*conditions, _released(key, detail, holder.source))
     interruptible = may_be_main(world, key)
@@ -239,8 +240,16 @@ def label_of(lock: PythonLock) -> str:
     return f"{lock.kind} {lock.address:#x}{name}"
 
 
-def with_of(block: HeldLock) -> str:
-    """Return the block's first words: ``with self._lock``."""
+def inside_of(block: HeldLock) -> str:
+    """Return ``inside `with a` at store.py:40``, or ``which took it by `a.acquire()` at ..``."""
+    how = "which took it by" if block.acquired else "inside"
+    return f"{how} `{taking_of(block)}` at {place_of(block)}"
+
+
+def taking_of(block: HeldLock) -> str:
+    """Return the words that took a lock: ``with self._lock``, ``self._lock.acquire()``."""
+    if block.acquired:
+        return f"{block.name}.acquire()" if block.name else "acquire()"
     return f"with {block.name}" if block.name else "with"
 
 
