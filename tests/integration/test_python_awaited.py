@@ -14,8 +14,10 @@ import pytest
 from pythons import VERSIONS, interpreter
 
 from deadlock_matrix.capture import python_stacks
+from deadlock_matrix.capture.memory import Memory
+from deadlock_matrix.capture.python_waits import with_locks_of_lines
 from deadlock_matrix.model.fact import Known
-from deadlock_matrix.model.stack_facts import ThreadStack
+from deadlock_matrix.model.stack_facts import Awaited, ThreadStack
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs procfs"),
@@ -171,6 +173,47 @@ def test_who_joins_the_main_thread(version: str) -> None:
             assert joined == process.pid
         finally:
             process.kill()
+
+
+ENDS = """\
+import os, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+threading.Thread(target=os.read, args=(0, 1), name="saver").start()
+os.write(1, b"ready\\n")
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_for_whom_a_program_waits_at_its_end(version: str) -> None:
+    command = [interpreter(version), "-I", "-c", ENDS]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            end = time.monotonic() + 30
+            found: Awaited | None = None
+            while found is None and time.monotonic() < end:
+                read = with_python_waits(process.pid)
+                (main,) = (each for each in read if each.tid == process.pid)
+                if isinstance(main.awaits, Known):
+                    found = main.awaits.value
+            assert found is not None
+            assert (found.kind, found.action, found.detail) == ("Thread", "_shutdown", "saver")
+            (saver,) = (each for each in read if each.name == "saver")
+            assert isinstance(found.owner, Known) and found.owner.value == saver.tid
+            assert main.waits_on_lock_of_line.or_else(False)
+        finally:
+            process.kill()
+
+
+def with_python_waits(pid: int) -> tuple[ThreadStack, ...]:
+    read = python_stacks.read_stacks(pid).threads
+    directory = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with Memory(pid, directory) as memory:
+            return with_locks_of_lines(memory, read)
+    finally:
+        os.close(directory)
 
 
 def waiting(pid: int) -> dict[str, ThreadStack]:

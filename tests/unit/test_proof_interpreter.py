@@ -251,6 +251,37 @@ def test_join_of_a_thread_that_is_told_by_its_ident() -> None:
     assert owner_of(found, 1) == 3
 
 
+def ending(
+    told: Known[Awaited] | Unknown,
+    file: str = "/lib/threading.py",
+    own_lock: bool = True,
+) -> ThreadStack:
+    """The main thread, once the program has come to its end."""
+    waiter = stack(1, frame("_shutdown", file, 1388), own_lock=known(own_lock, "mem"))
+    return msgspec.structs.replace(waiter, awaits=told)
+
+
+def test_a_program_that_waits_for_a_thread_at_its_end() -> None:
+    found = join(ending(of_thread(THIS, known(3, "memory"))), joined(2, OTHER), joined(3, THIS))
+    wait = wait_of(found, 1)
+    assert wait.wakers == {(1, 3)} and wait.interruptible and wait.names_owner
+    assert wait.phrase == "waits at the end of the program for thread 3 't3'"
+
+
+@pytest.mark.parametrize(
+    "waiter",
+    [
+        ending(UNKNOWN),
+        ending(of_thread(THIS, UNKNOWN)),  # a frame of that object does not show who it is
+        ending(of_thread(THIS, known(99, "memory"))),
+        ending(of_thread(THIS, known(3, "memory")), file="/lib/package/threading.py"),
+        ending(of_thread(THIS, known(3, "memory")), own_lock=False),
+    ],
+)
+def test_an_end_of_a_program_that_shows_no_thread(waiter: ThreadStack) -> None:
+    assert owner_of(join(waiter, joined(2, OTHER), joined(3, THIS)), 1) is None
+
+
 @pytest.mark.parametrize(
     "told",
     [

@@ -27,6 +27,7 @@ from deadlock_matrix.capture.lock_objects import LockObjects
 from deadlock_matrix.capture.memory import Unreadable
 from deadlock_matrix.capture.native_awaited import NativeAwaited, native_awaited
 from deadlock_matrix.capture.python_frames import PythonThread
+from deadlock_matrix.capture.python_locks import THREADING
 from deadlock_matrix.capture.python_names import attributes_of, globals_spoken_of
 from deadlock_matrix.capture.python_objects import base_names
 from deadlock_matrix.capture.python_states import state_of
@@ -106,8 +107,8 @@ class AwaitedReader(msgspec.Struct, kw_only=True):
             lock: The Python lock for which it sleeps; 0 if it sleeps for none.
         """
         try:
-            found = None
-            if not lock or self._is_for_notice(thread, lock):
+            found = self._at_exit(thread, word, lock)
+            if found is None and (not lock or self._is_for_notice(thread, lock)):
                 found = self._by_frames(thread)
             found = found or self._native(thread, word)
             if found is not None and found.kind == "Thread" and word:
@@ -118,6 +119,39 @@ class AwaitedReader(msgspec.Struct, kw_only=True):
         if found is None:
             return unknown("no frame of its stack waits for an object that is known here")
         return known(replace(found, semaphore=self._file_of(word)), self.source)
+
+    def _at_exit(self, thread: PythonThread, word: int, lock: int) -> Awaited | None:
+        """Return the thread whose end the interpreter waits for before it ends itself.
+
+        ``threading._shutdown`` waits on what a ``join`` would wait on, one thread after the other.
+        """
+        frame = thread.frames[-1] if thread.frames else None
+        if not word or frame is None or frame.function != "_shutdown":
+            return None
+        if not frame.file.endswith(THREADING):
+            return None
+        for each in self.alive:
+            own = attributes_of(self.objects.memory, self.objects.python, each) if each else {}
+            if self._is_beside(own, word, lock):
+                return self._told("Thread", "_shutdown", each, frame, None)
+        return None
+
+    def _is_beside(self, thread: Mapping[str, int], word: int, lock: int) -> bool:
+        """Return whether a thread sleeps for the end of the thread with these attributes."""
+        memory, python = self.objects.memory, self.objects.python
+        if python.version < (3, 13):
+            return bool(lock) and thread.get("_tstate_lock") == lock
+        ident = memory.number(memory.number(word - 8) - IDENT_BEFORE_EVENT)
+        return bool(ident) and self._ident_in(thread) == ident
+
+    def _ident_in(self, thread: Mapping[str, int]) -> int:
+        """Return the ident that a ``Thread`` object has noted, or 0."""
+        if "_ident" not in thread:
+            return 0
+        python = self.objects.python
+        tagged = python.version >= (3, 12)
+        text = text_of_value(self.objects.memory, python.layout, thread["_ident"], tagged)
+        return int(text) if text.isdigit() else 0
 
     def _file_of(self, word: int) -> str:
         """Return the file in which a futex lies, if processes share it."""
@@ -255,9 +289,7 @@ class AwaitedReader(msgspec.Struct, kw_only=True):
             own = attributes_of(memory, python, address)
             if not lock or own.get("_tstate_lock") != lock:
                 return unknown("it waits for another thread that the object was used for")
-            ident = int(
-                text_of_value(memory, python.layout, own["_ident"], python.version >= (3, 12))
-            )
+            ident = self._ident_in(own)
         tid = self.tids.get(ident, 0)
         if not tid:
             return unknown("the thread that it waits for is not told")

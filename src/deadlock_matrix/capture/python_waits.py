@@ -11,6 +11,8 @@ may still hold it up there. The memory tells (64-bit; ``Modules/_threadmodule.c`
   waited for. In a lock object that is the byte behind the header. ``join`` waits for the event in
   ``ThreadHandle {.., ident, os_handle, int has_os_handle, int state, mutex, thread_is_exiting}``,
   where ``ident`` and ``os_handle`` are both ``pthread_self()``; the main thread's has no os_handle.
+- ``_shutdown`` waits for the threads that are no daemons: up to 3.12 for the lock in its local
+  ``lock``, the same as above; later for their events.
 - ``_ModuleLock.acquire`` waits on a lock that is an attribute of ``self``: in its values, wherever
   the version keeps them, so the search goes a few steps from the object.
 
@@ -39,6 +41,9 @@ from deadlock_matrix.model.thread_facts import SystemCall
 
 IMPORTLIB = "<frozen importlib._bootstrap>"
 LOCK_TYPE = "_thread.lock"
+WAITS_FOR_THREAD = ("join", "_wait_for_tstate_lock", "_shutdown")
+"""Functions of ``threading`` in which a thread waits for another one's end."""
+
 BEFORE, AHEAD = 4, (12, 8, 24, 0)
 """Words read before an object; and of it, of its dictionary or values, and of their values."""
 
@@ -68,7 +73,7 @@ def with_locks_of_lines(
 
 def waits_for_owner(frame: PythonFrame) -> bool:
     """Return whether the line may be one that waits for a join or an import lock."""
-    if frame.function in ("join", "_wait_for_tstate_lock"):
+    if frame.function in WAITS_FOR_THREAD:
         return frame.file.endswith("/threading.py")
     return (frame.file, frame.function) == (IMPORTLIB, "acquire")
 
@@ -94,7 +99,9 @@ def waits_on_lock_of_line(
         futex = call.arguments[0]
         if frame.function == "join":
             return known(_is_event_of_thread(memory, futex, idents), source)
-        if frame.function == "_wait_for_tstate_lock":
+        if frame.function == "_shutdown" and "lock" not in frame.values:
+            return known(_is_event_of_thread(memory, futex, idents), source)
+        if frame.function in WAITS_FOR_THREAD:
             lock = _address(frame, "lock")
             return known(lock != 0 and _is_lock(memory, layout, lock, futex), source)
         module_lock = _address(frame, "self")

@@ -86,6 +86,8 @@ def phrase_of_object(awaited: Awaited) -> str:
     place = f" in {awaited.function} ({base_name(awaited.file)}:{awaited.line})"
     if awaited.kind == "Thread":
         named = f"thread {awaited.detail!r}" if awaited.detail else label_of_object(awaited)
+        if awaited.action == "_shutdown":
+            return f"waits at the end of the program for {named}{place}"
         return f"joins {named}{place}"
     if awaited.kind in _RESULTS:
         return f"waits for the result of a pool, {label_of_object(awaited)}{place}"

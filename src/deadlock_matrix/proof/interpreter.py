@@ -22,6 +22,7 @@ from deadlock_matrix.proof.world import BegunByObjects, Key, World, between_snap
 
 IMPORTLIB = "<frozen importlib._bootstrap>"
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)>")
+_AT_END = "waits at the end of the program for"
 
 
 class GilWait(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,16 +200,21 @@ def _thread_join(
     """Recognise ``Thread.join``, which only the end of that thread releases.
 
     3.8 to 3.12 wait in ``_wait_for_tstate_lock``, later ones in ``join`` itself. An ident shows who
-    is joined, or the same ``self`` in that thread's ``_bootstrap_inner``.
+    is joined, or the same ``self`` in that thread's ``_bootstrap_inner``. At the end of the program
+    ``_shutdown`` waits for the same; only an ident or a lock shows for whom.
     """
     frame = stack.python[-1]
-    if frame.function not in ("join", "_wait_for_tstate_lock"):
+    if frame.function not in ("join", "_wait_for_tstate_lock", "_shutdown"):
         return None
     own_files = _own_threading(stacks)
-    target = _address(frame)
+    at_end = frame.function == "_shutdown"
+    awaited = stack.awaits.value if isinstance(stack.awaits, Known) else None
+    target = f"{awaited.address:#x}" if at_end and awaited is not None else _address(frame)
     if frame.file not in own_files or not target:
         return None
-    found = _by_ident(world, key, stack, target) or _by_object(world, key, own_files, target)
+    found = _by_ident(world, key, stack, target)
+    if found is None and not at_end:
+        found = _by_object(world, key, own_files, target)
     if found is None:
         return None
     other, held_source = found
@@ -219,9 +225,9 @@ def _thread_join(
             label=f"end of {world.name(other)}",
         ),
         owner=other,
-        source=f"{stacks.tool}: {frame.function}, self at {target}",
+        source=f"{stacks.tool}: {frame.function}, {'thread' if at_end else 'self'} at {target}",
         held_source=held_source,
-        phrase=f"joins {world.name(other)}",
+        phrase=f"{_AT_END if at_end else 'joins'} {world.name(other)}",
         names_owner=True,
         conditions=(condition,),
     )
