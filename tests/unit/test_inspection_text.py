@@ -483,6 +483,36 @@ def test_tasks_of_others_are_said_to_be_unread(file: str, told: str) -> None:
     assert f"; {told}" in lines[0] and told in lines[1:]
 
 
+@pytest.mark.parametrize(
+    ("calls", "told"),
+    [
+        ([("main", "multiprocessing/resource_tracker.py")], False),
+        ([("main", "multiprocessing/forkserver.py"), ("select", "selectors.py")], False),
+        ([("main", "multiprocessing/forkserver.py"), ("job", "app.py")], True),
+        ([("main", "multiprocessing/forkserver.py"), ("run", "app.py"), ("select", "selectors.py")],
+         True),
+        ([("main", "resource_tracker.py")], True),
+    ],
+)  # fmt: skip
+def test_a_helper_of_multiprocessing_is_no_lead(calls: list[tuple[str, str]], told: bool) -> None:
+    """It waits for orders all the time; a child that the fork server made is another matter."""
+    frames = tuple(
+        PythonFrame(function=function, file=f"/usr/lib/python3.14/{file}", line=1)
+        for function, file in (("<module>", "string"), *calls)
+    )
+    thread = ThreadStack(
+        tid=9, name="main", python=frames, native=(), holds_gil=unknown("not read")
+    )
+    read = ProcessStacks(pid=9, tool="its memory", begun_s=0.0, ended_s=0.1, threads=(thread,))
+    found = inspection(verdict="not-proved", outcome="not-proved", proof=None)
+    assert isinstance(found.evidence, Known)
+    evidence = msgspec.structs.replace(
+        found.evidence.value, stacks=(StackFacts(pid=9, stacks=known(read, "its memory")),)
+    )
+    text = inspection_text(msgspec.structs.replace(found, evidence=known(evidence, "t")))
+    assert ("main thread 9" in text.splitlines()[0]) is told
+
+
 def test_nothing_could_be_read() -> None:
     found = inspection(
         verdict=Verdict.HANG, proof=None, threads=(), evidence=unknown("it has ended"),

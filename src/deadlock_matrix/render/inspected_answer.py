@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from deadlock_matrix.diagnosis.frames import is_users
 from deadlock_matrix.diagnosis.text import count, listed, one_line, seconds
 from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.frames import PythonFrame
 from deadlock_matrix.model.system_calls import WaitsFor, blocking
 from deadlock_matrix.model.thread_facts import NoTimeout
 from deadlock_matrix.model.verdict import TITLES, Doing, Proof
@@ -28,6 +29,9 @@ MOST_IN_SENTENCE = 4
 
 _FOR_A_PROCESS = (WaitsFor.CHILD, WaitsFor.READ, WaitsFor.WRITE)
 """The waits that another process may have to end. Locks are not followed that far."""
+
+_HELPERS = ("/multiprocessing/resource_tracker.py", "/multiprocessing/forkserver.py")
+"""The files of processes that ``multiprocessing`` starts beside the program's own."""
 
 _STYLES = {
     "deadlock": "bold red",
@@ -178,15 +182,30 @@ def _of_unproved(looked: LookedAt, threads: Sequence[Doing], also: Sequence[Doin
 
 
 def _of_children(looked: LookedAt) -> list[Doing]:
-    """Return the main threads of child processes, where no obstacle leads to one of them."""
+    """Return the main threads of child processes, where no obstacle leads to one of them.
+
+    The helpers of ``multiprocessing`` wait for orders all the time: they say nothing.
+    """
     pid = _root(looked)
     of_others = [
         each
         for each in looked.found.threads
-        if each.pid != pid and each.tid == each.pid and not idle(looked.frames(each))
+        if each.pid != pid
+        and each.tid == each.pid
+        and not idle(looked.frames(each))
+        and not _waits_for_orders(looked.frames(each))
     ]
     subjects = {gap.subject for gap in looked.found.gaps}
     return [] if subjects & {each.name for each in of_others} else of_others
+
+
+def _waits_for_orders(frames: Sequence[PythonFrame]) -> bool:
+    """Return whether it is in the loop of one of multiprocessing's helpers.
+
+    A child that the fork server has made is in a function that this loop calls.
+    """
+    own = [each for each in frames if not each.file.endswith("/selectors.py")]
+    return bool(own) and own[-1].function == "main" and own[-1].file.endswith(_HELPERS)
 
 
 def _behind(looked: LookedAt, first: Doing) -> str:
