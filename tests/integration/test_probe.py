@@ -24,7 +24,11 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-CALLINGS = ("main", "thread", "two-threads", "fork", "spawn")
+CALLINGS = tuple(
+    each.value
+    for each in Calling  # those that execute the entry once, and nothing else
+    if each not in (Calling.FORK_AGAIN, Calling.CONCURRENT_IMPORTS, Calling.CONCURRENT_EXPORTS)
+)
 Run = Callable[..., CellResult]
 Observed = Callable[[CellResult], Observation]
 Package = Callable[[dict[str, str]], Path]

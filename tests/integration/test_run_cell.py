@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from deadlock_matrix.model.cell import Cell
+from deadlock_matrix.model.cell import Calling, Cell
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.observation import (
     CellResult,
@@ -86,7 +86,14 @@ def test_an_entry_that_raises(
     assert len(msgspec.json.encode(result)) < 500_000
 
 
-@pytest.mark.parametrize("calling", ["thread", "two-threads", "fork", "fork-again", "spawn"])
+@pytest.mark.parametrize(
+    "calling",
+    [
+        each.value
+        for each in Calling
+        if each not in (Calling.MAIN, Calling.CONCURRENT_IMPORTS, Calling.CONCURRENT_EXPORTS)
+    ],
+)
 @pytest.mark.parametrize("statement", ["def", "raise ValueError('odd')"])
 def test_an_error_reached_by_another_way(
     run: Run, observed: Observed, statement: str, calling: str
