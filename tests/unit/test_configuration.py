@@ -11,6 +11,7 @@ from deadlock_matrix.app.configuration import load_configuration
 from deadlock_matrix.errors import ConfigurationError
 from deadlock_matrix.matrix.configuration import Configuration
 from deadlock_matrix.matrix.expansion import expand
+from deadlock_matrix.matrix.schema import read_table
 from deadlock_matrix.model.cell import Calling, Interpreter, Layout, Stdin
 
 
@@ -95,6 +96,12 @@ def test_a_misspelt_table_is_refused(tmp_path: Path, name: str) -> None:
     assert str(caught.value).endswith(
         f"pyproject.toml: the table [tool.{name}] is not read; call it [tool.deadlock-matrix]"
     )
+
+
+def test_a_table_of_pyproject_in_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('[tool.deadlock-matrix]\nstatement = "import mypkg"\n')
+    with pytest.raises(ConfigurationError, match=r"x\.toml: in a file of this name the keys stand"):
+        read_table(tmp_path / "x.toml")
 
 
 def test_tables_of_other_tools_are_none_of_ours(tmp_path: Path) -> None:

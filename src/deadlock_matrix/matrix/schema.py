@@ -122,6 +122,11 @@ def read_table(path: Path) -> Table | None:
         document = tools.get(TABLE)
         if document is None:
             return None
+    elif "tool" in document:
+        raise ConfigurationError(
+            f"{path}: in a file of this name the keys stand at the top; "
+            f"[tool.{TABLE}] is read from a {PYPROJECT}"
+        )
     try:
         return msgspec.convert(document, Table)
     except msgspec.ValidationError as error:
