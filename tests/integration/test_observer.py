@@ -190,6 +190,18 @@ def test_an_executable_on_a_dead_file_server(
         assert isinstance(stacks.stacks, Unknown)
 
 
+def test_a_parent_that_is_not_read_in_time_may_act(start: Start, observer: Observer) -> None:
+    code = "import signal; print('ready', flush=True); signal.pause()"
+    process = start(sys.executable, "-c", code)
+    observer.hurry(time.monotonic())
+    (parent,) = observer.parents(process.pid)
+    assert (parent.pid, parent.acts) == (os.getpid(), "could not be read in time")
+    assert parent.timers  # else nothing would be assumed of it
+    observer.hurry(None)
+    (parent,) = observer.parents(process.pid)[:1]
+    assert parent.pid == os.getpid() and parent.acts != "could not be read in time"
+
+
 def test_the_observer_of_the_soaks_reads_what_this_one_reads(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,11 +119,13 @@ class Observer:
         return found
 
     def parents(self, pid: int) -> tuple[Parent, ...]:
-        """See `parents.parents_of`; empty if it takes too long."""
+        """See `parents.parents_of`; one that is not read in time may act."""
         try:
             found: tuple[Parent, ...] = self._ask("parents", (pid,), tuple[Parent, ...])
         except CaptureError:
-            return ()
+            from deadlock_matrix.capture.parents import unread_parents
+
+            return unread_parents(pid, "could not be read in time")
         return found
 
     def machine(self, pid: int) -> Machine:

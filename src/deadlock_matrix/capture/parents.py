@@ -63,6 +63,19 @@ def parents_of(pid: int) -> tuple[Parent, ...]:
     return tuple(found)
 
 
+def unread_parents(pid: int, reason: str) -> tuple[Parent, ...]:
+    """Return the parent of ``pid`` as one that may act, because it was not read.
+
+    Only the kernel's own text is read: that cannot get stuck.
+    """
+    try:
+        above = parse_stat(read_small(f"/proc/{pid}/stat")).parent
+        name = read_small(f"/proc/{above}/comm").decode(errors="replace").strip()
+    except (OSError, ValueError, IndexError):
+        return ()
+    return (Parent(pid=above, name=name, timers=(reason,), acts=reason),)
+
+
 def _arguments(pid: int) -> list[str]:
     return [os.fsdecode(part) for part in read_whole(f"/proc/{pid}/cmdline").split(b"\0")[:-1]]
 
