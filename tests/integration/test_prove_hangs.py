@@ -497,6 +497,9 @@ class TestCase(unittest.TestCase):
         for number in range(3):
             with self.subTest(number=number):
                 assert number != 1
+    def test_good_case(self):
+        for number in range(3):
+            with self.subTest(number=number): pass
 def test_hangs(): threading.Event().wait()
 def test_last(): pass
 """
@@ -506,7 +509,7 @@ def test_last(): pass
     names = ("test_skipped", "test_expected", "test_unexpected", "test_odd[<&>]", "test_hangs")
     assert [found.pop(name) for name in names] == ["skipped"] * 2 + ["failure"] * 3
     assert found.pop("test_case") == "failure"
-    assert set(found.values()) == {"passed"} and len(found) == 5
+    assert set(found.values()) == {"passed"} and len(found) == 6
     assert "not today" in done.stdout
 
 

@@ -14,11 +14,17 @@ from deadlock_matrix.pytest_plugin.guard.journal import BEGINNING, follow
 LOCATION = ("test_it.py", 3, "test_it")
 
 
+def phase(when: str, duration: float, start: float, stop: float) -> journal.Phase:
+    return pytest.TestReport(
+        "a", LOCATION, {}, "passed", None, when, duration=duration, start=start, stop=stop
+    )  # type: ignore[arg-type]
+
+
 def write(folder: Path, *records: journal.Record) -> Path:
     writer = journal.Writer(folder)
     for record in records:
         if record[0] == journal.PASSED:
-            writer.passed(record[1], *record[2])
+            writer.passed(phase(record[1], *record[2]))
         else:
             writer.write(*record)
     return folder / f"{os.getpid()}{journal.SUFFIX}"
@@ -29,6 +35,15 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
         (journal.START, "test_ü.py::test_it[日本]", LOCATION),
         (journal.PASSED, "setup", (0.1, 1.0, 1.1)),
         (journal.REPORT, '{"outcome": "failed"}', "call"),
+    ]
+    assert journal.read_all(write(tmp_path, *records)) == records
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0, float("inf")])
+def test_odd_times_do_not_hide_what_follows(tmp_path: Path, time: float) -> None:
+    records = [
+        (journal.PASSED, "setup", (time, 0.0, 0.0)),
+        (journal.PASSED, "call", (0.1, 1.0, 1.1)),
     ]
     assert journal.read_all(write(tmp_path, *records)) == records
 
@@ -120,7 +135,7 @@ def test_who_has_let_go_does_not_write(tmp_path: Path) -> None:
     writer.write(journal.RUNNING)
     writer.let_go()
     writer.write(journal.ENDING)
-    writer.passed("call", 0.1, 1.0, 1.1)
+    writer.passed(phase("call", 0.1, 1.0, 1.1))
     path = tmp_path / f"{os.getpid()}{journal.SUFFIX}"
     assert journal.read_all(path) == [(journal.RUNNING,)]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.journal import PHASES, START
 
 FOLDER_KEY = "deadlock_matrix_guard"
 
@@ -47,20 +48,25 @@ class Recorder:
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
         """Record that a test begins."""
         self._location = location
-        self._write(journal.START, nodeid, location)
+        self._write(START, nodeid, location)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record that a phase of a test has ended."""
-        if report.outcome != "passed" or report.sections or report.user_properties:
+        if (
+            report.outcome != "passed"
+            or report.sections
+            or report.user_properties
+            or type(report) is not pytest.TestReport  # a subtest's, say
+        ):
             self._write(journal.REPORT, self._serialise(report), report.when)
-        elif report.location is not self._location or report.when not in journal.PHASES:
+        elif report.location is not self._location or report.when not in PHASES:
             # Another test's, as all are in a controller. The ids would say the same, but pytest 9
             # makes a report's id anew for every caller.
             times = (report.duration, report.start, report.stop)
             self._write(journal.PASSED, report.when, times, report.nodeid, report.location)
         else:
-            self._passed(report.when, report.duration, report.start, report.stop)
+            self._passed(report)
 
     def pytest_enter_pdb(self) -> None:
         """Record that a person is asked, who may take any time."""
