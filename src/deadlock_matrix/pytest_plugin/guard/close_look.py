@@ -84,8 +84,8 @@ class CloseLook:
         evidence, judgement = found
         still_s = self._movement.note(evidence.after, gil_holder(evidence))
         slept_s = self._attention.glance()
-        if now and still_s < slept_s - AT_WORK_S:
-            ended_s = time.monotonic()
+        ended_s = time.monotonic()
+        if now and still_s + ended_s - evidence.after.begun_s < slept_s - AT_WORK_S:
             self._next_now_s = ended_s + max(NOW_AGAIN_S, NOW_AGAIN_TIMES * (ended_s - began_s))
         self._stuck_s = self._lasting.note(evidence, judgement)
         return evidence, judgement, max(min(slept_s, still_s), self._stuck_s)

@@ -6,7 +6,6 @@ a time limit. The threads that keep the GIL from it do, whether they are proved 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Set
 
 from deadlock_matrix.model.evidence import Evidence
@@ -53,7 +52,7 @@ class Lasting:
         if not asleep.items() & self._asleep.items():
             self._since_s = evidence.before.begun_s
         self._asleep = asleep
-        return min(still_s, time.monotonic() - self._since_s) if asleep else 0.0
+        return min(still_s, evidence.after.begun_s - self._since_s) if asleep else 0.0
 
 
 def _keepers(evidence: Evidence, judgement: Judgement) -> set[tuple[int, int]]:
