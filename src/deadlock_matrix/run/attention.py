@@ -11,11 +11,15 @@ from collections.abc import Callable
 
 from deadlock_matrix.capture.collector import Collector
 from deadlock_matrix.capture.glance import Glance
+from deadlock_matrix.capture.run_counts import only_sleeps
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.run.examination import examine_twice
 from deadlock_matrix.run.rates import Rates
+
+JUST_S = 1.0
+"""For that long, a thread has just fallen asleep."""
 
 
 class Attention:
@@ -44,6 +48,7 @@ class Attention:
         self._rates = rates or Rates()
         self._glancer = collector.glancer(pid)
         self._place: tuple[str, str] | None = None
+        self._only_sleeps = False  # for a time, and waits for nothing else
         self._switches = -1
         self._since = time.monotonic()
         self._asleep_since = self._since
@@ -51,9 +56,10 @@ class Attention:
         self._next_look = self._since
 
     @property
-    def is_asleep(self) -> bool:
-        """Whether it slept at the last glance."""
-        return self._place is not None
+    def has_just_fallen_asleep(self) -> bool:
+        """Whether it is worth glancing often: a close look is due soon, if it stays asleep."""
+        settled_s = time.monotonic() - self._since
+        return self._place is not None and not self._only_sleeps and settled_s < JUST_S
 
     def close(self) -> None:
         """Release the process's files; may be called twice."""
@@ -79,6 +85,7 @@ class Attention:
             self._asleep_since = now
         if place is None or place != self._place:
             self._place = place
+            self._only_sleeps = only_sleeps(glance.syscall.split())
             self._since = now
             self._pause = self._rates.first_pause_s
             self._next_look = now + self._rates.settle_s
@@ -89,6 +96,8 @@ class Attention:
     ) -> tuple[Evidence, Judgement] | None:
         """Look closely, if it is time to, or if told to look now; None if it was not time.
 
+        While its main thread only sleeps for a time, that thread is not stuck, whoever else is.
+
         Args:
             now: Look at once.
             awaited: Whether somebody outside waits for its main thread.
@@ -96,7 +105,8 @@ class Attention:
         Raises:
             CaptureError: The process has ended or cannot be read.
         """
-        if not now and (self._place is None or time.monotonic() < self._next_look):
+        due = self._place is not None and not self._only_sleeps
+        if not now and not (due and time.monotonic() >= self._next_look):
             return None
         began = time.monotonic()
         found = examine_twice(

@@ -41,9 +41,9 @@ class CloseLook:
         self._next_now_s = 0.0
 
     @property
-    def is_asleep(self) -> bool:
-        """Whether its main thread slept at the last glance."""
-        return self._attention.is_asleep
+    def has_just_fallen_asleep(self) -> bool:
+        """See `Attention`."""
+        return self._attention.has_just_fallen_asleep
 
     @property
     def is_stuck(self) -> bool:

@@ -29,6 +29,8 @@ class Pulse:
         self._pid = pid
         self._counted = b""
         self._since = self._found_since = time.monotonic()
+        self.is_asleep = False
+        """Whether it was at the last look."""
         self._tasks = -1
         if sys.platform == "linux":
             try:
@@ -60,6 +62,7 @@ class Pulse:
             raise CaptureError(f"process {self._pid} has ended") from None
         now = time.monotonic()
         awake = _state(stat) not in _ASLEEP
+        self.is_asleep = not awake
         if awake:
             self._found_since = now
         if awake or counted != self._counted:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from deadlock_matrix.model.verdict import Judgement
     from deadlock_matrix.pytest_plugin.guard.close_look import CloseLook
 
-GLANCE_S = 0.025
-BUSY_GLANCE_S = 0.1
-"""Between two glances while no process that should move sleeps where it slept before."""
+BUSY_GLANCE_S = 0.2
+"""Between two glances at processes that work, or have slept in the same place for long."""
+
+GLANCE_S, FIRST_GLANCE_S = 0.025, 0.1
+"""The same if one that should move has just fallen asleep, and if it has never been looked at
+closely.
+"""
 
 ASLEEP_S, HANDING_OUT_S = 0.09, 1.0
 """How long a main thread must sleep before what looks closely is loaded: any, and that of a
@@ -40,7 +44,7 @@ IDLE_LOOK_S = 5.0
 TRY_AGAIN_S = 1.0
 """After a process could not be read, as on a machine that is too busy."""
 
-NEW_PROCESSES_S = 0.1
+NEW_PROCESSES_S = 0.2
 READY_WITHIN_S = 10.0
 """For a worker that is restarted; there may be none, if there is nothing left to do."""
 
@@ -101,11 +105,7 @@ class Watcher:
         signals = Signals(self._child)
         try:
             while True:
-                asleep = any(
-                    each.closely is not None and each.closely.is_asleep and self._should_move(each)
-                    for each in self._processes.values()
-                )
-                status = signals.wait(GLANCE_S if asleep else BUSY_GLANCE_S)
+                status = signals.wait(self._pause_s())
                 if status is not None:
                     return status
                 self._look_at_all(on_hang, on_sight)
@@ -115,6 +115,22 @@ class Watcher:
             if self._collector is not None:
                 self._collector.close()
             signals.close()
+
+    def _pause_s(self) -> float:
+        """Return how long to sleep, so that nothing is missed and little is spent."""
+        asleep = [
+            each
+            for each in self._processes.values()
+            if (
+                each.pulse.is_asleep
+                if each.closely is None
+                else each.closely.has_just_fallen_asleep
+            )
+            and self._should_move(each)
+        ]
+        if any(each.closely is not None for each in asleep):
+            return GLANCE_S
+        return FIRST_GLANCE_S if asleep else BUSY_GLANCE_S
 
     def _look_at_all(
         self, on_hang: Callable[[Hang], None], on_sight: Callable[[Hang, bool], None]
@@ -131,7 +147,7 @@ class Watcher:
         if now < self._next_search:
             return
         self._next_search = now + NEW_PROCESSES_S
-        for name in os.listdir(self._folder):  # noqa: PTH208  # ten times a second
+        for name in os.listdir(self._folder):  # noqa: PTH208  # several times a second
             if not name.endswith(journal.SUFFIX):
                 continue
             pid = int(name.removesuffix(journal.SUFFIX))
