@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from lxml import etree
 
 from deadlock_matrix.capture.collector import open_collector
 from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.explanation import describe
 from deadlock_matrix.pytest_plugin.guard.hang import Hang
+from deadlock_matrix.pytest_plugin.guard.unread import Unread
 from deadlock_matrix.pytest_plugin.guard.watcher import Watcher
 
 pytestmark = [
@@ -98,7 +101,7 @@ def test_every_hang_of_a_suite_is_named_and_all_other_results_are_there(
     passed = {name for name, result in found.items() if result == "passed"}
     assert {"test_before", "test_after", "test_more", "test_between[6]"} <= passed
     for name in HANGS:
-        assert f"::{name}, " in done.stderr
+        assert f"::{name} (pytest process " in done.stderr
     assert done.returncode in (35, 36, 124), done.stderr
 
 
@@ -136,6 +139,49 @@ def test_it():
     assert evidence.stat().st_size > 1000
 
 
+CROSSED = """
+import threading
+def test_it():
+    first, second = threading.Lock(), threading.Lock()
+    has_first, has_second = threading.Event(), threading.Event()
+    def other():
+        with second:
+            has_second.set()
+            has_first.wait()
+            with first: pass
+    threading.Thread(target=other, daemon=True).start()
+    with first:
+        has_first.set()
+        has_second.wait()
+        with second: pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_summaries_begin_with_what_is_stuck(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    done = session("-vv", *AFTER, *workers, test_it=CROSSED)  # -vv: as in a CI job, nothing is cut
+
+    headline = (
+        "likely deadlock: main thread waits for second (test_it.py:15), held by thread "
+        "'Thread-1 (other)', which waits for first (test_it.py:10), held by main thread"
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("FAILED")] == [
+        f"FAILED test_it.py::test_it - {headline}"
+    ]
+    assert lines.count(headline) == 1 and "in the call of test_it.py::test_it (" in done.stdout
+    assert f"prove-hangs: {headline}\n" in done.stderr
+    (failure,) = ElementTree.parse(tmp_path / "junit.xml").iter("failure")
+    assert failure.attrib["message"] == headline
+    assert (failure.text or "").count(headline) == 1 and "evidence: " in (failure.text or "")
+    answer, _, folded = (tmp_path / "summary.md").read_text().partition("<details>")
+    assert headline in answer and "in the call of test_it.py::test_it" in answer
+    assert len(answer.splitlines()) < 10 and "evidence: " in folded
+
+
 def test_a_hang_in_a_worker_is_told_before_its_time(session: Session, tmp_path: Path) -> None:
     """A thread of every worker listens to the controller, so a worker never waits as a whole."""
     event = "import threading\ndef test_event(): threading.Event().wait()\n"
@@ -154,8 +200,8 @@ def test_future():
         test_n=native,
     )
     for name in ("test_event", "test_future", "test_mutex_against_the_gil"):
-        told = f"::{name}, is likely deadlocked: it will be ended unless it moves within 15 s"
-        assert told in done.stderr
+        told = rf"::{name} \(pytest process \d+\): it will be ended unless it moves within 15 s"
+        assert re.search(told, done.stderr)
     assert done.returncode == 36, done.stderr
 
 
@@ -225,7 +271,8 @@ def test_next(): pass
     done = session(*AFTER, test_gil=code)
 
     assert done.returncode == 36, done.stdout + done.stderr
-    assert done.stderr.count("::test_the_gil_against_a_mutex, is likely deadlocked: ") == 1
+    assert done.stderr.count(": it will be ended unless it moves within 2 s") == 1
+    assert "in the call of test_gil.py::test_the_gil_against_a_mutex (" in done.stderr
     assert "holds the GIL and waits for mutex" in done.stdout
     assert results(tmp_path) == {"test_the_gil_against_a_mutex": "failure", "test_next": "passed"}
 
@@ -249,7 +296,8 @@ def test_next(): pass
     done = session(*AFTER, test_gil=code)
 
     assert done.returncode == 124, done.stdout + done.stderr
-    assert "::test_the_gil_against_a_semaphore, has done nothing for " in done.stderr
+    assert "prove-hangs: hang: nothing has moved for " in done.stderr
+    assert "in the call of test_gil.py::test_the_gil_against_a_semaphore (" in done.stderr
     assert results(tmp_path) == {
         "test_the_gil_against_a_semaphore": "failure",
         "test_next": "passed",
@@ -274,7 +322,8 @@ def test_next(): pass
     done = session(*AFTER, test_gil=code)
 
     assert done.returncode == 124, done.stdout + done.stderr
-    assert "::test_the_gil_against_a_signal, has done nothing for " in done.stderr
+    assert "prove-hangs: hang: nothing has moved for " in done.stderr
+    assert "in the call of test_gil.py::test_the_gil_against_a_signal (" in done.stderr
     assert results(tmp_path) == {"test_the_gil_against_a_signal": "failure", "test_next": "passed"}
 
 
@@ -357,7 +406,7 @@ def test_without(): pass
     found = results(tmp_path)
     assert found.pop("test_without") == "passed"
     assert len(found) == 8 and set(found.values()) <= {"failure", "error"}
-    assert done.stderr.count("has done nothing") + done.stderr.count("is likely") <= 4
+    assert done.stderr.count("prove-hangs: likely deadlock: ") <= 4
     assert "fixture 'server' is not set up again, since it hung in the setup of" in done.stdout
 
 
@@ -418,6 +467,96 @@ def test_a_process_that_could_not_be_read_in_time_is_not_forgotten(
         process.wait(60)
         collector.close()
     assert hangs[0].pid == process.pid
+
+
+def test_a_process_that_can_never_be_read_is_ended_at_its_limit(
+    launch: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    code = "import os, threading; os.write(1, b'ready'); threading.Event().wait()"
+    process = launch(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.read(5) == b"ready"
+    (tmp_path / f"{process.pid}{journal.SUFFIX}").touch()
+    watcher = Watcher(process.pid, tmp_path, after_s=0.5)
+    collector = watcher._collector = open_collector()
+    hangs: list[Hang] = []
+    try:
+        collector.hurry(0.0)
+        while not hangs:
+            watcher._look_at_all(hangs.append, lambda hang, is_due: None)
+        assert process.wait(60) == -signal.SIGKILL
+    finally:
+        collector.close()
+    (hang,) = hangs
+    assert hang.seen is None and hang.strength == "limit" and hang.asleep_s >= 0.5
+    text = describe(hang, tmp_path)
+    assert text.startswith("hang: nothing has moved for ") and hang.unread.rstrip(".") in text
+
+
+WORK_BESIDE = """
+import os, threading
+def work():
+    while True: pass
+threading.Thread(target=work, daemon=True).start()
+os.write(1, b'ready')
+threading.Event().wait()
+"""
+WORK_BELOW = """
+import os
+if os.fork() == 0:
+    os.write(1, b'ready')
+    while True: pass
+os.wait()
+"""
+
+
+@pytest.mark.parametrize("code", [WORK_BESIDE, WORK_BELOW])
+def test_work_in_a_process_that_cannot_be_read_is_seen(
+    launch: Callable[..., subprocess.Popen[bytes]], until: Callable[..., None], code: str
+) -> None:
+    process = launch(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.read(5) == b"ready"
+    unread = Unread(process.pid)
+    unread.note()
+    until(lambda: unread.note() > 0)  # two looks in which nobody got a processor
+    until(lambda: unread.note() == 0)
+
+
+DROPS = """
+import ctypes
+library = ctypes.CDLL(None)
+library.prctl(24, 19)  # PR_CAPBSET_DROP, CAP_SYS_PTRACE: not to have it again after an exec
+head, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+assert not library.capget(head, sets)
+for number in range(3):
+    sets[number] &= ~(1 << 19)
+assert not library.capset(head, sets)
+"""
+
+
+def test_a_process_that_may_not_be_read_is_ended_if_nothing_works_in_it(
+    session: Session, tmp_path: Path
+) -> None:
+    code = """
+import ctypes, subprocess, sys, threading
+WORK = "import time\\nend = time.monotonic() + 5\\nwhile time.monotonic() < end: pass"
+def test_works():
+    ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE: nobody may read its memory
+    thread = threading.Thread(target=exec, args=[WORK])
+    thread.start()
+    thread.join()
+    subprocess.run([sys.executable, "-c", WORK], check=True)
+def test_hangs():
+    ctypes.CDLL(None).prctl(4, 0)
+    threading.Event().wait()
+def test_next(): pass
+"""
+    done = session("-p", "drops", *AFTER, drops=DROPS, test_it=code)
+
+    assert done.returncode == 124, done.stdout + done.stderr
+    assert results(tmp_path) == {
+        "test_works": "passed", "test_hangs": "failure", "test_next": "passed"
+    }  # fmt: skip
+    assert re.search(r"hang: nothing has moved for \d+ s: .* cannot be inspected: ", done.stderr)
 
 
 def test_a_test_that_waits_for_a_person_in_pdb_is_left_alone(

@@ -29,7 +29,7 @@ def core_tasks(looked: LookedAt) -> list[TaskDoing]:
 
 def stuck_tasks_sentence(looked: LookedAt, tasks: Sequence[TaskDoing]) -> str:
     """Return who waits for what, held by whom, each task with the user's own line."""
-    told = [f"{_named(looked, each)} {_in_short(each)}" for each in tasks[:MOST_IN_SENTENCE]]
+    told = [f"{_named(looked, each)} {in_short(each)}" for each in tasks[:MOST_IN_SENTENCE]]
     if len(tasks) > MOST_IN_SENTENCE:
         told.append(f"{count(len(tasks) - MOST_IN_SENTENCE, 'more task')} likewise")
     told += [f"behind it, {each}" for each in _threads_behind(looked, tasks[:MOST_IN_SENTENCE])]
@@ -42,7 +42,7 @@ def tasks_of_thread(looked: LookedAt, doing: Doing) -> str:
     tasks = [each for each in looked.found.tasks if (each.pid, each.tid) == (doing.pid, doing.tid)]
     if not 0 < len(tasks) <= MOST_IN_SENTENCE:
         return ""
-    told = [f"{_named(looked, each)} {_in_short(each)}" for each in tasks]
+    told = [f"{_named(looked, each)} {in_short(each)}" for each in tasks]
     return f"in its event loop {'; '.join(told)}"
 
 
@@ -68,7 +68,7 @@ def _threads_behind(looked: LookedAt, tasks: Sequence[TaskDoing]) -> Iterator[st
             yield one_line(f"{doing.name}{where} {doing.does}")
 
 
-def _in_short(task: TaskDoing) -> str:
+def in_short(task: TaskDoing) -> str:
     """Name what it waits for, and who holds that; the details are further down."""
     awaits = task.awaits
     if awaits is None or not awaits.name:

@@ -133,8 +133,11 @@ def is_alive(pid: int, collector: Collector) -> bool:
 
 
 def _place_of(glance: Glance) -> tuple[str, str] | None:
-    """Return where a thread sleeps: the number of the system call and its first argument."""
+    """Return where a thread sleeps: the number of the system call and its first argument.
+
+    Both are empty where the call cannot be read.
+    """
     call = glance.syscall.split(None, 2)
-    if glance.state == "S" and len(call) >= 2:
-        return call[0], call[1]
+    if glance.state == "S" and (len(call) >= 2 or not call):
+        return (call[0], call[1]) if call else ("", "")
     return ("ended", "") if glance.state in "ZX" else None

@@ -6,8 +6,9 @@ import time
 from functools import partial
 
 from deadlock_matrix.capture.collector import Collector
+from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.model.evidence import Evidence
-from deadlock_matrix.model.fact import Known
+from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.pytest_plugin.guard.concern import concerns_the_test
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED
@@ -111,6 +112,22 @@ def strength(evidence: Evidence, judgement: Judgement) -> str:
     if judgement.outcome == "deadlock":
         return PROVED
     return LIKELY if concerns_the_test(evidence, judgement) else LIMIT
+
+
+def why_unread(collector: Collector, pid: int, evidence: Evidence) -> str:
+    """Return why the process may not be looked into; empty if its stacks were read, or none are."""
+    reasons = [
+        facts.stacks.reason
+        for facts in evidence.stacks
+        if facts.pid == pid and isinstance(facts.stacks, Unknown)
+    ]
+    if not reasons:
+        return ""
+    try:
+        collector.check(pid)
+    except CaptureError as error:
+        return str(error)
+    return reasons[0]
 
 
 def _alone(pid: int) -> tuple[int, ...]:

@@ -18,16 +18,17 @@ class Hang:
     """A pytest process that was ended, and why.
 
     ``strength`` is ``proved``; ``likely``, also for a part of a process; or ``limit`` if nothing is
-    known but that nothing in it has worked for ``asleep_s`` seconds. ``whole_session``: no part of
-    the session runs on.
+    known but that nothing in it has worked for ``asleep_s`` seconds. ``unread`` says why its stacks
+    could not be read, if that is so; ``seen`` is None if nothing could. ``whole_session``: no part
+    of the session runs on.
     """
 
     pid: int
     position: Position
     strength: str
     asleep_s: float
-    evidence: Evidence
-    judgement: Judgement
+    seen: tuple[Evidence, Judgement] | None
+    unread: str = ""
     whole_session: bool
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard import journal
+from deadlock_matrix.pytest_plugin.guard.failure import failure_of
 from deadlock_matrix.pytest_plugin.guard.hang import Hang, Told
 
 
@@ -141,12 +142,13 @@ def _failure(hang: Hang, text: str) -> pytest.TestReport:
     where = hang.position
     nodeid = where.test or f"prove-hangs::{where.doing}"
     when = {"in the setup of": "setup", "in the teardown of": "teardown"}.get(where.doing, "call")
+    location = where.location if where.test else (nodeid, None, where.doing)
     report = pytest.TestReport(
         nodeid=nodeid,
-        location=where.location if where.test else (nodeid, None, where.doing),
+        location=location,
         keywords={},
         outcome="failed",
-        longrepr=text,
+        longrepr=failure_of(text, location),
         when=when,  # type: ignore[arg-type]
         duration=hang.asleep_s,
     )

@@ -77,6 +77,7 @@ def begin(early_config: pytest.Config, args: list[str], parser: pytest.Parser) -
             if not left:
                 break
             fork.leave_done(split.folder, left)
+            print(flush=True)  # the line of progress that the hang left unfinished
             _say("continuing with the tests that have not begun")
             split = fork.split_again(split.folder)
     finally:
@@ -141,7 +142,7 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
             from deadlock_matrix.pytest_plugin.guard import explanation
             from deadlock_matrix.pytest_plugin.guard.hang import Told
 
-            _say(explanation.headline(hang))
+            _say(f"{explanation.headline(hang)}\n{explanation.place(hang)}: it is ended now")
             text = explanation.describe(hang, evidence)
             told = Told(hang=hang, text=text)
             (story.hangs if hang.whole_session else story.in_workers).append(told)
@@ -157,7 +158,7 @@ def _watch(split: fork.Split, after_s: float | None, evidence: Path, story: Stor
                 then = f"it will be ended unless it moves within {after_s:g} s"
             else:
                 then = "it will not be ended, since --prove-hangs-after is 0"
-            _say(f"{explanation.headline(hang)}: {then}\n{explanation.sentence(hang)}")
+            _say(f"{explanation.headline(hang)}\n{explanation.place(hang)}: {then}")
 
         story.status = Watcher(split.child, split.folder, after_s).watch(note, note_sight)
     except Exception as error:  # a failure out here must not cost the session its results

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.pytest_plugin.guard import journal
-from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, PROVED, Hang
+from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED, Hang
 from deadlock_matrix.pytest_plugin.guard.journal import Position
 from deadlock_matrix.pytest_plugin.guard.pulse import Pulse
 from deadlock_matrix.pytest_plugin.guard.signals import Signals
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deadlock_matrix.model.evidence import Evidence
     from deadlock_matrix.model.verdict import Judgement
     from deadlock_matrix.pytest_plugin.guard.close_look import CloseLook
+    from deadlock_matrix.pytest_plugin.guard.unread import Unread
 
 BUSY_GLANCE_S = 0.2
 """Between two glances at processes that work, or have slept in the same place for long."""
@@ -55,6 +56,7 @@ class _Process:
     reader: journal.Reader
     pulse: Pulse
     closely: CloseLook | None = None  # from the first time that it sleeps
+    unread: Unread | None = None  # from the first time that it cannot be read
     position: Position = journal.BEGINNING
     began_s: float = field(default_factory=time.monotonic)  # when it was found
     told: bool = False  # it has been reported that it hangs where it sleeps now
@@ -189,18 +191,24 @@ class Watcher:
             found = closely.look(
                 now=wanted and self._is_late(process, asleep_s), awaited=self._should_move(process)
             )
-        except CaptureError:
+        except CaptureError as error:
             if process.pulse.has_ended():
                 self._forget(process)
+                return None
             process.next_try_s = time.monotonic() + TRY_AGAIN_S
-            return None
+            return self._decide(process, self._unread_hang(process, error), on_sight)
         if found is None:
             return None
+        return self._decide(process, self._hang(process, *found), on_sight)
+
+    def _decide(
+        self, process: _Process, hang: Hang, on_sight: Callable[[Hang, bool], None]
+    ) -> Hang | None:
+        """Return what is to be ended now, or report it, or neither."""
         read = process.reader.bytes_read
         self._hear()
         if process.reader.bytes_read != read:  # it went on after the look began
             return None
-        hang = self._hang(process, *found)
         is_due = hang.strength == PROVED or self._is_late(process, hang.asleep_s)
         if is_due and self._may_replace():
             return hang
@@ -242,15 +250,35 @@ class Watcher:
     def _hang(
         self, process: _Process, evidence: Evidence, judgement: Judgement, asleep_s: float
     ) -> Hang:
-        from deadlock_matrix.pytest_plugin.guard.close_look import as_frames_say, strength
+        from deadlock_matrix.pytest_plugin.guard.close_look import (
+            as_frames_say,
+            strength,
+            why_unread,
+        )
 
+        assert self._collector is not None
         return Hang(
             pid=process.pid,
             position=as_frames_say(process.position, process.pid, evidence),
             strength=strength(evidence, judgement),
             asleep_s=asleep_s,
-            evidence=evidence,
-            judgement=judgement,
+            seen=(evidence, judgement),
+            unread=why_unread(self._collector, process.pid, evidence),
+            whole_session=self._is_the_session(process),
+        )
+
+    def _unread_hang(self, process: _Process, error: CaptureError) -> Hang:
+        from deadlock_matrix.pytest_plugin.guard.unread import Unread
+
+        if process.unread is None:
+            process.unread = Unread(process.pid)
+        return Hang(
+            pid=process.pid,
+            position=process.position,
+            strength=LIMIT,
+            asleep_s=process.unread.note(),
+            seen=None,
+            unread=str(error),
             whole_session=self._is_the_session(process),
         )
 

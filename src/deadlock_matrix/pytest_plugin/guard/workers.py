@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deadlock_matrix.pytest_plugin.guard.failure import failure_of
 from deadlock_matrix.pytest_plugin.guard.left import HUNG, MOST_HANGS, left
 
 
@@ -47,7 +48,8 @@ class Crashes:
         """
         hang = left(self._folder).get(crashitem)
         if hang is not None:
-            report.location, report.longrepr = hang.location, hang.text
+            report.location = hang.location
+            report.longrepr = failure_of(hang.text, hang.location)
             report.when, report.outcome = "call", "failed"
             self._count()
 
