@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,23 @@ def test_the_user_s_own_variables_stay() -> None:
 def test_what_the_harness_s_tools_set_goes(prefix: str) -> None:
     base = {prefix: "1", prefix + "X": "1", "A_" + prefix: "1"}
     assert make_environment(PYTHON, PLAIN, base) == {"A_" + prefix: "1"}
+
+
+class Vanishing(dict[str, str]):
+    """Like ``os.environ`` while pytest removes its own variable in another thread."""
+
+    def __getitem__(self, name: str) -> str:
+        if name == "PYTEST_CURRENT_TEST":
+            raise KeyError(name)
+        return super().__getitem__(name)
+
+    def items(self) -> ItemsView[str, str]:
+        return ItemsView(self)
+
+
+def test_what_the_harness_s_tools_remove_meanwhile_does_no_harm() -> None:
+    base = Vanishing(HOME="/home/me", PYTEST_CURRENT_TEST="test_import[...] (call)")
+    assert make_environment(PYTHON, PLAIN, base) == {"HOME": "/home/me"}
 
 
 def test_the_profile_sets_and_unsets() -> None:

@@ -33,9 +33,8 @@ def make_environment(
     ``base`` is usually ``os.environ``. The folder of the harness's own interpreter is removed from
     ``PATH``: the user's script would not find its programs there.
     """
-    environment = {
-        name: value for name, value in base.items() if not name.startswith(HARNESS_PREFIXES)
-    }
+    # The value of a variable of the harness is not asked for: pytest removes its own meanwhile.
+    environment = {name: base[name] for name in base if not name.startswith(HARNESS_PREFIXES)}
     environment.pop("_", None)
     if harness_folder is not None and "PATH" in environment:
         environment["PATH"] = _without(environment["PATH"], harness_folder)
