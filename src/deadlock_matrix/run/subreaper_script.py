@@ -101,6 +101,12 @@ class Supervisor:
         self.channel = channel
         self.ignored = ignored  # signals that whoever started us wants ignored
         self.blocked = blocked  # and those that are blocked there
+        # What a new process must not inherit of us; it would take long to find that out itself.
+        self.changed = [
+            number
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+            if signal.getsignal(number) not in (signal.SIG_DFL, None)
+        ]
         self.main = 0  # the process asked for, until it is reaped
         self.given_up = set()  # ids of processes that outlasted SIGKILL
 
@@ -126,10 +132,8 @@ class Supervisor:
                 # A probe starts as from a fresh shell; a user's command as without us, so that
                 # nohup means what it says.
                 kept = () if request["new_session"] else self.ignored
-                for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-                    action = signal.SIG_IGN if number in kept else signal.SIG_DFL
-                    if signal.getsignal(number) not in (action, None):
-                        signal.signal(number, action)
+                for number in self.changed:
+                    signal.signal(number, signal.SIG_IGN if number in kept else signal.SIG_DFL)
                 blocked = () if request["new_session"] else self.blocked
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 os.chdir(request["cwd"])
