@@ -12,16 +12,21 @@ from unit.test_report_samples import cell, result
 
 from deadlock_matrix.errors import ReportError
 from deadlock_matrix.model.fact import Aside, Known
+from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.model.report import Report
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.report import pieces
 from deadlock_matrix.report.merge import merge
-from deadlock_matrix.report.shelf import Shelved, complete
+from deadlock_matrix.report.shelf import Shelved, text_of
 from deadlock_matrix.report.store import load, write_report
 
 A, B = (f"2026010{day}-000000-{letter * 4}" for day, letter in ((1, "a"), (2, "b")))
 ONE = report(*timed(0.1, 0.2, 0.3), result(cell(layout="lazy")), run=A)
 OTHER = report(*timed(0.3, 0.4), *repeated([Verdict.DEADLOCK, Verdict.ERROR], layout="lazy"), run=B)
+
+
+def complete(result: CellResult) -> CellResult:
+    return msgspec.json.decode(text_of(result), type=CellResult)
 
 
 def completed(loaded: Report) -> Report:
@@ -64,6 +69,31 @@ def test_each_result_is_found_again(
     path = tmp_path / "report.json"
     path.write_bytes(way(REPORTS[name]))  # type: ignore[operator]
     assert completed(load(path, shelve=True).report) == REPORTS[name]
+
+
+def test_only_what_is_written_as_we_write_it_stays_in_its_file(tmp_path: Path) -> None:
+    # Its merged report could not be told from one that was written as a whole, or would be broken.
+    path = write_report(ONE, tmp_path / "one")
+    ours = path.read_bytes()
+    for spelled, theirs in (
+        (b'\n   "cell": {', b'\n   "cell":  {'),
+        (b'"verdict": "ok"', b'"verdict":  "ok"'),
+        (b'"target": "', b'"target": "\\u0073'),
+        (b'"verdict": "ok",', b'"content": "",\n   "verdict": "ok",'),
+    ):
+        path.write_bytes(ours.replace(spelled, theirs))
+        found = load(path, shelve=True).report
+        assert not any(isinstance(each.observation, Shelved) for each in found.cells)
+
+
+def test_what_a_terminal_would_obey_is_spelled_in_the_copy_too(tmp_path: Path) -> None:
+    path = write_report(ONE, tmp_path / "one")
+    path.write_bytes(path.read_bytes().replace(b'"kept": "', '"kept": "\u202e'.encode()))
+    loaded = load(path, shelve=True).report
+    assert any(isinstance(each.observation, Shelved) for each in loaded.cells)
+    assert completed(loaded) == load(path).report
+    written = write_report(merge([loaded], TOOL), tmp_path / "merged").read_bytes()
+    assert written.isascii() and rb'"kept": "\u202e' in written
 
 
 def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def encode(
     data = msgspec.json.encode(value, order=order)
     if indent:
         data = msgspec.json.format(data, indent=indent)
+    return harmless(data)
+
+
+def harmless(data: bytes) -> bytes:
+    """Return the same JSON with ``\\uXXXX`` for what a terminal would obey or hide.
+
+    Raises:
+        UnicodeDecodeError: It is no JSON.
+    """
     if data.isascii() and b"\x7f" not in data:
         return data
     return _OBEYED.sub(_spell, data.decode()).encode()

@@ -21,7 +21,7 @@ MAX_PIECE_BYTES = 1 << 28
 
 T = TypeVar("T")
 DecodeList = Callable[[bytes | memoryview], Sequence[T]]
-Keep = Callable[[Sequence[T], Sequence[int]], Sequence[T]]
+Keep = Callable[[Sequence[T], Sequence[int], memoryview], Sequence[T]]
 
 _KEY = b'"cell"'  # a result's first key
 _MARK = re.compile(rb'\{\s*"cell"\s*:\s*\{')
@@ -40,8 +40,8 @@ def take_apart(
         file: This reads from where it is to its end.
         decode_list: Decodes a list of results from JSON. The bytes are overwritten when it has
             returned: copying all of a large report takes as long as searching it.
-        keep: Makes of some results what is kept of them, given where each begins in the file, and
-            where the last one ends.
+        keep: Makes of some results what is kept of them, given where each begins in the file, where
+            the last one ends, and the bytes from there to there.
 
     Raises:
         DAMAGE: A piece is too large to be a result, or is none.
@@ -56,7 +56,7 @@ def take_apart(
             if keep is not None:
                 starts = [at + mark.start() for mark in _MARK.finditer(stretch[1:])]
                 if len(starts) == len(results):  # else there is a mark within one of them
-                    results = keep(results, (*starts, end_of_stretch))
+                    results = keep(results, (*starts, end_of_stretch), stretch[1:])
             lists[name] += results
             continue
         for data in _at_marks(stretch[1:]):
@@ -66,7 +66,7 @@ def take_apart(
                 end = _end_of_result(data)
                 some = decode_list(b"[" + bytes(data[:end]) + b"]")
                 if keep is not None and len(some) == 1:
-                    some = keep(some, (place, place + end))
+                    some = keep(some, (place, place + end), data[:end])
                 lists[name] += some
                 rest = data[end:]
                 if bytes(rest[:1]) == b",":

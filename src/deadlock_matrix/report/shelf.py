@@ -1,9 +1,9 @@
-"""Results of a large report whose observations stay in its file until they are needed.
+"""Results of a large report whose text stays in its file until it is copied into another.
 
 To merge reports takes only what each result is of, and its verdict. So the observation of a
-healthy result, nearly all of its bytes, is replaced by its place in the file, and read again when
-the result is written. What is rarely met stays in memory: results with evidence or a judgement,
-reports of an older version, and runs that were killed.
+healthy result, nearly all of its bytes, is replaced by its place in the file, and copied from there
+when the result is written. What is rarely met stays in memory: results with evidence or a
+judgement, runs that were killed, and reports that are not written as we write them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from typing import Any
 from msgspec.structs import replace
 
 from deadlock_matrix.errors import ReportError
+from deadlock_matrix.model.cell import Cell
 from deadlock_matrix.model.fact import Aside, Known, Unknown
 from deadlock_matrix.model.observation import CellResult
 from deadlock_matrix.report.decoding import DAMAGE
-from deadlock_matrix.report.sharing import SharingDecoder
+from deadlock_matrix.report.json_text import encode, harmless
 
 _REASON = "it is still in the file of its report"
 
 
 class Shelved(Unknown, frozen=True, kw_only=True, gc=False):
-    """Where an observation is: the result's first byte in the file, and how many there are."""
+    """Where an observation is: the first byte after the result's cell in the file, and how many.
+
+    Other fields of the result may follow it there.
+    """
 
     shelf: Any
     at: int
@@ -44,30 +48,34 @@ class Shelf:
         """
         self._file = os.dup(number)
         self._name = name
-        self._decoder = SharingDecoder(CellResult)
+        self._state = self._look()
         weakref.finalize(self, os.close, self._file)
 
-    def put(self, results: Sequence[CellResult], places: Sequence[int]) -> list[CellResult]:
+    def put(
+        self, results: Sequence[CellResult], places: Sequence[int], text: memoryview
+    ) -> list[CellResult]:
         """Return the same results without what is in the file anyway.
 
         Args:
             results: Some that stand one after another in the file.
             places: Where each begins, and where the last one ends.
+            text: All of them.
         """
-        return [
-            replace(
-                result,
-                observation=Shelved(
-                    reason=_REASON, shelf=self, at=places[at], size=places[at + 1] - places[at]
-                ),
-            )
-            if _is_plain(result)
-            else result
-            for at, result in enumerate(results)
-        ]
+        kept = []
+        for number, result in enumerate(results):
+            begin, end = places[number], places[number + 1]
+            if _is_plain(result):
+                cell = text_of_cell(result.cell)
+                head = cell + _after_cell(result)
+                if text[begin - places[0] :][: len(head)] == head:
+                    at = begin + len(cell)
+                    shelved = Shelved(reason=_REASON, shelf=self, at=at, size=end - at)
+                    result = replace(result, observation=shelved)
+            kept.append(result)
+        return kept
 
-    def take(self, result: CellResult, shelved: Shelved) -> CellResult:
-        """Return a result with its observation.
+    def take(self, result: CellResult, shelved: Shelved) -> bytes:
+        """Return the text of a result from the end of its cell.
 
         Raises:
             ReportError: The file has been changed since, or cannot be read.
@@ -75,27 +83,41 @@ class Shelf:
         try:
             os.lseek(self._file, shelved.at, os.SEEK_SET)
             raw = os.read(self._file, shelved.size)
-            found = self._decoder.decode(raw[: raw.rfind(b"}") + 1])  # a comma may follow it
+            changed = len(raw) < shelved.size or self._look() != self._state
+            text = harmless(raw[: raw.rfind(b"}") + 1])  # a comma may follow it
         except OSError as error:
             raise ReportError(f"{self._name} cannot be read: {error.strerror}") from error
         except DAMAGE:
-            found = None
-        if found is None or (found.verdict, found.why) != (result.verdict, result.why):
+            changed, text = True, b""
+        if changed or not text.startswith(_after_cell(result)):
             raise ReportError(f"{self._name} was changed while it was read")
-        return replace(result, observation=found.observation)
+        return text
+
+    def _look(self) -> tuple[int, int]:
+        status = os.fstat(self._file)
+        return status.st_size, status.st_mtime_ns
 
 
-def complete(result: CellResult) -> CellResult:
-    """Return a result with its observation, wherever that is.
+def text_of(result: CellResult) -> bytes:
+    """Return a result as it stands in a report, wherever its observation is.
 
     Raises:
         ReportError: It is in a file that has been changed, or cannot be read.
     """
     found = result.observation
-    if not isinstance(found, Shelved):
-        return result
-    taken: CellResult = found.shelf.take(result, found)
-    return taken
+    if isinstance(found, Shelved):
+        return text_of_cell(result.cell) + bytes(found.shelf.take(result, found))
+    return encode(result, indent=1, order="deterministic").replace(b"\n", b"\n  ")
+
+
+def text_of_cell(cell: Cell) -> bytes:
+    """Return the beginning of a result's text: all of its cell."""
+    text = encode(cell, indent=1, order="deterministic").replace(b"\n", b"\n   ")
+    return b'{\n   "cell": ' + text
+
+
+def _after_cell(result: CellResult) -> bytes:
+    return b',\n   "verdict": %b,\n   "why": %b,' % (encode(result.verdict), encode(result.why))
 
 
 def _is_plain(result: CellResult) -> bool:

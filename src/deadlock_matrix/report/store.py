@@ -26,7 +26,7 @@ from deadlock_matrix.report.migrations import MIGRATIONS, Migration
 from deadlock_matrix.report.pieces import take_apart
 from deadlock_matrix.report.plan import PLAN_FILE, REPORT_FILE, read_plan, session_s
 from deadlock_matrix.report.sharing import SharingDecoder
-from deadlock_matrix.report.shelf import Shelf, complete
+from deadlock_matrix.report.shelf import Shelf, text_of
 from deadlock_matrix.report.side_files import SideFiles
 from deadlock_matrix.report.summary import NO_END, summarise
 
@@ -73,17 +73,16 @@ def _lines(report: Report, side_files: SideFiles) -> Iterator[bytes]:
     head, rest = data.split(b'\n "cells": []', 1)
     between, tail = rest.split(b'\n "controls": []', 1)
     yield head + b'\n "cells": '
-    yield from _list(map(side_files.put, map(complete, report.cells)))
+    yield from _list(map(side_files.put, report.cells))
     yield between + b'\n "controls": '
-    yield from _list(map(side_files.put, map(complete, report.controls)))
+    yield from _list(map(side_files.put, report.controls))
     yield tail + b"\n"
 
 
 def _list(results: Iterable[CellResult]) -> Iterator[bytes]:
     begin = b"["
     for result in results:
-        data = encode(result, indent=1, order="deterministic")
-        yield begin + b"\n  " + data.replace(b"\n", b"\n  ")
+        yield begin + b"\n  " + text_of(result)
         begin = b","
     yield b"[]" if begin == b"[" else b"\n ]"
 
