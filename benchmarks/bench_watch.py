@@ -126,11 +126,13 @@ def watch_quiet(python: str, threads: int, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=sys.executable, help="one that has torch, if wanted")
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int, default=15, help="pairs; 0 for the first table alone")
     parser.add_argument("--quiet", type=int, default=500, help="threads of a quiet process")
     parser.add_argument("--seconds", type=float, default=60.0, help="for which it is watched")
     arguments = parser.parse_args()
     watch_quiet(arguments.python, arguments.quiet, arguments.seconds)
+    if not arguments.runs:
+        return
     compare(arguments.python, "import this", arguments.runs)
     has_torch = os.system(f"{arguments.python} -c 'import torch, transformers' 2>/dev/null") == 0
     if has_torch:
