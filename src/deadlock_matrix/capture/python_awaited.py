@@ -250,7 +250,9 @@ class AwaitedReader(msgspec.Struct, kw_only=True):
         name = None
         if where is not None and kind.startswith("multiprocessing."):
             name = name_of_wrapper(memory, python, where, address, "_semlock")
-        if where is not None and (name is None or not name.text):
+        # `Thread.run` only calls what it was given: it has no name for what that waits for.
+        begins = caller.function == "run" and caller.file.endswith(THREADING)
+        if where is not None and not begins and (name is None or not name.text):
             name = name_in_frame(memory, python, where, (address,))
         try:
             attributes = attributes_of(memory, python, address)
