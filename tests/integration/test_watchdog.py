@@ -110,6 +110,12 @@ def test_one_that_moves_at_the_deadline_is_slow(
     assert isinstance(observed(result).progressing, Known)
 
 
+def unread(seen: Observation) -> list[str]:
+    """Why the stacks of processes were not read at the end."""
+    stacks = seen.evidence.value.stacks if isinstance(seen.evidence, Known) else ()
+    return [each.stacks.reason for each in stacks if isinstance(each.stacks, Unknown)]
+
+
 @pytest.mark.parametrize("calling", ["thread", "two-threads"])
 def test_what_moves_is_the_entry_and_not_only_the_main_thread(
     run: Run, observed: Observed, calling: str
@@ -119,7 +125,8 @@ def test_what_moves_is_the_entry_and_not_only_the_main_thread(
     assert result.verdict is Verdict.SLOW, result.why
     result = run("import time; time.sleep(1000)", calling=calling, deadline_s=4.0)
     assert result.verdict is Verdict.HANG, result.why
-    assert observed(result).progressing.or_else(True) is False
+    seen = observed(result)
+    assert seen.progressing.or_else(True) is False, unread(seen)
 
 
 def test_the_deadline_is_total(run: Run, observed: Observed) -> None:
