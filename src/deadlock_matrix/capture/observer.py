@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -76,6 +77,7 @@ class Observer:
     def __init__(self) -> None:
         """Prepare; no helper is started yet."""
         self._page = os.memfd_create("note", os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, self._page)  # `close` is not the end of it
         os.ftruncate(self._page, NOTE_SIZE)
         self._note = Note(self._page)
         self._worker = Worker(SCRIPT, "the observer", descriptors=(self._page,))

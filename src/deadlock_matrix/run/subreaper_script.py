@@ -147,7 +147,7 @@ class Supervisor:
             # execve closes the pipe, which gives end of file at once. While it waits for a file
             # server there is none: then it counts as started, and ends with 127 if it fails after
             # all.
-            ready = select.select([pipe], [], [], STARTS_WITHIN_S)[0]
+            ready = readable([pipe], STARTS_WITHIN_S)
             problem = pipe.read() if ready else b""
         if problem:
             os.waitpid(pid, 0)
@@ -259,7 +259,7 @@ class Supervisor:
     def serve(self, wakeup):
         self.send(event="ready", pid=os.getpid())
         while True:
-            for descriptor in select.select([self.channel, wakeup], [], [])[0]:
+            for descriptor in readable([self.channel, wakeup]):
                 if descriptor is wakeup:
                     os.read(wakeup.fileno(), 4096)
                     self.reap()
@@ -286,6 +286,15 @@ class Supervisor:
                     self.send(event="ended", ended=ended, alive=alive)
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def readable(files, within_s=None):
+    """Wait, and return those that can be read."""
+    waiter = select.poll()  # not select(2), which fails above descriptor 1023
+    for file in files:
+        waiter.register(file, select.POLLIN)
+    found = {descriptor for descriptor, _ in waiter.poll(within_s and 1000 * within_s)}
+    return [file for file in files if file.fileno() in found]
 
 
 def tell_problem(write_end, problem, missing=False):
