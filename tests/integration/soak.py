@@ -14,14 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from integration.cells import Python, missing, of_kind, run_all
+from integration.looked_at import Said, look_at_all
 from scenarios.document import ScenarioKind
 
 from deadlock_matrix.capture import observer
@@ -36,6 +40,7 @@ MODES = {
     "delays-between-reads": ["--delays"],
     "often-and-delayed": ["--rates", "10", "--delays"],
     "stopped-and-continued": ["--rates", "3"],
+    "looked-at": ["--looked-at"],
 }
 
 
@@ -96,6 +101,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, default=1.0)
     parser.add_argument("--delays", action="store_true", help="between any two reads")
     parser.add_argument("--load", action="store_true", help="keep two processors busy")
+    parser.add_argument("--looked-at", action="store_true", help="by watch and inspect: no cells")
     parser.add_argument("--only", action="append")
     options = parser.parse_args()
     if options.delays:
@@ -110,6 +116,10 @@ def main() -> None:
         if (options.only is None or scenario.name in options.only) and not missing(scenario, python)
     ]
     rates = Rates().times(options.rates)
+    if options.looked_at:
+        todo = [scenario for _ in range(options.runs) for scenario in scenarios]
+        print(json.dumps(told_of_all(look_at_all(todo, python, options.jobs))))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         outcomes = run_all(
@@ -126,6 +136,19 @@ def main() -> None:
         if outcome.result is not None and outcome.result.detected_after_s is not None
     )
     print(json.dumps({"runs": len(outcomes), "problems": problems, "detected_s": detected}))
+
+
+def told_of_all(said: Iterable[Said]) -> dict[str, Any]:
+    """What was said of healthy programs while they ran, and what of it is wrong."""
+    runs = 0
+    told: Counter[str] = Counter()
+    problems: list[str] = []
+    for each in said:
+        runs += 1
+        problems += each.problems()
+        for (by, outcome), times in each.times.items():
+            told[f"{each.scenario.name}, {by}: {outcome}"] += times
+    return {"runs": runs, "problems": problems, "told": dict(sorted(told.items()))}
 
 
 def find(executable: str) -> Python:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from integration.cells import THIS, Outcome, of_kind, run_all
+from integration.looked_at import look_at_all
 from integration.soak import MODES, soak
 from scenarios.document import ScenarioKind
 
@@ -39,6 +40,14 @@ def test_look_alikes(batch: int, tmp_path: Path) -> None:
     assert not problems, "\n".join(problems)
     if not any(outcome.result for outcome in outcomes):
         pytest.skip(_why(outcomes))
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_what_is_said_of_them_while_they_run(batch: int) -> None:
+    said = look_at_all(LOOK_ALIKES[batch::BATCHES], THIS, AT_ONCE)
+    assert sum(times for each in said for times in each.times.values()) > len(said)
+    problems = [problem for each in said for problem in each.problems()]
+    assert not problems, "\n".join(problems)
 
 
 def _why(outcomes: list[Outcome]) -> str:

@@ -64,6 +64,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     native: tuple[NativePart, ...] = ()
     variant: tuple[Variant, ...] = ()
     outcome: Outcome | None = None
+    meanwhile: Outcome = "not-proved"
 
 
 def read_document(path: Path) -> Document:
@@ -135,6 +136,7 @@ def _check_values(path: Path, table: Mapping[str, Any]) -> None:
         ("verdict", [verdict.value for verdict in EXPECTABLE], [table, *variants]),
         ("proof", [kind.value for kind in ProofKind], [table, *variants]),
         ("outcome", SHORT_OF_A_DEADLOCK, [table]),
+        ("meanwhile", SHORT_OF_A_DEADLOCK, [table]),
     ):
         for inner in tables:
             if key in inner and inner[key] not in allowed:
@@ -161,6 +163,8 @@ def _check_document(path: Path, document: Document) -> None:
         raise ConfigurationError(f"{path}: lasts_s is for look-alikes; a deadlock has no end")
     if document.outcome is not None and document.verdict is not Verdict.HANG:
         raise ConfigurationError(f"{path}: outcome is of what is judged at a deadline: of a 'hang'")
+    if document.meanwhile != "not-proved" and not look_alike:
+        raise ConfigurationError(f"{path}: meanwhile is for look-alikes; a deadlock may be proved")
     expectations: tuple[Document | Variant, ...] = (document, *document.variant)
     for expected in expectations:
         _check_expectation(path, expected, look_alike)

@@ -66,6 +66,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         platforms: values of ``sys.platform`` it applies to; empty: all.
         requires: modules the interpreter must be able to import.
         lasts_s: roughly how long a look-alike runs, in seconds.
+        meanwhile: the most that may be said of a look-alike while it runs.
         environment: variables to set.
         native: what has to be compiled, in this order.
         variants: the first one that matches counts.
@@ -83,6 +84,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     platforms: tuple[str, ...]
     requires: tuple[str, ...]
     lasts_s: float
+    meanwhile: Outcome
     environment: dict[str, str]
     native: tuple[NativePart, ...]
     variants: tuple[Variant, ...]
@@ -157,6 +159,7 @@ def load_scenario(folder: Path) -> Scenario:
         platforms=document.platforms,
         requires=document.requires,
         lasts_s=document.lasts_s,
+        meanwhile=document.meanwhile,
         environment=document.environment,
         native=document.native,
         variants=document.variant,

@@ -125,6 +125,8 @@ NATIVE = '[[native]]\nname = "locks"\nkind = "library"\nsources = ["locks.c"]\n'
         ('verdict = "deadlock"', 'verdict = "ok"', ("proof = 'closed-world' needs",)),
         ('kind = "deadlock"', 'kind = "look-alike"', ("healthy",)),
         ("title", "lasts_s = 3\ntitle", ("lasts_s is for look-alikes",)),
+        ("title", 'meanwhile = "likely"\ntitle', ("meanwhile is for look-alikes",)),
+        ("title", 'meanwhile = "partal"\ntitle', ("did you mean 'partial'", "likely")),
         ("title", 'platforms = ["linus"]\ntitle', ("did you mean 'linux'", "darwin")),
         ("title", 'python = "3.8+"\ntitle', ("'3.8+'", ">=3.8,<3.13")),
         ("title", 'base = "other"\ntitle', ("base = 'other'", "nothing here")),
