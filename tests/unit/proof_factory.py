@@ -80,6 +80,8 @@ CHANNELS = {
     "epoll_wait": "ep_poll",
     "epoll_pwait": "do_epoll_wait",
     "epoll_pwait2": "do_epoll_wait",
+    "flock": "locks_lock_inode_wait",
+    "fcntl": "fcntl_setlk",
 }
 """The kernel functions in which the calls that a proof follows were seen to sleep."""
 

@@ -6,8 +6,9 @@ import msgspec
 from unit.proof_factory import BEGUN, evidence, on_futex, process, sleeping, stack, stacks
 
 from deadlock_matrix.model.fact import known
-from deadlock_matrix.model.stack_facts import Awaited, HeldLock
+from deadlock_matrix.model.stack_facts import Awaited, HeldLock, ThreadStack
 from deadlock_matrix.model.thread_facts import Mapping
+from deadlock_matrix.proof.check import find_faults
 from deadlock_matrix.proof.judge import judge
 from deadlock_matrix.proof.shared_words import obstacle_of
 from deadlock_matrix.proof.world import index
@@ -58,3 +59,40 @@ def test_who_is_inside_its_block() -> None:
     assert doings[1].does.endswith(
         "held by main thread of process 5 (inside `with lock` at work.py:3)"
     )
+
+
+def test_a_circle_between_processes_is_likely() -> None:
+    read = (stacks(1, *_inside(1, "a", "b")), stacks(5, *_inside(5, "b", "a")))
+    first = process(on_futex(1, path="/dev/shm/sem.b", permissions="rw-s", command=9))
+    second = process(on_futex(5, path="/dev/shm/sem.a", permissions="rw-s", command=9), pid=5)
+    second = msgspec.structs.replace(second, parent=1)
+    found = judge(evidence(first, second, stacks=read))
+    assert found.outcome == "likely" and found.proof is not None
+    assert not find_faults(found.proof)
+    assumed = {each.detail for each in found.proof.assumptions}
+    assert "only main thread of process 5 releases the lock of its `with b` at work.py:3" in assumed
+
+
+def test_a_semaphore_may_have_more_holders_than_are_seen() -> None:
+    read = (stacks(1, *_inside(1, "a", "b", "Semaphore")), stacks(5, *_inside(5, "b", "a")))
+    first = process(on_futex(1, path="/dev/shm/sem.b", permissions="rw-s", command=9))
+    second = process(on_futex(5, path="/dev/shm/sem.a", permissions="rw-s", command=9), pid=5)
+    second = msgspec.structs.replace(second, parent=1)
+    assert judge(evidence(first, second, stacks=read)).outcome == "not-proved"
+
+
+def _inside(tid: int, holds: str, wants: str, kind: str = "Lock") -> tuple[ThreadStack, ...]:
+    kind = f"multiprocessing.{kind}"
+    awaits = Awaited(
+        kind=kind, action="acquire", address=0x70, semaphore=f"/dev/shm/sem.{wants}", name=wants
+    )
+    block = HeldLock(
+        kind="multiprocessing.Lock",
+        address=0x90,
+        semaphore=f"/dev/shm/sem.{holds}",
+        name=holds,
+        function="work",
+        file="/app/work.py",
+        line=3,
+    )
+    return (stack(tid, BEGUN, awaits=known(awaits, "memory"), holds=known((block,), "memory")),)

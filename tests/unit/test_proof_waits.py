@@ -345,7 +345,6 @@ def test_child_by_the_id_it_has_in_its_container() -> None:
         ("pause", "signal"),
         ("io_uring_enter", "io_uring"),
         ("io_getevents", "libaio"),
-        ("flock", "file lock"),
         ("restart_syscall", "the kernel shows neither"),
         ("msgrcv", "the system call msgrcv"),
         ("syscall_9999", "the system call syscall_9999"),

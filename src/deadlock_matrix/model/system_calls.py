@@ -54,8 +54,9 @@ class Limit(Enum):
     UNKNOWN = "not known"
 
 
-Enders = Literal["threads", "child", "other-ends", "not-followed"]
-"""Who could end a wait: threads that share the word, a child, or whoever has a pipe's other end.
+Enders = Literal["threads", "child", "other-ends", "file-lock", "not-followed"]
+"""Who could end a wait: threads that share the word, a child, whoever has a pipe's other end, or
+whoever has taken a lock of a file.
 
 ``not-followed``: anybody, for all that a proof knows. Each of the others has one function that
 reads its calls, see `proof.waits`, and that must know where their arguments are.
@@ -98,6 +99,16 @@ def _on_descriptor(
         of_sockets=of_sockets,
         ended_by="other-ends" if provable else "not-followed",
         channels=("pipe_",) if provable else (),
+    )
+
+
+def _on_file_lock(limit: Limit) -> BlockingCall:
+    return BlockingCall(
+        waits_for=WaitsFor.FILE_LOCK,
+        limit=limit,
+        descriptors_at=(0,),
+        ended_by="file-lock",
+        channels=("_lock_inode", "do_lock_file_wait", "fcntl_setlk"),
     )
 
 
@@ -211,10 +222,8 @@ BLOCKING: Mapping[str, BlockingCall] = {
     "pause": _endless(WaitsFor.SIGNAL),
     "rt_sigsuspend": _endless(WaitsFor.SIGNAL),
     "rt_sigtimedwait": BlockingCall(waits_for=WaitsFor.SIGNAL, limit=Limit.LENGTH, limit_at=2),
-    "flock": BlockingCall(waits_for=WaitsFor.FILE_LOCK, limit=Limit.NONE, descriptors_at=(0,)),
-    "fcntl": BlockingCall(
-        waits_for=WaitsFor.FILE_LOCK, limit=Limit.BY_OPERATION, descriptors_at=(0,)
-    ),
+    "flock": _on_file_lock(Limit.NONE),
+    "fcntl": _on_file_lock(Limit.BY_OPERATION),
     "semop": _endless(WaitsFor.MESSAGE),
     "semtimedop": BlockingCall(waits_for=WaitsFor.MESSAGE, limit=Limit.LENGTH, limit_at=3),
     "msgrcv": _endless(WaitsFor.MESSAGE),

@@ -38,6 +38,7 @@ NodeKind = Literal[
     "python-lock",  # an import lock or a Thread.join, whose owner the stacks show
     "rlock",  # of Python, which names its owner
     "with-lock",  # a Lock of Python whose ``with`` block one thread is in
+    "shared-lock",  # of multiprocessing or of a file: a process has taken it
     "object",  # of Python, without an owner, that only some threads know
     "gil",
     "stop",  # of the world, in a free-threaded build: of a thread that is attached

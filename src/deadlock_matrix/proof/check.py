@@ -23,7 +23,9 @@ OF_A_PROCESS: Names = OF_EVERY_PROCESS | {
 }
 ASLEEP: Names = {"asleep-throughout", "no-time-limit", "in-that-call"}
 OF_A_FUTEX: Names = ASLEEP | {"private-futex"}
-INTERRUPTIBLE: Set[NodeKind] = {"python-lock", "futex", "child", "pipe", "polled"}
+INTERRUPTIBLE: Set[NodeKind] = {
+    *("python-lock", "futex", "shared-lock", "child", "pipe", "polled"),
+}
 """Kinds of waits that a signal handler could end: they need all conditions of the process."""
 
 INTERRUPTIBLE_IN_MAIN: Set[NodeKind] = {"rlock", "with-lock", "object"}
@@ -45,6 +47,7 @@ THREAD_NEEDS: dict[NodeKind, Names] = {
     "python-lock": OF_A_FUTEX | {"not-interrupted", "lock-of-that-line"},
     "rlock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared"},
     "with-lock": OF_A_FUTEX | {"not-interrupted", "memory-not-shared", "released-by-holder"},
+    "shared-lock": ASLEEP | {"not-interrupted", "released-by-holder"},
     "object": ASLEEP | {"not-interrupted", "ended-by-them"},
     "futex": OF_A_FUTEX | {"not-interrupted"},
     "child": ASLEEP | {"not-interrupted", "no-signal-by-file"},

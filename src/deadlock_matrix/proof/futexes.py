@@ -21,7 +21,7 @@ from deadlock_matrix.proof.locks import (
     Ownerless,
     read_lock,
 )
-from deadlock_matrix.proof.shared_words import obstacle_of
+from deadlock_matrix.proof.shared_words import held_wait, obstacle_of
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
 from deadlock_matrix.proof.world import Key, World
 
@@ -46,7 +46,10 @@ def futex_wait(
     mapping = word.mapping
     # Of a private futex too: another process may write the word, and then stop and continue us.
     if not mapping.permissions.endswith("p"):
-        return no.because(obstacle_of(world, key, mapping))
+        held = held_wait(world, key, mapping, asleep)
+        return replace(
+            no.because(obstacle_of(world, key, mapping)), assuming=() if held is None else (held,)
+        )
     if mapping.path.startswith("/") and "w" not in mapping.permissions:
         return no.because("waits on a page of a file, which other processes may map")
     reach = Condition(

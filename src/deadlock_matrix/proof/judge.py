@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.stack_facts import HeldLock
 from deadlock_matrix.model.verdict import Doing, Gap, HeldBy, Judgement, Proof
 from deadlock_matrix.proof.activity import activity_of
 from deadlock_matrix.proof.awaited import awaited_by, awaited_object
@@ -161,6 +162,9 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
         holder = holder_of(world, key, lock) or left_behind(world, key, lock)
     if holder is not None:
         thread, how = holder.thread, holder.inside or holder.source
+    elif (shared := _holder_of_awaited(world, key)) is not None:
+        thread, block = shared
+        how = inside_of(block)
     else:
         # Others may be able to end the wait, too; that matters only for the proof.
         readings = () if wait is None else (wait, *wait.assuming)
@@ -169,16 +173,16 @@ def _held_by(world: World, key: Key, wait: Wait | None) -> HeldBy | None:
             (each for each in readings if each.scope == "thread" and each.node.kind != "object"),
             None,
         )
-        if owned is not None:
-            (thread,), how = owned.wakers, owned.held_source
-        else:
-            awaited = awaited_object(world, key)
-            sharing = holder_of_semaphore(world, awaited.semaphore) if awaited else None
-            if sharing is None:
-                return None
-            thread, block = sharing
-            how = inside_of(block)
+        if owned is None:
+            return None
+        (thread,), how = owned.wakers, owned.held_source
     return HeldBy(pid=thread[0], tid=thread[1], name=world.name(thread), how=how)
+
+
+def _holder_of_awaited(world: World, key: Key) -> tuple[Key, HeldLock] | None:
+    """Return who is inside the block of the lock between processes that a thread waits for."""
+    awaited = awaited_object(world, key)
+    return holder_of_semaphore(world, awaited.semaphore) if awaited is not None else None
 
 
 def _held_by_task(world: World, key: Key, tasks: Tasks) -> HeldBy | None:

@@ -41,6 +41,7 @@ def outlook(evidence: Evidence, *, parts: bool = False) -> Outlook:
     possible = (
         bool(stuck.waits)
         or any(_may_run_tasks(world, key) for key in world.everyone)
+        or (parts and any(_stacks_may_tell_holder(world, key) for key in stuck.gaps))
         or (parts and any(_stacks_may_tell(world, key, wait) for key, wait in stuck.free.items()))
     )
     return Outlook(possible=possible, in_the_way=in_the_way)
@@ -50,7 +51,8 @@ def _in_the_way(world: World, stuck: Stuck, roots: Iterable[Key]) -> Iterable[Ke
     """Yield the threads whose moving shows that a root is not stuck; itself, or who may wake it."""
 
     def moves(key: Key) -> bool:
-        return any(gap.kind == "does-not-hold" for gap in stuck.gaps.get(key, ()))
+        told = any(gap.kind == "does-not-hold" for gap in stuck.gaps.get(key, ()))
+        return told and not _stacks_may_tell_holder(world, key)
 
     for root in roots:
         wait = stuck.free.get(root)
@@ -73,3 +75,15 @@ def _may_run_tasks(world: World, key: Key) -> bool:
 def _stacks_may_tell(world: World, key: Key, wait: Wait) -> bool:
     """Return whether a wait without an owner may turn out to be one of Python's that has one."""
     return wait.node.kind == "futex" and isinstance(world.after[key[0]].python, Known)
+
+
+def _stacks_may_tell_holder(world: World, key: Key) -> bool:
+    """Return whether a thread of Python sleeps for a semaphore that processes share."""
+    thread, earlier = world.threads[key], world.threads_before.get(key)
+    word = thread.word
+    return (
+        isinstance(word, Known)
+        and word.value.mapping.permissions.endswith("s")
+        and isinstance(world.after[key[0]].python, Known)
+        and (earlier is None or earlier.switches == thread.switches)
+    )

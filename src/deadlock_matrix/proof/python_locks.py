@@ -148,7 +148,7 @@ def held_wait(
         what = "lock it took by" if block.acquired else "lock of its"
         taken = f"the {what} `{taking_of(block)}` at {place_of(block)}"
         detail = f"only {world.name(holder.thread)} releases {taken}"
-        conditions = (*conditions, _released(key, detail, holder.source))
+        conditions = (*conditions, released_by_holder(key, detail, holder.source))
     interruptible = may_be_main(world, key)
     if not interruptible:
         conditions = (*conditions, uninterrupted(key))
@@ -181,7 +181,7 @@ def section_wait(
         return None
     holder = (key[0], inside.value)
     detail = f"only {world.name(holder)} unlocks the mutex of its critical section"
-    released = _released(key, detail, inside.source)
+    released = released_by_holder(key, detail, inside.source)
     uninterrupted = Condition(
         name="not-interrupted",
         subject=thread_id(key),
@@ -268,11 +268,7 @@ def uninterrupted(key: Key) -> Condition:
     )
 
 
-def _base_name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _released(key: Key, detail: str, source: str) -> Condition:
+def released_by_holder(key: Key, detail: str, source: str) -> Condition:
     """Return the condition that, by assumption, only the holder ends this thread's wait."""
     subject = thread_id(key)
     assumed = Assumption(
@@ -281,3 +277,7 @@ def _released(key: Key, detail: str, source: str) -> Condition:
     return Condition(
         name="released-by-holder", subject=subject, detail=detail, source=source, assumes=(assumed,)
     )
+
+
+def _base_name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -25,7 +25,7 @@ from deadlock_matrix.model.thread_facts import (
     TimeLimit,
 )
 from deadlock_matrix.model.verdict import Condition, Gap
-from deadlock_matrix.proof import futexes, interpreter, processes, world_stop
+from deadlock_matrix.proof import file_locks, futexes, interpreter, processes, world_stop
 from deadlock_matrix.proof.activity import NAMED, activity_of, stopped
 from deadlock_matrix.proof.interrupts import with_interrupts
 from deadlock_matrix.proof.wait import Open, Refusal, Wait, thread_id
@@ -148,6 +148,7 @@ _READERS: dict[str, Callable[[World, Key, SystemCall, tuple[Condition, ...]], Wa
     "threads": futexes.futex_wait,
     "child": processes.child_wait,
     "other-ends": processes.pipe_wait,
+    "file-lock": file_locks.file_lock_wait,
 }
 """How to read a call that can be a step of a proof, by who ends it."""
 
@@ -160,7 +161,6 @@ _STATES = {
 
 _WAITS_FOR = {
     **NAMED,
-    WaitsFor.FILE_LOCK: "waits for a file lock",
     WaitsFor.RESTARTED: "is in a system call that was interrupted and restarted; the kernel shows "
     "neither which one it is nor its time limit",
 }

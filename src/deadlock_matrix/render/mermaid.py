@@ -18,6 +18,7 @@ _SHAPES: dict[NodeKind, tuple[str, str]] = {
     "python-lock": ("{{", "}}"),
     "rlock": ("{{", "}}"),
     "with-lock": ("{{", "}}"),
+    "shared-lock": ("{{", "}}"),
     "task-lock": ("{{", "}}"),
     "task-wait": ("{{", "}}"),
     "gil": ("{{", "}}"),
