@@ -23,7 +23,7 @@ from deadlock_matrix.capture.parents import parents_of
 from deadlock_matrix.capture.permission import check_access
 from deadlock_matrix.capture.portable import PortableCollector
 from deadlock_matrix.errors import CaptureError
-from deadlock_matrix.model.evidence import Evidence
+from deadlock_matrix.model.evidence import Evidence, Parent
 from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.process_facts import PipeHolder, Snapshot
 from deadlock_matrix.model.thread_facts import SystemCall
@@ -218,6 +218,47 @@ signal.pause()
     until(lambda: "do_wait" in Path(f"/proc/{parent}/wchan").read_text())
     told = [each.acts for each in parents_of(int(child)) if each.pid == parent]
     assert told == [acts]
+
+
+LIMITED = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+ready()
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait", "sends", "limits"),
+    [
+        ("child.wait(300)", "", True),
+        ("child.communicate(timeout=300)", "", True),
+        ("child.wait()", "", False),
+        ("subprocess.Popen(['sleep', '300']).wait(300)", "", False),
+    ],
+)
+def test_a_parent_that_gives_its_child_a_limited_time(
+    start: Start, wait: str, sends: str, limits: bool
+) -> None:
+    parent = start(LIMITED + wait).pid
+    until(lambda: [each.limits for each in told_of_child(parent)] == [limits])
+    (told,) = told_of_child(parent)
+    assert told.sends == sends
+    assert ("waits for its end for a limited time, in <module> (" in told.acts) == limits
+
+
+def test_a_parent_that_kills_its_child_when_the_time_is_up(start: Start) -> None:
+    code = "import subprocess, sys\nready()\n"
+    code += "subprocess.run([sys.executable, '-c', 'import time; time.sleep(300)'], timeout=300)"
+    parent = start(code).pid
+    until(lambda: [each.sends for each in told_of_child(parent)] == ["SIGKILL"])
+    (told,) = told_of_child(parent)
+    assert told.acts.endswith(", and kills it then")
+
+
+def told_of_child(parent: int) -> list[Parent]:
+    """What its first child's parent is said to do."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [each for each in parents_of(int(children[0])) if each.pid == parent] if children else []
 
 
 SENDERS = {

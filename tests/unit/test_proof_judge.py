@@ -417,3 +417,14 @@ def test_parent_that_may_interrupt(timers: tuple[str, ...], sends: str, outcome:
     proof = proof_in(judge(change(what, parents=(above,))), outcome)
     assert ("process 7 (timeout)" in proof.sentence) == (outcome == "likely")
     assert judge(change(evidence(process(*CROSSED)), parents=(above,))).outcome == "deadlock"
+
+
+@pytest.mark.parametrize(
+    ("sends", "outcome"),
+    [("", "likely"), ("SIGKILL", "deadlock")],  # a kill ends the process, and interrupts nothing
+)
+def test_parent_that_waits_for_it_for_a_limited_time(sends: str, outcome: str) -> None:
+    above = Parent(pid=7, name="ci", timers=(), acts="waits for it", sends=sends, limits=True)
+    what = evidence(process(on_futex(1), signals=catching(2), python=python()))
+    proof = proof_in(judge(change(what, parents=(above,))), outcome)
+    assert ("process 7 (ci)" in proof.sentence) == (outcome == "likely")

@@ -2,6 +2,7 @@
 
 This looks at the parent and, as long as they are in its process group, at the ancestors above it:
 ``timeout -s INT`` signals the whole group. A shell that waits for its job does not act by itself.
+A program in Python that waits for this very process for a limited time (``Popen.wait``) will act.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def parents_of(pid: int) -> tuple[Parent, ...]:
                 sends = signal_of_timeout(_arguments(above)) if name == "timeout" else ""
                 if sends and acts:
                     acts += f", and sends {sends} when it expires"
+                limited = _limited_wait(facts, pid) if acts else None
+                if limited is not None:
+                    acts, sends = limited
                 found.append(
                     Parent(
                         pid=above,
@@ -53,6 +57,7 @@ def parents_of(pid: int) -> tuple[Parent, ...]:
                         acts=acts,
                         threads=tuple(each.own_tid for each in facts.threads),
                         sends=sends,
+                        limits=limited is not None,
                     )
                 )
             if os.getpgid(above) != group:
@@ -113,6 +118,40 @@ def _acts(facts: ProcessFacts) -> str:
     if _handles_in_python(facts, SIGALRM):
         return "handles SIGALRM, and may have set an alarm"
     return ""
+
+
+def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
+    """Return how a program in Python waits for its child for a limited time, if it does.
+
+    Returns:
+        That in words, and the signal that it then sends, if that is certain: ``subprocess.run`` and
+        its relatives kill the child. What others do is up to them.
+    """
+    if not isinstance(facts.python, Known):
+        return None
+    from deadlock_matrix.capture.python_stacks import NotReadable, read_stacks
+
+    limited = {
+        thread.tid
+        for thread in facts.threads
+        if isinstance(thread.timeout, Known) and isinstance(thread.timeout.value, TimeLimit)
+    }
+    try:
+        threads = read_stacks(facts.pid).threads
+    except NotReadable:
+        return None
+    for thread in threads:
+        if thread.tid not in limited or not isinstance(thread.awaits, Known):
+            continue
+        awaited = thread.awaits.value
+        if awaited.kind == "Popen" and awaited.detail == f"process {child}":
+            name = awaited.file.rpartition("/")[2]
+            place = f"in {awaited.function} ({name}:{awaited.line})"
+            told = f"waits for its end for a limited time, {place}"
+            if awaited.file.endswith("/subprocess.py"):
+                return f"{told}, and kills it then", "SIGKILL"
+            return told, ""
+    return None
 
 
 def _handles_in_python(facts: ProcessFacts, signal: int) -> bool:

@@ -26,7 +26,8 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     """A process above the tree: the parent, and others that may act by themselves.
 
     They may act by a POSIX timer, or otherwise after some time. ``threads`` are the ids that its
-    threads have for themselves: a lock that a fork left behind may name one of them.
+    threads have for themselves: a lock that a fork left behind may name one of them. ``limits``: it
+    waits for the end of the root, and for a limited time.
     """
 
     pid: int
@@ -35,6 +36,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     acts: str  # "has a timer", "waits with a time limit", "is running", or nothing
     threads: tuple[int, ...] = ()
     sends: str = ""  # the signal that it then sends, if its arguments tell: "SIGTERM"
+    limits: bool = False
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,13 +154,16 @@ def _not_by_its_parents(world: World, process: ProcessFacts) -> Iterator[Assumpt
     if process.pid != world.root or not may_be_interrupted(world, process):
         return
     for parent in world.evidence.parents:
-        if parent.timers and parent.sends in ("", "SIGINT"):  # any other signal interrupts nothing
+        will_act = parent.timers or parent.limits
+        if will_act and parent.sends in ("", "SIGINT"):  # any other signal interrupts nothing
             yield Assumption(
                 kind=AssumptionKind.NOT_INTERRUPTED,
                 subject=process_id(process.pid),
                 detail=f"process {parent.pid} ({parent.name}), which is above it and "
                 f"{parent.acts}, does not interrupt it",
-                source=f"/proc/{parent.pid}/timers",
+                source=f"/proc/{parent.pid}/timers"
+                if parent.timers
+                else f"the Python stack of process {parent.pid}",
             )
 
 
