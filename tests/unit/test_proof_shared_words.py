@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from unit.proof_factory import BEGUN, evidence, on_futex, process, sleeping, stack, stacks
 
+from deadlock_matrix.model.evidence import Parent
 from deadlock_matrix.model.fact import known
 from deadlock_matrix.model.stack_facts import Awaited, HeldLock, ThreadStack
 from deadlock_matrix.model.thread_facts import Mapping
@@ -23,6 +24,11 @@ def test_who_else_has_it_mapped() -> None:
     assert obstacle_of(world, (1, 1), SHARED) == (
         "waits on shared memory (/dev/shm/sem.x1, which is removed), which no other process of "
         "the tree has mapped too"
+    )
+    above = Parent(pid=3, name="python", timers=(), acts="")
+    alone = msgspec.structs.replace(evidence(process(on_futex(1))), parents=(above,))
+    assert obstacle_of(index(alone), (1, 1), SHARED).endswith(
+        "mapped too; inspect its parent, process 3 (python), to see others that do"
     )
     second = msgspec.structs.replace(second, shared_files=known((FILE,), "maps"))
     world = index(evidence(process(on_futex(1)), second))

@@ -52,7 +52,11 @@ def obstacle_of(world: World, key: Key, mapping: Mapping) -> str:
         else ("no other process of the tree has")
     )
     file = f"{path}, which is removed" if mapping.path.endswith(DELETED) else path
-    return f"waits on shared memory ({file}), which {of_tree} mapped too"
+    told = f"waits on shared memory ({file}), which {of_tree} mapped too"
+    if not named and world.evidence.parents:
+        parent = world.evidence.parents[0]
+        told += f"; inspect its parent, process {parent.pid} ({parent.name}), to see others that do"
+    return told
 
 
 def holder_of_semaphore(world: World, path: str) -> tuple[Key, HeldLock] | None:
