@@ -361,6 +361,7 @@ def test_workers_without_work_are_said_to_be_idle() -> None:
 
 
 POOL, QUEUES = "multiprocessing/pool.py", "multiprocessing/queues.py"
+EXECUTOR = "concurrent/futures/process.py"
 
 
 @pytest.mark.parametrize(
@@ -371,6 +372,8 @@ POOL, QUEUES = "multiprocessing/pool.py", "multiprocessing/queues.py"
         ([("worker", POOL), ("SimpleQueue.put", QUEUES), ("_send", "multiprocessing/c.py")], False),
         ([("Queue._feed", QUEUES), ("Condition.wait", "threading.py")], True),
         ([("Queue._feed", QUEUES), ("_send", "multiprocessing/c.py")], False),
+        ([("_process_worker", EXECUTOR), ("Queue.get", QUEUES)], True),
+        ([("_process_worker", EXECUTOR), ("_sendback_result", EXECUTOR)], False),
         ([("Queue._feed", QUEUES)], False),  # waits for the semaphore of all writers
     ],
 )

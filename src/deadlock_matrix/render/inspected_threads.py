@@ -30,6 +30,10 @@ _IDLE = {
         ("", "get"),
         "is idle: a multiprocessing pool's, without work",
     ),
+    ("_process_worker", "/concurrent/futures/process.py"): (
+        ("get",),
+        "is idle: a ProcessPoolExecutor's, without work",
+    ),
     ("_feed", "/multiprocessing/queues.py"): (
         ("wait",),
         "is idle: feeds a multiprocessing.Queue, has nothing",
