@@ -44,6 +44,7 @@ class SubreaperSupervisor(Supervisor):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ours
         self._exit: Exited | Signalled | None = None
+        self._alone = False  # nobody was left of the tree when the main process had ended
         self._main = 0
         self._guarded = 0  # the helper itself; the process we started is its guard
         self._guarded_handle = -1
@@ -62,7 +63,7 @@ class SubreaperSupervisor(Supervisor):
             self._guarded = self._receive("ready")["pid"]
             self._guarded_handle = os.pidfd_open(self._guarded)
             self._ready = True
-        self._exit = None
+        self._exit, self._alone = None, False
         request = {
             "argv": order.command,
             "env": order.environment,
@@ -119,9 +120,11 @@ class SubreaperSupervisor(Supervisor):
 
     def end(self) -> Leftovers:
         """See `Supervisor.end`."""
+        self._main = 0
+        if self._alone:
+            return Leftovers(ended=0, alive=())
         self._send({"do": "end"})
         answer = self._receive("ended")
-        self._main = 0
         return Leftovers(ended=answer["ended"], alive=tuple(answer["alive"]))
 
     def release(self) -> None:
@@ -186,6 +189,7 @@ class SubreaperSupervisor(Supervisor):
         if message["event"] == "exited":
             status = message["status"]
             self._exit = Signalled(signal=-status) if status < 0 else Exited(status=status)
+            self._alone = message["alone"]
         return message
 
 

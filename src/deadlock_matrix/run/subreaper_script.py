@@ -102,10 +102,11 @@ class Supervisor:
         self.ignored = ignored  # signals that whoever started us wants ignored
         self.blocked = blocked  # and those that are blocked there
         # What a new process must not inherit of us; it would take long to find that out itself.
-        self.changed = [
+        # Handlers end with execve.
+        self.inherited = [
             number
-            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-            if signal.getsignal(number) not in (signal.SIG_DFL, None)
+            for number in signal.valid_signals()
+            if signal.getsignal(number) is signal.SIG_IGN
         ]
         self.main = 0  # the process asked for, until it is reaped
         self.given_up = set()  # ids of processes that outlasted SIGKILL
@@ -114,28 +115,32 @@ class Supervisor:
         self.channel.send(json.dumps(message).encode())
 
     def spawn(self, request, descriptors):
-        """Fork and execute; the new process has nothing of ours but what the request lists."""
+        """Fork and execute; the new process has nothing of ours but what the request lists.
+
+        Whatever Python does between fork and execve is done in memory that the two processes share,
+        and that is copied, page by page, as it is touched: each line there costs ten times as much
+        as elsewhere.
+        """
         numbers = (0, 1, 2, *request["numbers"])
+        taken = not set(numbers).isdisjoint(descriptors)
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
-                if request["new_session"]:
-                    os.setsid()
                 if not request["may_outlive"]:
                     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should even the guard be killed
-                # First move them out of the way: one may have the number that another is to get.
-                apart = fcntl.F_DUPFD_CLOEXEC, max(*numbers, *descriptors) + 1
-                moved = [fcntl.fcntl(each, *apart) for each in descriptors]
-                for number, descriptor in zip(numbers, moved, strict=True):
-                    os.dup2(descriptor, number)
                 # A probe starts as from a fresh shell; a user's command as without us, so that
                 # nohup means what it says.
-                kept = () if request["new_session"] else self.ignored
-                for number in self.changed:
-                    signal.signal(number, signal.SIG_IGN if number in kept else signal.SIG_DFL)
-                blocked = () if request["new_session"] else self.blocked
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                if request["new_session"]:
+                    os.setsid()
+                    self.pass_on_signals((), ())
+                else:
+                    self.pass_on_signals(self.ignored, self.blocked)
+                if taken:  # first move them out of the way
+                    apart = fcntl.F_DUPFD_CLOEXEC, max(*numbers, *descriptors) + 1
+                    descriptors = [fcntl.fcntl(each, *apart) for each in descriptors]
+                for number, descriptor in zip(numbers, descriptors, strict=True):
+                    os.dup2(descriptor, number)
                 os.chdir(request["cwd"])
                 self.execute(request["argv"], request["env"], write_end)
             except BaseException as error:
@@ -143,12 +148,14 @@ class Supervisor:
             finally:
                 os._exit(127)
         os.close(write_end)
-        with open(read_end, "rb") as pipe:
-            # execve closes the pipe, which gives end of file at once. While it waits for a file
-            # server there is none: then it counts as started, and ends with 127 if it fails after
-            # all.
-            ready = readable([pipe], STARTS_WITHIN_S)
-            problem = pipe.read() if ready else b""
+        # execve closes the pipe, which gives end of file at once. While it waits for a file server
+        # there is none: then it counts as started, and ends with 127 if it fails after all.
+        problem = b""
+        while readable([read_end], STARTS_WITHIN_S):
+            if not (more := os.read(read_end, 1 << 16)):
+                break
+            problem += more
+        os.close(read_end)
         if problem:
             os.waitpid(pid, 0)
             self.send(event="failed", **json.loads(problem))
@@ -156,12 +163,24 @@ class Supervisor:
             self.main = pid
             self.send(event="started", pid=pid)
 
+    def pass_on_signals(self, ignored, blocked):
+        """Ignore and block these, and no others, in a new process."""
+        for number in self.inherited:
+            if number not in ignored:
+                signal.signal(number, signal.SIG_DFL)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+        if blocked:  # we block none
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
     def execute(self, arguments, environment, write_end):
         """Look for the program as a shell does, and become it.
 
         Only here: a folder of PATH may be on a file server that does not answer.
         """
         try:
+            if "/" in arguments[0]:
+                os.execve(arguments[0], arguments, environment)
             os.execvpe(arguments[0], arguments, environment)
         except (FileNotFoundError, NotADirectoryError) as error:
             # A script whose interpreter is missing is there all the same.
@@ -169,19 +188,23 @@ class Supervisor:
             tell_problem(write_end, f"{type(error).__name__}: {error}", missing=missing)
 
     def reap(self):
-        """Collect whoever has ended, and report it if it is the process asked for."""
-        while True:
-            try:
+        """Collect whoever has ended, and report it if it is the process asked for.
+
+        Mostly nobody else is left by then, which is reported, too: there is nothing to end.
+        """
+        ended = []
+        with contextlib.suppress(ChildProcessError):
+            while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if os.WIFSTOPPED(status):
-                continue  # of a process that was asked for its alarm, and has been let go
-            if pid == self.main:
-                self.main = 0
-                self.send(event="exited", status=os.waitstatus_to_exitcode(status))
+                if pid == 0:
+                    break
+                if os.WIFSTOPPED(status):
+                    continue  # of a process that was asked for its alarm, and has been let go
+                if pid == self.main:
+                    self.main = 0
+                    ended.append(os.waitstatus_to_exitcode(status))
+        for status in ended:
+            self.send(event="exited", status=status, alone=not has_children())
 
     def alarms(self, script, pids, within_s):
         """Ask each process for its alarm; Yama may allow that only to an ancestor, which we are."""
@@ -259,9 +282,9 @@ class Supervisor:
     def serve(self, wakeup):
         self.send(event="ready", pid=os.getpid())
         while True:
-            for descriptor in readable([self.channel, wakeup]):
-                if descriptor is wakeup:
-                    os.read(wakeup.fileno(), 4096)
+            for number in readable([self.channel.fileno(), wakeup.fileno()]):
+                if number == wakeup.fileno():
+                    os.read(number, 4096)
                     self.reap()
                     continue
                 packet, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 16, MOST_DESCRIPTORS)
@@ -288,13 +311,12 @@ class Supervisor:
                     os.close(descriptor)
 
 
-def readable(files, within_s=None):
+def readable(descriptors, within_s=None):
     """Wait, and return those that can be read."""
     waiter = select.poll()  # not select(2), which fails above descriptor 1023
-    for file in files:
-        waiter.register(file, select.POLLIN)
-    found = {descriptor for descriptor, _ in waiter.poll(within_s and 1000 * within_s)}
-    return [file for file in files if file.fileno() in found]
+    for number in descriptors:
+        waiter.register(number, select.POLLIN)
+    return [number for number, _ in waiter.poll(within_s and 1000 * within_s)]
 
 
 def tell_problem(write_end, problem, missing=False):
@@ -308,6 +330,10 @@ def send_signal(pid, number):
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass  # gone, or another user's: the next look at the tree tells
+
+
+def do_nothing(number, frame):
+    pass
 
 
 def become_subreaper():
@@ -355,15 +381,16 @@ def main():
         for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
         if signal.getsignal(number) is signal.SIG_IGN
     }
-    # A Ctrl-C in the terminal is meant for whoever started us; we end when the socket does.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    # A Ctrl-C in the terminal is meant for whoever started us; we end when the socket does. All
+    # these have a handler that does nothing: unlike SIG_IGN, a new process does not inherit it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, do_nothing)
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
     # Full, it has woken us already: many children may end at once.
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGCHLD, do_nothing)
     supervisor = Supervisor(channel, ignored, blocked)
     try:
         supervisor.serve(ours)
