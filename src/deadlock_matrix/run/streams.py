@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 import time
 from collections import deque
+from contextlib import suppress
 
 from deadlock_matrix.closing import Closing
 from deadlock_matrix.model.cell import Stdin
@@ -32,20 +33,19 @@ class Drain:
         self._last: deque[bytes] = deque()
         self._last_size = 0
         self._size = 0
-        self._thread = threading.Thread(target=self._read, name="drain", daemon=True)
-        self._thread.start()
+        self._reading = _thread.allocate_lock()
+        self._reading.acquire()
+        # Thread.start would wait until it runs, and another thread may have the GIL for long: the
+        # next of thousands of cells would start that much later.
+        _thread.start_new_thread(self._read, ())
 
     def _read(self) -> None:
-        while True:
-            try:
-                chunk = os.read(self._read_end, CHUNK)
-            except OSError:
-                return
-            if not chunk:
-                return
-            self._keep(chunk)
-            if self._size > SLOW_DOWN_AFTER:
-                time.sleep(0.005)
+        with suppress(OSError):
+            while chunk := os.read(self._read_end, CHUNK):
+                self._keep(chunk)
+                if self._size > SLOW_DOWN_AFTER:
+                    time.sleep(0.005)
+        self._reading.release()
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -68,14 +68,14 @@ class Drain:
         """Return everything there is by now; call it once the process tree has been ended."""
         self.close_write_end()
         # The tree is gone, so the end of the pipe is near, unless somebody outside has got it.
-        self._thread.join(2.0)
+        at_end = self._reading.acquire(timeout=2.0)
         first, last = bytes(self._first), b"".join(self._last)[-KEEP_LAST:]
         cut = self._size - len(first) - len(last)
         text = first.decode("utf-8", "backslashreplace")
         if cut > 0:
             text += f"\n[... {cut} bytes cut here ...]\n"
         text += last.decode("utf-8", "backslashreplace")
-        if not self._thread.is_alive():
+        if at_end:
             os.close(self._read_end)
         return Output(size=self._size, kept=text)
 
