@@ -6,9 +6,7 @@ This is the only way in which a probe is run, whoever asks for it.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from deadlock_matrix.model.observation import (
 )
 from deadlock_matrix.model.verdict import Verdict
 from deadlock_matrix.proof.conclude import conclude
+from deadlock_matrix.run.cell_folder import CellFolder
 from deadlock_matrix.run.environment import make_environment, recorded
 from deadlock_matrix.run.sampling import Sampler
 from deadlock_matrix.run.watchdog import Watched
@@ -75,14 +74,13 @@ def run_cell(
         sys_path = _sys_path(cell, workspace)
     except (ConfigurationError, Unavailable) as error:
         return unavailable(cell, str(error))
-    workspace.scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="probe-", dir=workspace.scratch))
     try:
-        observation, watched = _observe(cell, workspace, folder, sys_path, sampler, stop)
+        with workspace.cell_folder as folder:
+            observation, watched = _observe(cell, workspace, folder, sys_path, sampler, stop)
+            if observation.leftovers.alive:  # whoever could not be ended may still write there
+                folder.close()
     except StartError as error:
         return unavailable(cell, str(error))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     verdict, why = conclude(observation, watched.judgement)
     return CellResult(
         cell=cell,
@@ -111,19 +109,16 @@ def _sys_path(cell: Cell, workspace: Workspace) -> str:
 def _observe(
     cell: Cell,
     workspace: Workspace,
-    folder: Path,
+    folder: CellFolder,
     sys_path: str,
     sampler: Sampler | None,
     stop: Callable[[], bool],
 ) -> tuple[Observation, Watched]:
-    progress, result = folder / "progress", folder / "result.json"
-    home = folder / "cwd"
-    home.mkdir()
     command = (
         cell.interpreter.executable,
         str(PROBE),
-        str(progress),
-        str(result),
+        str(folder.progress),
+        str(folder.result),
         cell.context.calling.value,
         sys_path,
         cell.context.prelude,
@@ -137,7 +132,7 @@ def _observe(
         workspace,
         command,
         environment,
-        home,
+        folder.home,
         cell.deadline_s,
         stdin=cell.context.stdin,
         stop=stop,
@@ -145,9 +140,9 @@ def _observe(
         last_look=True,
     )
     watched = ran.watched
-    facts, raised = _read_result(result)
+    facts, raised = _read_result(folder.result)
     observation = Observation(
-        phase=_phase(progress, watched),
+        phase=_phase(folder.progress, watched),
         end=watched.end,
         duration_s=watched.duration_s,
         last_progress_s=known(watched.last_progress_s, "the main thread, seen from outside"),

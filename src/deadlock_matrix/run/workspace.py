@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deadlock_matrix.capture.collector import Collector, open_collector
 from deadlock_matrix.closing import Closing
+from deadlock_matrix.run.cell_folder import CellFolder
 from deadlock_matrix.run.process import Supervisor
 from deadlock_matrix.run.rates import Rates
 from deadlock_matrix.run.supervisors import open_supervisor
@@ -23,6 +24,7 @@ class Workspace(Closing):
         """Prepare; nothing is started before it is needed."""
         self.cache = cache
         self.scratch = scratch
+        self.cell_folder = CellFolder(scratch)
         self.rates = rates or Rates()
         self._supervisor: Supervisor | None = None
 
@@ -47,8 +49,9 @@ class Workspace(Closing):
             self._supervisor = None
 
     def close(self) -> None:
-        """End the helpers, and with them every probe."""
+        """End the helpers, and with them every probe, and remove the folder in which they ran."""
         self.discard_supervisor()
+        self.cell_folder.close()
         # Taken out first: somebody else may close this at the same moment.
         collector = self.__dict__.pop("collector", None)
         if collector is not None:
