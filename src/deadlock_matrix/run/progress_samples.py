@@ -32,12 +32,13 @@ class Samples:
         self._next = began + (deadline_s or 0.0) / 2
         self._signatures: list[object] = []
 
+    def are_due(self) -> bool:
+        """Return whether it is time for the next one."""
+        return self._every is not None and time.monotonic() >= self._next
+
     def take(self, roots: Callable[[], tuple[int, ...]]) -> None:
-        """Take a sample if it is time for one."""
-        now = time.monotonic()
-        if self._every is None or now < self._next:
-            return
-        self._next = now + self._every
+        """Take a sample."""
+        self._next = time.monotonic() + (self._every or 0.0)
         processes = self._collector.snapshot(roots()).processes
         stacks = read_stacks(self._collector.python_stacks, processes)
         signature = _signature(stacks)

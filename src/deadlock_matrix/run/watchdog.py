@@ -176,8 +176,9 @@ class Watchdog:
                         return proved
                     if self._sampler is not None:
                         self._sampler.take(self._collector, self._pid, glance)
-                    with self._pace:  # these few are taken in any case
-                        self._samples.take(self._supervisor.tree_roots)
+                    if self._samples.are_due():
+                        with self._pace:  # these few are taken in any case
+                            self._samples.take(self._supervisor.tree_roots)
                 except CaptureError:
                     continue  # it is ending: the supervisor will tell
         finally:
