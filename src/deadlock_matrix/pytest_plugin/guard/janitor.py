@@ -31,7 +31,10 @@ class Janitor:
         os.close(reading)
 
     def close(self) -> None:
-        """Have it removed."""
+        """Remove the folder, which takes the janitor longer; it does if somebody still writes."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._folder.exists():
+            os.kill(self._pid, signal.SIGKILL)
         os.close(self._writing)
         os.waitpid(self._pid, 0)
         shutil.rmtree(self._folder, ignore_errors=True)  # if somebody has killed the janitor
