@@ -596,6 +596,55 @@ def pytest_sessionfinish(session):
     assert " 1 passed" in done.stdout and "failure" in results(tmp_path).values()
 
 
+@pytest.mark.parametrize("dist", ["load", "each"])
+@pytest.mark.parametrize("journals", ["with journals", "without journals"])
+def test_results_of_workers_are_replayed_once(
+    session: Session, tmp_path: Path, journals: str, dist: str
+) -> None:
+    """A worker on another machine, or without this package, writes no journal."""
+    conftest = f"""
+import threading, pytest
+@pytest.hookimpl(optionalhook=True, trylast=True)
+def pytest_configure_node(node):
+    if {journals == "without journals"}:
+        node.workerinput.pop("deadlock_matrix_guard")
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        threading.Event().wait()
+"""
+    code = """
+import os, pytest
+@pytest.mark.parametrize("number", range(9))
+def test_passes(number): pass
+def test_fails(): print("said"); assert 0
+@pytest.mark.skip(reason="not today")
+def test_skipped(): pass
+@pytest.mark.xfail
+def test_unexpected(): pass
+@pytest.fixture
+def broken():
+    yield
+    raise OSError("broken")
+def test_teardown(broken): pass
+def test_crashes():
+    if os.environ["PYTEST_XDIST_WORKER"] == "gw0":
+        os.kill(os.getpid(), 9)
+"""
+    workers = ("-n2", f"--dist={dist}")
+    done = session("-rA", *AFTER, *workers, conftest=conftest, test_it=code)
+    counted = re.findall(r"(\d+) (passed|failed|skipped|xpassed|error)s?\b", done.stdout)
+    numbers = {what: int(number) for number, what in counted}
+    times = 2 if dist == "each" else 1
+    crashed = numbers["failed"] - 1 - times  # the hang, and as often as the test fails
+    assert crashed in ((1,) if dist == "each" else (0, 1)), done.stdout
+    passed = 10 * times + (times - crashed)
+    assert numbers == {
+        "passed": passed, "failed": 1 + times + crashed,
+        "skipped": times, "xpassed": times, "error": times,
+    }  # fmt: skip
+    assert "said" in done.stdout and "broken" in done.stdout and "not run" not in done.stdout
+
+
 def test_what_a_closed_descriptor_has_become_is_not_written_to(
     session: Session, tmp_path: Path
 ) -> None:
@@ -629,6 +678,8 @@ def test_skipped(): pass
 def test_expected(): assert 0
 @pytest.mark.xfail(strict=True)
 def test_unexpected(): pass
+@pytest.mark.xfail
+def test_unexpected_but_allowed(): pass
 @pytest.mark.parametrize("of", ["\\x01\\x1b[31m", "ü/::☃", "<&>", "x" * 600])
 def test_odd(of): assert of != "<&>", "\\x01"
 class TestCase(unittest.TestCase):
@@ -648,8 +699,8 @@ def test_last(): pass
     names = ("test_skipped", "test_expected", "test_unexpected", "test_odd[<&>]", "test_hangs")
     assert [found.pop(name) for name in names] == ["skipped"] * 2 + ["failure"] * 3
     assert found.pop("test_case") == "failure"
-    assert set(found.values()) == {"passed"} and len(found) == 6
-    assert "not today" in done.stdout
+    assert set(found.values()) == {"passed"} and len(found) == 7
+    assert "not today" in done.stdout and " 1 xpassed" in done.stdout
 
 
 def test_a_test_that_takes_long_is_left_alone(session: Session) -> None:

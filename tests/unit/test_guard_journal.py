@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard import journal
-from deadlock_matrix.pytest_plugin.guard.journal import BEGINNING, follow
+from deadlock_matrix.pytest_plugin.guard.position import BEGINNING, follow
 
 LOCATION = ("test_it.py", 3, "test_it")
 
@@ -20,14 +20,20 @@ def phase(when: str, duration: float, start: float, stop: float) -> journal.Phas
     )  # type: ignore[arg-type]
 
 
-def write(folder: Path, *records: journal.Record) -> Path:
-    writer = journal.Writer(folder)
+TESTS = (journal.TESTS, ["a", "ü"], [LOCATION, ("test_ü.py", None, "test_ü")])
+BEGUN = [(journal.START, *test) for test in zip(*TESTS[1:], strict=True)]
+
+
+def write(folder: Path, *records: journal.Record, worker: str = "") -> Path:
+    writer = journal.Writer(folder, worker)
     for record in records:
-        if record[0] == journal.PASSED:
+        if record in BEGUN and TESTS in records:
+            writer.begun(BEGUN.index(record))
+        elif record[0] == journal.PASSED:
             writer.passed(phase(record[1], *record[2]))
         else:
             writer.write(*record)
-    return folder / f"{os.getpid()}{journal.SUFFIX}"
+    return folder / journal.file_name(os.getpid(), worker)
 
 
 def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
@@ -37,6 +43,14 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
         (journal.REPORT, '{"outcome": "failed"}', "call"),
     ]
     assert journal.read_all(write(tmp_path, *records)) == records
+
+
+def test_listed_tests_are_read_as_others(tmp_path: Path) -> None:
+    passed = (journal.PASSED, "setup", (0.1, 1.0, 1.1))
+    records = [(journal.START, "b", LOCATION), TESTS, BEGUN[1], passed, BEGUN[0], BEGUN[0]]
+    path = write(tmp_path, *records, worker="gw0")
+    assert journal.read_all(path) == records
+    assert journal.pid_of(path.name) == os.getpid()
 
 
 @pytest.mark.parametrize("time", [0.0, -1.0, float("inf")])
@@ -51,7 +65,7 @@ def test_odd_times_do_not_hide_what_follows(tmp_path: Path, time: float) -> None
 def test_a_record_is_read_when_it_is_whole(tmp_path: Path) -> None:
     """Whatever of it is visible already: the rest of the file is zeros."""
     passed = (journal.PASSED, "call", (0.25, 1.7e9, 1.7e9 + 0.25))
-    records = [(journal.START, "a", LOCATION), passed, (journal.FINISHING, 0)]
+    records = [TESTS, BEGUN[0], passed, BEGUN[1], (journal.FINISHING, 0)]
     whole = write(tmp_path, *records).read_bytes()
     size = len(whole.rstrip(b"\0"))
     for cut in range(size + 1):
@@ -69,7 +83,8 @@ def test_a_record_is_read_when_it_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        (journal.START, "a", LOCATION),
+        (journal.START, "b", LOCATION),
+        *BEGUN,
         (journal.PASSED, "setup", (0.0, 1.7e9, 1.7e9)),
         (journal.PASSED, "teardown", (0.25, 1.7e9, 1.7e9 + 0.25)),
     ],
@@ -77,8 +92,10 @@ def test_a_record_is_read_when_it_is_whole(tmp_path: Path) -> None:
 def test_parts_that_become_visible_in_another_order_are_waited_for(
     tmp_path: Path, record: journal.Record
 ) -> None:
-    whole = bytearray(write(tmp_path, record).read_bytes())
-    for missing in range(4 if record[0] == journal.PASSED else 8, len(whole.rstrip(b"\0"))):
+    begin = len(write(tmp_path, TESTS).read_bytes().rstrip(b"\0"))
+    whole = bytearray(write(tmp_path, TESTS, record).read_bytes())
+    visible = 8 if record[0] == journal.START and record not in BEGUN else 4
+    for missing in range(begin + visible, len(whole.rstrip(b"\0"))):
         if not whole[missing]:
             continue
         torn = bytearray(whole)
@@ -86,7 +103,7 @@ def test_parts_that_become_visible_in_another_order_are_waited_for(
         path = tmp_path / "1.journal"
         path.write_bytes(torn)
         reader = journal.Reader(path)
-        assert list(reader.read()) == []
+        assert list(reader.read()) == [TESTS]
         path.write_bytes(whole)
         assert list(reader.read()) == [record]
         reader.close()
@@ -135,6 +152,7 @@ def test_who_has_let_go_does_not_write(tmp_path: Path) -> None:
     writer.write(journal.RUNNING)
     writer.let_go()
     writer.write(journal.ENDING)
+    writer.begun(0)
     writer.passed(phase("call", 0.1, 1.0, 1.1))
     path = tmp_path / f"{os.getpid()}{journal.SUFFIX}"
     assert journal.read_all(path) == [(journal.RUNNING,)]

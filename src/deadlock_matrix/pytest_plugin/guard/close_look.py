@@ -12,8 +12,8 @@ from deadlock_matrix.model.fact import Known, Unknown
 from deadlock_matrix.model.verdict import Judgement
 from deadlock_matrix.pytest_plugin.guard.concern import concerns_the_test
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED
-from deadlock_matrix.pytest_plugin.guard.journal import Position
 from deadlock_matrix.pytest_plugin.guard.lasting import Lasting, gil_holder
+from deadlock_matrix.pytest_plugin.guard.position import Position
 from deadlock_matrix.run.attention import Attention
 from deadlock_matrix.run.movement import Movement
 

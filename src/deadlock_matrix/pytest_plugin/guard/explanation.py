@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deadlock_matrix.errors import DeadlockMatrixError
 from deadlock_matrix.model.fact import Known
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED, Hang
-from deadlock_matrix.pytest_plugin.guard.left import HUNG, SUFFIX
+from deadlock_matrix.pytest_plugin.guard.left import SUFFIX, note_hang
 
 if TYPE_CHECKING:
     from deadlock_matrix.model.inspection import Inspection
@@ -96,7 +96,7 @@ def leave(hang: Hang, text: str, folder: Path) -> None:
         "functions": _functions(hang) if hang.position.doing == IN_SETUP else (),
     }
     path.write_text(json.dumps(data), encoding="utf-8")
-    (folder / HUNG).touch()
+    note_hang(folder)
 
 
 def _functions(hang: Hang) -> tuple[tuple[str, str], ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deadlock_matrix.pytest_plugin.guard.left import HUNG, left
+from deadlock_matrix.pytest_plugin.guard.left import hung, left
 
 
 class HungFixtures:
@@ -22,12 +21,12 @@ class HungFixtures:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._hung = str(folder / HUNG)
+        self._hung = hung(folder)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Make it fail where it would be set up; pytest itself calls it, and notes the failure."""
-        if fixturedef.scope == "function" or not os.path.exists(self._hung):  # noqa: PTH110
+        if fixturedef.scope == "function" or not self._hung[0]:
             return
         code = getattr(inspect.unwrap(fixturedef.func), "__code__", None)
         if code is None:

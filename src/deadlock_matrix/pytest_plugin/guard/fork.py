@@ -19,6 +19,8 @@ from typing import NamedTuple, NoReturn
 
 import pytest
 
+from deadlock_matrix.pytest_plugin.guard.left import prepare
+
 _FOLDER_VARIABLE = "DEADLOCK_MATRIX_GUARD"
 """Set only in a child that restarted, and removed as soon as it has been read there."""
 
@@ -62,6 +64,7 @@ def split() -> Split | None:
             f"Python threads already ({names}): start pytest as a command of its own"
         )
     journals = Path(tempfile.mkdtemp(prefix="prove-hangs-"))
+    prepare(journals)
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()

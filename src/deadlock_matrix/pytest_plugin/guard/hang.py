@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deadlock_matrix.model.evidence import Evidence
     from deadlock_matrix.model.verdict import Judgement
-    from deadlock_matrix.pytest_plugin.guard.journal import Position
+    from deadlock_matrix.pytest_plugin.guard.position import Position
 
 PROVED, LIKELY, LIMIT = "proved", "likely", "limit"
 

@@ -48,7 +48,8 @@ class Replay:
         self._told = list(told)
         self._status = status
         self._test = ""
-        self._not_begun = 0
+        self._begun: set[str] = set()
+        self._collected = 0
         self._location: tuple[str, int | None, str] = ("", None, "")
 
     @pytest.hookimpl(tryfirst=True)
@@ -60,23 +61,19 @@ class Replay:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Report what had been reported, then what hung."""
         outside = sum(not told.hang.position.test for told in self._told)
-        collected = begun = 0
         with _muted(self._config):
             for each in self._journals:
                 for record in each.read():
-                    if record[0] == journal.COLLECTED:
-                        collected = max(collected, record[1])
-                    begun += record[0] == journal.START
                     self._report(record)
                 self._report_hangs(each.pid)
-        session.testscollected = max(collected + outside, 1)  # for the percentage of progress
-        self._not_begun = collected - begun
+        session.testscollected = max(self._collected + outside, 1)  # for the percentage of progress
         return True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show what nobody has run."""
-        if self._not_begun > 0:
-            what = "1 test was" if self._not_begun == 1 else f"{self._not_begun} tests were"
+        number = self._collected - len(self._begun)
+        if number > 0:
+            what = "1 test was" if number == 1 else f"{number} tests were"
             terminalreporter.write_line(f"prove-hangs: {what} not run", yellow=True)
 
     @pytest.hookimpl(trylast=True)
@@ -95,21 +92,31 @@ class Replay:
         """Report what one record says to all plugins."""
         hook = self._config.hook
         kind = record[0]
-        if kind == journal.START:
+        if kind == journal.COLLECTED:
+            self._collected = max(self._collected, record[1])
+        elif kind == journal.START:
             self._test, self._location = record[1], tuple(record[2])
-            hook.pytest_runtest_logstart(nodeid=self._test, location=self._location)
+            self._begin(self._test, self._location)
         elif kind == journal.PASSED:
             nodeid, location = record[3:] or (self._test, self._location)
-            report = _passed(nodeid, tuple(location), record[1], *record[2])
-            hook.pytest_runtest_logreport(report=report)
+            self._report_phase(_passed(nodeid, tuple(location), record[1], *record[2]))
         elif kind in (journal.REPORT, journal.COLLECT_REPORT):
             report = hook.pytest_report_from_serializable(
                 config=self._config, data=_with_tuples(json.loads(record[1]))
             )
             if kind == journal.REPORT:
-                hook.pytest_runtest_logreport(report=report)
+                self._report_phase(report)
             else:
                 hook.pytest_collectreport(report=report)
+
+    def _begin(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        self._begun.add(nodeid)
+        self._config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+
+    def _report_phase(self, report: pytest.TestReport) -> None:
+        if report.nodeid not in self._begun:  # its worker writes no journal
+            self._begin(report.nodeid, report.location)
+        self._config.hook.pytest_runtest_logreport(report=report)
 
 
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 from deadlock_matrix.errors import CaptureError
 from deadlock_matrix.pytest_plugin.guard import journal
 from deadlock_matrix.pytest_plugin.guard.hang import LIKELY, LIMIT, PROVED, Hang
-from deadlock_matrix.pytest_plugin.guard.journal import Position
+from deadlock_matrix.pytest_plugin.guard.position import (
+    BEGINNING,
+    HANDING_OUT,
+    Position,
+    follow,
+)
 from deadlock_matrix.pytest_plugin.guard.pulse import Pulse
 from deadlock_matrix.pytest_plugin.guard.signals import Signals
 
@@ -57,7 +62,7 @@ class _Process:
     pulse: Pulse
     closely: CloseLook | None = None  # from the first time that it sleeps
     unread: Unread | None = None  # from the first time that it cannot be read
-    position: Position = journal.BEGINNING
+    position: Position = BEGINNING
     began_s: float = field(default_factory=time.monotonic)  # when it was found
     told: bool = False  # it has been reported that it hangs where it sleeps now
     next_idle_look_s: float = 0.0
@@ -152,7 +157,7 @@ class Watcher:
         for name in os.listdir(self._folder):  # noqa: PTH208  # several times a second
             if not name.endswith(journal.SUFFIX):
                 continue
-            pid = int(name.removesuffix(journal.SUFFIX))
+            pid = journal.pid_of(name)
             if pid in self._processes or pid in self._gone:
                 continue
             try:
@@ -228,7 +233,7 @@ class Watcher:
         if asleep_s < ASLEEP_S and found_s < FOUND_ASLEEP_S:
             return False
         self._hear()
-        if process.position != journal.HANDING_OUT:
+        if process.position != HANDING_OUT:
             return True
         return asleep_s >= HANDING_OUT_S or found_s >= FOUND_HANDING_OUT_S
 
@@ -303,9 +308,9 @@ class Watcher:
             if record[0] == journal.DISTRIBUTING:
                 self._in_groups = record[1]
                 self._remote = self._remote or record[2]
-                process.position = journal.follow(process.position, record)
+                process.position = follow(process.position, record)
         for record in records[begun[-1] if begun else 0 :]:
-            process.position = journal.follow(process.position, record)
+            process.position = follow(process.position, record)
 
     def _is_the_session(self, process: _Process) -> bool:
         """Return whether to end all: a worker that hangs outside a test would hang again."""
