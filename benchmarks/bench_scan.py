@@ -75,7 +75,8 @@ def main() -> None:
         group = start_all(Path(folder), options.processes)
         try:
             rounds(options.rounds)
-            service(options.minutes * 60)
+            if options.minutes:
+                service(options.minutes * 60)
         finally:
             for process in group:
                 os.killpg(process.pid, signal.SIGKILL)
