@@ -381,6 +381,31 @@ threading.Event().wait()
     assert "failure" in results(tmp_path).values()
 
 
+def test_a_hang_is_named_whatever_order_tests_run_in(session: Session, tmp_path: Path) -> None:
+    conftest = """
+import pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    for item in session.items[::-1]:
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return True
+"""
+    code = """
+import threading
+def test_a(): pass
+def test_b(): assert 0
+def test_c(): threading.Event().wait()
+def test_d(): pass
+def test_e(): pass
+"""
+    done = session(*AFTER, conftest=conftest, test_it=code)
+    assert "in the call of test_it.py::test_c (" in done.stderr
+    assert results(tmp_path) == {
+        "test_a": "passed", "test_b": "failure", "test_c": "failure",
+        "test_d": "passed", "test_e": "passed",
+    }  # fmt: skip
+
+
 def test_exitfirst_ends_the_run_at_a_hang(session: Session, tmp_path: Path) -> None:
     code = "import threading\ndef test_a(): threading.Event().wait()\ndef test_b(): pass\n"
     done = session("-x", *AFTER, test_it=code)

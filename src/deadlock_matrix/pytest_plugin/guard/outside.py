@@ -138,7 +138,7 @@ def _tests_left(story: Story, maxfail: int) -> list[str]:
     if not story.hangs or len(story.hangs) > MOST_HANGS:
         return []
     last = story.hangs[-1].hang
-    if last.pid != int(story.journals[-1].name.removesuffix(journal.SUFFIX)):
+    if last.pid != journal.pid_of(story.journals[-1].name):
         return []
     if not last.position.test or not last.position.is_busy:
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from pytest import TestReport
 
 from deadlock_matrix.pytest_plugin.guard import journal
 from deadlock_matrix.pytest_plugin.guard.journal import PHASES, START
-from deadlock_matrix.pytest_plugin.guard.left import left
 
 FOLDER_KEY = "deadlock_matrix_guard"
 
@@ -64,47 +62,32 @@ class Results:
     Four calls for every test: they do little, and call little.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: pytest.Config,
-        writer: journal.Writer,
-        hung: mmap.mmap | None = None,
-    ) -> None:
-        """Prepare; ``hung`` is for a worker of xdist, see `left.hung`."""
+    def __init__(self, config: pytest.Config, writer: journal.Writer) -> None:
         self._config = config
-        self._folder = folder
         self._write = writer.write
-        self._passed = writer.passed
-        self._hung = hung
         self._begun = writer.begun
+        self._passed = writer.passed
         self._location: object = None  # of the test that began last
         self._number = 0  # of the test that should begin next
-        self._listed: list[pytest.Item | None] = [None]
+        self._listed: list[object] = [None]  # their locations
 
     def list_tests(self, items: Sequence[pytest.Item]) -> None:
         """Write them all down at once. Those that begin in this order need no names later."""
         nodeids, locations = [item.nodeid for item in items], [item.location for item in items]
-        if self._write(journal.TESTS, nodeids, locations):
-            self._listed = [*items, None]
+        # A location says which test it is, unless something other than pytest made them.
+        tells = len(set(map(id, locations))) == len(items)
+        if tells and self._write(journal.TESTS, nodeids, locations):
+            self._listed = [*locations, None]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Record that a test begins, unless it hung in another worker: it is not run again.
-
-        Schedulers that hand out whole files (``--dist loadfile``, ``loadscope``) give the rest of a
-        crashed worker's file to another one, including the test in which it crashed.
-        """
-        if self._hung is not None and self._hung[0] and item.nodeid in left(self._folder):
-            return True  # its failure has been reported
-        location = self._location = item.location
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        """Record that a test begins."""
+        self._location = location
         number = self._number
-        if item is self._listed[number]:
+        if location is self._listed[number]:
             self._number = number + 1
             self._begun(number)
         else:
-            self._write(START, item.nodeid, location)
-        return None
+            self._write(START, nodeid, location)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -54,11 +54,14 @@ def configure(config: pytest.Config) -> None:
     if given:
         fork.end_with_parent()
         writer = journal.Writer(folder, workerinput["workerid"])
-        results = recorder.Results(folder, config, writer, hung(folder))
+        results = recorder.Results(config, writer)
+        from deadlock_matrix.pytest_plugin.guard.workers import NoSecondTime
+
         register(recorder.Recorder(writer), "deadlock_matrix_recorder")
+        register(NoSecondTime(folder), "deadlock_matrix_workers")
     else:
         writer = _writer or journal.Writer(folder)
-        results = recorder.Results(folder, config, writer)
+        results = recorder.Results(config, writer)
         ours = recorder.SessionRecorder(folder, config, writer, results)
         register(ours, "deadlock_matrix_recorder")
     register(results, recorder.RESULTS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deadlock_matrix.pytest_plugin.guard.failure import failure_of
-from deadlock_matrix.pytest_plugin.guard.left import MOST_HANGS, left
+from deadlock_matrix.pytest_plugin.guard.left import MOST_HANGS, hung, left
 
 
 class Crashes:
@@ -94,3 +94,20 @@ def _schedule(scheduler: Any, schedule: Callable[[], None]) -> None:
             scheduler._assign_work_unit(node)
         if not scheduler.workqueue and scheduler.assigned_work[node]:
             node.shutdown()
+
+
+class NoSecondTime:
+    """In a worker: a test that hung in another one is not run again.
+
+    Schedulers that hand out whole files (``--dist loadfile``, ``loadscope``) give the rest of a
+    crashed worker's file to another one, including the test in which it crashed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._hung = hung(folder)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Skip it: its failure has been reported."""
+        return True if self._hung[0] and item.nodeid in left(self._folder) else None
