@@ -120,6 +120,21 @@ def test_what_reads_processes_is_not_loaded(): assert "deadlock_matrix.capture" 
     assert watched.stderr == ""
 
 
+def test_what_pytest_keeps_is_collected_at_exit(session: Session, tmp_path: Path) -> None:
+    conftest = """
+import os
+class Ends:
+    def __del__(self, write=os.write, file=os.open("ended", os.O_WRONLY | os.O_CREAT)):
+        write(file, b"ended")
+def pytest_configure(config):
+    config.ends = Ends()
+    config.itself = config
+"""
+    done = session("-q", "--prove-hangs", conftest=conftest, test_it="def test_it(): pass\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "ended").read_bytes() == b"ended"
+
+
 def test_a_likely_deadlock_is_told_and_then_ended(session: Session, tmp_path: Path) -> None:
     code = """
 import threading

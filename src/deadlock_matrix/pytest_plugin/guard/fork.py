@@ -8,6 +8,8 @@ and if Python threads run, as in a program that calls ``pytest.main``, the optio
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import signal
@@ -67,6 +69,7 @@ def split() -> Split | None:
     prepare(journals)
     sys.stdout.flush()
     sys.stderr.flush()
+    _share_what_exists()
     child = os.fork()
     if child:
         return Split(child, journals)
@@ -106,6 +109,16 @@ def end_with_parent() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _share_what_exists() -> None:
+    """Keep the garbage collector from writing into all objects, which would copy their memory.
+
+    That costs more than all else that the fork brings with it. Until the interpreter ends, garbage
+    among these objects, which pytest made while it started, is not collected.
+    """
+    gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 def _begin_anew(journals: Path) -> NoReturn:
