@@ -70,24 +70,27 @@ class Results:
         self._location: object = None  # of the test that began last
         self._number = 0  # of the test that should begin next
         self._listed: list[object] = [None]  # their locations
+        self._numbers: dict[int, int] = {}  # by the identity of these
 
     def list_tests(self, items: Sequence[pytest.Item]) -> None:
-        """Write them all down at once. Those that begin in this order need no names later."""
+        """Write them all down at once: then they need no names when they begin."""
         nodeids, locations = [item.nodeid for item in items], [item.location for item in items]
+        numbers = {id(location): number for number, location in enumerate(locations)}
         # A location says which test it is, unless something other than pytest made them.
-        tells = len(set(map(id, locations))) == len(items)
-        if tells and self._write(journal.TESTS, nodeids, locations):
-            self._listed = [*locations, None]
+        if len(numbers) == len(items) and self._write(journal.TESTS, nodeids, locations):
+            self._listed, self._numbers = [*locations, None], numbers
 
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
         """Record that a test begins."""
         self._location = location
         number = self._number
-        if location is self._listed[number]:
-            self._number = number + 1
-            self._begun(number)
-        else:
-            self._write(START, nodeid, location)
+        if location is not self._listed[number]:
+            number = self._numbers.get(id(location), -1)
+            if number < 0:
+                self._write(START, nodeid, location)
+                return
+        self._number = number + 1
+        self._begun(number)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
