@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,11 +104,12 @@ def answer(of: Cell) -> CellResult:
     return CellResult(cell=of, verdict=Verdict.OK, why="", observation=unknown("by script"))
 
 
-def test_no_more_at_once_than_asked_for_and_each_once() -> None:
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_no_more_at_once_than_asked_for_and_each_once(calls: int) -> None:
     cells = [cell(entry=f"e{number}") for number in range(50)]
     running, most, lock = 0, 0, threading.Lock()
 
-    def busy(of: Cell) -> CellResult:
+    def busy(of: Cell, ended: Callable[[], None]) -> CellResult:
         nonlocal running, most
         with lock:
             running += 1
@@ -115,6 +117,8 @@ def test_no_more_at_once_than_asked_for_and_each_once() -> None:
         time.sleep(0.001)
         with lock:
             running -= 1
+        for _ in range(calls):
+            ended()
         return answer(of)
 
     engine = LocalEngine(busy, 3)
@@ -127,8 +131,25 @@ def test_no_more_at_once_than_asked_for_and_each_once() -> None:
     assert most == 3
 
 
+def test_the_next_one_starts_as_soon_as_the_processes_of_one_have_ended() -> None:
+    started = threading.Event()
+
+    def run(of: Cell, ended: Callable[[], None]) -> CellResult:
+        if of.entry.name == "first":
+            ended()
+            assert started.wait(20)
+        started.set()
+        return answer(of)
+
+    engine = LocalEngine(run, 1)
+    told = list(engine.run([cell(entry="first"), cell(entry="second")]))
+    engine.close()
+    results = [each.result for each in told if isinstance(each, Finished)]
+    assert len(results) == 2 and all(isinstance(each, CellResult) for each in results)
+
+
 def test_a_failing_harness_is_told_where_the_result_is() -> None:
-    def fail(of: Cell) -> CellResult:
+    def fail(of: Cell, ended: Callable[[], None]) -> CellResult:
         raise RunError("the helper is gone")
 
     engine = LocalEngine(fail, 2)
@@ -142,7 +163,7 @@ def test_one_that_never_comes_back_costs_itself_alone(monkeypatch: pytest.Monkey
     monkeypatch.setattr("deadlock_matrix.grid.local._LOOK_S", 0.05)
     forever = threading.Event()
 
-    def hang(of: Cell) -> CellResult:
+    def hang(of: Cell, ended: Callable[[], None]) -> CellResult:
         if of.entry.name == "lost":
             forever.wait()
         return answer(of)
@@ -158,7 +179,7 @@ def test_one_that_never_comes_back_costs_itself_alone(monkeypatch: pytest.Monkey
 def test_giving_up_ends_what_is_running_and_begins_nothing() -> None:
     let_go, begun = threading.Event(), []
 
-    def wait(of: Cell) -> CellResult:
+    def wait(of: Cell, ended: Callable[[], None]) -> CellResult:
         begun.append(of.id)
         let_go.wait(30)
         return answer(of)

@@ -57,6 +57,20 @@ def test_an_import_that_works(run: Run, observed: Observed) -> None:
     assert msgspec.json.decode(msgspec.json.encode(result), type=CellResult) == result
 
 
+def test_the_next_may_run_before_one_is_read(
+    workspace: Workspace, make_cell: Callable[..., Cell], observed: Observed
+) -> None:
+    one, other = make_cell("open('file', 'w'); print('one')"), make_cell("print('other')")
+    between: list[CellResult] = []
+    result = run_cell(one, workspace, ended=lambda: between.append(run_cell(other, workspace)))
+    (second,) = between
+    for each, said in ((result, "one"), (second, "other")):
+        assert each.verdict is Verdict.OK
+        assert observed(each).stdout.kept.strip() == said
+        assert facts(observed(each)).entry_s > 0
+    assert observed(result).command[2:4] != observed(second).command[2:4]  # each its own files
+
+
 @pytest.mark.parametrize(
     ("statement", "kind", "message", "status"),
     [

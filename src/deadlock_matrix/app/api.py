@@ -7,7 +7,7 @@ import queue
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -232,7 +232,7 @@ def _run(wanted: Wanted, folder: Path, scratch: Path) -> Report:
     for workspace in workspaces:
         free.put(workspace)
 
-    def run(cell: Cell) -> CellResult:
+    def run(cell: Cell, ended: Callable[[], None]) -> CellResult:
         workspace = free.get()
         try:
             return run_cell(cell, workspace, fingerprints.get(cell.interpreter.name))

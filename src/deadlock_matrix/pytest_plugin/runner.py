@@ -162,10 +162,15 @@ class Runner:
                 setattr(report, UNWRITTEN_ATTRIBUTE, left)
         return report
 
-    def run(self, cell: Cell) -> CellResult:
-        """Run a cell now, here or wherever a plugin runs it; callable from any thread."""
+    def run(self, cell: Cell, ended: Callable[[], None] = lambda: None) -> CellResult:
+        """Run a cell now, here or wherever a plugin runs it; callable from any thread.
+
+        Args:
+            cell: The cell.
+            ended: Called when its processes have ended, and its result may not be there yet.
+        """
         result: CellResult = self.config.hook.pytest_deadlock_matrix_run_cell(
-            cell=cell, config=self.config
+            cell=cell, config=self.config, ended=ended
         )
         return result
 
@@ -175,7 +180,7 @@ class Runner:
             workspace.close()
 
     @pytest.hookimpl(trylast=True)
-    def pytest_deadlock_matrix_run_cell(self, cell: Cell) -> CellResult:
+    def pytest_deadlock_matrix_run_cell(self, cell: Cell, ended: Callable[[], None]) -> CellResult:
         """Run it here, unless somebody else did."""
         from deadlock_matrix.run.cell import run_cell
 
@@ -183,10 +188,17 @@ class Runner:
             plan = self._read_plan()
             self._facts = {each.name: each.fingerprint for each in plan.interpreters}
         workspace = self._take_workspace()
+        taken = [workspace]
+
+        def leave() -> None:
+            if taken:
+                self._free.put(taken.pop())
+                ended()
+
         try:
-            return run_cell(cell, workspace, self._facts.get(cell.interpreter.name))
+            return run_cell(cell, workspace, self._facts.get(cell.interpreter.name), ended=leave)
         finally:
-            self._free.put(workspace)
+            leave()
 
     def pytest_unconfigure(self) -> None:
         """End the helpers, and close the journal."""

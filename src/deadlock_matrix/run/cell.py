@@ -52,6 +52,7 @@ def run_cell(
     *,
     sampler: Sampler | None = None,
     stop: Callable[[], bool] = lambda: False,
+    ended: Callable[[], None] = lambda: None,
 ) -> CellResult:
     """Run one cell to its end or its deadline; nothing of it is left behind.
 
@@ -62,6 +63,8 @@ def run_cell(
             is started that a layout cannot be read by that interpreter.
         sampler: Takes samples of where it spends its time.
         stop: Asked again and again; once it says so, the run is ended after a last look at it.
+        ended: Called as soon as nothing of the cell is left: the next cell may then be run in this
+            workspace, in another thread.
 
     Raises:
         RunError: The harness itself failed, not the cell.
@@ -75,8 +78,8 @@ def run_cell(
     except (ConfigurationError, Unavailable) as error:
         return unavailable(cell, str(error))
     try:
-        with workspace.cell_folder as folder:
-            observation, watched = _observe(cell, workspace, folder, sys_path, sampler, stop)
+        with workspace.cell_folder() as folder:
+            observation, watched = _observe(cell, workspace, folder, sys_path, sampler, stop, ended)
             if observation.leftovers.alive:  # whoever could not be ended may still write there
                 folder.close()
     except StartError as error:
@@ -113,6 +116,7 @@ def _observe(
     sys_path: str,
     sampler: Sampler | None,
     stop: Callable[[], bool],
+    ended: Callable[[], None],
 ) -> tuple[Observation, Watched]:
     command = (
         cell.interpreter.executable,
@@ -138,6 +142,7 @@ def _observe(
         stop=stop,
         sampler=sampler,
         last_look=True,
+        ended=ended,
     )
     watched = ran.watched
     facts, raised = _read_result(folder.result)

@@ -37,6 +37,7 @@ def run_watched(
     stop: Callable[[], bool] = lambda: False,
     sampler: Sampler | None = None,
     last_look: bool = False,
+    ended: Callable[[], None] = lambda: None,
 ) -> Ran:
     """Run a command to its end or its deadline; nothing of it is left behind.
 
@@ -51,6 +52,7 @@ def run_watched(
         stop: See there.
         sampler: See there.
         last_look: See there.
+        ended: Called as soon as nothing of it is left, before its output is read to the end.
 
     Raises:
         StartError: It cannot be started.
@@ -83,6 +85,7 @@ def run_watched(
                 last_look=last_look,
             ).watch()
             leftovers = supervisor.end()
+            ended()
         except BaseException:
             # Also on Ctrl-C: the process must not outlive us, and its streams end with it.
             workspace.discard_supervisor()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from deadlock_matrix.run.supervisors import open_supervisor
 
 
 class Workspace(Closing):
-    """For cells that run one after another; another worker uses another workspace.
+    """For cells that run one after another; whoever runs others meanwhile has another workspace.
 
     ``cache`` outlives the run (assembled layouts, built libraries, fingerprints); ``scratch`` is
     for what the probes write.
@@ -24,7 +26,7 @@ class Workspace(Closing):
         """Prepare; nothing is started before it is needed."""
         self.cache = cache
         self.scratch = scratch
-        self.cell_folder = CellFolder(scratch)
+        self._folders: list[CellFolder] = []
         self.rates = rates or Rates()
         self._supervisor: Supervisor | None = None
 
@@ -42,6 +44,14 @@ class Workspace(Closing):
             self._supervisor = open_supervisor()
         return self._supervisor
 
+    @contextmanager
+    def cell_folder(self) -> Iterator[CellFolder]:
+        """Lend a folder to a cell; the cell before may still have another one."""
+        folder = self._folders.pop() if self._folders else CellFolder(self.scratch)
+        with folder:
+            yield folder
+        self._folders.append(folder)
+
     def discard_supervisor(self) -> None:
         """After an error, end what it had, and start afresh for the next cell."""
         if self._supervisor is not None:
@@ -49,9 +59,10 @@ class Workspace(Closing):
             self._supervisor = None
 
     def close(self) -> None:
-        """End the helpers, and with them every probe, and remove the folder in which they ran."""
+        """End the helpers, and with them every probe, and remove the folders in which they ran."""
         self.discard_supervisor()
-        self.cell_folder.close()
+        for folder in self._folders:
+            folder.close()
         # Taken out first: somebody else may close this at the same moment.
         collector = self.__dict__.pop("collector", None)
         if collector is not None:
