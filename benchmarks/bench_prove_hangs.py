@@ -292,9 +292,12 @@ def read_junit(path: Path, run: Run) -> None:
     document = etree.parse(str(path))
     schema = etree.XMLSchema(etree.parse(str(SCHEMA)))
     run.junit = "valid" if schema.validate(document) else "not valid"
-    names = {case.get("name", "") for case in document.iter("testcase")}
-    run.results = {(case.get("classname"), case.get("name")) for case in document.iter("testcase")}
-    run.results = {each for each in run.results if not each[1].endswith(HANGS)}
+    # A session that crashed may leave one without a name.
+    cases = [
+        (each.get("classname", ""), each.get("name", "")) for each in document.iter("testcase")
+    ]
+    names = {name for _, name in cases}
+    run.results = {case for case in cases if case[1] and not case[1].endswith(HANGS)}
     if not names.issuperset(HANGS):
         missing = [each for each in HANGS if not any(name.endswith(each) for name in names)]
         run.junit += f", {len(missing)} hangs not in it" if missing else ""
