@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,9 @@ class Process:
             before = self.stillness.run_counts()
             if not all(waits_on_a_futex(*each) for each in before if each[1] != each[0]):
                 return False
+            # The counts of one that runs stay as they are until the kernel's next tick.
+            if not all(is_asleep(*each) for each in before):
+                return False
             self.stillness._glance()
             known = self.stillness.progress(of_main=False) is not None
             return known and before == self.stillness.run_counts()
@@ -78,6 +82,11 @@ class Process:
         found = self.stillness.progress(of_main=False), self.stillness.progress(of_main=True)
         assert None not in found
         return found
+
+
+def is_asleep(pid: int, tid: int) -> bool:
+    stat = Path(f"/proc/{pid}/task/{tid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.fixture
