@@ -18,10 +18,13 @@ from deadlock_matrix.model.evidence import Parent
 from deadlock_matrix.model.fact import Known, unknown
 from deadlock_matrix.model.process_facts import ProcessFacts
 from deadlock_matrix.model.signals import signal_name
-from deadlock_matrix.model.thread_facts import OnCpu, TimeLimit
+from deadlock_matrix.model.stack_facts import Awaited, ThreadStack
+from deadlock_matrix.model.thread_facts import NoTimeout, OnCpu, TimeLimit
 
 MOST = 8
+LOOKS = 5
 SIGALRM = 14
+SUBPROCESS = "/subprocess.py"
 TIMERFD = "anon_inode:[timerfd]"
 _NOT_ASKED = unknown("not asked of a parent")
 
@@ -39,16 +42,16 @@ def parents_of(pid: int) -> tuple[Parent, ...]:
             if above <= 0:
                 break
             facts = read_process(above, table_architecture(above), _NOT_ASKED, _NOT_ASKED)
-            acts = _acts(facts)
+            limited = _limited_wait(facts, pid)
+            acts = _acts(facts) if limited is None else limited[0]
             if acts or not found:
                 timers = facts.timers.or_else(())
                 name = facts.threads[0].name
                 sends = signal_of_timeout(_arguments(above)) if name == "timeout" else ""
                 if sends and acts:
                     acts += f", and sends {sends} when it expires"
-                limited = _limited_wait(facts, pid) if acts else None
                 if limited is not None:
-                    acts, sends = limited
+                    sends = limited[1]
                 found.append(
                     Parent(
                         pid=above,
@@ -123,6 +126,9 @@ def _acts(facts: ProcessFacts) -> str:
 def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
     """Return how a program in Python waits for its child for a limited time, if it does.
 
+    ``Popen.wait`` asks again and again, and sleeps in between; a look may meet it on its way. If
+    that goes on, it counts as waiting for this child.
+
     Returns:
         That in words, and the signal that it then sends, if that is certain: ``subprocess.run`` and
         its relatives kill the child. What others do is up to them.
@@ -131,27 +137,39 @@ def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
         return None
     from deadlock_matrix.capture.python_stacks import NotReadable, read_stacks
 
-    limited = {
+    endless = {
         thread.tid
         for thread in facts.threads
-        if isinstance(thread.timeout, Known) and isinstance(thread.timeout.value, TimeLimit)
+        if isinstance(thread.timeout, Known) and isinstance(thread.timeout.value, NoTimeout)
     }
-    try:
-        threads = read_stacks(facts.pid).threads
-    except NotReadable:
-        return None
-    for thread in threads:
-        if thread.tid not in limited or not isinstance(thread.awaits, Known):
-            continue
-        awaited = thread.awaits.value
-        if awaited.kind == "Popen" and awaited.detail == f"process {child}":
-            name = awaited.file.rpartition("/")[2]
-            place = f"in {awaited.function} ({name}:{awaited.line})"
-            told = f"waits for its end for a limited time, {place}"
-            if awaited.file.endswith("/subprocess.py"):
-                return f"{told}, and kills it then", "SIGKILL"
-            return told, ""
-    return None
+    for _ in range(LOOKS):
+        try:
+            stacks = read_stacks(facts.pid).threads
+        except NotReadable:
+            return None
+        inside = [each for each in stacks if each.tid not in endless and _in_subprocess(each)]
+        for stack in inside:
+            if isinstance(stack.awaits, Known) and _is_for(stack.awaits.value, child):
+                return _in_words(stack.awaits.value)
+        if all(isinstance(stack.awaits, Known) for stack in inside):
+            return None
+    return "waits for the end of a child for a limited time", ""
+
+
+def _in_subprocess(stack: ThreadStack) -> bool:
+    return any(frame.file.endswith(SUBPROCESS) for frame in stack.python)
+
+
+def _is_for(awaited: Awaited, child: int) -> bool:
+    return awaited.kind == "Popen" and awaited.detail == f"process {child}"
+
+
+def _in_words(awaited: Awaited) -> tuple[str, str]:
+    name = awaited.file.rpartition("/")[2]
+    told = f"waits for its end for a limited time, in {awaited.function} ({name}:{awaited.line})"
+    if awaited.file.endswith(SUBPROCESS):
+        return f"{told}, and kills it then", "SIGKILL"
+    return told, ""
 
 
 def _handles_in_python(facts: ProcessFacts, signal: int) -> bool:
