@@ -142,6 +142,8 @@ def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
         for thread in facts.threads
         if isinstance(thread.timeout, Known) and isinstance(thread.timeout.value, NoTimeout)
     }
+    if len(endless) == len(facts.threads):
+        return None
     for _ in range(LOOKS):
         try:
             stacks = read_stacks(facts.pid).threads
