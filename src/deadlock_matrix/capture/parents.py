@@ -127,7 +127,7 @@ def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
     """Return how a program in Python waits for its child for a limited time, if it does.
 
     ``Popen.wait`` asks again and again, and sleeps in between; a look may meet it on its way. If
-    that goes on, it counts as waiting for this child.
+    that goes on, or its stacks cannot be read, it may be waiting for this child.
 
     Returns:
         That in words, and the signal that it then sends, if that is certain: ``subprocess.run`` and
@@ -148,14 +148,14 @@ def _limited_wait(facts: ProcessFacts, child: int) -> tuple[str, str] | None:
         try:
             stacks = read_stacks(facts.pid).threads
         except NotReadable:
-            return None
+            continue
         inside = [each for each in stacks if each.tid not in endless and _in_subprocess(each)]
         for stack in inside:
             if isinstance(stack.awaits, Known) and _is_for(stack.awaits.value, child):
                 return _in_words(stack.awaits.value)
         if all(isinstance(stack.awaits, Known) for stack in inside):
             return None
-    return "waits for the end of a child for a limited time", ""
+    return "may wait for its end for a limited time", ""
 
 
 def _in_subprocess(stack: ThreadStack) -> bool:
